@@ -1,0 +1,1 @@
+//! The reference classification rule; the SQL must equal it.

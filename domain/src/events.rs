@@ -1,0 +1,1 @@
+//! From a change of state to telemetry events.

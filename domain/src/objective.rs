@@ -1,0 +1,1 @@
+//! Objective specifications: thresholds and precedence.

@@ -1,0 +1,1 @@
+//! An order as far as its deliveries tell, independent of their order.

@@ -1,0 +1,1 @@
+//! A webhook delivery: signature, topic, envelope.

@@ -1,0 +1,1 @@
+//! What weir's Workers share.
