@@ -1,1 +1,16 @@
-//! weir analytics
+//! weir's native side: the Iceberg lake, self-hosted Pipelines and the measurement over both.
+//!
+//! - [`lake`]: tables, appends, overwrites, scans, and the embedded Iceberg REST catalog.
+//! - [`pipeline`]: the durable journal behind `POST /v1/streams/{stream}` and its committer.
+//! - [`measurement`]: sales and performance, computed in DuckDB from the lake.
+//! - [`server`]: the HTTP surface of `weir serve`.
+//! - [`cli`]: the verbs of the `weir` command.
+
+pub mod cli;
+pub mod error;
+pub mod lake;
+pub mod measurement;
+pub mod pipeline;
+pub mod server;
+
+pub use error::{Error, Result};

@@ -1,0 +1,66 @@
+//! `weir serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::server::{Config, Server};
+use crate::Result;
+
+/// Arguments of `weir serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the lake, the journal, the quarantine and the catalog.
+    #[arg(long)]
+    pub warehouse: PathBuf,
+    /// Address to listen on. The catalog under it needs no token: keep it on loopback.
+    #[arg(long, default_value = "127.0.0.1:8788")]
+    pub listen: SocketAddr,
+    /// Bearer token of everything under /v1.
+    #[arg(long, env = "WEIR_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// Objective specification (JSON) to publish at start.
+    #[arg(long)]
+    pub objective: Option<PathBuf>,
+    /// URI of another Iceberg REST catalog; the embedded one if absent.
+    #[arg(long)]
+    pub catalog_uri: Option<String>,
+    /// Milliseconds between commits of journaled rows to Iceberg.
+    #[arg(long, default_value_t = 10_000)]
+    pub commit_interval_ms: u64,
+    /// Bytes of journal at which a commit happens before the interval ends.
+    #[arg(long, default_value_t = 16 * 1024 * 1024)]
+    pub roll_bytes: u64,
+    /// Bytes of uncommitted journal above which new rows get 503.
+    #[arg(long, default_value_t = 256 * 1024 * 1024)]
+    pub backlog_bytes: u64,
+}
+
+/// Serves until SIGTERM or SIGINT, then commits what is journaled and ends.
+///
+/// # Errors
+/// If the warehouse, the catalog or the address cannot be used.
+pub async fn run(args: Args) -> Result<()> {
+    let server = Server::start(Config {
+        warehouse: args.warehouse,
+        listen: args.listen,
+        token: args.token,
+        objective: args.objective,
+        catalog_uri: args.catalog_uri,
+        commit_interval: Duration::from_millis(args.commit_interval_ms),
+        roll_bytes: args.roll_bytes,
+        backlog_bytes: args.backlog_bytes,
+    })
+    .await?;
+    println!("{}", serde_json::json!({ "listening": server.url() }));
+    shutdown_signal().await?;
+    server.stop().await
+}
+
+async fn shutdown_signal() -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => Ok(interrupt?),
+    }
+}

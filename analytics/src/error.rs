@@ -1,0 +1,97 @@
+//! What can go wrong, and how HTTP says it.
+
+use axum::http::{header, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use serde_json::json;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Failures of the lake, the pipeline and the measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// From the Iceberg library or its catalog client.
+    #[error("iceberg: {0}")]
+    Iceberg(#[from] iceberg::Error),
+    /// From Arrow: rows that do not fit the table's schema.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// From DuckDB.
+    #[error("duckdb: {0}")]
+    DuckDb(#[from] duckdb::Error),
+    /// From the file system.
+    #[error("io: {0}")]
+    Io(#[from] std::io::Error),
+    /// Text that is not the JSON expected.
+    #[error("json: {0}")]
+    Json(#[from] serde_json::Error),
+    /// An HTTP call failed before it had an answer.
+    #[error("http: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A task of this process panicked or was cancelled.
+    #[error("task: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// Another process or catalog answered with an error.
+    #[error("{status}: {message}")]
+    Remote {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// Every attempt to commit met a newer version of the table.
+    #[error("{table}: still in conflict after {attempts} attempts")]
+    Conflict {
+        /// The table.
+        table: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// No or a wrong bearer token.
+    #[error("missing or wrong bearer token")]
+    Unauthorized,
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request cannot be understood.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is larger than allowed.
+    #[error("the body exceeds {0} bytes")]
+    TooLarge(usize),
+    /// The journal holds more uncommitted bytes than allowed; try again later.
+    #[error("{0}")]
+    Busy(String),
+    /// A state that should not occur.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// HTTP status of this failure.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Invalid(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = Json(json!({ "error": { "status": status.as_u16(), "message": self.to_string() } }));
+        match self {
+            Self::Busy(_) => (status, [(header::RETRY_AFTER, "1")], body).into_response(),
+            Self::Unauthorized => (status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response(),
+            _ => (status, body).into_response(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Self-hosted Pipelines: from a POST to a durable journal to Iceberg.
