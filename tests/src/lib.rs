@@ -1,1 +1,36 @@
-//! harness
+//! The harness: starts the real parts on free ports, plays Shopify, and stops everything on drop.
+//!
+//! - [`service`]: a child process that cannot outlive the test that started it
+//! - [`postgres`]: a temporary cluster with the extension, one template database, a copy per test
+//! - [`lake`]: `weir serve`  - [`workerd`]: the commerce Worker in workerd  - [`stack`]: all of them together
+//! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
+
+#![recursion_limit = "256"] // one json! literal is a whole Shopify order
+
+pub mod lake;
+pub mod postgres;
+pub mod service;
+pub mod shop;
+pub mod shopify_body;
+pub mod stack;
+pub mod workerd;
+
+/// What the harness reports when a part cannot be started or does not answer: what, where, what to do.
+#[derive(Debug)]
+pub struct HarnessError(pub String);
+
+impl std::fmt::Display for HarnessError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HarnessError {}
+
+/// Result of harness calls.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Shorthand for a [`HarnessError`].
+pub fn failed(message: impl Into<String>) -> Box<dyn std::error::Error + Send + Sync> {
+    Box::new(HarnessError(message.into()))
+}

@@ -1,0 +1,204 @@
+//! A temporary PostgreSQL cluster with the extension installed, and a database per test.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_postgres::{Client, NoTls};
+
+use crate::service::{free_port, is_root, Service, Spec};
+use crate::{failed, Result};
+
+const TEMPLATE: &str = "weir_template";
+/// Login of the Workers: member of role `weir_edge` and of nothing else.
+pub const EDGE_LOGIN: &str = "weir_edge_login";
+const EDGE_PASSWORD: &str = "weir_edge_test_password";
+
+/// A running cluster.
+pub struct Cluster {
+    port: u16,
+    next_database: AtomicU32,
+    _service: Service,
+}
+
+impl Cluster {
+    /// Makes a cluster in a temporary directory, starts it, and prepares the template database
+    /// (`create extension weir; select weir.migrate();`).
+    ///
+    /// # Errors
+    /// When PostgreSQL or the extension is not installed (`make setup build`), or a step fails.
+    pub async fn start() -> Result<Self> {
+        let bin = bin_directory()?;
+        let mut last = failed("not tried");
+        // The port is chosen by us, so another process may take it in between: try again with another.
+        for _ in 0..5 {
+            match Self::try_start(&bin).await {
+                Ok(cluster) => return Ok(cluster),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_start(bin: &str) -> Result<Self> {
+        let user = is_root().then_some("postgres");
+        let directory: PathBuf = tempfile::Builder::new().prefix("weir-pg-").tempdir()?.keep();
+        if let Some(user) = user {
+            run(Command::new("chown").arg(user).arg(&directory))?;
+        }
+        let data = directory.join("data");
+        let mut initdb = match user {
+            Some(user) => {
+                let mut command = Command::new("runuser");
+                command.args(["-u", user, "--"]).arg(format!("{bin}/initdb"));
+                command
+            }
+            None => Command::new(format!("{bin}/initdb")),
+        };
+        initdb.current_dir("/").arg("-D").arg(&data);
+        run(initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]))?;
+        let port = free_port()?;
+        let settings = [
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".into(),
+            format!("unix_socket_directories={}", directory.display()),
+            // A temporary cluster: the machine's crash is not what these tests are about, kill -9 of the server is,
+            // and that needs no fsync.
+            "fsync=off".into(),
+            "log_min_messages=warning".into(),
+        ];
+        let mut command = vec![format!("{bin}/postgres"), "-D".into(), data.display().to_string()];
+        for setting in settings {
+            command.extend(["-c".to_owned(), setting]);
+        }
+        let service = Service::start(Spec {
+            name: "PostgreSQL",
+            command,
+            environment: vec![],
+            stop_signal: "INT",
+            remove_directory: Some(directory),
+            user,
+        })?;
+        let cluster = Self {
+            port,
+            next_database: AtomicU32::new(0),
+            _service: service,
+        };
+        cluster.prepare_template().await?;
+        Ok(cluster)
+    }
+
+    async fn prepare_template(&self) -> Result<()> {
+        let admin = self.wait_until_ready().await?;
+        admin.batch_execute(&format!("create database {TEMPLATE}")).await?;
+        let template = connect(&self.url("postgres", TEMPLATE)).await?;
+        template
+            .batch_execute("create extension weir; select weir.migrate();")
+            .await
+            .map_err(|error| {
+                failed(format!(
+                    "the extension does not install ({error:?}); run `make build` first"
+                ))
+            })?;
+        admin
+            .batch_execute(&format!(
+                "create role {EDGE_LOGIN} login password '{EDGE_PASSWORD}' in role weir_edge;
+                 alter database {TEMPLATE} with is_template true allow_connections true"
+            ))
+            .await?;
+        Ok(())
+    }
+
+    async fn wait_until_ready(&self) -> Result<Client> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(crate::service::READY_SECONDS);
+        loop {
+            match connect(&self.url("postgres", "postgres")).await {
+                Ok(client) => return Ok(client),
+                Err(error) if std::time::Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        format!(
+            "postgres://{user}:{EDGE_PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// A new database with the extension and all migrations, copied from the template.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    pub async fn database(&self) -> Result<Database> {
+        let name = format!("weir_test_{}", self.next_database.fetch_add(1, Ordering::Relaxed));
+        let admin = connect(&self.url("postgres", "postgres")).await?;
+        admin
+            .batch_execute(&format!("create database {name} template {TEMPLATE}"))
+            .await?;
+        Ok(Database {
+            admin_url: self.url("postgres", &name),
+            edge_url: self.url(EDGE_LOGIN, &name),
+        })
+    }
+}
+
+/// One test's database.
+pub struct Database {
+    /// Connection string of the superuser.
+    pub admin_url: String,
+    /// Connection string of the Workers' login.
+    pub edge_url: String,
+}
+
+impl Database {
+    /// A connection as superuser.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn admin(&self) -> Result<Client> {
+        connect(&self.admin_url).await
+    }
+
+    /// A connection as the Workers' login.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn edge(&self) -> Result<Client> {
+        connect(&self.edge_url).await
+    }
+}
+
+/// Connects, and drives the connection in the background.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+fn bin_directory() -> Result<String> {
+    let pg_config =
+        std::env::var("WEIR_PG_CONFIG").unwrap_or_else(|_| "/usr/lib/postgresql/15/bin/pg_config".to_owned());
+    let output = Command::new(&pg_config)
+        .arg("--bindir")
+        .output()
+        .map_err(|error| failed(format!("{pg_config}: {error}; run `make setup`, or set WEIR_PG_CONFIG")))?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command
+        .output()
+        .map_err(|error| failed(format!("{command:?}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "{command:?} failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    )))
+}

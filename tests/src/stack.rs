@@ -1,0 +1,171 @@
+//! All real parts together: PostgreSQL, `weir serve`, the commerce Worker.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+use crate::lake::LakeServer;
+use crate::postgres::{Cluster, Database};
+use crate::shop::{Delivery, Shop};
+use crate::workerd::CommerceWorker;
+use crate::{failed, Result};
+
+/// How long accepted deliveries may take to reach PostgreSQL and the stream. A bound, not a measurement.
+const DRAIN_SECONDS: u64 = 120;
+const POLL: Duration = Duration::from_millis(50);
+
+/// The running stack. Fields are dropped in order: the Worker first, PostgreSQL last.
+pub struct Stack {
+    /// The commerce Worker.
+    pub worker: CommerceWorker,
+    /// The lake.
+    pub lake: LakeServer,
+    /// A superuser connection to the stack's database.
+    pub admin: Client,
+    /// The stack's database.
+    pub database: Database,
+    _warehouse: tempfile::TempDir,
+    _cluster: Cluster,
+}
+
+impl Stack {
+    /// Starts everything, registers `shops` and publishes each shop's objective specification to PostgreSQL and the lake.
+    /// `progress` is told what is being started.
+    ///
+    /// # Errors
+    /// When a part does not start; the message says which and what to do.
+    pub async fn start(shops: &[Shop], mut progress: impl FnMut(&str)) -> Result<Self> {
+        progress("PostgreSQL 15 with the extension");
+        let cluster = Cluster::start().await?;
+        let database = cluster.database().await?;
+        let admin = database.admin().await?;
+        progress("weir serve: Iceberg catalog, streams, measurement");
+        let warehouse = tempfile::Builder::new().prefix("weir-lake-").tempdir()?;
+        let lake = LakeServer::start(warehouse.path().to_path_buf())?;
+        progress("commerce Worker in workerd");
+        let domains: Vec<&str> = shops.iter().map(|shop| shop.domain).collect();
+        let worker = CommerceWorker::start(&database.edge_url, &lake.url, &domains)?;
+        let stack = Self {
+            worker,
+            lake,
+            admin,
+            database,
+            _warehouse: warehouse,
+            _cluster: cluster,
+        };
+        for shop in shops {
+            stack.register(shop).await?;
+        }
+        Ok(stack)
+    }
+
+    async fn register(&self, shop: &Shop) -> Result<()> {
+        let register = shop.registration().to_string();
+        self.admin
+            .query_one("select weir.register_shop($1::text::json)::text", &[&register])
+            .await?;
+        let objective = shop.objective().to_string();
+        let row = self
+            .admin
+            .query_one("select weir.publish_objective($1::text::json)::text", &[&objective])
+            .await?;
+        let published: serde_json::Value = serde_json::from_str(row.get(0))?;
+        self.lake.post("/v1/objective", &published).await?;
+        Ok(())
+    }
+
+    /// Sends deliveries, a few at a time, in their order; every one must be accepted (200).
+    ///
+    /// # Errors
+    /// At the first delivery that is not.
+    pub async fn deliver_all(&self, deliveries: &[Delivery], mut progress: impl FnMut(usize)) -> Result<()> {
+        const IN_FLIGHT: usize = 16;
+        for (index, chunk) in deliveries.chunks(IN_FLIGHT).enumerate() {
+            let calls = chunk.iter().map(|delivery| self.worker.deliver(delivery));
+            for (delivery, result) in chunk.iter().zip(futures_join_all(calls).await) {
+                let (status, body) = result?;
+                if status != 200 {
+                    return Err(failed(format!("{} answered {status}: {body}", delivery.topic)));
+                }
+            }
+            progress(index * IN_FLIGHT + chunk.len());
+        }
+        Ok(())
+    }
+
+    /// Waits until every delivery is in PostgreSQL and every event it leads to is in the Iceberg table, as an independent
+    /// reader sees it. Returns the number of distinct events.
+    ///
+    /// # Errors
+    /// When that does not happen in time; the message says what is missing and has the Worker's log.
+    pub async fn drained(&self, deliveries: &[Delivery]) -> Result<usize> {
+        let deadline = Instant::now() + Duration::from_secs(DRAIN_SECONDS);
+        let distinct: BTreeSet<_> = deliveries
+            .iter()
+            .map(|d| (&d.shop_domain, &d.topic, &d.webhook_id))
+            .collect();
+        loop {
+            let row = self
+                .admin
+                .query_one("select count(*) from commerce.webhook_delivery", &[])
+                .await?;
+            let seen = usize::try_from(row.get::<_, i64>(0))?;
+            if seen >= distinct.len() {
+                break;
+            }
+            self.still_time(deadline, || {
+                format!("{seen} of {} deliveries are in PostgreSQL", distinct.len())
+            })?;
+            tokio::time::sleep(POLL).await;
+        }
+        let expected = self.expected_event_ids(deliveries).await?;
+        loop {
+            self.lake.flush().await?;
+            let rows = self.lake.read_back("duckdb", "commerce.telemetry").await?;
+            let found: BTreeSet<_> = rows.iter().filter_map(|row| row["event_id"].as_str()).collect();
+            let missing = expected.iter().filter(|id| !found.contains(id.as_str())).count();
+            if missing == 0 {
+                return Ok(expected.len());
+            }
+            self.still_time(deadline, || {
+                format!("{missing} of {} events are not in the lake", expected.len())
+            })?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The ids of the events that the deliveries lead to: a delivery PostgreSQL has seen returns its events again.
+    async fn expected_event_ids(&self, deliveries: &[Delivery]) -> Result<BTreeSet<String>> {
+        let mut ids = BTreeSet::new();
+        for chunk in deliveries.chunks(100) {
+            let batch = serde_json::Value::Array(chunk.iter().map(Delivery::to_ingest).collect()).to_string();
+            let row = self
+                .admin
+                .query_one("select weir.ingest($1::text::json)::text", &[&batch])
+                .await?;
+            let answer: serde_json::Value = serde_json::from_str(row.get(0))?;
+            for verdict in answer["deliveries"].as_array().into_iter().flatten() {
+                let of_verdict = verdict["event_ids"].as_array().into_iter().flatten();
+                ids.extend(of_verdict.filter_map(|id| id.as_str().map(str::to_owned)));
+            }
+        }
+        Ok(ids)
+    }
+
+    fn still_time(&self, deadline: Instant, what: impl Fn() -> String) -> Result<()> {
+        if Instant::now() < deadline {
+            return Ok(());
+        }
+        Err(failed(format!(
+            "after {DRAIN_SECONDS} s {}; the Worker's log:\n{}",
+            what(),
+            self.worker.log()
+        )))
+    }
+}
+
+/// Awaits all futures; results in order.
+async fn futures_join_all<F: std::future::Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(futures).await
+}
