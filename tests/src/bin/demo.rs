@@ -1,0 +1,167 @@
+//! `make demo`: two made-up shops send their webhooks through the real parts; then the daily sales and the labels.
+
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use serde_json::{json, Value};
+use weir_domain::money::format_minor;
+use weir_tests::shop::{Delivery, Shop};
+use weir_tests::stack::Stack;
+use weir_tests::Result;
+
+#[tokio::main]
+async fn main() {
+    let finished = tokio::select! {
+        finished = demo() => finished,
+        _ = tokio::signal::ctrl_c() => {
+            println!("\nstopped; everything this demo started is gone");
+            return;
+        }
+    };
+    if let Err(error) = finished {
+        eprintln!("\nthe demo failed: {error}");
+        std::process::exit(1);
+    }
+}
+
+struct Clock(Instant);
+
+impl Clock {
+    fn say(&self, text: &str) {
+        println!("[demo {:>4.1}s] {text}", self.0.elapsed().as_secs_f32());
+    }
+}
+
+async fn demo() -> Result<()> {
+    let clock = Clock(Instant::now());
+    let shops = [Shop::tokyo(), Shop::paris()];
+    let stack = Stack::start(&shops, |part| clock.say(&format!("starting {part} ..."))).await?;
+
+    let now = jiff::Timestamp::now();
+    let deliveries: Vec<Delivery> = shops.iter().flat_map(|shop| shop.history(now).deliveries).collect();
+    clock.say(&format!(
+        "sending {} signed Shopify webhooks to {} ...",
+        deliveries.len(),
+        stack.worker.url
+    ));
+    let bar = std::io::stdout().is_terminal();
+    stack
+        .deliver_all(&deliveries, |sent| {
+            if bar {
+                print!("\r             {sent} of {} accepted ", deliveries.len());
+                let _ = std::io::stdout().flush();
+            }
+        })
+        .await?;
+    if bar {
+        println!();
+    }
+    clock.say("waiting until every event is in Iceberg, as DuckDB's own reader sees it ...");
+    let events = stack.drained(&deliveries).await?;
+    clock.say(&format!(
+        "{events} distinct events expected, {events} found in commerce.telemetry: none lost, none extra"
+    ));
+
+    let (status, answer) = stack.worker.deliver_signed(&deliveries[0], "Zm9yZ2Vk").await?;
+    clock.say(&format!("a forged signature is answered {status}: {}", answer.trim()));
+    let (status, _) = stack.worker.deliver(&deliveries[0]).await?;
+    clock.say(&format!("the same delivery again is answered {status} and counts once"));
+
+    clock.say("refreshing the measurement ...");
+    let refreshed = stack
+        .lake
+        .post("/v1/refresh", &json!({ "now": now.to_string() }))
+        .await?;
+    clock.say(&format!("refresh {}", text(&refreshed, "refresh_id")));
+    for shop in &shops {
+        print_sales(&stack, shop).await?;
+        print_labels(&stack, shop).await?;
+    }
+    what_next(&stack, &shops);
+    if std::env::var_os("WEIR_DEMO_EXIT").is_none() && std::io::stdin().is_terminal() {
+        println!("\nRunning until Ctrl-C.");
+        std::future::pending::<()>().await;
+    }
+    clock.say("stopping");
+    Ok(())
+}
+
+fn text(value: &Value, name: &str) -> String {
+    match &value[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn rows(answer: &Value) -> Vec<Value> {
+    answer
+        .as_array()
+        .or_else(|| answer["rows"].as_array())
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn title(shop: &Shop, product_id: &str) -> &'static str {
+    shop.products()
+        .iter()
+        .find(|product| product.id.to_string() == product_id)
+        .map_or("?", |product| product.title)
+}
+
+async fn print_sales(stack: &Stack, shop: &Shop) -> Result<()> {
+    let answer = stack.lake.get(&format!("/v1/sales?shop={}", shop.domain)).await?;
+    let rows = rows(&answer);
+    let money = |row: &Value, name: &str| format_minor(row[name].as_i64().unwrap_or(0), shop.exponent);
+    println!(
+        "\n  daily sales of {} ({}, days of {}), newest 12 of {} rows",
+        shop.domain,
+        shop.currency,
+        shop.zone,
+        rows.len()
+    );
+    println!(
+        "  {:<10} {:<14} {:>5} {:>8} {:>11} {:>10} {:>10} {:>11}",
+        "day", "product", "sold", "returned", "gross", "discounts", "returns", "net"
+    );
+    let mut newest = rows;
+    newest.sort_by_key(|row| std::cmp::Reverse((text(row, "day"), text(row, "product_id"))));
+    for row in newest.iter().take(12) {
+        println!(
+            "  {:<10} {:<14} {:>5} {:>8} {:>11} {:>10} {:>10} {:>11}",
+            text(row, "day"),
+            title(shop, &text(row, "product_id")),
+            text(row, "units_sold"),
+            text(row, "units_returned"),
+            money(row, "gross_sales"),
+            money(row, "discounts"),
+            money(row, "returns"),
+            money(row, "net_sales"),
+        );
+    }
+    Ok(())
+}
+
+async fn print_labels(stack: &Stack, shop: &Shop) -> Result<()> {
+    let answer = stack.lake.get(&format!("/v1/performance?shop={}", shop.domain)).await?;
+    println!("\n  classification of {}", shop.domain);
+    println!("  {:<14} {:<18} reason", "product", "label");
+    for row in rows(&answer) {
+        let (product, label) = (text(&row, "product_id"), text(&row, "nominal_classification"));
+        println!("  {:<14} {label:<18} {}", title(shop, &product), text(&row, "reason"));
+    }
+    Ok(())
+}
+
+fn what_next(stack: &Stack, shops: &[Shop]) {
+    let (lake, shop) = (&stack.lake.url, &shops[0]);
+    let product = &shop.products()[0];
+    println!("\n  Look at next, while the demo runs:");
+    println!(
+        "    why a label:    curl '{lake}/v1/explain?shop={}&product={}'",
+        shop.domain, product.id
+    );
+    println!("    the tables:     any Iceberg REST client at {lake}/iceberg, warehouse weir");
+    println!("    the domain:     psql '{}'", stack.database.admin_url);
+    println!("    the Worker:     POST {}/webhooks/shopify", stack.worker.url);
+}
