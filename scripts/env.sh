@@ -34,3 +34,7 @@ export PATH="$WEIR_CACHE/bin:$PATH"
 export WRANGLER_SEND_METRICS=false CLOUDFLARE_CF_FETCH_ENABLED=false
 # A backtrace inside PostgreSQL's error path costs seconds and can leak a payload into the log.
 export RUST_BACKTRACE=0
+
+# What builds for this machine. Always named together: cargo unifies features over the packages of one call, and another
+# selection would compile arrow, iceberg and their like a second time.
+WEIR_HOST_PACKAGES=(-p weir-domain -p weir-edge-shared -p weir-commerce -p weir-analytics -p weir-tests)

@@ -1,0 +1,11 @@
+# Each verb is one line; what it needs, scripts/setup.sh installs (a no-op the second time).
+SHELL := /bin/bash
+RUN := set -euo pipefail; . scripts/env.sh;
+
+.PHONY: setup build demo test check clean
+setup: ; @bash scripts/setup.sh
+build: setup ; @bash scripts/build.sh
+demo: build ; @$(RUN) exec "$${CARGO_TARGET_DIR:-target}/debug/demo"
+test: build ; @bash scripts/test.sh
+check: setup ; @bash scripts/check.sh
+clean: ; rm -rf target edge/*/build node_modules

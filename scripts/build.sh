@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Builds everything that runs: the extension (and installs it into PostgreSQL 15), the Worker, `weir`, the harness.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$WEIR_ROOT/scripts/stage.sh"
+cd "$WEIR_ROOT"
+
+stage "build: PostgreSQL extension" bash scripts/install-extension.sh
+stage "build: commerce Worker" bash scripts/build-workers.sh
+stage "build: weir and the harness" cargo build --locked "${WEIR_HOST_PACKAGES[@]}" --bins

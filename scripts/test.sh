@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All tests, in the order in which a failure is cheapest to find. Every service is started and stopped by the tests.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$WEIR_ROOT/scripts/stage.sh"
+cd "$WEIR_ROOT"
+
+stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/wasm" \
+  cargo check --locked -q -p weir-domain --target wasm32-unknown-unknown
+stage "test: commerce Worker in workerd" "$WEIR_NODE" --test edge/commerce/test/*.test.mjs
+# Domain, edge on the host, analytics, the extension over PostgreSQL, end to end.
+stage "test: domain, edge, analytics, extension, end to end" cargo test --locked "${WEIR_HOST_PACKAGES[@]}"
