@@ -1,1 +1,38 @@
-//! The commerce Worker.
+//! The commerce Worker: Shopify webhooks in, PostgreSQL and the stream COMMERCE_TELEMETRY out.
+//!
+//! | step | where |
+//! |---|---|
+//! | a delivery is admitted or refused | [`admission`] |
+//! | what travels on the queue, and when the body goes to R2 instead | [`message`] |
+//! | a batch: one `weir.ingest`, the stream, one decision per message | [`consume`] |
+//! | what cannot be taken is kept, with the reason | [`quarantine`] |
+//! | when a failed message comes back | [`backoff`] |
+//! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_queue`, `bindings` |
+
+pub mod admission;
+pub mod backoff;
+pub mod consume;
+pub mod message;
+pub mod quarantine;
+
+#[cfg(target_arch = "wasm32")]
+mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod worker_http;
+#[cfg(target_arch = "wasm32")]
+mod worker_queue;
+
+#[cfg(target_arch = "wasm32")]
+mod entry {
+    use worker::{event, Context, Env, MessageBatch, Request, Response, Result};
+
+    #[event(fetch)]
+    async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+        crate::worker_http::route(request, env).await
+    }
+
+    #[event(queue)]
+    async fn queue(batch: MessageBatch<String>, env: Env, _context: Context) -> Result<()> {
+        crate::worker_queue::handle(batch, env).await
+    }
+}

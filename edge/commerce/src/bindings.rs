@@ -1,0 +1,88 @@
+//! Names and values that wrangler.jsonc binds, and the R2 room that both handlers write to.
+
+use worker::{Bucket, Env, Error, HttpMetadata, Result};
+
+use crate::admission::Admission;
+use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
+use crate::quarantine::QuarantineRecord;
+
+/// Queue of admitted deliveries.
+pub const DELIVERIES: &str = "DELIVERIES";
+/// R2 bucket of large bodies and of the quarantine.
+pub const BUCKET: &str = "BUCKET";
+/// Hyperdrive to PostgreSQL, caching disabled.
+pub const POSTGRES: &str = "POSTGRES";
+/// Pipelines stream `commerce_v1`.
+pub const STREAM: &str = "COMMERCE_TELEMETRY";
+
+/// Shopify's largest webhook bodies are a few hundred kilobytes; 5 MB is far beyond.
+const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
+
+fn text(env: &Env, name: &str) -> Option<String> {
+    env.var(name)
+        .ok()
+        .map(|value| value.to_string())
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// What the Worker admits: vars SHOPS (JSON array of domains) and MAX_BODY_BYTES, secret SHOPIFY_WEBHOOK_SECRETS (comma
+/// separated).
+pub fn admission(env: &Env) -> Result<Admission> {
+    let shops: Vec<String> = serde_json::from_str(&text(env, "SHOPS").unwrap_or_else(|| "[]".into()))
+        .map_err(|error| Error::RustError(format!("SHOPS is not a JSON array of domains: {error}")))?;
+    let secrets = env
+        .secret("SHOPIFY_WEBHOOK_SECRETS")
+        .map(|value| value.to_string())
+        .unwrap_or_default();
+    let max_body_bytes = match text(env, "MAX_BODY_BYTES") {
+        Some(value) => value
+            .parse()
+            .map_err(|_| Error::RustError("MAX_BODY_BYTES is not a number".into()))?,
+        None => DEFAULT_MAX_BODY_BYTES,
+    };
+    Ok(Admission {
+        secrets: secrets.split(',').map(|secret| secret.trim().to_owned()).collect(),
+        shops: shops.into_iter().map(|shop| shop.to_ascii_lowercase()).collect(),
+        max_body_bytes,
+    })
+}
+
+/// Longest delay of a retry, var RETRY_MAX_DELAY_SECONDS.
+pub fn max_delay_seconds(env: &Env) -> u32 {
+    text(env, "RETRY_MAX_DELAY_SECONDS")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
+}
+
+/// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
+pub fn dead_letter_queue(env: &Env) -> Option<String> {
+    text(env, "DEAD_LETTER_QUEUE")
+}
+
+/// Now, RFC 3339 UTC with milliseconds.
+pub fn now() -> String {
+    js_sys::Date::new_0().to_iso_string().into()
+}
+
+/// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a
+/// listing is the index.
+pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
+    let text = serde_json::to_string(record)?;
+    let metadata = [
+        ("reason", record.reason.clone()),
+        ("webhook_id", record.delivery.webhook_id.clone()),
+        ("topic", record.delivery.topic.clone()),
+        ("shop_domain", record.delivery.shop_domain.clone()),
+    ];
+    bucket
+        .put(record.key(), text)
+        .http_metadata(HttpMetadata {
+            content_type: Some("application/json".into()),
+            ..HttpMetadata::default()
+        })
+        .custom_metadata(metadata.map(|(name, value)| (name.to_owned(), value)))
+        .execute()
+        .await?;
+    worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
+    Ok(())
+}

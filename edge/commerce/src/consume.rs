@@ -1,0 +1,160 @@
+//! A batch of deliveries: PostgreSQL, then the stream, then one decision per delivery.
+//!
+//! The rule behind every branch: a delivery is acknowledged only when its rows are committed **and** its events are
+//! confirmed by the stream, or when it is durably in the quarantine. Everything else is retried, which is safe: the
+//! extension recognises a repeated delivery and gives the same events with the same ids.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use weir_domain::telemetry::StreamSchema;
+use weir_domain::webhook::Delivery;
+use weir_edge_shared::ingest::{IngestError, IngestResult, IngestTransport, Verdict};
+use weir_edge_shared::stream::{batches, check, EventViolation, StreamSender, MAX_BATCH_BYTES};
+
+/// What to do with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Done: acknowledge.
+    Acknowledge,
+    /// Keep in the quarantine under this reason, then acknowledge.
+    Quarantine {
+        /// Reason class.
+        reason: String,
+        /// What and where.
+        detail: String,
+    },
+    /// Deliver again later.
+    Retry {
+        /// For the log.
+        cause: String,
+    },
+}
+
+impl Decision {
+    fn quarantine(reason: &str, detail: impl Into<String>) -> Self {
+        Self::Quarantine {
+            reason: reason.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Processes `deliveries` and decides each, in the order given.
+pub async fn consume(
+    deliveries: &[Delivery],
+    schema: &StreamSchema,
+    transport: &impl IngestTransport,
+    stream: &impl StreamSender,
+) -> Vec<Decision> {
+    match process(deliveries, schema, transport, stream).await {
+        // One poisonous delivery fails the whole statement. Alone, it is found; its neighbours are not held up.
+        Err(error) if error.is_about_the_data() && deliveries.len() > 1 => {
+            let mut decisions = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                let alone = std::slice::from_ref(delivery);
+                decisions.extend(settle(process(alone, schema, transport, stream).await, 1));
+            }
+            decisions
+        }
+        outcome => settle(outcome, deliveries.len()),
+    }
+}
+
+fn settle(outcome: Result<Vec<Decision>, IngestError>, delivery_count: usize) -> Vec<Decision> {
+    let decision = match outcome {
+        Ok(decisions) => return decisions,
+        Err(error) if error.is_about_the_data() => Decision::quarantine("database_refused", error.to_string()),
+        Err(error) => Decision::Retry {
+            cause: error.to_string(),
+        },
+    };
+    vec![decision; delivery_count]
+}
+
+async fn process(
+    deliveries: &[Delivery],
+    schema: &StreamSchema,
+    transport: &impl IngestTransport,
+    stream: &impl StreamSender,
+) -> Result<Vec<Decision>, IngestError> {
+    let request = serde_json::to_string(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
+    let answer = transport.ingest(&request).await?;
+    let result = IngestResult::parse(&answer, deliveries.len())?;
+    let checked = CheckedEvents::check(schema, &result)?;
+    let sent = send_all(&checked.rows, stream).await;
+    Ok(decide(&result, &checked.violations, &sent))
+}
+
+/// The events of a batch, each once, parted into those to send and those the stream would drop.
+struct CheckedEvents {
+    rows: Vec<String>,
+    violations: Vec<(String, EventViolation)>,
+}
+
+impl CheckedEvents {
+    fn check(schema: &StreamSchema, result: &IngestResult) -> Result<Self, IngestError> {
+        let claimed: HashSet<&str> = result
+            .deliveries
+            .iter()
+            .flat_map(|verdict| verdict.event_ids.iter().map(String::as_str))
+            .collect();
+        let (mut rows, mut violations, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for event in &result.events {
+            let event_id = event.get("event_id").and_then(Value::as_str).unwrap_or_default();
+            if !seen.insert(event_id) {
+                continue;
+            }
+            match check(schema, event) {
+                Ok(row) => rows.push(row),
+                // With no delivery to blame it on, acknowledging would lose it silently.
+                Err(violation) if !claimed.contains(event_id) => {
+                    let message = format!("invalid event of no delivery: {}", violation.detail);
+                    return Err(IngestError::connection(message));
+                }
+                Err(violation) => violations.push((event_id.to_owned(), violation)),
+            }
+        }
+        if let Some(absent) = claimed.iter().find(|event_id| !seen.contains(*event_id)) {
+            return Err(IngestError::connection(format!(
+                "event {absent} is named by a delivery and absent"
+            )));
+        }
+        Ok(Self { rows, violations })
+    }
+}
+
+async fn send_all(rows: &[String], stream: &impl StreamSender) -> Result<(), String> {
+    for batch in batches(rows, MAX_BATCH_BYTES) {
+        stream.send(&batch).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// One decision per delivery from the verdicts, the events found invalid and the outcome of sending the others.
+///
+/// A rejected delivery has nothing to send, so it is quarantined even while the stream is down.
+fn decide(result: &IngestResult, violations: &[(String, EventViolation)], sent: &Result<(), String>) -> Vec<Decision> {
+    let decide_one = |verdict: &weir_edge_shared::ingest::DeliveryVerdict| {
+        if verdict.verdict == Verdict::Rejected {
+            let reason = verdict.reason.as_deref().unwrap_or("rejected");
+            return Decision::quarantine(reason, verdict.detail.clone().unwrap_or_default());
+        }
+        if let Err(cause) = sent {
+            return Decision::Retry { cause: cause.clone() };
+        }
+        match violations
+            .iter()
+            .find(|(event_id, _)| verdict.event_ids.contains(event_id))
+        {
+            Some((event_id, violation)) => {
+                Decision::quarantine(violation.reason, format!("event {event_id}: {}", violation.detail))
+            }
+            None => Decision::Acknowledge,
+        }
+    };
+    result.deliveries.iter().map(decide_one).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What travels on the queue: JSON text (a structured value would arrive as an empty JavaScript object).
+
+use serde::{Deserialize, Serialize};
+use weir_domain::webhook::Delivery;
+
+/// Most bytes of a message. A queue holds 128 KB a message, of which some is metadata.
+pub const MAX_MESSAGE_BYTES: usize = 100_000;
+
+/// Most bytes of bodies that one batch holds in memory: text, quoted copy and answer exist at once in 128 MB.
+pub const MAX_BATCH_BODY_BYTES: usize = 12_000_000;
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueMessage {
+    /// The delivery; its body is empty when it lies in R2.
+    pub delivery: Delivery,
+    /// R2 key of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_key: Option<String>,
+    /// Size of the body in bytes, wherever it is.
+    pub body_bytes: usize,
+}
+
+/// A delivery ready to be handed over: put the object first, if there is one, then send the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    /// The queue message.
+    pub text: String,
+    /// Key and body of an R2 object.
+    pub object: Option<(String, String)>,
+}
+
+impl HandOver {
+    /// Packs `delivery`, with the body in the message when it fits.
+    ///
+    /// # Errors
+    /// When it does not serialise, which a delivery does.
+    pub fn pack(delivery: Delivery) -> serde_json::Result<Self> {
+        let body_bytes = delivery.body.len();
+        let mut message = QueueMessage {
+            delivery,
+            body_key: None,
+            body_bytes,
+        };
+        let text = serde_json::to_string(&message)?;
+        if text.len() <= MAX_MESSAGE_BYTES {
+            return Ok(Self { text, object: None });
+        }
+        let key = object_key("bodies", &message.delivery, "json");
+        let body = std::mem::take(&mut message.delivery.body);
+        message.body_key = Some(key.clone());
+        Ok(Self {
+            text: serde_json::to_string(&message)?,
+            object: Some((key, body)),
+        })
+    }
+}
+
+/// R2 key `{room}/{date}/{shop}/{webhook_id}.{extension}`; a retry by Shopify on the same day overwrites its own object.
+#[must_use]
+pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
+    let date = delivery.received_at.get(..10).unwrap_or("undated");
+    format!(
+        "{room}/{}/{}/{}.{extension}",
+        plain(date),
+        plain(&delivery.shop_domain),
+        plain(&delivery.webhook_id)
+    )
+}
+
+/// A header's value as a part of a key: nothing in it may climb or end the path.
+fn plain(part: &str) -> String {
+    let keep = |letter: char| {
+        if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
+            letter
+        } else {
+            '_'
+        }
+    };
+    part.chars().take(120).map(keep).collect()
+}
+
+/// How many leading messages fit one batch's memory; at least one.
+#[must_use]
+pub fn fitting(body_bytes: impl IntoIterator<Item = usize>) -> usize {
+    let mut total = 0usize;
+    let fits = |bytes: &usize| {
+        total = total.saturating_add(*bytes);
+        total <= MAX_BATCH_BODY_BYTES
+    };
+    body_bytes.into_iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(body: String) -> Delivery {
+        Delivery {
+            webhook_id: "../w 1".into(),
+            topic: "orders/create".into(),
+            shop_domain: "demo.myshopify.com".into(),
+            triggered_at: None,
+            api_version: None,
+            received_at: "2026-11-24T10:00:00.000Z".into(),
+            source: None,
+            body,
+        }
+    }
+
+    #[test]
+    fn a_small_body_travels_in_the_message() {
+        let packed = HandOver::pack(delivery("{}".into())).unwrap();
+        assert_eq!(packed.object, None);
+        let message: QueueMessage = serde_json::from_str(&packed.text).unwrap();
+        assert_eq!((message.delivery, message.body_bytes), (delivery("{}".into()), 2));
+    }
+
+    #[test]
+    fn a_large_body_goes_to_r2_under_a_harmless_key() {
+        let body = format!("\"{}\"", "é".repeat(60_000));
+        let packed = HandOver::pack(delivery(body.clone())).unwrap();
+        assert!(packed.text.len() < 1000);
+        let (key, object) = packed.object.unwrap();
+        assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/.._w_1.json");
+        assert_eq!(object, body);
+        let message: QueueMessage = serde_json::from_str(&packed.text).unwrap();
+        assert_eq!((message.body_key, message.body_bytes), (Some(key), body.len()));
+    }
+
+    #[test]
+    fn escapes_count_towards_the_size_of_the_message() {
+        // 60,000 quotes are 120,000 bytes of JSON text.
+        assert!(HandOver::pack(delivery("\"".repeat(60_000))).unwrap().object.is_some());
+    }
+
+    #[test]
+    fn a_batch_takes_what_fits_and_never_nothing() {
+        assert_eq!(fitting([1, 2, 3]), 3);
+        assert_eq!(fitting([MAX_BATCH_BODY_BYTES, 1]), 1);
+        assert_eq!(fitting([MAX_BATCH_BODY_BYTES + 1, 1]), 1);
+    }
+}

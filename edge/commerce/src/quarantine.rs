@@ -1,0 +1,120 @@
+//! What is kept of a delivery that cannot be taken: everything needed to repair and replay it.
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
+use serde::Serialize;
+use weir_domain::webhook::Delivery;
+
+use crate::message::object_key;
+
+/// A raw body; bytes that are not text are kept as base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// UTF-8 text, in the delivery itself.
+    Text(String),
+    /// Anything else.
+    Base64(String),
+}
+
+impl Body {
+    /// Keeps `bytes` exactly.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Base64(STANDARD.encode(bytes)),
+        }
+    }
+}
+
+/// One object of the quarantine.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuarantineRecord {
+    /// Reason class: those of verdicts, and `retries_exhausted`, `unreadable_message`, `database_refused`.
+    pub reason: String,
+    /// What and where.
+    pub detail: String,
+    /// When it was put here, RFC 3339 UTC.
+    pub quarantined_at: String,
+    /// The delivery, ready to be handed over again.
+    pub delivery: Delivery,
+    /// The body when it is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+    /// R2 key of the body when it lies there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_key: Option<String>,
+}
+
+impl QuarantineRecord {
+    /// A record of `delivery`, whose body is in it or at `body_key`.
+    #[must_use]
+    pub fn new(delivery: Delivery, reason: &str, detail: &str, quarantined_at: String) -> Self {
+        let (reason, detail) = (reason.to_owned(), detail.to_owned());
+        Self {
+            reason,
+            detail,
+            quarantined_at,
+            delivery,
+            body_base64: None,
+            body_key: None,
+        }
+    }
+
+    /// The same with the raw body.
+    #[must_use]
+    pub fn with_body(mut self, body: Body) -> Self {
+        match body {
+            Body::Text(text) => self.delivery.body = text,
+            Body::Base64(encoded) => self.body_base64 = Some(encoded),
+        }
+        self
+    }
+
+    /// Where it is kept: `quarantine/{date of receipt}/{shop}/{webhook_id}.json`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        object_key("quarantine", &self.delivery, "json")
+    }
+}
+
+/// A record of a queue message that is not one of ours. `id` is the queue's message id.
+#[must_use]
+pub fn unreadable_message(id: &str, text: String, quarantined_at: String) -> QuarantineRecord {
+    let delivery = Delivery {
+        webhook_id: format!("message-{id}"),
+        topic: "unknown".into(),
+        shop_domain: "unknown".into(),
+        triggered_at: None,
+        api_version: None,
+        received_at: quarantined_at.clone(),
+        source: None,
+        body: text,
+    };
+    QuarantineRecord::new(
+        delivery,
+        "unreadable_message",
+        "the queue message is not a delivery",
+        quarantined_at,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_exactly() {
+        let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
+        let binary = record.clone().with_body(Body::from_bytes(b"\xff\x00"));
+        assert_eq!(STANDARD.decode(binary.body_base64.unwrap()).unwrap(), b"\xff\x00");
+        let text = record.with_body(Body::from_bytes("ü".as_bytes()));
+        assert_eq!((text.delivery.body.as_str(), text.body_base64), ("ü", None));
+    }
+
+    #[test]
+    fn the_key_names_day_shop_and_delivery() {
+        let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
+        assert_eq!(record.key(), "quarantine/2026-11-24/unknown/message-1.json");
+    }
+}

@@ -1,0 +1,84 @@
+//! `weir.ingest` over Hyperdrive.
+//!
+//! One fresh connection, one simple query, one row, one text column: prepared statements and typed multi-row results over
+//! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
+
+use std::str::FromStr;
+
+use futures_util::future::join;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, SimpleQueryMessage};
+use worker::postgres_tls::PassthroughTls;
+use worker::{Hyperdrive, SecureTransport, Socket};
+
+use crate::ingest::{IngestError, IngestTransport};
+use crate::sql::ingest_statement;
+
+/// [`IngestTransport`] over a Hyperdrive binding. Host, port and credentials come from the binding, not from configuration.
+#[derive(Debug)]
+pub struct HyperdriveTransport {
+    hyperdrive: Hyperdrive,
+}
+
+impl HyperdriveTransport {
+    /// A transport over `hyperdrive`, whose configuration must have query caching disabled: writes do not invalidate it.
+    #[must_use]
+    pub fn new(hyperdrive: Hyperdrive) -> Self {
+        Self { hyperdrive }
+    }
+
+    fn connect(&self) -> Result<(Config, Socket), IngestError> {
+        let config = Config::from_str(&self.hyperdrive.connection_string()).map_err(|error| database(&error))?;
+        let transport = match config.get_ssl_mode() {
+            SslMode::Disable => SecureTransport::Off,
+            _ => SecureTransport::StartTls,
+        };
+        let socket = Socket::builder()
+            .secure_transport(transport)
+            .connect(self.hyperdrive.host(), self.hyperdrive.port())
+            .map_err(|error| IngestError::connection(error.to_string()))?;
+        Ok((config, socket))
+    }
+}
+
+impl IngestTransport for HyperdriveTransport {
+    async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
+        let statement = ingest_statement(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
+        let (config, socket) = self.connect()?;
+        let (client, connection) = config
+            .connect_raw(socket, PassthroughTls)
+            .await
+            .map_err(|error| database(&error))?;
+        // Both halves are driven here. A spawned connection outlives the request and crashes Hyperdrive's local proxy;
+        // dropping the client at the end of its half lets the connection say Terminate and finish.
+        let query = async move {
+            let answer = client.simple_query(&statement).await;
+            drop(client);
+            answer
+        };
+        let (answer, _closed) = join(query, connection).await;
+        one_text(&answer.map_err(|error| database(&error))?)
+    }
+}
+
+fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {
+    messages
+        .iter()
+        .find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .ok_or_else(|| IngestError::connection("weir.ingest returned no row"))
+}
+
+/// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out: it may quote
+/// a customer's data.
+fn database(error: &tokio_postgres::Error) -> IngestError {
+    match error.as_db_error() {
+        Some(server) => IngestError {
+            sqlstate: Some(server.code().code().to_owned()),
+            message: server.message().to_owned(),
+        },
+        None => IngestError::connection(error.to_string()),
+    }
+}

@@ -1,0 +1,78 @@
+//! The Pipelines binding, which the `worker` crate has no type for.
+//!
+//! Locally Cloudflare's own binding discards events, so there the same name is bound to an RPC class with the same
+//! `send(events)`; this code cannot tell them apart, hence the unchecked cast.
+
+use js_sys::{Function, Promise, Reflect, JSON};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use worker::EnvBinding;
+
+use crate::stream::{StreamError, StreamSender};
+
+/// A stream bound under a name such as `COMMERCE_TELEMETRY`.
+#[derive(Debug, Clone)]
+#[repr(transparent)]
+pub struct PipelineStream(JsValue);
+
+impl EnvBinding for PipelineStream {
+    const TYPE_NAME: &'static str = "Pipeline";
+
+    // The class name differs between production, wrangler and an RPC stub, so it is not checked.
+    fn get(value: JsValue) -> worker::Result<Self> {
+        Ok(Self(value))
+    }
+}
+
+impl JsCast for PipelineStream {
+    fn instanceof(value: &JsValue) -> bool {
+        value.is_object()
+    }
+
+    fn unchecked_from_js(value: JsValue) -> Self {
+        Self(value)
+    }
+
+    fn unchecked_from_js_ref(value: &JsValue) -> &Self {
+        // SAFETY: repr(transparent) over JsValue.
+        unsafe { &*std::ptr::from_ref(value).cast::<Self>() }
+    }
+}
+
+impl AsRef<JsValue> for PipelineStream {
+    fn as_ref(&self) -> &JsValue {
+        &self.0
+    }
+}
+
+impl From<PipelineStream> for JsValue {
+    fn from(stream: PipelineStream) -> Self {
+        stream.0
+    }
+}
+
+impl StreamSender for PipelineStream {
+    async fn send(&self, batch: &str) -> Result<(), StreamError> {
+        let rows = JSON::parse(batch).map_err(|error| failure(&error))?;
+        let send: Function = Reflect::get(&self.0, &JsValue::from_str("send"))
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| StreamError("the binding has no send()".into()))?;
+        let promise = send.call1(&self.0, &rows).map_err(|error| failure(&error))?;
+        // Promise.resolve also takes the thenable that an RPC stub returns.
+        JsFuture::from(Promise::resolve(&promise))
+            .await
+            .map_err(|error| failure(&error))?;
+        Ok(())
+    }
+}
+
+fn failure(error: &JsValue) -> StreamError {
+    let message = error
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.message()));
+    StreamError(
+        message
+            .or_else(|| error.as_string())
+            .unwrap_or_else(|| "send failed".into()),
+    )
+}
