@@ -1,1 +1,371 @@
 //! From a change of state to telemetry events.
+//!
+//! Two steps, so that a delivery that comes again can answer with the same events: [`order_events`] and
+//! [`product_event`] name what happened ([`EventKey`], kept beside the delivery), [`Renderer`] writes a key as an event
+//! of stream `commerce_v1` with everything known now.
+
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, Mac};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Map, Value};
+
+use crate::money::Currency;
+use crate::order_state::{OrderState, Product};
+use crate::sales::{self, SalesRow};
+use crate::telemetry::event_id;
+
+/// Version of the rows of `commerce_v1`.
+const SCHEMA_VERSION: i32 = 1;
+
+/// What makes an event that event, and when it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventKey {
+    /// Such as `order_created`.
+    pub event_type: EventType,
+    /// Id of the entity at Shopify: the order, transaction, refund, fulfilment or product.
+    pub entity_id: i64,
+    /// Tells apart events of one type about one entity; empty when the fact happens once.
+    pub discriminator: String,
+    /// Business time, microseconds since 1970.
+    pub occurred_at: i64,
+    /// The order it is about, absent for products.
+    pub order_id: Option<i64>,
+}
+
+/// The events of `commerce_v1` that weir makes from webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum EventType {
+    OrderCreated,
+    OrderCompleted,
+    OrderCancelled,
+    OrderUpdated,
+    PaymentCaptured,
+    PaymentRefunded,
+    FulfillmentShipped,
+    ProductChanged,
+}
+
+impl EventType {
+    /// Name in the stream.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderCreated => "order_created",
+            Self::OrderCompleted => "order_completed",
+            Self::OrderCancelled => "order_cancelled",
+            Self::OrderUpdated => "order_updated",
+            Self::PaymentCaptured => "payment_captured",
+            Self::PaymentRefunded => "payment_refunded",
+            Self::FulfillmentShipped => "fulfillment_shipped",
+            Self::ProductChanged => "product_changed",
+        }
+    }
+
+    fn resource(self) -> &'static str {
+        match self {
+            Self::OrderCreated | Self::OrderCompleted | Self::OrderCancelled | Self::OrderUpdated => "Order",
+            Self::PaymentCaptured => "OrderTransaction",
+            Self::PaymentRefunded => "Refund",
+            Self::FulfillmentShipped => "Fulfillment",
+            Self::ProductChanged => "Product",
+        }
+    }
+}
+
+/// The shop as far as events and ledgers need it.
+#[derive(Debug, Clone)]
+pub struct Shop {
+    /// Its `myshopify.com` domain.
+    pub shop_domain: String,
+    /// IANA name of its time zone.
+    pub time_zone: String,
+    /// The zone itself.
+    pub zone: TimeZone,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+impl Shop {
+    /// A shop with a known zone and currency.
+    ///
+    /// # Errors
+    /// Names the field that is not an IANA zone or not an ISO 4217 code.
+    pub fn new(shop_domain: &str, time_zone: &str, currency: &str) -> Result<Self, &'static str> {
+        Ok(Self {
+            shop_domain: shop_domain.to_owned(),
+            time_zone: time_zone.to_owned(),
+            zone: TimeZone::get(time_zone).map_err(|_| "iana_time_zone")?,
+            currency: Currency::from_code(currency).map_err(|_| "currency")?,
+        })
+    }
+}
+
+/// What a change of an order's state means. `received_at` (microseconds) dates what has no business time of its own.
+#[must_use]
+pub fn order_events(
+    order_id: i64,
+    before: &OrderState,
+    after: &OrderState,
+    zone: &TimeZone,
+    received_at: i64,
+) -> Vec<EventKey> {
+    let mut events = Vec::new();
+    let mut emit = |event_type, entity_id, occurred_at: Option<i64>, discriminator: String| {
+        events.push(EventKey {
+            event_type,
+            entity_id,
+            discriminator,
+            occurred_at: occurred_at.unwrap_or(received_at),
+            order_id: Some(order_id),
+        });
+    };
+    if let Some(header) = &after.header {
+        let placed = header.created_at.or(header.processed_at).or(Some(header.updated_at));
+        if before.header.is_none() {
+            emit(EventType::OrderCreated, order_id, placed, String::new());
+        }
+        let was_cancelled = before.header.as_ref().is_some_and(|old| old.cancelled_at.is_some());
+        if header.cancelled_at.is_some() && !was_cancelled {
+            emit(EventType::OrderCancelled, order_id, header.cancelled_at, String::new());
+        }
+    }
+    if before.completed_at.is_none() && after.completed_at.is_some() {
+        emit(EventType::OrderCompleted, order_id, after.completed_at, String::new());
+    }
+    for payment in after.payments.iter().filter(|payment| payment.is_captured()) {
+        let known = before.payments.iter().any(|old| old.payment_id == payment.payment_id && old.is_captured());
+        if !known {
+            let at = payment.processed_at.or(payment.created_at);
+            emit(EventType::PaymentCaptured, payment.payment_id, at, String::new());
+        }
+    }
+    for refund in &after.refunds {
+        if !before.refunds.iter().any(|old| old.refund_id == refund.refund_id) {
+            let at = refund.processed_at.or(refund.created_at);
+            emit(EventType::PaymentRefunded, refund.refund_id, at, String::new());
+        }
+    }
+    for shipment in after.fulfillments.iter().filter(|shipment| shipment.shipped_at.is_some()) {
+        let id = shipment.fulfillment_id;
+        if !before.fulfillments.iter().any(|old| old.fulfillment_id == id && old.shipped_at.is_some()) {
+            emit(EventType::FulfillmentShipped, id, shipment.shipped_at, String::new());
+        }
+    }
+    let deletion = before.is_deleted() != after.is_deleted();
+    // An order of which no body has arrived has no ledger to carry.
+    let ledger_changed = deletion || sales::ledger(before, zone) != sales::ledger(after, zone);
+    if events.is_empty() && ledger_changed {
+        let at = if deletion { after.deleted_at } else { after.header.as_ref().map(|header| header.updated_at) };
+        events.push(EventKey {
+            event_type: EventType::OrderUpdated,
+            entity_id: order_id,
+            discriminator: after.revision.to_string(),
+            occurred_at: at.unwrap_or(received_at),
+            order_id: Some(order_id),
+        });
+    }
+    events
+}
+
+/// `product_changed`, if title, vendor, type, status, publication or activity changed.
+#[must_use]
+pub fn product_event(before: Option<&Product>, after: &Product) -> Option<EventKey> {
+    let facts = |product: &Product| {
+        let texts = [&product.title, &product.vendor, &product.product_type, &product.status].map(Clone::clone);
+        (texts, product.published_at, product.is_active(), product.deleted_at)
+    };
+    if before.is_some_and(|before| facts(before) == facts(after)) {
+        return None;
+    }
+    let newly_deleted = after.deleted_at.filter(|_| before.is_none_or(|before| before.deleted_at.is_none()));
+    let at = newly_deleted.or(after.updated_at).or(after.deleted_at).unwrap_or_default();
+    Some(EventKey {
+        event_type: EventType::ProductChanged,
+        entity_id: after.product_id,
+        discriminator: if newly_deleted.is_some() { "deleted".to_owned() } else { wire_time(at) },
+        occurred_at: at,
+        order_id: None,
+    })
+}
+
+/// Keyed hash that stands for a customer outside PostgreSQL; deleting the salt severs it for good.
+#[must_use]
+pub fn customer_key(salt: &str, shop_domain: &str, customer_id: i64) -> String {
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(format!("{shop_domain}\u{1f}{customer_id}").as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An instant (microseconds since 1970) as on the wire: RFC 3339 UTC with milliseconds.
+#[must_use]
+pub fn wire_time(at: i64) -> String {
+    let instant = jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let milliseconds = instant.as_millisecond();
+    let instant = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(instant);
+    format!("{instant:.3}")
+}
+
+/// What a delivery says about itself.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// When the edge took it in, microseconds since 1970.
+    pub received_at: i64,
+    /// `webhook`, `bulk_sync`, `backfill` or `replay`.
+    pub source: String,
+}
+
+/// Writes events from the state after a call.
+#[derive(Debug)]
+pub struct Renderer<'a> {
+    /// The shop.
+    pub shop: &'a Shop,
+    /// Products of the orders' lines and of the call, by id.
+    pub products: &'a BTreeMap<i64, Product>,
+    /// Salts by customer id; a customer without one gets no key.
+    pub salts: &'a BTreeMap<i64, String>,
+}
+
+impl Renderer<'_> {
+    /// The deterministic id of a key.
+    #[must_use]
+    pub fn id(&self, key: &EventKey) -> String {
+        let gid = format!("gid://shopify/{}/{}", key.event_type.resource(), key.entity_id);
+        event_id(&self.shop.shop_domain, key.event_type.as_str(), &gid, &key.discriminator)
+    }
+
+    fn envelope(&self, key: &EventKey, provenance: &Provenance) -> Map<String, Value> {
+        let occurred_at = wire_time(key.occurred_at);
+        let mut row = Map::new();
+        row.insert("event_id".into(), self.id(key).into());
+        row.insert("event_type".into(), key.event_type.as_str().into());
+        row.insert("schema_version".into(), SCHEMA_VERSION.into());
+        row.insert("event_date".into(), occurred_at[..10].into());
+        row.insert("event_hour".into(), occurred_at[11..13].parse::<i32>().unwrap_or_default().into());
+        row.insert("occurred_at".into(), occurred_at.into());
+        row.insert("received_at".into(), wire_time(provenance.received_at).into());
+        row.insert("source".into(), provenance.source.as_str().into());
+        row.insert("shop_domain".into(), self.shop.shop_domain.as_str().into());
+        row.insert("shop_time_zone".into(), self.shop.time_zone.as_str().into());
+        row
+    }
+
+    /// An event about an order, with the order's complete ledger.
+    #[must_use]
+    pub fn order(&self, key: &EventKey, state: &OrderState, provenance: &Provenance) -> Value {
+        let mut row = self.envelope(key, provenance);
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                row.insert(name.to_owned(), value);
+            }
+        };
+        put("order_id", json!(key.order_id.map(|id| id.to_string())));
+        put("is_deleted", state.is_deleted().into());
+        // Without the order's body there is no ledger: measurement must not take this row for the order's newest.
+        if state.header.is_some() || state.is_deleted() {
+            put("order_revision", state.revision.into());
+            put("sales", sales::ledger(state, &self.shop.zone).iter().map(sales_row).collect());
+        }
+        let currency = state.header.as_ref().map_or(self.shop.currency.code(), |header| &header.currency);
+        put("currency", currency.into());
+        put("currency_exponent", exponent(currency).into());
+        if let Some(header) = &state.header {
+            put("order_name", json!(header.name));
+            put("order_updated_at", wire_time(header.updated_at).into());
+            put("order_processed_at", json!(header.processed_at.map(wire_time)));
+            put("order_cancelled_at", json!(header.cancelled_at.map(wire_time)));
+            put("financial_status", json!(header.financial_status));
+            put("fulfillment_status", json!(header.fulfillment_status));
+            put("is_test", header.is_test.into());
+            put("presentment_currency", header.presentment_currency.as_str().into());
+            put("total_price", json!(header.total_price));
+            put("source_name", json!(header.source_name));
+            let salted = header.customer_id.and_then(|id| self.salts.get(&id).map(|salt| (id, salt)));
+            put("customer_key", json!(salted.map(|(id, salt)| customer_key(salt, &self.shop.shop_domain, id))));
+            put("lines", self.lines(state));
+        }
+        match key.event_type {
+            EventType::PaymentCaptured => {
+                if let Some(payment) = state.payments.iter().find(|payment| payment.payment_id == key.entity_id) {
+                    put("payment_id", payment.payment_id.to_string().into());
+                    put("payment_kind", json!(payment.kind));
+                    put("payment_gateway", json!(payment.gateway));
+                    put("payment_amount", payment.amount.into());
+                    put("payment_currency", payment.currency.as_str().into());
+                }
+            }
+            EventType::PaymentRefunded => {
+                put("refund_id", key.entity_id.to_string().into());
+                put("payment_kind", "refund".into());
+                if let Some(refund) = state.refunds.iter().find(|refund| refund.refund_id == key.entity_id) {
+                    put("payment_amount", json!(refund.paid_amount));
+                    put("payment_currency", json!(refund.paid_currency));
+                }
+            }
+            EventType::FulfillmentShipped => {
+                put("fulfillment_id", key.entity_id.to_string().into());
+                let shipment = state.fulfillments.iter().find(|shipment| shipment.fulfillment_id == key.entity_id);
+                put("fulfillment_tracking_company", json!(shipment.and_then(|s| s.tracking_company.as_ref())));
+            }
+            _ => {}
+        }
+        Value::Object(row)
+    }
+
+    fn lines(&self, state: &OrderState) -> Value {
+        let line = |line: &crate::order_state::Line| {
+            let product = line.product_id.and_then(|id| self.products.get(&id));
+            json!({
+                "line_item_id": line.line_item_id.to_string(),
+                "product_id": line.product_id.map(|id| id.to_string()),
+                "variant_id": line.variant_id.map(|id| id.to_string()),
+                "title": line.title,
+                "product_title": product.and_then(|product| product.title.as_ref()),
+                "vendor": product.and_then(|product| product.vendor.as_ref()).or(line.vendor.as_ref()),
+                "product_type": product.and_then(|product| product.product_type.as_ref()),
+                "is_active": product.and_then(Product::is_active),
+                "is_gift_card": line.is_gift_card,
+                "quantity": line.quantity,
+                "current_quantity": line.current_quantity,
+                "unit_price": line.unit_price.shop,
+                "discount": line.discount.shop,
+            })
+        };
+        state.lines.iter().map(line).collect()
+    }
+
+    /// A `product_changed` event.
+    #[must_use]
+    pub fn product(&self, key: &EventKey, product: &Product, provenance: &Provenance) -> Value {
+        let mut row = self.envelope(key, provenance);
+        let facts = json!({
+            "product_id": product.product_id.to_string(),
+            "product_title": product.title,
+            "product_vendor": product.vendor,
+            "product_type": product.product_type,
+            "product_status": product.status,
+            "product_published_at": product.published_at.map(wire_time),
+            "product_is_active": product.is_active(),
+            "product_is_deleted": product.deleted_at.is_some(),
+            "product_updated_at": product.updated_at.map(wire_time),
+        });
+        if let Value::Object(facts) = facts {
+            row.extend(facts.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+        Value::Object(row)
+    }
+}
+
+fn exponent(code: &str) -> u8 {
+    Currency::from_code(code).map_or(2, |currency| currency.exponent())
+}
+
+fn sales_row(row: &SalesRow) -> Value {
+    json!(row)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,426 @@
 //! An order as far as its deliveries tell, independent of their order.
+//!
+//! Deliveries come twice, late and in any sequence. [`OrderState::apply`] is a merge: whole snapshots by
+//! (updated_at, triggered_at), parts by their ids, facts that cannot be undone (deleted, shipped, paid and fulfilled) as
+//! minima. Applying the same set of facts in any order and any number of times gives the same state.
+//!
+//! All times are microseconds since 1970 in UTC, all amounts minor units.
+
+use serde::{Deserialize, Serialize};
+
+use crate::shopify::Fact;
+
+/// An amount in the shop's currency and in the currency the buyer saw; the two are never summed with each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Minor units of the shop's currency.
+    pub shop: i64,
+    /// Minor units of the presentment currency.
+    pub presentment: i64,
+}
+
+impl std::ops::Add for Amount {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        // Saturation is unreachable for amounts the parser admits; it only keeps a hostile body from a panic.
+        Self {
+            shop: self.shop.saturating_add(other.shop),
+            presentment: self.presentment.saturating_add(other.presentment),
+        }
+    }
+}
+
+/// The order itself, replaced as a whole by a newer version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Header {
+    pub order_id: i64,
+    pub name: Option<String>,
+    pub created_at: Option<i64>,
+    pub processed_at: Option<i64>,
+    pub updated_at: i64,
+    /// When Shopify fired the delivery; breaks ties of the one-second `updated_at`.
+    pub triggered_at: i64,
+    pub cancelled_at: Option<i64>,
+    pub financial_status: Option<String>,
+    pub fulfillment_status: Option<String>,
+    pub is_test: bool,
+    /// Prices and discounts of the lines contain their tax.
+    pub taxes_included: bool,
+    pub currency: String,
+    pub presentment_currency: String,
+    pub total_price: Option<i64>,
+    pub customer_id: Option<i64>,
+    pub source_name: Option<String>,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Option<String>,
+}
+
+/// A line item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Line {
+    pub line_item_id: i64,
+    pub product_id: Option<i64>,
+    pub variant_id: Option<i64>,
+    pub title: Option<String>,
+    pub vendor: Option<String>,
+    pub is_gift_card: bool,
+    pub quantity: i64,
+    /// Units left after removals and refunds, if the body said so.
+    pub current_quantity: Option<i64>,
+    pub unit_price: Amount,
+    /// Sum of the line's discount allocations.
+    pub discount: Amount,
+    /// Sum of the line's tax lines.
+    pub tax: Amount,
+    /// Sum of the tax rates in billionths; 0 when unknown.
+    pub tax_rate: i64,
+}
+
+/// A refund: the goods that came back, whatever money moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Refund {
+    pub refund_id: i64,
+    pub created_at: Option<i64>,
+    pub processed_at: Option<i64>,
+    /// How new this version is: the order's `updated_at` when embedded, else the refund's creation.
+    pub observed_at: i64,
+    pub triggered_at: i64,
+    pub paid_amount: Option<i64>,
+    pub paid_currency: Option<String>,
+    pub lines: Vec<RefundLine>,
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// Goods of one line that came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RefundLine {
+    pub refund_line_item_id: i64,
+    pub line_item_id: Option<i64>,
+    pub product_id: Option<i64>,
+    pub is_gift_card: bool,
+    pub quantity: i64,
+    pub restock_type: Option<String>,
+    pub subtotal: Amount,
+    pub tax: Amount,
+}
+
+/// Part of a refund that belongs to no line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Adjustment {
+    pub adjustment_id: i64,
+    pub kind: Option<String>,
+    pub amount: Amount,
+    pub tax: Amount,
+}
+
+/// A transaction. Success is terminal: a retried delivery of an earlier status changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Payment {
+    pub payment_id: i64,
+    pub parent_id: Option<i64>,
+    pub kind: Option<String>,
+    pub status: Option<String>,
+    pub gateway: Option<String>,
+    pub amount: i64,
+    pub currency: String,
+    pub is_test: bool,
+    pub created_at: Option<i64>,
+    pub processed_at: Option<i64>,
+    pub triggered_at: i64,
+}
+
+impl Payment {
+    /// Whether the money moved.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.status.as_deref() == Some("success")
+    }
+
+    /// Whether money was taken: a successful sale or capture.
+    #[must_use]
+    pub fn is_captured(&self) -> bool {
+        self.is_success() && matches!(self.kind.as_deref(), Some("sale" | "capture"))
+    }
+}
+
+/// A shipment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Fulfillment {
+    pub fulfillment_id: i64,
+    pub status: Option<String>,
+    pub tracking_company: Option<String>,
+    pub created_at: Option<i64>,
+    pub updated_at: i64,
+    pub triggered_at: i64,
+    /// Earliest `updated_at` of a version with status success; stays when the shipment is cancelled afterwards.
+    pub shipped_at: Option<i64>,
+}
+
+/// What one committed order edit did to one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EditLine {
+    pub edit_id: i64,
+    pub line_item_id: i64,
+    pub committed_at: i64,
+    /// Units added.
+    pub added: i64,
+    /// Units removed.
+    pub removed: i64,
+}
+
+/// An order's body: the header and all that it embeds.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct OrderSnapshot {
+    pub header: Header,
+    pub lines: Vec<Line>,
+    pub refunds: Vec<Refund>,
+    pub fulfillments: Vec<Fulfillment>,
+}
+
+/// All that is known of one order. Vectors are sorted by their ids.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OrderState {
+    /// The newest body; `None` while only parts of the order have arrived.
+    pub header: Option<Header>,
+    /// Lines of the newest body.
+    pub lines: Vec<Line>,
+    /// Newest version of each refund.
+    pub refunds: Vec<Refund>,
+    /// Newest version of each transaction.
+    pub payments: Vec<Payment>,
+    /// Newest version of each shipment.
+    pub fulfillments: Vec<Fulfillment>,
+    /// Line changes of committed edits.
+    pub edits: Vec<EditLine>,
+    /// Earliest `updated_at` of a version that was paid, fulfilled and not cancelled.
+    pub completed_at: Option<i64>,
+    /// When the order was deleted; terminal.
+    pub deleted_at: Option<i64>,
+    /// Strictly increasing with every change; bookkeeping, not part of the merge. 0 before the first.
+    pub revision: i64,
+}
+
+/// What [`OrderState::apply`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The state changed.
+    Changed,
+    /// The delivery repeats what is known.
+    Unchanged,
+    /// The delivery is older than what is known, or its order is deleted.
+    Stale,
+}
+
+impl OrderState {
+    /// Merges one fact and, if it changed anything, advances the revision to at least the header's `updated_at`.
+    /// A fact about a product is none of the order's business and changes nothing.
+    pub fn apply(&mut self, fact: &Fact) -> Applied {
+        let before = self.clone();
+        let mut stale = false;
+        match fact {
+            Fact::Order(snapshot) => stale = !self.apply_snapshot(snapshot),
+            Fact::OrderDeleted { at, .. } => self.deleted_at = earliest(self.deleted_at, Some(*at)),
+            Fact::Refund { refund, .. } => stale = !self.apply_refund(refund),
+            Fact::Payment { payment, .. } => {
+                stale = !merge(&mut self.payments, payment, |p| p.payment_id, payment_version);
+            }
+            Fact::Fulfillment { fulfillment, .. } => stale = !self.apply_fulfillment(fulfillment),
+            Fact::Edit { lines, .. } => {
+                for line in lines {
+                    let version = |l: &EditLine| (l.committed_at, l.added, l.removed);
+                    merge(&mut self.edits, line, |l| (l.edit_id, l.line_item_id), version);
+                }
+            }
+            Fact::Product(_) | Fact::ProductDeleted { .. } => {}
+        }
+        if *self == before {
+            return if stale || self.deleted_at.is_some() {
+                Applied::Stale
+            } else {
+                Applied::Unchanged
+            };
+        }
+        let updated_at = self.header.as_ref().map_or(0, |header| header.updated_at);
+        self.revision = before.revision.saturating_add(1).max(updated_at);
+        if before.deleted_at.is_some() {
+            Applied::Stale
+        } else {
+            Applied::Changed
+        }
+    }
+
+    /// Whether the snapshot was at least as new as the state.
+    fn apply_snapshot(&mut self, snapshot: &OrderSnapshot) -> bool {
+        let new = &snapshot.header;
+        let completed = new.financial_status.as_deref() == Some("paid")
+            && new.fulfillment_status.as_deref() == Some("fulfilled")
+            && new.cancelled_at.is_none();
+        self.completed_at = earliest(self.completed_at, completed.then_some(new.updated_at));
+        for refund in &snapshot.refunds {
+            self.apply_refund(refund);
+        }
+        for fulfillment in &snapshot.fulfillments {
+            self.apply_fulfillment(fulfillment);
+        }
+        let newer = self
+            .header
+            .as_ref()
+            .is_none_or(|old| (new.updated_at, new.triggered_at) >= (old.updated_at, old.triggered_at));
+        if newer {
+            let same = self.header.as_ref().is_some_and(|old| {
+                Header {
+                    raw: None,
+                    ..new.clone()
+                } == Header {
+                    raw: None,
+                    ..old.clone()
+                }
+            });
+            // An equal body keeps the stored one, so that a repetition is seen to change nothing.
+            if !same {
+                self.header = Some(new.clone());
+            }
+            self.lines.clone_from(&snapshot.lines);
+        }
+        newer
+    }
+
+    fn apply_refund(&mut self, refund: &Refund) -> bool {
+        merge(
+            &mut self.refunds,
+            refund,
+            |r| r.refund_id,
+            |r| (r.observed_at, r.triggered_at),
+        )
+    }
+
+    fn apply_fulfillment(&mut self, new: &Fulfillment) -> bool {
+        let id = new.fulfillment_id;
+        let known = self.fulfillments.iter().find(|known| known.fulfillment_id == id);
+        let shipped_at = earliest(new.shipped_at, known.and_then(|known| known.shipped_at));
+        let version = |f: &Fulfillment| (f.updated_at, f.triggered_at);
+        let newer = merge(&mut self.fulfillments, new, |f| f.fulfillment_id, version);
+        if let Some(stored) = self.fulfillments.iter_mut().find(|stored| stored.fulfillment_id == id) {
+            stored.shipped_at = shipped_at;
+        }
+        newer
+    }
+
+    /// Whether the order was deleted at Shopify.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+}
+
+/// Success first, then the newest delivery.
+fn payment_version(payment: &Payment) -> (bool, i64) {
+    (payment.is_success(), payment.triggered_at)
+}
+
+/// The earlier of two instants, where there are two.
+fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Puts `item` into the sorted `items` unless a newer version of it is there; an equal version is replaced.
+/// Whether it was put.
+fn merge<T: Clone, I: Ord, V: Ord>(
+    items: &mut Vec<T>,
+    item: &T,
+    id: impl Fn(&T) -> I,
+    version: impl Fn(&T) -> V,
+) -> bool {
+    match items.binary_search_by(|known| id(known).cmp(&id(item))) {
+        Ok(at) if version(item) >= version(&items[at]) => items[at] = item.clone(),
+        Ok(_) => return false,
+        Err(at) => items.insert(at, item.clone()),
+    }
+    true
+}
+
+/// A variant of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Variant {
+    pub variant_id: i64,
+    pub title: Option<String>,
+    pub sku: Option<String>,
+    /// Minor units of the shop's currency.
+    pub price: Option<i64>,
+}
+
+/// A product, replaced as a whole by a newer version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Product {
+    pub product_id: i64,
+    pub title: Option<String>,
+    pub vendor: Option<String>,
+    pub product_type: Option<String>,
+    pub status: Option<String>,
+    pub created_at: Option<i64>,
+    pub published_at: Option<i64>,
+    /// `None` while only the deletion is known.
+    pub updated_at: Option<i64>,
+    pub triggered_at: Option<i64>,
+    /// When it was deleted; terminal.
+    pub deleted_at: Option<i64>,
+    pub variants: Vec<Variant>,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Option<String>,
+}
+
+impl Product {
+    /// A product of which only the deletion is known.
+    #[must_use]
+    pub fn deleted(product_id: i64, at: i64) -> Self {
+        Self {
+            product_id,
+            title: None,
+            vendor: None,
+            product_type: None,
+            status: None,
+            created_at: None,
+            published_at: None,
+            updated_at: None,
+            triggered_at: None,
+            deleted_at: Some(at),
+            variants: Vec::new(),
+            raw: None,
+        }
+    }
+
+    /// Status active and not deleted; `None` when the status is unknown.
+    #[must_use]
+    pub fn is_active(&self) -> Option<bool> {
+        if self.deleted_at.is_some() {
+            return Some(false);
+        }
+        self.status.as_ref().map(|status| status == "active")
+    }
+
+    /// The newer of two versions; a deletion stays, whatever comes after it.
+    #[must_use]
+    pub fn merged(known: Option<&Self>, new: &Self) -> Self {
+        let Some(known) = known else { return new.clone() };
+        let newer = (new.updated_at, new.triggered_at) >= (known.updated_at, known.triggered_at);
+        let mut merged = if newer { new.clone() } else { known.clone() };
+        merged.deleted_at = earliest(known.deleted_at, new.deleted_at);
+        merged
+    }
+}

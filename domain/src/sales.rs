@@ -1,1 +1,317 @@
 //! The order's sales ledger.
+//!
+//! Definitions are those of Shopify's sales reports: gross = quantity x original unit price; net = gross - discounts -
+//! returns; tax, shipping, tips and duties are no sales; selling a gift card is no sale. A sale counts on the day the
+//! order was placed, a reversal on the day of the reversal, both in the shop's time zone. All amounts are minor units.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::order_state::{Amount, Header, Line, OrderState};
+
+/// Product of amounts that belong to none, so that the shop's totals still match.
+pub const UNKNOWN_PRODUCT: &str = "unknown";
+
+/// What moved the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The order was placed.
+    Sale,
+    /// Goods of a refund.
+    Return,
+    /// The order was cancelled.
+    Cancellation,
+    /// An order edit added or removed units.
+    Edit,
+    /// A refund paid more or less than its goods.
+    Adjustment,
+}
+
+impl Kind {
+    /// The name in telemetry and in PostgreSQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Return => "return",
+            Self::Cancellation => "cancellation",
+            Self::Edit => "edit",
+            Self::Adjustment => "adjustment",
+        }
+    }
+}
+
+/// One row of the ledger, unique by (product, day, kind).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct SalesRow {
+    /// Decimal product id, or [`UNKNOWN_PRODUCT`].
+    pub product_id: String,
+    /// `yyyy-mm-dd` in the shop's time zone.
+    pub day: String,
+    pub kind: Kind,
+    pub units_sold: i64,
+    pub units_returned: i64,
+    pub gross_sales: i64,
+    pub discounts: i64,
+    pub returns: i64,
+    pub net_sales: i64,
+    pub presentment_gross_sales: i64,
+    pub presentment_discounts: i64,
+    pub presentment_returns: i64,
+    pub presentment_net_sales: i64,
+}
+
+/// A line's value without tax.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    gross: Amount,
+    discount: Amount,
+}
+
+#[derive(Default)]
+struct Sums {
+    units_sold: i64,
+    units_returned: i64,
+    gross: Amount,
+    discounts: Amount,
+    returns: Amount,
+}
+
+struct Ledger<'a> {
+    zone: &'a TimeZone,
+    rows: BTreeMap<(String, String, Kind), Sums>,
+}
+
+/// The complete ledger of an order, sorted by (product, day, kind). Empty while no body of the order has arrived, and
+/// for test and deleted orders.
+#[must_use]
+pub fn ledger(state: &OrderState, zone: &TimeZone) -> Vec<SalesRow> {
+    let Some(header) = &state.header else { return Vec::new() };
+    if header.is_test || state.is_deleted() {
+        return Vec::new();
+    }
+    let mut ledger = Ledger { zone, rows: BTreeMap::new() };
+    for line in state.lines.iter().filter(|line| !line.is_gift_card) {
+        ledger.line(state, header, line);
+    }
+    ledger.refunds(state, header);
+    ledger.into_rows()
+}
+
+impl Ledger<'_> {
+    fn row(&mut self, product_id: Option<i64>, at: i64, kind: Kind) -> &mut Sums {
+        let product = product_id.map_or_else(|| UNKNOWN_PRODUCT.to_owned(), |id| id.to_string());
+        self.rows.entry((product, day(at, self.zone), kind)).or_default()
+    }
+
+    fn sell(&mut self, line: &Line, at: i64, kind: Kind, units: i64, value: Value) {
+        let row = self.row(line.product_id, at, kind);
+        row.units_sold += units;
+        row.gross = row.gross + value.gross;
+        row.discounts = row.discounts + value.discount;
+    }
+
+    fn reverse(&mut self, product_id: Option<i64>, at: i64, kind: Kind, units: i64, returns: Amount) {
+        let row = self.row(product_id, at, kind);
+        row.units_returned += units;
+        row.returns = row.returns + returns;
+    }
+
+    fn line(&mut self, state: &OrderState, header: &Header, line: &Line) {
+        let placed_at = header.processed_at.or(header.created_at).unwrap_or(header.updated_at);
+        let value = line_value(line, header.taxes_included);
+        let net = minus(value.gross, value.discount);
+        // An edit the body does not know yet tells of units that are not among its lines.
+        let mut edits: Vec<_> = state
+            .edits
+            .iter()
+            .filter(|edit| edit.line_item_id == line.line_item_id && edit.committed_at <= header.updated_at)
+            .collect();
+        edits.sort_by_key(|edit| (edit.committed_at, edit.edit_id));
+
+        // Units are sold in time: first those of the order, then those of each edit. `sold` units have taken their
+        // share of the line's value; taking shares cumulatively leaves no rounding rest.
+        let added: i64 = edits.iter().map(|edit| edit.added).sum::<i64>().min(line.quantity);
+        let mut sold = line.quantity - added;
+        if sold > 0 {
+            self.sell(line, placed_at, Kind::Sale, sold, share(value, 0, sold, line.quantity));
+        }
+        for edit in &edits {
+            let units = edit.added.min(line.quantity - sold);
+            if units > 0 {
+                let value = share(value, sold, sold + units, line.quantity);
+                self.sell(line, edit.committed_at, Kind::Edit, units, value);
+                sold += units;
+            }
+        }
+
+        let refund_lines = state.refunds.iter().flat_map(|refund| &refund.lines);
+        let of_line = refund_lines.filter(|refunded| refunded.line_item_id == Some(line.line_item_id));
+        let (mut refunded, mut returned) = (0_i64, Amount::default());
+        for item in of_line {
+            refunded += item.quantity;
+            returned = returned + without_tax(item.subtotal, item.tax, header.taxes_included);
+        }
+        let mut open = (line.quantity - refunded).max(0);
+
+        // Removed units that no refund tells of: dated by the edits, what is left by the body that first lacks them.
+        let gone = match (header.cancelled_at, line.current_quantity) {
+            (None, Some(current)) => (line.quantity - current - refunded).clamp(0, open),
+            // A cancelled order's current quantity is 0 whatever the edits did; only the edits tell.
+            (Some(_), _) => edits.iter().map(|edit| edit.removed).sum::<i64>().min(open),
+            (None, None) => 0,
+        };
+        let mut left = gone;
+        let mut reversed = Amount::default();
+        let dated = edits.iter().map(|edit| (edit.committed_at, edit.removed));
+        for (at, removed) in dated.chain([(header.updated_at, i64::MAX)]) {
+            let units = removed.min(left);
+            if units > 0 {
+                let from = gone - left;
+                let returns = minus(part(net, from + units, line.quantity), part(net, from, line.quantity));
+                self.reverse(line.product_id, at, Kind::Edit, units, returns);
+                reversed = reversed + returns;
+                left -= units;
+            }
+        }
+        open -= gone;
+
+        if let Some(cancelled_at) = header.cancelled_at {
+            if open > 0 {
+                let rest = minus(minus(net, returned), reversed);
+                self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open, rest);
+            }
+        }
+    }
+
+    fn refunds(&mut self, state: &OrderState, header: &Header) {
+        for refund in &state.refunds {
+            let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
+            for item in &refund.lines {
+                let line = state.lines.iter().find(|line| Some(line.line_item_id) == item.line_item_id);
+                if line.map_or(item.is_gift_card, |line| line.is_gift_card) {
+                    continue;
+                }
+                let product_id = line.and_then(|line| line.product_id).or(item.product_id);
+                let returns = without_tax(item.subtotal, item.tax, header.taxes_included);
+                self.reverse(product_id, at, Kind::Return, item.quantity, returns);
+            }
+            for adjustment in &refund.adjustments {
+                // Other kinds (shipping_refund) are about what is no sale.
+                if adjustment.kind.as_deref() == Some("refund_discrepancy") {
+                    let amount = without_tax(adjustment.amount, adjustment.tax, header.taxes_included);
+                    self.reverse(None, at, Kind::Adjustment, 0, minus(Amount::default(), amount));
+                }
+            }
+        }
+    }
+
+    fn into_rows(self) -> Vec<SalesRow> {
+        let is_empty = |sums: &Sums| {
+            let zero = Amount::default();
+            (sums.units_sold, sums.units_returned) == (0, 0)
+                && [sums.gross, sums.discounts, sums.returns] == [zero, zero, zero]
+        };
+        let rows = self.rows.into_iter().filter(|(_, sums)| !is_empty(sums));
+        rows.map(|((product_id, day, kind), sums)| {
+            let net = minus(minus(sums.gross, sums.discounts), sums.returns);
+            SalesRow {
+                product_id,
+                day,
+                kind,
+                units_sold: sums.units_sold,
+                units_returned: sums.units_returned,
+                gross_sales: sums.gross.shop,
+                discounts: sums.discounts.shop,
+                returns: sums.returns.shop,
+                net_sales: net.shop,
+                presentment_gross_sales: sums.gross.presentment,
+                presentment_discounts: sums.discounts.presentment,
+                presentment_returns: sums.returns.presentment,
+                presentment_net_sales: net.presentment,
+            }
+        })
+        .collect()
+    }
+}
+
+fn minus(a: Amount, b: Amount) -> Amount {
+    Amount {
+        shop: a.shop.saturating_sub(b.shop),
+        presentment: a.presentment.saturating_sub(b.presentment),
+    }
+}
+
+fn without_tax(amount: Amount, tax: Amount, taxes_included: bool) -> Amount {
+    if taxes_included {
+        minus(amount, tax)
+    } else {
+        amount
+    }
+}
+
+/// `amount * numerator / denominator`, half rounded up; 0 for a denominator of 0.
+fn scaled(amount: i64, numerator: i64, denominator: i64) -> i64 {
+    if denominator == 0 {
+        return 0;
+    }
+    let (sign, denominator) = (i128::from(denominator.signum()), i128::from(denominator).abs());
+    let doubled = 2 * i128::from(amount) * i128::from(numerator) * sign + denominator;
+    i64::try_from(doubled.div_euclid(2 * denominator)).unwrap_or(i64::MAX)
+}
+
+/// The share of the first `units` of `quantity`.
+fn part(amount: Amount, units: i64, quantity: i64) -> Amount {
+    Amount {
+        shop: scaled(amount.shop, units, quantity),
+        presentment: scaled(amount.presentment, units, quantity),
+    }
+}
+
+fn share(value: Value, from: i64, to: i64, quantity: i64) -> Value {
+    let between = |amount| minus(part(amount, to, quantity), part(amount, from, quantity));
+    Value {
+        gross: between(value.gross),
+        discount: between(value.discount),
+    }
+}
+
+fn line_value(line: &Line, taxes_included: bool) -> Value {
+    let one = |price: i64, discount: i64, tax: i64| {
+        let listed = price.saturating_mul(line.quantity);
+        if !taxes_included {
+            return (listed, discount);
+        }
+        let paid = listed - discount;
+        let net = paid - tax;
+        let discount = if paid == 0 {
+            // Nothing was paid, so no tax shows what part of the discount was tax; the rates tell, if known.
+            scaled(discount, 1_000_000_000, 1_000_000_000 + line.tax_rate)
+        } else {
+            scaled(discount, net, paid)
+        };
+        (net + discount, discount)
+    };
+    let (gross, discount) = one(line.unit_price.shop, line.discount.shop, line.tax.shop);
+    let (shown_gross, shown_discount) =
+        one(line.unit_price.presentment, line.discount.presentment, line.tax.presentment);
+    Value {
+        gross: Amount { shop: gross, presentment: shown_gross },
+        discount: Amount { shop: discount, presentment: shown_discount },
+    }
+}
+
+/// `yyyy-mm-dd` of an instant (microseconds since 1970) in `zone`.
+#[must_use]
+pub fn day(at: i64, zone: &TimeZone) -> String {
+    // The parser only admits instants that jiff can hold.
+    let instant = jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    zone.to_datetime(instant).date().to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Shopify's inbound shapes.

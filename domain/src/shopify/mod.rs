@@ -1,0 +1,173 @@
+//! Shopify's inbound shapes: from the raw body of a webhook to one fact.
+//!
+//! - [`json`]: exact JSON (numbers stay text), personal data removed, NUL refused
+//! - [`order`], [`product`]: bodies by topic
+//!
+//! Every field is optional and unknown fields are ignored: Shopify's published schemas reject real deliveries. Only the
+//! resource's id and values of an impossible type make a delivery unreadable.
+
+pub mod json;
+mod order;
+mod product;
+
+use crate::money::Currency;
+use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund};
+use json::Json;
+
+/// Why a delivery cannot be read; names as in verdicts and quarantine records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A field without which the resource has no identity is absent.
+    MissingField,
+    /// A value is of another type, or does not fit its unit.
+    TypeMismatch,
+    /// The text is not JSON.
+    ParseFailure,
+    /// A field without which the resource has no identity is null.
+    NullValue,
+    /// A string holds U+0000, which PostgreSQL cannot store.
+    InvalidText,
+}
+
+impl Reason {
+    /// The name used in verdicts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingField => "missing_field",
+            Self::TypeMismatch => "type_mismatch",
+            Self::ParseFailure => "parse_failure",
+            Self::NullValue => "null_value",
+            Self::InvalidText => "invalid_text",
+        }
+    }
+}
+
+/// What is wrong with a body, and where. Carries no value of it: it may go to a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {path}: {detail}", reason.as_str())]
+pub struct BodyError {
+    /// Class of the fault.
+    pub reason: Reason,
+    /// Path such as `line_items[0].price`; empty for the body itself.
+    pub path: String,
+    /// What was expected.
+    pub detail: &'static str,
+}
+
+/// What a delivery says happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A whole order with what is embedded in it.
+    Order(Box<OrderSnapshot>),
+    /// The order is gone at Shopify; `at` in microseconds since 1970.
+    OrderDeleted { order_id: i64, at: i64 },
+    /// Goods came back.
+    Refund { order_id: i64, refund: Refund },
+    /// A transaction of the order.
+    Payment { order_id: i64, payment: Payment },
+    /// A shipment of the order.
+    Fulfillment { order_id: i64, fulfillment: Fulfillment },
+    /// The line changes of one committed order edit.
+    Edit { order_id: i64, lines: Vec<EditLine> },
+    /// A whole product.
+    Product(Box<Product>),
+    /// The product is gone at Shopify; `at` in microseconds since 1970.
+    ProductDeleted { product_id: i64, at: i64 },
+}
+
+impl Fact {
+    /// The order it is about, if any.
+    #[must_use]
+    pub fn order_id(&self) -> Option<i64> {
+        match self {
+            Self::Order(snapshot) => Some(snapshot.header.order_id),
+            Self::OrderDeleted { order_id, .. }
+            | Self::Refund { order_id, .. }
+            | Self::Payment { order_id, .. }
+            | Self::Fulfillment { order_id, .. }
+            | Self::Edit { order_id, .. } => Some(*order_id),
+            Self::Product(_) | Self::ProductDeleted { .. } => None,
+        }
+    }
+
+    /// The product it is about, if it is a fact about a product.
+    #[must_use]
+    pub fn product_id(&self) -> Option<i64> {
+        match self {
+            Self::Product(product) => Some(product.product_id),
+            Self::ProductDeleted { product_id, .. } => Some(*product_id),
+            _ => None,
+        }
+    }
+}
+
+/// What a body does not say itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The shop's currency, used where the body names none.
+    pub currency: Currency,
+    /// `X-Shopify-Triggered-At`, or when the delivery was received; microseconds since 1970.
+    pub triggered_at: i64,
+}
+
+/// Whether weir reads this topic.
+#[must_use]
+pub fn is_supported(topic: &str) -> bool {
+    matches!(
+        topic,
+        "orders/create"
+            | "orders/updated"
+            | "orders/paid"
+            | "orders/fulfilled"
+            | "orders/partially_fulfilled"
+            | "orders/cancelled"
+            | "orders/edited"
+            | "orders/delete"
+            | "refunds/create"
+            | "order_transactions/create"
+            | "fulfillments/create"
+            | "fulfillments/update"
+            | "products/create"
+            | "products/update"
+            | "products/delete"
+    )
+}
+
+/// Reads a body. `None` for a topic that weir does not read.
+///
+/// # Errors
+/// [`BodyError`] with the path of the first fault.
+pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, BodyError> {
+    if !is_supported(topic) {
+        return Ok(None);
+    }
+    let json = Json::parse(body)?;
+    let root = json::Node::root(&json)?;
+    let fact = match topic {
+        "orders/delete" => Fact::OrderDeleted {
+            order_id: root.id("id")?,
+            at: context.triggered_at,
+        },
+        "products/delete" => Fact::ProductDeleted {
+            product_id: root.id("id")?,
+            at: context.triggered_at,
+        },
+        "orders/edited" => order::edit(&root)?,
+        "refunds/create" => Fact::Refund {
+            order_id: root.id("order_id")?,
+            refund: order::refund(&root, None, context)?,
+        },
+        "order_transactions/create" => Fact::Payment {
+            order_id: root.id("order_id")?,
+            payment: order::payment(&root, context)?,
+        },
+        "fulfillments/create" | "fulfillments/update" => Fact::Fulfillment {
+            order_id: root.id("order_id")?,
+            fulfillment: order::fulfillment(&root, context)?,
+        },
+        "products/create" | "products/update" => Fact::Product(Box::new(product::product(&root, context)?)),
+        _ => Fact::Order(Box::new(order::order(&root, context)?)),
+    };
+    Ok(Some(fact))
+}

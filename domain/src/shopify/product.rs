@@ -1,0 +1,35 @@
+//! Bodies of `products/*`.
+
+use super::json::Node;
+use super::{BodyError, Context};
+use crate::order_state::{Product, Variant};
+
+pub(super) fn product(node: &Node<'_>, context: Context) -> Result<Product, BodyError> {
+    let product_id = node.id("id")?;
+    let mut variants = Vec::new();
+    for variant in node.objects("variants")? {
+        variants.push(Variant {
+            variant_id: variant.id("id")?,
+            title: variant.text("title")?,
+            sku: variant.text("sku")?,
+            price: variant.money("price", context.currency)?,
+        });
+    }
+    variants.sort_by_key(|variant| variant.variant_id);
+    variants.dedup_by_key(|variant| variant.variant_id);
+    let updated_at = node.time("updated_at")?.or(node.time("created_at")?);
+    Ok(Product {
+        product_id,
+        title: node.text("title")?,
+        vendor: node.text("vendor")?,
+        product_type: node.text("product_type")?,
+        status: node.text("status")?,
+        created_at: node.time("created_at")?,
+        published_at: node.time("published_at")?,
+        updated_at: Some(updated_at.unwrap_or(context.triggered_at)),
+        triggered_at: Some(context.triggered_at),
+        deleted_at: None,
+        variants,
+        raw: Some(node.raw()),
+    })
+}
