@@ -254,7 +254,7 @@ impl Shop {
         }
         let mut deliveries = teller.deliveries;
         // A stable sort: deliveries of one second stay in the order in which they were told.
-        deliveries.sort_by(|a, b| a.0.cmp(&b.0));
+        deliveries.sort_by_key(|(at, _)| *at);
         History {
             deliveries: deliveries.into_iter().map(|(_, delivery)| delivery).collect(),
             sales: teller.sales,

@@ -100,9 +100,10 @@ async fn assert_labels(stack: &Stack, shops: &[Shop]) -> Result<()> {
                 .into_iter()
                 .find(|product| product.title == title)
                 .expect("in the catalogue");
+            let product_id = product.id.to_string();
             let row = rows
                 .iter()
-                .find(|row| row["shop_domain"] == shop.domain && row["product_id"] == product.id.to_string())
+                .find(|row| row["shop_domain"] == shop.domain && row["product_id"] == product_id.as_str())
                 .unwrap_or_else(|| panic!("{title} of {} is not measured", shop.domain));
             assert_eq!(
                 row["nominal_classification"], label,
