@@ -1,14 +1,25 @@
 //! The HTTP surface of `weir serve`: state, routing, start and stop.
 
+use std::fs::{File, TryLockError};
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Path, Request, State};
 use axum::http::{header, HeaderMap};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{json, Value};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::lake::Lake;
-use crate::{Error, Result};
+use crate::lake::catalog_store::CatalogStore;
+use crate::lake::{catalog_server, tables, Lake};
+use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
+use crate::pipeline::{Limits, Pipelines};
+use crate::{measurement, Error, Result};
 
 /// How to run the server.
 #[derive(Debug, Clone)]
@@ -23,6 +34,8 @@ pub struct Config {
     pub objective: Option<PathBuf>,
     /// Another Iceberg REST catalog; the embedded one if absent.
     pub catalog_uri: Option<String>,
+    /// Bearer token of that catalog.
+    pub catalog_token: Option<String>,
     /// Time between commits of journaled rows.
     pub commit_interval: Duration,
     /// Journal bytes at which a commit happens early.
@@ -36,10 +49,11 @@ pub struct Config {
 pub struct App {
     /// The tables.
     pub lake: Arc<Lake>,
-    /// The bearer token.
-    token: String,
+    /// The streams.
+    pub pipelines: Pipelines,
     /// Held for the length of a refresh: refreshes of one lake run one after another.
     pub refresh: tokio::sync::Mutex<()>,
+    token: String,
 }
 
 impl App {
@@ -61,28 +75,172 @@ impl App {
 
 /// Compares without a shortcut at the first different byte: the time must not tell how much of a guess was right.
 fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+            == 0
 }
 
-/// A running server.
+/// A running server. Dropping it ends it as a crash would: what is journaled stays in the journal.
 #[derive(Debug)]
-pub struct Server {}
+pub struct Server {
+    url: String,
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+    committers: Vec<JoinHandle<()>>,
+    /// Two servers on one warehouse would each believe to order its commits.
+    _lock: File,
+}
 
 impl Server {
-    /// Binds, creates absent tables, replays journal segments left by a crash, and serves.
-    pub async fn start(_config: Config) -> Result<Self> {
-        Err(Error::Internal("not yet".into()))
+    /// Binds, creates absent tables, takes over the journal segments of an earlier run, and serves.
+    ///
+    /// # Errors
+    /// If the warehouse is in use or cannot be used, or the address is taken, or the catalog refuses.
+    pub async fn start(config: Config) -> Result<Self> {
+        if config.token.is_empty() {
+            return Err(Error::Invalid("the token is empty".into()));
+        }
+        std::fs::create_dir_all(&config.warehouse)?;
+        let warehouse = config.warehouse.canonicalize()?;
+        let lock = File::create(warehouse.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::Invalid(format!("{} is in use", warehouse.display())),
+            TryLockError::Error(error) => Error::Io(error),
+        })?;
+
+        let listener = tokio::net::TcpListener::bind(config.listen).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let catalog_uri = config.catalog_uri.unwrap_or_else(|| format!("{url}/iceberg"));
+        let lake = Arc::new(Lake::new(&catalog_uri, config.catalog_token).await?);
+        let limits = Limits {
+            commit_interval: config.commit_interval,
+            roll_bytes: config.roll_bytes,
+            backlog_bytes: config.backlog_bytes,
+        };
+        let (pipelines, committers) = Pipelines::open(&warehouse, &lake, limits)?;
+        let app = Arc::new(App {
+            lake,
+            pipelines,
+            refresh: tokio::sync::Mutex::new(()),
+            token: config.token,
+        });
+
+        let (stop, mut stopped) = watch::channel(false);
+        let router = router(app.clone(), Arc::new(CatalogStore::open(&warehouse)?));
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            // An error means that the sender is gone, which ends the server too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        });
+        let server = Self {
+            url,
+            app,
+            stop,
+            serving: tokio::spawn(serving.into_future()),
+            committers,
+            _lock: lock,
+        };
+        server.prepare(config.objective).await?;
+        Ok(server)
     }
+
+    /// Tables, then what an earlier run left behind, then the objective given on the command line.
+    async fn prepare(&self, objective: Option<PathBuf>) -> Result<()> {
+        let mut definitions = measurement::tables::definitions()?;
+        for stream in weir_domain::telemetry::all() {
+            definitions.push(tables::stream_definition(&stream)?);
+        }
+        for definition in &definitions {
+            self.app.lake.ensure_table(definition).await?;
+        }
+        self.app.pipelines.flush().await?;
+        measurement::start(&self.app, objective.as_deref()).await
+    }
+
     /// `http://host:port` it listens on.
-    pub fn url(&self) -> String {
-        String::new()
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
-    /// State, for tests that look behind the HTTP surface.
-    pub fn app(&self) -> Arc<App> {
-        unimplemented!()
+
+    /// State, for callers that look behind the HTTP surface.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
     }
-    /// Stops accepting, commits what is journaled, and ends.
-    pub async fn stop(self) -> Result<()> {
-        Ok(())
+
+    /// Refuses new rows, commits what is journaled, and ends.
+    ///
+    /// # Errors
+    /// If the last commit fails; its rows stay in the journal for the next start.
+    pub async fn stop(mut self) -> Result<()> {
+        self.app.pipelines.close();
+        let flushed = self.app.pipelines.flush().await;
+        self.stop.send_replace(true);
+        // Connections kept alive by clients are closed when idle; a request that hangs is not waited for.
+        let served = tokio::time::timeout(Duration::from_secs(10), &mut self.serving).await;
+        if let Ok(served) = served {
+            served??;
+        }
+        flushed.map(drop)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+        for committer in &self.committers {
+            committer.abort();
+        }
+    }
+}
+
+fn router(app: Arc<App>, catalog: Arc<CatalogStore>) -> Router {
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/v1/streams/{stream}", post(ingest))
+        .route("/v1/flush", post(flush))
+        .merge(measurement::routes())
+        .with_state(app)
+        .nest("/iceberg", catalog_server::routes(catalog))
+}
+
+async fn health(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!({ "status": "ok", "backlog_bytes": app.pipelines.backlog_bytes() }))
+}
+
+async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request: Request) -> Result<Json<Verdicts>> {
+    app.authorise(request.headers())?;
+    app.pipelines.stream(&stream)?;
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(Error::TooLarge(MAX_BODY_BYTES));
+    }
+    let body = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
+        .await
+        .map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
+    Ok(Json(app.pipelines.ingest(&stream, &body).await?))
+}
+
+async fn flush(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    Ok(Json(json!({ "committed": app.pipelines.flush().await? })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same;
+
+    #[test]
+    fn tokens_are_compared_whole() {
+        assert!(same(b"secret", b"secret"));
+        assert!(!same(b"secret", b"secreT"));
+        assert!(!same(b"secre", b"secret"));
     }
 }

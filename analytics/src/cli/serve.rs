@@ -25,6 +25,9 @@ pub struct Args {
     /// URI of another Iceberg REST catalog; the embedded one if absent.
     #[arg(long)]
     pub catalog_uri: Option<String>,
+    /// Bearer token of that catalog.
+    #[arg(long, env = "WEIR_CATALOG_TOKEN", hide_env_values = true)]
+    pub catalog_token: Option<String>,
     /// Milliseconds between commits of journaled rows to Iceberg.
     #[arg(long, default_value_t = 10_000)]
     pub commit_interval_ms: u64,
@@ -47,6 +50,7 @@ pub async fn run(args: Args) -> Result<()> {
         token: args.token,
         objective: args.objective,
         catalog_uri: args.catalog_uri,
+        catalog_token: args.catalog_token,
         commit_interval: Duration::from_millis(args.commit_interval_ms),
         roll_bytes: args.roll_bytes,
         backlog_bytes: args.backlog_bytes,

@@ -1,80 +1,124 @@
 //! The lake: Iceberg tables behind a REST catalog.
+//!
+//! - [`tables`]: definitions of the streams' tables.
+//! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
+//! - [`scan`]: live data files of a snapshot, as DuckDB reads them.
+//! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`].
+
+pub mod append;
+pub mod catalog_server;
+pub mod catalog_store;
+pub mod commit;
+pub mod overwrite;
+pub mod scan;
+pub mod tables;
+mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use iceberg::spec::{Schema, Transform};
+use iceberg::io::LocalFsStorageFactory;
+use iceberg::spec::UnboundPartitionSpec;
 use iceberg::table::Table;
-use iceberg::TableIdent;
+use iceberg::{Catalog, CatalogBuilder, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
+use iceberg_catalog_rest::{RestCatalog, RestCatalogBuilder};
+
+pub use commit::{CommitOutcome, COMMIT_ID};
+pub use overwrite::Scope;
+pub use tables::TableDefinition;
 
 use crate::Result;
 
-/// A table as it is created when absent.
-#[derive(Debug, Clone)]
-pub struct TableDefinition {
-    /// Namespace and name.
-    pub ident: TableIdent,
-    /// Columns with field ids and docs.
-    pub schema: Schema,
-    /// Partition fields: name, source column, transform. Empty: unpartitioned.
-    pub partition: Vec<(String, String, Transform)>,
-    /// What one row is.
-    pub doc: String,
-}
+/// Name under which clients attach the lake.
+pub const WAREHOUSE: &str = "weir";
 
-/// What an overwrite replaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// Every row of the table.
-    WholeTable,
-    /// Partitions of a table partitioned by one date: days since 1970-01-01. Days without new rows become empty.
-    PartitionDays(Vec<i32>),
-}
-
-/// What a commit did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommitOutcome {
-    /// The snapshot that holds the change; none if the table was empty and stays so.
-    pub snapshot_id: Option<i64>,
-    /// Rows added by this commit; 0 if it was already there.
-    pub rows: u64,
-    /// Whether the table's history already held this commit id, so that nothing was done.
-    pub already_committed: bool,
-}
-
-/// Client of the lake.
+/// Client of the lake. Tables are found through an Iceberg REST catalog, the embedded one or another.
 #[derive(Debug)]
-pub struct Lake {}
-
-/// Snapshot property that names a commit; a commit with a known id is not repeated.
-pub const COMMIT_ID: &str = "weir.commit-id";
+pub struct Lake {
+    catalog: RestCatalog,
+    commits: commit::CommitClient,
+}
 
 impl Lake {
+    /// A client of the catalog at `uri` (without the trailing `/v1`). Nothing is called before the first use.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub async fn new(uri: &str, token: Option<String>) -> Result<Self> {
+        let mut properties = HashMap::from([
+            ("uri".to_owned(), uri.to_owned()),
+            ("warehouse".to_owned(), WAREHOUSE.to_owned()),
+        ]);
+        if let Some(token) = &token {
+            properties.insert("token".to_owned(), token.clone());
+        }
+        let catalog = RestCatalogBuilder::default()
+            .with_storage_factory(Arc::new(LocalFsStorageFactory))
+            .load(WAREHOUSE, properties)
+            .await?;
+        let commits = commit::CommitClient::new(uri, token);
+        Ok(Self { catalog, commits })
+    }
+
     /// Loads a table's current metadata.
-    pub async fn load(&self, _table: &TableIdent) -> Result<Table> {
-        Err(crate::Error::Internal("not yet".into()))
+    ///
+    /// # Errors
+    /// If there is no such table or the catalog cannot be reached.
+    pub async fn load(&self, table: &TableIdent) -> Result<Table> {
+        Ok(self.catalog.load_table(table).await?)
     }
-    /// Schema for building batches of a table: Arrow, with Iceberg field ids.
-    pub async fn arrow_schema(&self, _table: &TableIdent) -> Result<arrow_schema::SchemaRef> {
-        Err(crate::Error::Internal("not yet".into()))
+
+    /// Arrow schema of a table's rows, with Iceberg field ids; what appended and overwritten batches are brought to.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn arrow_schema(&self, table: &TableIdent) -> Result<arrow_schema::SchemaRef> {
+        write::arrow_schema(&self.load(table).await?)
     }
-    /// Replaces the rows in `scope` by `batches` in one snapshot. `properties` must hold [`COMMIT_ID`].
-    pub async fn overwrite(
-        &self,
-        _table: &TableIdent,
-        _batches: Vec<RecordBatch>,
-        _scope: Scope,
-        _properties: HashMap<String, String>,
-    ) -> Result<CommitOutcome> {
-        Err(crate::Error::Internal("not yet".into()))
+
+    /// Creates namespace and table unless they exist. A table that exists is left as it is.
+    ///
+    /// # Errors
+    /// If the catalog refuses.
+    pub async fn ensure_table(&self, definition: &TableDefinition) -> Result<()> {
+        if self.catalog.table_exists(&definition.ident).await? {
+            return Ok(());
+        }
+        self.ensure_namespace(definition.ident.namespace()).await?;
+        let mut spec = UnboundPartitionSpec::builder();
+        for (name, source, transform) in &definition.partition {
+            let source_id = definition.schema.field_id_by_name(source).ok_or_else(|| {
+                crate::Error::Internal(format!("{}: no column {source} to partition by", definition.ident))
+            })?;
+            spec = spec.add_partition_field(source_id, name, *transform)?;
+        }
+        let creation = TableCreation::builder()
+            .name(definition.ident.name().to_owned())
+            .schema(definition.schema.clone())
+            .partition_spec(spec.build())
+            .properties([
+                ("comment".to_owned(), definition.doc.clone()),
+                ("write.parquet.compression-codec".to_owned(), "zstd".to_owned()),
+                // One metadata file per commit would pile up for ever.
+                (
+                    "write.metadata.delete-after-commit.enabled".to_owned(),
+                    "true".to_owned(),
+                ),
+            ])
+            .build();
+        match self.catalog.create_table(definition.ident.namespace(), creation).await {
+            Err(error) if error.kind() == ErrorKind::TableAlreadyExists => Ok(()),
+            created => Ok(created.map(drop)?),
+        }
     }
-    /// Paths of the live data files of a snapshot (the current one by default).
-    pub async fn data_files(&self, _table: &TableIdent, _snapshot: Option<i64>) -> Result<Vec<String>> {
-        Err(crate::Error::Internal("not yet".into()))
-    }
-    /// SQL text DuckDB can select from: the rows of a snapshot (the current one by default), with the table's columns
-    /// even if it has no rows.
-    pub async fn duckdb_relation(&self, _table: &TableIdent, _snapshot: Option<i64>) -> Result<String> {
-        Err(crate::Error::Internal("not yet".into()))
+
+    async fn ensure_namespace(&self, namespace: &NamespaceIdent) -> Result<()> {
+        if self.catalog.namespace_exists(namespace).await? {
+            return Ok(());
+        }
+        match self.catalog.create_namespace(namespace, HashMap::new()).await {
+            Err(error) if error.kind() == ErrorKind::NamespaceAlreadyExists => Ok(()),
+            created => Ok(created.map(drop)?),
+        }
     }
 }

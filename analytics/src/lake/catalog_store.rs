@@ -1,0 +1,443 @@
+//! Where the embedded catalog keeps its state: a folder per namespace, a pointer file per table.
+//!
+//! ```text
+//! catalog/<namespace>/namespace.json      properties
+//! catalog/<namespace>/<table>.table       location of the table's current metadata file
+//! lake/<namespace>/<table>/metadata/*     the metadata files, manifests
+//! lake/<namespace>/<table>/data/*         Parquet
+//! ```
+//!
+//! The pointer is replaced by rename, after the metadata file it names is durable: a crash leaves the old or the new
+//! version of a table. One process owns the folder (`weir serve` holds a lock on it), one mutex orders its commits.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind as IoErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use iceberg::spec::{TableMetadata, TableMetadataBuilder};
+use iceberg::{MetadataLocation, TableCreation, TableRequirement, TableUpdate};
+use iceberg_catalog_rest::CreateTableRequest;
+
+/// Property under which superseded metadata files are deleted instead of kept for ever.
+const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
+
+/// Why the catalog refuses; each is one error type of the REST specification.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such namespace.
+    #[error("there is no namespace {0}")]
+    NoSuchNamespace(String),
+    /// There is no such table.
+    #[error("there is no table {0}")]
+    NoSuchTable(String),
+    /// Namespace or table exists.
+    #[error("{0} exists already")]
+    AlreadyExists(String),
+    /// A requirement of the commit does not hold any more.
+    #[error("{0}")]
+    CommitFailed(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The request asks for what this catalog does not do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The file system failed.
+    #[error("the catalog's files: {0}")]
+    Io(#[from] std::io::Error),
+    /// A file of the catalog does not hold what it should.
+    #[error("the catalog's files: {0}")]
+    Corrupt(String),
+}
+
+/// A table's current version.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Location of the metadata file.
+    pub metadata_location: String,
+    /// What it holds.
+    pub metadata: Arc<TableMetadata>,
+}
+
+/// The embedded catalog. All calls block on the file system.
+#[derive(Debug)]
+pub struct CatalogStore {
+    pointers: PathBuf,
+    tables: PathBuf,
+    /// Current versions of tables loaded before; the lock orders commits.
+    versions: Mutex<HashMap<(String, String), Version>>,
+}
+
+type Outcome<T> = std::result::Result<T, CatalogError>;
+
+impl CatalogStore {
+    /// Opens the catalog of a warehouse folder, creating it if absent.
+    ///
+    /// # Errors
+    /// If the folders cannot be made.
+    pub fn open(warehouse: &Path) -> std::io::Result<Self> {
+        let pointers = warehouse.join("catalog");
+        let tables = warehouse.join("lake");
+        fs::create_dir_all(&pointers)?;
+        fs::create_dir_all(&tables)?;
+        sync_folder(warehouse)?;
+        Ok(Self {
+            pointers: pointers.canonicalize()?,
+            tables: tables.canonicalize()?,
+            versions: Mutex::default(),
+        })
+    }
+
+    /// Namespaces, sorted.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`].
+    pub fn namespaces(&self) -> Outcome<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.pointers)? {
+            let entry = entry?;
+            if entry.path().join("namespace.json").is_file() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Properties of a namespace.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchNamespace`].
+    pub fn namespace(&self, namespace: &str) -> Outcome<HashMap<String, String>> {
+        checked(namespace).map_err(|_| CatalogError::NoSuchNamespace(namespace.to_owned()))?;
+        match fs::read(self.pointers.join(namespace).join("namespace.json")) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| CatalogError::Corrupt(error.to_string())),
+            Err(error) if error.kind() == IoErrorKind::NotFound => {
+                Err(CatalogError::NoSuchNamespace(namespace.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Creates a namespace.
+    ///
+    /// # Errors
+    /// [`CatalogError::AlreadyExists`], [`CatalogError::BadRequest`] for a name that is no folder name.
+    pub fn create_namespace(&self, namespace: &str, properties: &HashMap<String, String>) -> Outcome<()> {
+        checked(namespace)?;
+        let _ordered = self.lock();
+        let folder = self.pointers.join(namespace);
+        if folder.join("namespace.json").exists() {
+            return Err(CatalogError::AlreadyExists(namespace.to_owned()));
+        }
+        fs::create_dir_all(&folder)?;
+        let text = serde_json::to_vec(properties).map_err(|error| CatalogError::BadRequest(error.to_string()))?;
+        replace(&folder.join("namespace.json"), &text)?;
+        sync_folder(&self.pointers)?;
+        Ok(())
+    }
+
+    /// Tables of a namespace, sorted.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchNamespace`].
+    pub fn tables(&self, namespace: &str) -> Outcome<Vec<String>> {
+        self.namespace(namespace)?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.pointers.join(namespace))? {
+            let name = entry?.file_name();
+            names.extend(
+                name.to_str()
+                    .and_then(|name| name.strip_suffix(".table"))
+                    .map(str::to_owned),
+            );
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// A table's current version.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchTable`].
+    pub fn load(&self, namespace: &str, table: &str) -> Outcome<Version> {
+        let mut versions = self.lock();
+        self.current(&mut versions, namespace, table)
+    }
+
+    /// Creates a table at once.
+    ///
+    /// # Errors
+    /// [`CatalogError::AlreadyExists`], [`CatalogError::NoSuchNamespace`], [`CatalogError::BadRequest`], and
+    /// [`CatalogError::Unsupported`] for a staged creation.
+    pub fn create(&self, namespace: &str, request: CreateTableRequest) -> Outcome<Version> {
+        self.namespace(namespace)?;
+        checked(&request.name)?;
+        if request.stage_create == Some(true) {
+            return Err(CatalogError::Unsupported("tables cannot be created in stages".into()));
+        }
+        if request
+            .properties
+            .get("format-version")
+            .is_some_and(|version| version != "2")
+        {
+            return Err(CatalogError::Unsupported("only format version 2 is supported".into()));
+        }
+        let name = request.name.clone();
+        let mut versions = self.lock();
+        if self.pointer(namespace, &name).exists() {
+            return Err(CatalogError::AlreadyExists(format!("{namespace}.{name}")));
+        }
+        let location = match request.location {
+            Some(location) => location.trim_end_matches('/').to_owned(),
+            None => format!("file://{}", self.tables.join(namespace).join(&name).display()),
+        };
+        let mut properties = request.properties;
+        properties.remove("format-version");
+        let creation = TableCreation::builder()
+            .name(name.clone())
+            .location(location.clone())
+            .schema(request.schema)
+            .partition_spec_opt(request.partition_spec)
+            .sort_order_opt(request.write_order)
+            .properties(properties)
+            .build();
+        let metadata = TableMetadataBuilder::from_table_creation(creation)
+            .and_then(TableMetadataBuilder::build)
+            .map_err(|error| CatalogError::BadRequest(error.to_string()))?
+            .metadata;
+        let metadata_location = MetadataLocation::new_with_metadata(location, &metadata).to_string();
+        self.publish(&mut versions, namespace, &name, metadata_location, metadata)
+    }
+
+    /// Applies updates if every requirement holds for the current version.
+    ///
+    /// # Errors
+    /// [`CatalogError::CommitFailed`] if a requirement does not hold, [`CatalogError::BadRequest`] if an update cannot
+    /// be applied, [`CatalogError::NoSuchTable`].
+    pub fn commit(
+        &self,
+        namespace: &str,
+        table: &str,
+        requirements: &[TableRequirement],
+        updates: Vec<TableUpdate>,
+    ) -> Outcome<Version> {
+        let mut versions = self.lock();
+        let current = self.current(&mut versions, namespace, table)?;
+        for requirement in requirements {
+            requirement
+                .check(Some(&current.metadata))
+                .map_err(|error| CatalogError::CommitFailed(error.to_string()))?;
+        }
+        let bad = |error: iceberg::Error| CatalogError::BadRequest(error.to_string());
+        let mut builder = TableMetadataBuilder::new_from_metadata(
+            (*current.metadata).clone(),
+            Some(current.metadata_location.clone()),
+        );
+        for update in updates {
+            builder = update.apply(builder).map_err(bad)?;
+        }
+        let built = builder.build().map_err(bad)?;
+        if built.changes.is_empty() {
+            return Ok(current);
+        }
+        let location = MetadataLocation::from_str(&current.metadata_location)
+            .map_err(|error| CatalogError::Corrupt(error.to_string()))?
+            .with_next_version()
+            .with_new_metadata(&built.metadata)
+            .to_string();
+        let version = self.publish(&mut versions, namespace, table, location, built.metadata)?;
+        if version
+            .metadata
+            .properties()
+            .get(DELETE_AFTER_COMMIT)
+            .is_some_and(|on| on == "true")
+        {
+            for log in built.expired_metadata_logs {
+                if let Some(path) = super::write::local_path(&log.metadata_file) {
+                    // The version is published; a file that stays costs only space.
+                    let _ = fs::remove_file(path);
+                }
+            }
+        }
+        Ok(version)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Version>> {
+        // Every change is made in the files first, so that a panic elsewhere cannot leave a wrong entry.
+        self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn pointer(&self, namespace: &str, table: &str) -> PathBuf {
+        self.pointers.join(namespace).join(format!("{table}.table"))
+    }
+
+    fn current(
+        &self,
+        versions: &mut HashMap<(String, String), Version>,
+        namespace: &str,
+        table: &str,
+    ) -> Outcome<Version> {
+        let key = (namespace.to_owned(), table.to_owned());
+        if let Some(version) = versions.get(&key) {
+            return Ok(version.clone());
+        }
+        let missing = || CatalogError::NoSuchTable(format!("{namespace}.{table}"));
+        checked(namespace)
+            .and_then(|()| checked(table))
+            .map_err(|_| missing())?;
+        let metadata_location = match fs::read_to_string(self.pointer(namespace, table)) {
+            Ok(location) => location,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Err(missing()),
+            Err(error) => return Err(error.into()),
+        };
+        let path = super::write::local_path(&metadata_location)
+            .ok_or_else(|| CatalogError::Corrupt(format!("{metadata_location} is not a local file")))?;
+        let metadata = serde_json::from_slice(&fs::read(path)?)
+            .map_err(|error| CatalogError::Corrupt(format!("{metadata_location}: {error}")))?;
+        let version = Version {
+            metadata_location,
+            metadata: Arc::new(metadata),
+        };
+        versions.insert(key, version.clone());
+        Ok(version)
+    }
+
+    fn publish(
+        &self,
+        versions: &mut HashMap<(String, String), Version>,
+        namespace: &str,
+        table: &str,
+        metadata_location: String,
+        metadata: TableMetadata,
+    ) -> Outcome<Version> {
+        let path = super::write::local_path(&metadata_location)
+            .ok_or_else(|| CatalogError::BadRequest("this catalog keeps tables in local folders only".into()))?;
+        let folder = path
+            .parent()
+            .ok_or_else(|| CatalogError::BadRequest(format!("{metadata_location} is no place for a table")))?;
+        fs::create_dir_all(folder)?;
+        let text = serde_json::to_vec(&metadata).map_err(|error| CatalogError::BadRequest(error.to_string()))?;
+        let mut file = File::create_new(&path)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&self.tables)) {
+            sync_folder(folder)?;
+        }
+        sync_folder(folder)?;
+        replace(&self.pointer(namespace, table), metadata_location.as_bytes())?;
+        let version = Version {
+            metadata_location,
+            metadata: Arc::new(metadata),
+        };
+        versions.insert((namespace.to_owned(), table.to_owned()), version.clone());
+        Ok(version)
+    }
+}
+
+/// Names become folder and file names: letters, digits, `_`, `-` and inner dots only.
+fn checked(name: &str) -> Outcome<()> {
+    let fits = !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with('.')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if fits {
+        Ok(())
+    } else {
+        Err(CatalogError::BadRequest(format!(
+            "{name:?} is not a name this catalog accepts"
+        )))
+    }
+}
+
+/// Replaces a file's content so that a crash leaves the old or the new one.
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::tables::stream_definition;
+
+    fn request(name: &str) -> CreateTableRequest {
+        CreateTableRequest {
+            name: name.to_owned(),
+            location: None,
+            schema: stream_definition(&weir_domain::telemetry::sync()).unwrap().schema,
+            partition_spec: None,
+            write_order: None,
+            stage_create: None,
+            properties: HashMap::new(),
+        }
+    }
+
+    fn set(key: &str) -> Vec<TableUpdate> {
+        vec![TableUpdate::SetProperties {
+            updates: HashMap::from([(key.to_owned(), "1".to_owned())]),
+        }]
+    }
+
+    #[test]
+    fn versions_survive_a_restart_and_requirements_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(folder.path()).unwrap();
+        store.create_namespace("n", &HashMap::new()).unwrap();
+        let created = store.create("n", request("t")).unwrap();
+        assert!(matches!(
+            store.create("n", request("t")),
+            Err(CatalogError::AlreadyExists(_))
+        ));
+
+        let uuid = created.metadata.uuid();
+        let committed = store
+            .commit("n", "t", &[TableRequirement::UuidMatch { uuid }], set("a"))
+            .unwrap();
+        assert!(committed.metadata_location.contains("/metadata/00001-"));
+        let refused = store.commit(
+            "n",
+            "t",
+            &[TableRequirement::RefSnapshotIdMatch {
+                r#ref: "main".into(),
+                snapshot_id: Some(1),
+            }],
+            set("b"),
+        );
+        assert!(matches!(refused, Err(CatalogError::CommitFailed(_))));
+
+        let again = CatalogStore::open(folder.path()).unwrap();
+        let loaded = again.load("n", "t").unwrap();
+        assert_eq!(loaded.metadata_location, committed.metadata_location);
+        assert_eq!(loaded.metadata, committed.metadata);
+        assert_eq!(again.tables("n").unwrap(), ["t"]);
+        assert_eq!(again.namespaces().unwrap(), ["n"]);
+    }
+
+    #[test]
+    fn names_cannot_leave_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(folder.path()).unwrap();
+        for name in ["", ".", "..", "a/b", "a\\b", "a\0b", "é"] {
+            assert!(matches!(
+                store.create_namespace(name, &HashMap::new()),
+                Err(CatalogError::BadRequest(_))
+            ));
+            assert!(matches!(store.load(name, "t"), Err(CatalogError::NoSuchTable(_))));
+            assert!(matches!(store.tables(name), Err(CatalogError::NoSuchNamespace(_))));
+        }
+    }
+}

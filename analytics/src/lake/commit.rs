@@ -1,0 +1,428 @@
+//! One snapshot in one commit: what iceberg-rust 0.10 offers for appends only, built here for replacement too.
+//!
+//! A commit names itself in the snapshot summary ([`COMMIT_ID`]) and is made at most once: before every attempt, and so
+//! also after an answer that was lost, the table's history is searched for it.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use iceberg::spec::{
+    DataFile, FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter, ManifestWriter,
+    ManifestWriterBuilder, Operation, Snapshot, SnapshotReference, SnapshotRetention, SnapshotSummaryCollector,
+    Summary, TableMetadata, MAIN_BRANCH,
+};
+use iceberg::table::Table;
+use iceberg::{TableIdent, TableRequirement, TableUpdate};
+use iceberg_catalog_rest::CommitTableRequest;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::{write, Lake, Scope, WAREHOUSE};
+use crate::{Error, Result};
+
+/// Snapshot property that names a commit; a commit whose name is in the table's history is not repeated.
+pub const COMMIT_ID: &str = "weir.commit-id";
+
+/// A refresh and the committer seldom meet; this many lost races in a row mean something else is wrong.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitOutcome {
+    /// The snapshot that holds the change; none if there was nothing to change.
+    pub snapshot_id: Option<i64>,
+    /// Rows added by this commit; 0 if it was already there.
+    pub rows: u64,
+    /// Whether the table's history already held this commit id, so that nothing was done.
+    pub already_committed: bool,
+}
+
+/// A change of a table: files that come, and the scope whose present files go.
+pub(super) struct Change<'a> {
+    pub added: &'a [DataFile],
+    pub replaced: Option<&'a Scope>,
+    pub properties: &'a HashMap<String, String>,
+}
+
+/// The commit endpoint. The library's own commit type cannot be made outside of it.
+#[derive(Debug)]
+pub(super) struct CommitClient {
+    http: reqwest::Client,
+    uri: String,
+    token: Option<String>,
+    base: OnceCell<String>,
+}
+
+impl CommitClient {
+    pub(super) fn new(uri: &str, token: Option<String>) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            uri: uri.trim_end_matches('/').to_owned(),
+            token,
+            base: OnceCell::new(),
+        }
+    }
+
+    /// `{uri}/v1` and the prefix the catalog asks for.
+    async fn base(&self) -> Result<&str> {
+        let base = self
+            .base
+            .get_or_try_init(|| async {
+                let request = self.http.get(format!("{}/v1/config", self.uri));
+                let config: serde_json::Value = self
+                    .authorised(request.query(&[("warehouse", WAREHOUSE)]))
+                    .send()
+                    .await?
+                    .error_for_status()?
+                    .json()
+                    .await?;
+                let prefix = ["overrides", "defaults"]
+                    .iter()
+                    .find_map(|part| config[part]["prefix"].as_str());
+                Ok::<_, Error>(match prefix {
+                    Some(prefix) => format!("{}/v1/{prefix}", self.uri),
+                    None => format!("{}/v1", self.uri),
+                })
+            })
+            .await?;
+        Ok(base)
+    }
+
+    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn post(&self, table: &TableIdent, commit: &CommitTableRequest) -> Result<reqwest::Response> {
+        let url = format!(
+            "{}/namespaces/{}/tables/{}",
+            self.base().await?,
+            table.namespace().to_url_string(),
+            table.name()
+        );
+        Ok(self.authorised(self.http.post(url).json(commit)).send().await?)
+    }
+}
+
+impl Lake {
+    /// Whether the table's history holds a commit of this name; its snapshot.
+    pub(super) fn committed(metadata: &TableMetadata, properties: &HashMap<String, String>) -> Option<i64> {
+        let id = properties.get(COMMIT_ID)?;
+        metadata
+            .snapshots()
+            .find(|snapshot| snapshot.summary().additional_properties.get(COMMIT_ID) == Some(id))
+            .map(|snapshot| snapshot.snapshot_id())
+    }
+
+    /// Commits a change, again on every conflict.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] after too many conflicts, or if the table's partitioning changed since the files were
+    /// written; [`Error::Remote`] if the catalog refuses.
+    pub(super) async fn commit(&self, written_for: &Table, change: Change<'_>) -> Result<CommitOutcome> {
+        let ident = written_for.identifier();
+        let rows = change.added.iter().map(DataFile::record_count).sum();
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                backoff(attempt).await;
+            }
+            let table = self.load(ident).await?;
+            let metadata = table.metadata();
+            if let Some(snapshot_id) = Self::committed(metadata, change.properties) {
+                return Ok(CommitOutcome {
+                    snapshot_id: Some(snapshot_id),
+                    rows: if attempt == 0 { 0 } else { rows },
+                    already_committed: attempt == 0,
+                });
+            }
+            if metadata.default_partition_spec_id() != written_for.metadata().default_partition_spec_id()
+                || metadata.uuid() != written_for.metadata().uuid()
+            {
+                return Err(Error::Conflict {
+                    table: ident.to_string(),
+                    attempts: attempt,
+                });
+            }
+            let prepared = prepare(&table, &change).await?;
+            let mut durable = prepared.files.clone();
+            durable.extend(change.added.iter().map(|file| file.file_path().to_owned()));
+            write::sync_folders(metadata.location(), &durable).await?;
+
+            let response = match self.commits.post(ident, &prepared.request).await {
+                Ok(response) => response,
+                // Whether it arrived is unknown: the next attempt looks.
+                Err(Error::Http(error)) if attempt + 1 < MAX_ATTEMPTS && !error.is_builder() => continue,
+                Err(error) => return Err(error),
+            };
+            let status = response.status();
+            if status.is_success() {
+                return Ok(CommitOutcome {
+                    snapshot_id: Some(prepared.snapshot_id),
+                    rows,
+                    already_committed: false,
+                });
+            }
+            if status.is_server_error() {
+                continue;
+            }
+            // A definite no: the manifests of this attempt are garbage. Failing to remove them costs only space.
+            for file in &prepared.files {
+                let _ = table.file_io().delete(file).await;
+            }
+            if status != reqwest::StatusCode::CONFLICT {
+                return Err(Error::Remote {
+                    status: status.as_u16(),
+                    message: response.text().await.unwrap_or_default(),
+                });
+            }
+        }
+        Err(Error::Conflict {
+            table: ident.to_string(),
+            attempts: MAX_ATTEMPTS,
+        })
+    }
+}
+
+struct Prepared {
+    request: CommitTableRequest,
+    snapshot_id: i64,
+    files: Vec<String>,
+}
+
+/// Writes manifests and manifest list of the new snapshot on top of the table's current one.
+async fn prepare(table: &Table, change: &Change<'_>) -> Result<Prepared> {
+    let metadata = table.metadata();
+    if metadata.format_version() != FormatVersion::V2 {
+        return Err(Error::Invalid(format!(
+            "{}: weir writes Iceberg format version 2 only",
+            table.identifier()
+        )));
+    }
+    let mut draft = Draft {
+        table,
+        snapshot_id: new_snapshot_id(metadata),
+        commit_uuid: Uuid::new_v4(),
+        files: Vec::new(),
+        summary: SnapshotSummaryCollector::default(),
+    };
+    let mut manifests = draft.kept(change.replaced).await?;
+    if !change.added.is_empty() {
+        let mut writer = draft.manifest_writer(metadata.default_partition_spec_id())?;
+        for file in change.added {
+            draft.summary.add_file(
+                file,
+                metadata.current_schema().clone(),
+                metadata.default_partition_spec().clone(),
+            );
+            // -1: the sequence number is inherited from the snapshot, so that it is right whatever commits before.
+            writer.add_file(file.clone(), -1)?;
+        }
+        manifests.push(writer.write_manifest_file().await?);
+    }
+
+    let list = format!(
+        "{}/metadata/snap-{}-0-{}.avro",
+        metadata.location(),
+        draft.snapshot_id,
+        draft.commit_uuid
+    );
+    let mut writer = ManifestListWriter::v2(
+        table.file_io().new_output(&list)?.writer().await?,
+        draft.snapshot_id,
+        metadata.current_snapshot_id(),
+        metadata.next_sequence_number(),
+    );
+    writer.add_manifests(manifests.into_iter())?;
+    writer.close().await?;
+    draft.files.push(list.clone());
+
+    let snapshot = Snapshot::builder()
+        .with_manifest_list(list)
+        .with_snapshot_id(draft.snapshot_id)
+        .with_parent_snapshot_id(metadata.current_snapshot_id())
+        .with_sequence_number(metadata.next_sequence_number())
+        .with_summary(summary(metadata, change, &draft.summary))
+        .with_schema_id(metadata.current_schema_id())
+        .with_timestamp_ms(now_ms().max(metadata.last_updated_ms()))
+        .build();
+    let request = CommitTableRequest {
+        identifier: Some(table.identifier().clone()),
+        requirements: vec![
+            TableRequirement::UuidMatch { uuid: metadata.uuid() },
+            TableRequirement::RefSnapshotIdMatch {
+                r#ref: MAIN_BRANCH.to_owned(),
+                snapshot_id: metadata.current_snapshot_id(),
+            },
+        ],
+        updates: vec![
+            TableUpdate::AddSnapshot { snapshot },
+            TableUpdate::SetSnapshotRef {
+                ref_name: MAIN_BRANCH.to_owned(),
+                reference: SnapshotReference::new(
+                    draft.snapshot_id,
+                    SnapshotRetention::Branch {
+                        min_snapshots_to_keep: None,
+                        max_snapshot_age_ms: None,
+                        max_ref_age_ms: None,
+                    },
+                ),
+            },
+        ],
+    };
+    Ok(Prepared {
+        request,
+        snapshot_id: draft.snapshot_id,
+        files: draft.files,
+    })
+}
+
+struct Draft<'a> {
+    table: &'a Table,
+    snapshot_id: i64,
+    commit_uuid: Uuid,
+    files: Vec<String>,
+    summary: SnapshotSummaryCollector,
+}
+
+impl Draft<'_> {
+    fn manifest_writer(&mut self, spec_id: i32) -> Result<ManifestWriter> {
+        let metadata = self.table.metadata();
+        let spec = metadata
+            .partition_spec_by_id(spec_id)
+            .ok_or_else(|| Error::Internal(format!("{}: no partition spec {spec_id}", self.table.identifier())))?;
+        let path = format!(
+            "{}/metadata/{}-m{}.avro",
+            metadata.location(),
+            self.commit_uuid,
+            self.files.len()
+        );
+        self.files.push(path.clone());
+        let output = self.table.file_io().new_output(path)?;
+        let schema = metadata.current_schema().clone();
+        Ok(ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.as_ref().clone()).build_v2_data())
+    }
+
+    /// The current snapshot's manifests less the files in `replaced`: untouched ones as they are, the others rewritten
+    /// with the survivors as existing and the rest as deleted entries.
+    async fn kept(&mut self, replaced: Option<&Scope>) -> Result<Vec<ManifestFile>> {
+        let Some(current) = self.table.metadata().current_snapshot() else {
+            return Ok(Vec::new());
+        };
+        let list = self.table.manifest_list_reader(current).load().await?;
+        let mut kept = Vec::new();
+        for manifest in list.consume_entries().into_iter().collect::<Vec<_>>() {
+            // A manifest with only deleted entries tells what its own snapshot removed; later ones need not carry it.
+            if !manifest.has_added_files() && !manifest.has_existing_files() {
+                continue;
+            }
+            let Some(scope) = replaced else {
+                kept.push(manifest);
+                continue;
+            };
+            if manifest.content == ManifestContentType::Deletes {
+                // Deletes of other writers: without the files they point into they are void.
+                if *scope != Scope::WholeTable {
+                    kept.push(manifest);
+                }
+                continue;
+            }
+            kept.extend(self.rewritten(manifest, scope).await?);
+        }
+        Ok(kept)
+    }
+
+    async fn rewritten(&mut self, manifest: ManifestFile, scope: &Scope) -> Result<Option<ManifestFile>> {
+        let entries = manifest.load_manifest(self.table.file_io()).await?.into_parts().0;
+        let alive: Vec<_> = entries.iter().filter(|entry| entry.is_alive()).collect();
+        let mut gone = Vec::with_capacity(alive.len());
+        for entry in &alive {
+            gone.push(scope.covers(entry.data_file().partition())?);
+        }
+        if !gone.contains(&true) {
+            return Ok(Some(manifest));
+        }
+        let spec_id = manifest.partition_spec_id;
+        let mut writer = self.manifest_writer(spec_id)?;
+        for (entry, gone) in alive.into_iter().zip(gone) {
+            let sequence = entry.sequence_number().unwrap_or(manifest.sequence_number);
+            let file_sequence = entry.file_sequence_number.or(Some(manifest.sequence_number));
+            let file = entry.data_file().clone();
+            if gone {
+                self.summary.remove_file(
+                    &file,
+                    self.table.metadata().current_schema().clone(),
+                    self.table.metadata().default_partition_spec().clone(),
+                );
+                writer.add_delete_file(file, sequence, file_sequence)?;
+            } else {
+                let added_by = entry.snapshot_id().unwrap_or(manifest.added_snapshot_id);
+                writer.add_existing_file(file, added_by, sequence, file_sequence)?;
+            }
+        }
+        Ok(Some(writer.write_manifest_file().await?))
+    }
+}
+
+/// The summary Iceberg readers expect: the caller's properties, this commit's counts, and the totals carried forward.
+fn summary(metadata: &TableMetadata, change: &Change<'_>, collected: &SnapshotSummaryCollector) -> Summary {
+    let mut properties = change.properties.clone();
+    properties.extend(collected.build());
+    let previous = metadata.current_snapshot().map(|snapshot| snapshot.summary());
+    for (total, added, removed) in [
+        ("total-data-files", "added-data-files", "deleted-data-files"),
+        ("total-delete-files", "added-delete-files", "removed-delete-files"),
+        ("total-records", "added-records", "deleted-records"),
+        ("total-files-size", "added-files-size", "removed-files-size"),
+        (
+            "total-position-deletes",
+            "added-position-deletes",
+            "removed-position-deletes",
+        ),
+        (
+            "total-equality-deletes",
+            "added-equality-deletes",
+            "removed-equality-deletes",
+        ),
+    ] {
+        let number = |text: Option<&String>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let before = number(previous.and_then(|summary| summary.additional_properties.get(total)));
+        let after = (before + number(properties.get(added))).saturating_sub(number(properties.get(removed)));
+        properties.insert(total.to_owned(), after.to_string());
+    }
+    Summary {
+        operation: if change.replaced.is_some() {
+            Operation::Overwrite
+        } else {
+            Operation::Append
+        },
+        additional_properties: properties,
+    }
+}
+
+fn new_snapshot_id(metadata: &TableMetadata) -> i64 {
+    loop {
+        let (high, low) = Uuid::new_v4().as_u64_pair();
+        // 63 bits: snapshot ids are positive.
+        let id = i64::from_ne_bytes(((high ^ low) >> 1).to_ne_bytes());
+        if metadata.snapshot_by_id(id).is_none() {
+            return id;
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
+        .unwrap_or(0)
+}
+
+/// Up to 10 ms after the first conflict, doubling to 640 ms; random, so that two losers do not meet again.
+async fn backoff(attempt: u32) {
+    let most = 10_u64 << attempt.min(6);
+    let random = Uuid::new_v4().as_u64_pair().1 % most;
+    tokio::time::sleep(Duration::from_millis(random + 1)).await;
+}

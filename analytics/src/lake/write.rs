@@ -1,0 +1,170 @@
+//! Parquet files of a table, before a commit makes them visible.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{new_null_array, RecordBatch};
+use arrow_schema::{ArrowError, SchemaRef};
+use iceberg::arrow::{schema_to_arrow_schema, RecordBatchPartitionSplitter};
+use iceberg::spec::{DataFile, DataFileFormat};
+use iceberg::table::Table;
+use iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
+use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
+use iceberg::writer::file_writer::rolling_writer::RollingFileWriterBuilder;
+use iceberg::writer::file_writer::ParquetWriterBuilder;
+use iceberg::writer::partitioning::fanout_writer::FanoutWriter;
+use iceberg::writer::partitioning::unpartitioned_writer::UnpartitionedWriter;
+use iceberg::writer::partitioning::PartitioningWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::Result;
+
+/// Arrow schema of a table's rows, with Iceberg field ids.
+pub(super) fn arrow_schema(table: &Table) -> Result<SchemaRef> {
+    Ok(Arc::new(schema_to_arrow_schema(table.metadata().current_schema())?))
+}
+
+/// Writes batches as zstd Parquet, one file per partition touched. Empty batches write nothing.
+pub(super) async fn data_files(table: &Table, batches: &[RecordBatch]) -> Result<Vec<DataFile>> {
+    let metadata = table.metadata();
+    let schema = arrow_schema(table)?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .build();
+    let rolling = RollingFileWriterBuilder::new_with_default_file_size(
+        ParquetWriterBuilder::new(properties, metadata.current_schema().clone()),
+        table.file_io().clone(),
+        DefaultLocationGenerator::new(metadata)?,
+        DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet),
+    );
+    let files = DataFileWriterBuilder::new(rolling);
+    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
+
+    if metadata.default_partition_spec().is_unpartitioned() {
+        let mut writer = UnpartitionedWriter::new(files);
+        for batch in rows {
+            writer.write(conform(batch, &schema)?).await?;
+        }
+        return Ok(writer.close().await?);
+    }
+    let splitter = RecordBatchPartitionSplitter::try_new_with_computed_values(
+        metadata.current_schema().clone(),
+        metadata.default_partition_spec().clone(),
+    )?;
+    let mut writer = FanoutWriter::new(files);
+    for batch in rows {
+        for (partition, part) in splitter.split(&conform(batch, &schema)?)? {
+            writer.write(partition, part).await?;
+        }
+    }
+    Ok(writer.close().await?)
+}
+
+/// Brings a batch to the table's schema: columns by name in the table's order, cast where the type differs, null where
+/// the batch lacks an optional one.
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.schema_ref() == schema {
+        return Ok(batch.clone());
+    }
+    if let Some(unknown) = batch
+        .schema_ref()
+        .fields()
+        .iter()
+        .find(|field| schema.index_of(field.name()).is_err())
+    {
+        return Err(ArrowError::SchemaError(format!("the table has no column {}", unknown.name())).into());
+    }
+    let options = arrow_cast::CastOptions {
+        safe: false,
+        ..arrow_cast::CastOptions::default()
+    };
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match batch.column_by_name(field.name()) {
+            Some(column) => arrow_cast::cast_with_options(column, field.data_type(), &options),
+            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        })
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// Path on this machine of a local location; none for object storage.
+pub(super) fn local_path(location: &str) -> Option<PathBuf> {
+    match location.strip_prefix("file://") {
+        Some(path) => Some(PathBuf::from(path)),
+        None if location.starts_with('/') => Some(PathBuf::from(location)),
+        None => None,
+    }
+}
+
+/// Makes the names of files durable that are durable themselves: fsync of their folders up to the table's.
+///
+/// The journal segment behind a commit is deleted right after it, so that a lost folder entry would be lost rows.
+pub(super) async fn sync_folders(table_location: &str, locations: &[String]) -> Result<()> {
+    let Some(root) = local_path(table_location) else {
+        return Ok(());
+    };
+    let mut folders = BTreeSet::new();
+    for path in locations.iter().filter_map(|location| local_path(location)) {
+        folders.extend(
+            path.ancestors()
+                .skip(1)
+                .take_while(|folder| folder.starts_with(&root))
+                .map(Path::to_path_buf),
+        );
+    }
+    tokio::task::spawn_blocking(move || {
+        folders
+            .iter()
+            .try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
+    })
+    .await??;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Int32Array, Int64Array, StringArray};
+    use arrow_schema::{DataType, Field, Schema};
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("a", DataType::Int64, false),
+            Field::new("b", DataType::Utf8, true),
+        ]))
+    }
+
+    #[test]
+    fn columns_are_matched_by_name_and_cast_exactly() {
+        let given = RecordBatch::try_from_iter([
+            ("b", Arc::new(StringArray::from(vec!["x"])) as _),
+            ("a", Arc::new(Int32Array::from(vec![7])) as _),
+        ])
+        .unwrap();
+        let batch = conform(&given, &schema()).unwrap();
+        assert_eq!(batch.column(0).as_ref(), &Int64Array::from(vec![7]));
+        assert_eq!(batch.column(1).as_ref(), &StringArray::from(vec!["x"]));
+    }
+
+    #[test]
+    fn an_unknown_column_and_a_missing_required_one_are_errors() {
+        let unknown = RecordBatch::try_from_iter([("c", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
+        assert!(conform(&unknown, &schema())
+            .unwrap_err()
+            .to_string()
+            .contains("no column c"));
+        let missing = RecordBatch::try_from_iter([("b", Arc::new(StringArray::from(vec!["x"])) as _)]).unwrap();
+        assert!(conform(&missing, &schema()).is_err());
+    }
+
+    #[test]
+    fn only_local_locations_have_a_path() {
+        assert_eq!(local_path("file:///x/y"), Some(PathBuf::from("/x/y")));
+        assert_eq!(local_path("/x/y"), Some(PathBuf::from("/x/y")));
+        assert_eq!(local_path("s3://bucket/y"), None);
+    }
+}
