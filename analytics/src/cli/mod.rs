@@ -1,5 +1,10 @@
 //! The verbs of the `weir` command. Each module is one verb: its arguments and what it does.
 
+pub mod client;
+pub mod explain;
+pub mod performance;
+pub mod refresh;
+pub mod sales;
 pub mod serve;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +25,14 @@ pub struct Cli {
 pub enum Command {
     /// Runs the ingest endpoint, the committer, the Iceberg REST catalog and the measurement API.
     Serve(serve::Args),
+    /// Recomputes sales and performance from the lake.
+    Refresh(refresh::Args),
+    /// Prints sales by shop, day and product.
+    Sales(sales::Args),
+    /// Prints every product with its label and the reason.
+    Performance(performance::Args),
+    /// Prints why a product has its label.
+    Explain(explain::Args),
 }
 
 /// Runs one verb to its end.
@@ -29,5 +42,9 @@ pub enum Command {
 pub async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Refresh(args) => refresh::run(args).await,
+        Command::Sales(args) => sales::run(args).await,
+        Command::Performance(args) => performance::run(args).await,
+        Command::Explain(args) => explain::run(args).await,
     }
 }

@@ -1,0 +1,155 @@
+//! What the verbs that talk to a running `weir serve` share: where it is, and how its answers are shown.
+
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// Where the server is, and how the answer is shown.
+#[derive(Debug, clap::Args)]
+pub struct Client {
+    /// URL of a running `weir serve`.
+    #[arg(long, env = "WEIR_URL", default_value = "http://127.0.0.1:8788")]
+    pub url: String,
+    /// Bearer token the server was started with.
+    #[arg(long, env = "WEIR_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// Print the server's JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Client {
+    /// `GET path` with the parameters that are given.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] with what the server said; [`Error::NotFound`] if there is no server, saying what to do.
+    pub async fn get(&self, path: &str, parameters: &[(&str, Option<&str>)]) -> Result<Value> {
+        let given: Vec<_> = parameters
+            .iter()
+            .filter_map(|(name, value)| value.map(|value| (*name, value)))
+            .collect();
+        let request = reqwest::Client::new().get(self.address(path)).query(&given);
+        self.answer(request).await
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.answer(reqwest::Client::new().post(self.address(path)).json(body)).await
+    }
+
+    /// Prints JSON if asked for, else the table that `rows` makes of it.
+    pub fn show(&self, answer: &Value, header: &[&str], rows: Vec<Vec<String>>) {
+        if self.json {
+            println!("{answer:#}");
+        } else {
+            print!("{}", table(header, &rows));
+        }
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let response = match request.bearer_auth(&self.token).send().await {
+            Err(error) if error.is_connect() => {
+                return Err(Error::NotFound(format!(
+                    "no weir server answers at {}; start one with `weir serve`, or name another with --url",
+                    self.url
+                )));
+            }
+            other => other?,
+        };
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        match status {
+            200..=299 => Ok(serde_json::from_str(&text)?),
+            401 => Err(Error::Remote {
+                status,
+                message: "the server refused the token; give the one it was started with (--token or WEIR_TOKEN)".into(),
+            }),
+            _ => Err(Error::Remote {
+                status,
+                message: said(&text),
+            }),
+        }
+    }
+}
+
+/// The message of the server's error body, or the body itself.
+fn said(text: &str) -> String {
+    let message = serde_json::from_str::<Value>(text)
+        .ok()
+        .and_then(|body| body["error"]["message"].as_str().map(str::to_owned));
+    message.unwrap_or_else(|| text.trim().to_owned())
+}
+
+/// Text of a JSON value in a table: null is `-`, text without quotes.
+#[must_use]
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Minor units in `currency` as a decimal text.
+#[must_use]
+pub fn money(minor: &Value, currency: &Value) -> String {
+    let currency = currency
+        .as_str()
+        .and_then(|code| weir_domain::money::Currency::from_code(code).ok());
+    match (minor.as_i64(), currency) {
+        (Some(minor), Some(currency)) => weir_domain::money::format_minor(minor, currency.exponent()),
+        _ => cell(minor),
+    }
+}
+
+fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header.iter().map(ToString::to_string).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .chain([&header])
+            .filter_map(|row| row.get(column))
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..header.len()).map(width).collect();
+    let mut text = String::new();
+    for row in [&header].into_iter().chain(rows) {
+        let padded: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![vec!["1".to_owned(), "winner".to_owned()], vec!["820".to_owned(), "-".to_owned()]];
+        assert_eq!(table(&["product", "label"], &rows), "product  label\n1        winner\n820      -\n");
+    }
+
+    #[test]
+    fn money_has_the_decimals_of_its_currency() {
+        assert_eq!(money(&json!(1230), &json!("EUR")), "12.30");
+        assert_eq!(money(&json!(1230), &json!("JPY")), "1230");
+    }
+
+    #[test]
+    fn an_error_body_is_unwrapped() {
+        assert_eq!(said(r#"{"error":{"status":422,"message":"now: bad"}}"#), "now: bad");
+        assert_eq!(said("plain"), "plain");
+    }
+}

@@ -1,0 +1,315 @@
+//! Why a product has its label: every rule with the value, the threshold and how far it is from turning.
+//!
+//! Works on stored facts alone: the performance row, its neighbours of the same day and the specification revision that
+//! governed.
+
+use serde::Serialize;
+use weir_domain::classification::Label;
+use weir_domain::money::{format_minor, Currency};
+use weir_domain::objective::{BananaPool, Measure, ObjectiveSpecification};
+
+use super::reads::PerformanceRow;
+
+/// One comparison of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// Column compared.
+    pub fact: &'static str,
+    /// Its value; none if unknown.
+    pub value: Option<i64>,
+    /// Least value that meets it; none disables the rule (or nothing is needed, see the reason).
+    pub threshold: Option<i64>,
+    /// Whether it holds.
+    pub held: bool,
+    /// The smallest change of the value that turns it; none if no change of this value does.
+    pub margin_to_flip: Option<i64>,
+}
+
+/// One rule on one product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// The label it gives.
+    pub rule: Label,
+    /// Whether it held.
+    pub held: bool,
+    /// Whether it gave the label: the first in the precedence that held.
+    pub decided: bool,
+    /// Its comparisons.
+    pub conditions: Vec<Condition>,
+    /// One line for people.
+    pub reason: String,
+}
+
+/// The whole answer on one product.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The stored row.
+    #[serde(flatten)]
+    pub row: PerformanceRow,
+    /// The label in one line.
+    pub reason: String,
+    /// The rules in the order in which they were tried.
+    pub rules: Vec<Rule>,
+    /// The specification revision that governed.
+    pub objective: ObjectiveSpecification,
+}
+
+/// Explains `row`. `of_the_day` are all rows of its shop and day, itself included.
+#[must_use]
+pub fn explain(row: &PerformanceRow, of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Explanation {
+    let rules: Vec<_> = spec
+        .order()
+        .into_iter()
+        .map(|label| rule(label, row, of_the_day, spec))
+        .collect();
+    let reason = match rules.iter().find(|rule| rule.decided) {
+        Some(rule) => rule.reason.clone(),
+        None => {
+            let reasons: Vec<_> = rules.iter().map(|rule| rule.reason.as_str()).collect();
+            format!("no rule holds: {}", reasons.join("; "))
+        }
+    };
+    Explanation {
+        row: row.clone(),
+        reason,
+        rules,
+        objective: spec.clone(),
+    }
+}
+
+/// The specification revision a row was computed with; [`ObjectiveSpecification::unset`] for a shop that had none.
+#[must_use]
+pub fn governing(row: &PerformanceRow, all: &[ObjectiveSpecification]) -> Option<ObjectiveSpecification> {
+    let unset = ObjectiveSpecification::unset(&row.shop_domain);
+    all.iter()
+        .find(|spec| {
+            spec.shop_domain == row.shop_domain
+                && spec.objective_spec_id == row.objective_spec_id
+                && spec.revision == row.objective_spec_revision
+        })
+        .cloned()
+        .or_else(|| (row.objective_spec_id == unset.objective_spec_id).then_some(unset))
+}
+
+fn rule(label: Label, row: &PerformanceRow, of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Rule {
+    let (conditions, reason) = match label {
+        Label::TopRiser => top_riser(row, spec),
+        Label::Winner => winner(row, spec),
+        Label::Banana => banana(row, of_the_day, spec),
+        Label::ArchiveCandidate => archive_candidate(row, spec),
+        Label::None => (Vec::new(), String::new()),
+    };
+    Rule {
+        rule: label,
+        held: row.matched_rules.iter().any(|rule| rule == label.name()),
+        decided: row.nominal_classification == label.name(),
+        conditions,
+        reason,
+    }
+}
+
+fn at_least(fact: &'static str, value: Option<i64>, threshold: Option<i64>) -> Condition {
+    let margin = value.zip(threshold).map(|(value, threshold)| value - threshold);
+    Condition {
+        fact,
+        value,
+        threshold,
+        held: margin.is_some_and(|margin| margin >= 0),
+        // One below the threshold turns a condition that holds.
+        margin_to_flip: margin.map(|margin| if margin >= 0 { -(margin + 1) } else { -margin }),
+    }
+}
+
+fn top_riser(row: &PerformanceRow, spec: &ObjectiveSpecification) -> (Vec<Condition>, String) {
+    let conditions = vec![
+        at_least("sales_first_7_days", Some(row.sales_first_7_days), spec.threshold_7d),
+        at_least("sales_first_14_days", Some(row.sales_first_14_days), spec.threshold_14d),
+    ];
+    let reason = match (spec.threshold_7d, spec.threshold_14d) {
+        (Some(week), Some(fortnight)) => format!(
+            "{} in its first 7 days ({} needed) and {} in its first 14 ({} needed)",
+            amount(row, row.sales_first_7_days),
+            amount(row, week),
+            amount(row, row.sales_first_14_days),
+            amount(row, fortnight)
+        ),
+        _ => "top_riser is off: a threshold is missing".to_owned(),
+    };
+    (conditions, reason)
+}
+
+fn winner(row: &PerformanceRow, spec: &ObjectiveSpecification) -> (Vec<Condition>, String) {
+    let condition = at_least("sales_last_30_days", Some(row.sales_last_30_days), spec.threshold_30d);
+    let reason = match spec.threshold_30d {
+        Some(threshold) => format!(
+            "{} in the last 30 days ({} needed)",
+            amount(row, row.sales_last_30_days),
+            amount(row, threshold)
+        ),
+        None => "winner is off: threshold_30d is missing".to_owned(),
+    };
+    (vec![condition], reason)
+}
+
+fn banana(
+    row: &PerformanceRow,
+    of_the_day: &[PerformanceRow],
+    spec: &ObjectiveSpecification,
+) -> (Vec<Condition>, String) {
+    let value = row.aggregate_measurement_value;
+    let mut condition = at_least("aggregate_measurement_value", Some(value), None);
+    let Some(places) = spec.banana_count.filter(|places| *places > 0) else {
+        return (
+            vec![condition],
+            "banana is off: banana_count is missing or 0".to_owned(),
+        );
+    };
+    if let Some(earlier) = barred_by(row, spec) {
+        let reason = format!("out of the banana pool: {} comes first", earlier.name());
+        return (vec![condition], reason);
+    }
+    let mut others: Vec<_> = of_the_day
+        .iter()
+        .filter(|other| {
+            other.product_id != row.product_id
+                && other.objective_spec_id == row.objective_spec_id
+                && other.aggregate_measurement_value > 0
+                && barred_by(other, spec).is_none()
+        })
+        .collect();
+    others.sort_by_key(|other| other.rank);
+    // What it takes: more than nothing, and to beat the competitor who would hold the last place without it.
+    let last_place = usize::try_from(places - 1).unwrap_or(usize::MAX);
+    let needed = match others.get(last_place) {
+        None => 1,
+        Some(rival) => {
+            let tie_key = |of: &PerformanceRow| (-of.net_sales_last_30_days, of.product_id.clone());
+            rival.aggregate_measurement_value + i64::from(tie_key(row) > tie_key(rival))
+        }
+    };
+    condition = at_least("aggregate_measurement_value", Some(value), Some(needed));
+    let place = 1 + others.iter().filter(|other| other.rank < row.rank).count();
+    let reason = format!(
+        "place {place} by the last 30 days with {} ({places} banana places, {} needed)",
+        amount(row, value),
+        amount(row, needed)
+    );
+    (vec![condition], reason)
+}
+
+/// In the unclassified pool: the rule before `banana` that keeps the product out.
+fn barred_by(row: &PerformanceRow, spec: &ObjectiveSpecification) -> Option<Label> {
+    if spec.banana_pool == BananaPool::All {
+        return None;
+    }
+    spec.order()
+        .into_iter()
+        .take_while(|label| *label != Label::Banana)
+        .find(|label| row.matched_rules.iter().any(|rule| rule == label.name()))
+}
+
+fn archive_candidate(row: &PerformanceRow, spec: &ObjectiveSpecification) -> (Vec<Condition>, String) {
+    let days = days_without_activity(row);
+    let conditions = vec![
+        Condition {
+            fact: "is_inactive",
+            value: row.is_active.map(|active| i64::from(!active)),
+            threshold: Some(1),
+            held: row.is_active == Some(false),
+            margin_to_flip: row.is_active.map(|active| if active { 1 } else { -1 }),
+        },
+        at_least("days_without_activity", days, spec.stale_after_days),
+    ];
+    let activity = match (days, spec.stale_after_days) {
+        (Some(days), Some(limit)) => {
+            format!("{days} days since its last sale, engagement or launch (stale after {limit})")
+        }
+        (None, Some(_)) => "never sold, looked at or launched".to_owned(),
+        (_, None) => "staleness is off: stale_after_days is missing".to_owned(),
+    };
+    let reason = match row.is_active {
+        Some(false) => "the product is not active".to_owned(),
+        Some(true) => format!("active; {activity}"),
+        None => format!("activity status unknown; {activity}"),
+    };
+    (conditions, reason)
+}
+
+fn days_without_activity(row: &PerformanceRow) -> Option<i64> {
+    let computed: jiff::civil::Date = row.computed_on.parse().ok()?;
+    let last: jiff::civil::Date = row.last_activity_on.as_deref()?.parse().ok()?;
+    computed.since(last).ok().map(|span| i64::from(span.get_days()))
+}
+
+/// An amount in the row's measure: `12 units` or `12.30 EUR`.
+fn amount(row: &PerformanceRow, value: i64) -> String {
+    if row.measure == Measure::NetUnits.name() {
+        return format!("{value} {}", if value == 1 { "unit" } else { "units" });
+    }
+    match row.currency.as_deref().map(Currency::from_code) {
+        Some(Ok(currency)) => format!("{} {currency}", format_minor(value, currency.exponent())),
+        _ => format!("{value} minor units"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(id: &str, rank: i64, value: i64, label: &str) -> PerformanceRow {
+        let matched: &[&str] = if label == "none" { &[] } else { &[label] };
+        serde_json::from_value(json!({
+            "shop_domain": "s", "product_id": id, "product_title": null, "computed_on": "2026-03-31",
+            "nominal_classification": label, "matched_rules": matched, "measure": "net_sales", "currency": "EUR",
+            "is_active": true, "last_activity_on": "2026-03-01", "sales_first_7_days": 0, "sales_first_14_days": 0,
+            "sales_last_30_days": value, "net_sales_last_30_days": value, "aggregate_measurement_value": value,
+            "rank": rank, "objective_spec_id": "d", "objective_spec_revision": 1
+        }))
+        .unwrap()
+    }
+
+    fn spec() -> ObjectiveSpecification {
+        ObjectiveSpecification::from_json(&json!({
+            "objective_spec_id": "d", "shop_domain": "s", "revision": 1, "measure": "net_sales", "threshold_30d": 1000,
+            "banana_count": 1, "stale_after_days": 90, "valid_from": "2026-01-01T00:00:00Z"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_winner_tells_its_amount_and_how_far_it_is_from_losing_the_label() {
+        let winner = row("1", 1, 1234, "winner");
+        let explained = explain(&winner, std::slice::from_ref(&winner), &spec());
+        assert_eq!(explained.reason, "12.34 EUR in the last 30 days (10.00 EUR needed)");
+        let rule = explained.rules.iter().find(|rule| rule.decided).unwrap();
+        // 1234 - 235 = 999 is the first value below 1000.
+        assert_eq!(rule.conditions[0].margin_to_flip, Some(-235));
+    }
+
+    #[test]
+    fn a_product_without_label_tells_what_it_lacks() {
+        let (first, second) = (row("1", 1, 500, "banana"), row("2", 2, 400, "none"));
+        let explained = explain(&second, &[first, second.clone()], &spec());
+        assert!(
+            explained.reason.starts_with("no rule holds: top_riser is off"),
+            "{}",
+            explained.reason
+        );
+        let lacks: Vec<_> = explained
+            .rules
+            .iter()
+            .map(|rule| (rule.rule.name(), rule.conditions.last().unwrap().margin_to_flip))
+            .collect();
+        // Winner: 1000 - 400. Banana: beat 500 with a lower net sales, so 501 - 400. Stale: 90 - 30 days.
+        assert_eq!(
+            lacks,
+            [
+                ("top_riser", None),
+                ("winner", Some(600)),
+                ("banana", Some(101)),
+                ("archive_candidate", Some(60))
+            ]
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Objective specifications in the lake: all revisions, so that a past answer can be explained with the thresholds of its
+//! time.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+use weir_domain::objective::ObjectiveSpecification;
+
+use super::{engine, reads, tables};
+use crate::lake::{Lake, Scope, COMMIT_ID};
+use crate::{Error, Result};
+
+const READ: &str = include_str!("../../../sql/duckdb/read_objective.sql");
+
+/// Every revision the lake holds.
+///
+/// # Errors
+/// If the table cannot be read.
+pub async fn load(lake: &Lake) -> Result<Vec<ObjectiveSpecification>> {
+    let relation = lake.duckdb_relation(&tables::objective_spec(), None).await?;
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir())?;
+        engine::view(&connection, "configuration_objective_spec", &relation)?;
+        reads::json_rows(&connection, READ, [])?
+            .into_iter()
+            .map(|row| Ok(serde_json::from_value(row)?))
+            .collect()
+    })
+    .await?
+}
+
+/// Adds one specification, or a list of them, and returns all that are then held.
+///
+/// # Errors
+/// [`Error::Invalid`] with the field at fault, or if a revision is already held with other content: a revision is
+/// immutable, because labels refer to it.
+pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecification>> {
+    let given = match json {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut all = load(lake).await?;
+    let mut is_changed = false;
+    for value in given {
+        let new = ObjectiveSpecification::from_json(value).map_err(|error| Error::Invalid(error.to_string()))?;
+        let same_revision = |held: &&ObjectiveSpecification| {
+            (&held.shop_domain, &held.objective_spec_id, held.revision)
+                == (&new.shop_domain, &new.objective_spec_id, new.revision)
+        };
+        match all.iter().find(same_revision) {
+            Some(held) if *held == new => {}
+            Some(_) => {
+                return Err(Error::Invalid(format!(
+                    "revision: {} of {:?} for {} is already published with other content; publish a higher one",
+                    new.revision, new.objective_spec_id, new.shop_domain
+                )));
+            }
+            None => {
+                all.push(new);
+                is_changed = true;
+            }
+        }
+    }
+    if is_changed {
+        write(lake, &all).await?;
+    }
+    Ok(all)
+}
+
+/// Publishes what a file holds: one specification or a list.
+///
+/// # Errors
+/// As [`publish`], and if the file cannot be read.
+pub async fn publish_file(lake: &Lake, path: &Path) -> Result<()> {
+    let json = serde_json::from_slice(&std::fs::read(path)?)?;
+    publish(lake, &json).await.map(|_| ())
+}
+
+async fn write(lake: &Lake, all: &[ObjectiveSpecification]) -> Result<()> {
+    let table = tables::objective_spec();
+    let schema = lake.arrow_schema(&table).await?;
+    let mut decoder = arrow_json::ReaderBuilder::new(Arc::clone(&schema)).build_decoder()?;
+    decoder.serialize(all)?;
+    let batches: Vec<_> = decoder.flush()?.into_iter().collect();
+    let content = serde_json::to_vec(all)?;
+    let commit_id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, &content).to_string();
+    let properties = HashMap::from([(COMMIT_ID.to_owned(), commit_id)]);
+    lake.overwrite(&table, batches, Scope::WholeTable, properties).await?;
+    Ok(())
+}

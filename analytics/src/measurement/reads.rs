@@ -1,0 +1,126 @@
+//! Rows of the measurement for the HTTP API, straight from the lake's files.
+
+use duckdb::{params, Connection, Params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{engine, tables};
+use crate::lake::Lake;
+use crate::{Error, Result};
+
+const READ_SALES: &str = include_str!("../../../sql/duckdb/read_sales.sql");
+const READ_PERFORMANCE: &str = include_str!("../../../sql/duckdb/read_performance.sql");
+
+/// Which rows of `measurement.sales`; absent fields do not restrict.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SalesFilter {
+    /// The shop's myshopify.com domain.
+    pub shop: Option<String>,
+    /// First day, yyyy-mm-dd in the shop's time zone.
+    pub from: Option<String>,
+    /// Last day, included.
+    pub to: Option<String>,
+    /// Product id.
+    pub product: Option<String>,
+}
+
+/// What the API tells of a product's performance; every other column passes through in `others`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PerformanceRow {
+    /// The shop's myshopify.com domain.
+    pub shop_domain: String,
+    /// Shopify's product id as text.
+    pub product_id: String,
+    /// Title, if known.
+    pub product_title: Option<String>,
+    /// Day of computation, yyyy-mm-dd.
+    pub computed_on: String,
+    /// The label.
+    pub nominal_classification: String,
+    /// Every rule that holds.
+    pub matched_rules: Vec<String>,
+    /// What the sales columns count.
+    pub measure: String,
+    /// ISO 4217 code of money, if the shop sold anything.
+    pub currency: Option<String>,
+    /// Whether the product is active, if known.
+    pub is_active: Option<bool>,
+    /// Latest of last sale, last engagement and launch, yyyy-mm-dd.
+    pub last_activity_on: Option<String>,
+    /// Measure over the first 7 days.
+    pub sales_first_7_days: i64,
+    /// Measure over the first 14 days.
+    pub sales_first_14_days: i64,
+    /// Measure over the last 30 days.
+    pub sales_last_30_days: i64,
+    /// Net sales of the last 30 days, minor units.
+    pub net_sales_last_30_days: i64,
+    /// What products are ranked by.
+    pub aggregate_measurement_value: i64,
+    /// Place among the products of the same specification.
+    pub rank: i64,
+    /// Specification that governed.
+    pub objective_spec_id: String,
+    /// Its revision.
+    pub objective_spec_revision: i64,
+    /// The remaining columns.
+    #[serde(flatten)]
+    pub others: serde_json::Map<String, Value>,
+}
+
+/// Rows of `measurement.sales` by shop, day, product.
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
+pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
+    check_day("from", filter.from.as_deref())?;
+    check_day("to", filter.to.as_deref())?;
+    let relation = lake.duckdb_relation(&tables::sales(), None).await?;
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir())?;
+        engine::view(&connection, "measurement_sales", &relation)?;
+        let SalesFilter {
+            shop,
+            from,
+            to,
+            product,
+        } = filter;
+        json_rows(&connection, READ_SALES, params![shop, from, to, product])
+    })
+    .await?
+}
+
+/// Rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
+pub async fn performance(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<PerformanceRow>> {
+    check_day("day", day.as_deref())?;
+    let relation = lake.duckdb_relation(&tables::performance(), None).await?;
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir())?;
+        engine::view(&connection, "measurement_performance", &relation)?;
+        json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
+            .into_iter()
+            .map(|row| Ok(serde_json::from_value(row)?))
+            .collect()
+    })
+    .await?
+}
+
+/// Runs a query of one JSON text column.
+///
+/// # Errors
+/// From DuckDB, or if a text is no JSON.
+pub fn json_rows(connection: &Connection, query: &str, params: impl Params) -> Result<Vec<Value>> {
+    let mut statement = connection.prepare(query)?;
+    let texts = statement.query_map(params, |row| row.get::<_, String>(0))?;
+    texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+}
+
+fn check_day(name: &str, day: Option<&str>) -> Result<()> {
+    match day.map(str::parse::<jiff::civil::Date>) {
+        Some(Err(_)) => Err(Error::Invalid(format!("{name}: must be a day, yyyy-mm-dd"))),
+        _ => Ok(()),
+    }
+}

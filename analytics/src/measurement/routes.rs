@@ -1,0 +1,147 @@
+//! The measurement's HTTP surface. Everything needs the bearer token: sales are nobody else's business.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{json, Value};
+
+use super::explain::{explain, governing, Explanation};
+use super::reads::{PerformanceRow, SalesFilter};
+use super::{objective_store, reads, refresh, telemetry};
+use crate::server::App;
+use crate::{Error, Result};
+
+/// The measurement's HTTP routes, mounted at the root of `weir serve`.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/objective", post(publish_objective).get(list_objectives))
+        .route("/v1/refresh", post(run_refresh))
+        .route("/v1/sales", get(list_sales))
+        .route("/v1/performance", get(list_performance))
+        .route("/v1/explain", get(explain_product))
+}
+
+async fn publish_objective(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    // Publishing reads, adds and overwrites; two at once would lose one.
+    let _turn = app.refresh.lock().await;
+    let held = objective_store::publish(&app.lake, &body).await?;
+    Ok(Json(json!({ "objectives": held })))
+}
+
+async fn list_objectives(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    Ok(Json(json!({ "objectives": objective_store::load(&app.lake).await? })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshRequest {
+    now: Option<String>,
+}
+
+async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Json<refresh::Outcome>> {
+    app.authorise(&headers)?;
+    let request: RefreshRequest = match body.trim() {
+        "" => RefreshRequest::default(),
+        text => serde_json::from_str(text)?,
+    };
+    let now = match request.now {
+        None => Timestamp::now(),
+        Some(text) => text
+            .parse()
+            .map_err(|_| Error::Invalid(format!("now: {text:?} is not an RFC 3339 instant")))?,
+    };
+    let _turn = app.refresh.lock().await;
+    let started = Timestamp::now();
+    let result = refresh::run(&app.lake, now).await;
+    telemetry::report(&app.pipelines, started, &result).await?;
+    Ok(Json(result?))
+}
+
+async fn list_sales(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(filter): Query<SalesFilter>,
+) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    Ok(Json(json!({ "sales": reads::sales(&app.lake, filter).await? })))
+}
+
+#[derive(Debug, Deserialize)]
+struct PerformanceFilter {
+    shop: Option<String>,
+    day: Option<String>,
+}
+
+async fn list_performance(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(filter): Query<PerformanceFilter>,
+) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    let rows = reads::performance(&app.lake, filter.shop, filter.day).await?;
+    let specifications = objective_store::load(&app.lake).await?;
+    let mut told = Vec::with_capacity(rows.len());
+    for same_shop in rows.chunk_by(|a, b| (&a.shop_domain, &a.computed_on) == (&b.shop_domain, &b.computed_on)) {
+        for row in same_shop {
+            let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
+            let mut json = serde_json::to_value(row)?;
+            json["reason"] = explain(row, same_shop, &spec).reason.into();
+            told.push(json);
+        }
+    }
+    Ok(Json(json!({ "performance": told })))
+}
+
+#[derive(Debug, Deserialize)]
+struct ExplainFilter {
+    shop: Option<String>,
+    product: String,
+    day: Option<String>,
+}
+
+async fn explain_product(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(filter): Query<ExplainFilter>,
+) -> Result<Json<Explanation>> {
+    app.authorise(&headers)?;
+    let rows = reads::performance(&app.lake, filter.shop, filter.day).await?;
+    let mut found = rows.iter().filter(|row| row.product_id == filter.product);
+    let row = found.next().ok_or_else(|| {
+        Error::NotFound(format!(
+            "no performance of product {} on that day; run a refresh, or check the shop and the id",
+            filter.product
+        ))
+    })?;
+    if found.next().is_some() {
+        return Err(Error::Invalid(
+            "shop: several shops have this product id; name one".into(),
+        ));
+    }
+    let specifications = objective_store::load(&app.lake).await?;
+    let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
+    let same_shop: Vec<PerformanceRow> = rows
+        .iter()
+        .filter(|other| other.shop_domain == row.shop_domain)
+        .cloned()
+        .collect();
+    Ok(Json(explain(row, &same_shop, &spec)))
+}
+
+fn no_specification(row: &PerformanceRow) -> Error {
+    Error::Internal(format!(
+        "revision {} of objective {:?} for {} is not in configuration.objective_spec",
+        row.objective_spec_revision, row.objective_spec_id, row.shop_domain
+    ))
+}

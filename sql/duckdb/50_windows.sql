@@ -1,0 +1,137 @@
+-- What each product sold and how it was looked at, over the windows of the specification.
+-- Reads:  product, sales, engagement_event, shop, shop_day, objective_spec (at most one per shop and product type, and
+--         one for every shop as a whole).
+-- Writes: product_windows, one row per product.
+-- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
+-- windows end with the shop's day of computation; money measures count the shop's newest currency only; the narrowest
+-- specification governs; places are total: value, net sales, product id.
+
+create or replace table product_objective as
+select
+    product.shop_domain,
+    product.product_id,
+    coalesce(narrow.spec_number, wide.spec_number) as spec_number
+from product
+join objective_spec as wide
+    on wide.shop_domain = product.shop_domain
+   and wide.product_type is null
+left join objective_spec as narrow
+    on narrow.shop_domain = product.shop_domain
+   and narrow.product_type = product.product_type;
+
+create or replace table shop_currency as
+select shop_domain, arg_max(currency, row(day, currency)) as currency
+from sales
+join shop_day using (shop_domain)
+where day <= computed_on
+group by shop_domain;
+
+create or replace table product_sold as
+with measured as (
+    select
+        sales.shop_domain,
+        sales.product_id,
+        sales.day,
+        case spec.measure
+            when 'net_units' then sales.units_sold - sales.units_returned
+            when 'net_sales' then if(sales.currency = shop_currency.currency, sales.net_sales, 0)
+            when 'gross_sales' then if(sales.currency = shop_currency.currency, sales.gross_sales, 0)
+        end as value,
+        if(sales.currency = shop_currency.currency, sales.net_sales, 0) as net_sales,
+        product.launched_on,
+        shop_day.computed_on
+    from sales
+    join product using (shop_domain, product_id)
+    join product_objective using (shop_domain, product_id)
+    join objective_spec as spec using (spec_number)
+    join shop_day on shop_day.shop_domain = sales.shop_domain
+    join shop_currency on shop_currency.shop_domain = sales.shop_domain
+    where sales.day <= shop_day.computed_on
+)
+select
+    shop_domain,
+    product_id,
+    sum(value) filter (where day between launched_on and launched_on + 6) as sales_first_7_days,
+    sum(value) filter (where day between launched_on and launched_on + 13) as sales_first_14_days,
+    sum(value) filter (where day > computed_on - 7) as sales_last_7_days,
+    sum(value) filter (where day > computed_on - 14) as sales_last_14_days,
+    sum(value) filter (where day > computed_on - 30) as sales_last_30_days,
+    sum(net_sales) filter (where day > computed_on - 30) as net_sales_last_30_days
+from measured
+group by shop_domain, product_id;
+
+create or replace table product_engagement as
+with daily as (
+    select
+        event.shop_domain,
+        event.product_id,
+        event.event_type,
+        (event.occurred_at::timestamptz at time zone shop.shop_time_zone)::date as day
+    from engagement_event as event
+    join shop using (shop_domain)
+)
+select
+    shop_domain,
+    product_id,
+    max(day) as last_engagement_on,
+    count(*) filter (where event_type = 'impression' and day > computed_on - 7) as impressions_last_7_days,
+    count(*) filter (where event_type = 'click' and day > computed_on - 7) as clicks_last_7_days,
+    count(*) filter (where event_type = 'view' and day > computed_on - 7) as views_last_7_days,
+    count(*) filter (where event_type = 'conversion' and day > computed_on - 7) as conversions_last_7_days,
+    count(*) filter (where event_type = 'impression' and day > computed_on - 30) as impressions_last_30_days,
+    count(*) filter (where event_type = 'click' and day > computed_on - 30) as clicks_last_30_days,
+    count(*) filter (where event_type = 'view' and day > computed_on - 30) as views_last_30_days,
+    count(*) filter (where event_type = 'conversion' and day > computed_on - 30) as conversions_last_30_days
+from daily
+join shop_day using (shop_domain)
+where day <= computed_on
+group by shop_domain, product_id;
+
+create or replace table product_windows as
+with windowed as (
+    select
+        product.shop_domain,
+        product.product_id,
+        shop_day.computed_on,
+        product.product_title,
+        product.product_type,
+        product.is_active,
+        product.launched_on,
+        -- greatest() passes over nulls: the launch counts as the first activity
+        greatest(product.last_sale_on, engagement.last_engagement_on, product.launched_on) as last_activity_on,
+        product_objective.spec_number,
+        shop_currency.currency,
+        coalesce(sales_first_7_days, 0)::bigint as sales_first_7_days,
+        coalesce(sales_first_14_days, 0)::bigint as sales_first_14_days,
+        coalesce(sales_last_7_days, 0)::bigint as sales_last_7_days,
+        coalesce(sales_last_14_days, 0)::bigint as sales_last_14_days,
+        coalesce(sales_last_30_days, 0)::bigint as sales_last_30_days,
+        coalesce(net_sales_last_30_days, 0)::bigint as net_sales_last_30_days,
+        coalesce(sales_last_30_days, 0)::bigint as aggregate_measurement_value,
+        coalesce(impressions_last_7_days, 0) as impressions_last_7_days,
+        coalesce(clicks_last_7_days, 0) as clicks_last_7_days,
+        coalesce(views_last_7_days, 0) as views_last_7_days,
+        coalesce(conversions_last_7_days, 0) as conversions_last_7_days,
+        coalesce(impressions_last_30_days, 0) as impressions_last_30_days,
+        coalesce(clicks_last_30_days, 0) as clicks_last_30_days,
+        coalesce(views_last_30_days, 0) as views_last_30_days,
+        coalesce(conversions_last_30_days, 0) as conversions_last_30_days
+    from product
+    join product_objective using (shop_domain, product_id)
+    join shop_day using (shop_domain)
+    left join shop_currency using (shop_domain)
+    left join product_sold using (shop_domain, product_id)
+    left join product_engagement as engagement using (shop_domain, product_id)
+)
+select
+    *,
+    row_number() over (
+        partition by spec_number
+        order by aggregate_measurement_value desc, net_sales_last_30_days desc, product_id
+    ) as rank,
+    computed_on - last_activity_on as days_without_activity,
+    clicks_last_7_days / nullif(impressions_last_7_days, 0) as click_through_rate_last_7_days,
+    clicks_last_30_days / nullif(impressions_last_30_days, 0) as click_through_rate_last_30_days,
+    conversions_last_7_days / nullif(clicks_last_7_days, 0) as conversion_rate_last_7_days,
+    conversions_last_30_days / nullif(clicks_last_30_days, 0) as conversion_rate_last_30_days
+from windowed;

@@ -1,0 +1,17 @@
+-- GET /v1/performance and /v1/explain: rows of measurement.performance as JSON texts, best rank first.
+-- $1 shop (null is any), $2 day of computation (null is each shop's newest).
+select to_json(fact)
+from (
+    select *
+    from measurement_performance as row_of_day
+    where ($1::varchar is null or shop_domain = $1)
+      and computed_on = coalesce(
+          $2::date,
+          (
+              select max(newest.computed_on)
+              from measurement_performance as newest
+              where newest.shop_domain = row_of_day.shop_domain
+          )
+      )
+    order by shop_domain, computed_on, rank, product_id
+) as fact;
