@@ -1,0 +1,228 @@
+//! Small histories with the arithmetic beside them. The shop is in Tokyo (UTC+9), money in JPY.
+
+use serde_json::{json, Value};
+
+use crate::world::{compute, objective, order, product, Entry, Written, SHOP, ZONE};
+
+/// Noon in Tokyo on 2026-03-31: the last 30 days are 2026-03-02 to 2026-03-31.
+const NOON: &str = "2026-03-31T03:00:00.000Z";
+
+fn sale<'a>(product: &'a str, day: &'a str, units: i64) -> Entry<'a> {
+    (product, day, "sale", units, 0, units * 100, 0)
+}
+
+fn demo_order(id: &str, revision: i64, ledger: &[Entry]) -> Value {
+    order(SHOP, ZONE, id, revision, "2026-03-20T00:00:00.000Z", ledger)
+}
+
+fn demo_product(id: &str, own: Value) -> Value {
+    product(SHOP, ZONE, id, "2026-03-25T00:00:00.000Z", own)
+}
+
+fn demo() -> Written {
+    let events = [
+        demo_product(
+            "1",
+            json!({ "product_published_at": "2026-02-28T15:00:00.000Z", "product_is_active": true }),
+        ),
+        demo_product("3", json!({ "product_is_active": false })),
+        // Product 1 launches on 2026-03-01 in Tokyo (15:00 UTC is midnight there): its first 7 days end on 03-07.
+        demo_order("a", 1, &[sale("1", "2026-03-01", 2), sale("1", "2026-03-07", 3)]),
+        demo_order(
+            "b",
+            1,
+            &[
+                sale("1", "2026-03-08", 4),
+                sale("1", "2026-03-14", 1),
+                sale("1", "2026-03-15", 9),
+            ],
+        ),
+        // The refund of one unit of 03-07 counts on 03-15.
+        demo_order(
+            "c",
+            1,
+            &[sale("2", "2026-03-02", 5), ("1", "2026-03-15", "return", 0, 1, 0, 100)],
+        ),
+        demo_order(
+            "d",
+            1,
+            &[
+                sale("2", "2026-03-01", 50),
+                ("unknown", "2026-03-03", "adjustment", 0, 0, 0, 70),
+            ],
+        ),
+    ];
+    let spec = objective(json!({
+        "threshold_7d": 5, "threshold_14d": 10, "threshold_30d": 19, "banana_count": 2, "stale_after_days": 60
+    }));
+    compute(&events, &[spec], NOON)
+}
+
+#[test]
+fn windows_start_at_the_launch_and_end_with_the_shops_day() {
+    let written = demo();
+    let one = written.product("1");
+    // First 7: 2 + 3. First 14 (to 03-14): 2 + 3 + 4 + 1. Last 30 (from 03-02): 3 + 4 + 1 + 9 - 1 = 16.
+    assert_eq!(one["launched_on"], "2026-03-01");
+    assert_eq!(one["sales_first_7_days"], 5);
+    assert_eq!(one["sales_first_14_days"], 10);
+    assert_eq!(one["sales_last_30_days"], 16);
+    // Last 7 days (from 03-25) and last 14 (from 03-18): nothing sold.
+    assert_eq!(
+        (&one["sales_last_7_days"], &one["sales_last_14_days"]),
+        (&json!(0), &json!(0))
+    );
+    // Net sales of the same days: (3 + 4 + 1 + 9) x 100 - 100.
+    assert_eq!(one["net_sales_last_30_days"], 1600);
+    // Product 2 was never published here: its launch is its first sale, 03-01. 50 of that day are 31 days ago.
+    let two = written.product("2");
+    assert_eq!(two["launched_on"], "2026-03-01");
+    assert_eq!(
+        (&two["sales_first_7_days"], &two["sales_last_30_days"]),
+        (&json!(55), &json!(5))
+    );
+}
+
+#[test]
+fn labels_follow_the_rules_and_all_matches_are_kept() {
+    let written = demo();
+    // 1: 5 >= 5 and 10 >= 10. 16 < 19, no winner. First by value 16, so it holds a banana place as well.
+    assert_eq!(written.label("1"), "top_riser");
+    assert_eq!(written.product("1")["matched_rules"], json!(["top_riser", "banana"]));
+    // 2: 55 >= 5 and 55 >= 10.
+    assert_eq!(written.label("2"), "top_riser");
+    // 3: inactive and never sold.
+    assert_eq!(written.label("3"), "archive_candidate");
+    assert_eq!(written.product("3")["rank"], 3);
+}
+
+#[test]
+fn a_reversal_counts_on_its_own_day_and_amounts_without_product_stay_in_the_sales() {
+    let written = demo();
+    let day = |product: &str, day: &str| {
+        written
+            .sales
+            .iter()
+            .find(|row| row["product_id"] == product && row["day"] == day)
+            .unwrap()
+    };
+    // 9 sold in order b, 1 returned in order c, which has no sale of the product on that day.
+    let refunded = day("1", "2026-03-15");
+    assert_eq!(
+        (&refunded["units_sold"], &refunded["units_returned"]),
+        (&json!(9), &json!(1))
+    );
+    assert_eq!(
+        (&refunded["net_sales"], &refunded["order_count"]),
+        (&json!(800), &json!(1))
+    );
+    assert_eq!(day("1", "2026-03-07")["units_returned"], 0);
+    assert_eq!(day("unknown", "2026-03-03")["net_sales"], -70);
+    assert!(written.performance.iter().all(|row| row["product_id"] != "unknown"));
+}
+
+#[test]
+fn only_the_newest_revision_counts_and_deleted_and_test_orders_vanish() {
+    let mut deleted = demo_order("b", 2, &[]);
+    deleted["is_deleted"] = true.into();
+    deleted["sales"] = Value::Null;
+    let mut test = demo_order("t", 1, &[sale("1", "2026-03-10", 7)]);
+    test["is_test"] = true.into();
+    let events = [
+        demo_order("a", 3, &[sale("1", "2026-03-10", 2)]),
+        demo_order("a", 2, &[sale("1", "2026-03-10", 9)]),
+        demo_order("b", 1, &[sale("1", "2026-03-10", 5)]),
+        deleted,
+        test,
+    ];
+    let written = compute(&events, &[], NOON);
+    assert_eq!(written.sales.len(), 1);
+    assert_eq!(written.sales[0]["units_sold"], 2);
+}
+
+#[test]
+fn order_and_number_of_deliveries_do_not_matter() {
+    let mut again = demo_order("a", 1, &[sale("1", "2026-03-10", 2)]);
+    again["source"] = "bulk_sync".into();
+    again["received_at"] = "2026-03-21T00:00:00.000Z".into();
+    let mut events = vec![
+        demo_order("a", 1, &[sale("1", "2026-03-10", 2)]),
+        again,
+        demo_order("a", 2, &[sale("1", "2026-03-10", 2), sale("2", "2026-03-11", 1)]),
+        demo_order("b", 1, &[sale("2", "2026-03-11", 1)]),
+        demo_product("1", json!({ "product_is_active": true, "product_title": "One" })),
+    ];
+    let spec = [objective(json!({ "banana_count": 1, "threshold_30d": 100 }))];
+    let once = compute(&events, &spec, NOON);
+    events.reverse();
+    let reversed = compute(&events, &spec, NOON);
+    events.extend(events.clone());
+    let doubled = compute(&events, &spec, NOON);
+    assert_eq!(once, reversed);
+    assert_eq!(once, doubled);
+    // Both sold 2 units for 200: the smaller id takes the place.
+    assert_eq!((once.label("1"), once.label("2")), ("banana", "none"));
+}
+
+#[test]
+fn the_day_of_computation_is_the_shops_own() {
+    let events = [
+        demo_order("a", 1, &[sale("1", "2026-03-02", 1), sale("1", "2026-04-01", 1)]),
+        order(
+            "la.myshopify.com",
+            "America/Los_Angeles",
+            "b",
+            1,
+            "2026-03-20T00:00:00.000Z",
+            &[sale("9", "2026-03-02", 1)],
+        ),
+    ];
+    // 14:59 UTC is still 03-31 in Tokyo, a minute later it is 04-01: 03-02 leaves the window and 04-01 enters it.
+    let before = compute(&events, &[], "2026-03-31T14:59:00Z");
+    let after = compute(&events, &[], "2026-03-31T15:00:00Z");
+    assert_eq!(
+        (&before.product("1")["computed_on"], &after.product("1")["computed_on"]),
+        (&json!("2026-03-31"), &json!("2026-04-01"))
+    );
+    assert_eq!(before.product("1")["sales_last_30_days"], 1);
+    assert_eq!(after.product("1")["sales_last_30_days"], 1);
+    assert_eq!(after.product("1")["sales_last_7_days"], 1);
+    assert_eq!(after.product("9")["computed_on"], "2026-03-31");
+    assert_ne!(before.refresh_id, after.refresh_id);
+}
+
+#[test]
+fn a_product_says_itself_whether_it_is_active_and_a_shop_without_objective_still_has_rows() {
+    let events = [
+        demo_order("a", 1, &[sale("1", "2026-03-30", 1), sale("2", "2026-03-30", 1)]),
+        product(
+            SHOP,
+            ZONE,
+            "1",
+            "2026-03-01T00:00:00.000Z",
+            json!({ "product_is_active": true }),
+        ),
+        product(
+            SHOP,
+            ZONE,
+            "1",
+            "2026-03-02T00:00:00.000Z",
+            json!({ "product_is_active": false }),
+        ),
+    ];
+    let written = compute(&events, &[], NOON);
+    assert_eq!((written.label("1"), written.label("2")), ("archive_candidate", "none"));
+    assert_eq!(written.product("1")["objective_spec_id"], "unset");
+}
+
+#[test]
+fn staleness_counts_from_the_last_sale() {
+    // 2026-03-31 less 2026-03-01 is 30 days, less 2026-03-02 is 29.
+    let events = [demo_order(
+        "a",
+        1,
+        &[sale("1", "2026-03-01", 1), sale("2", "2026-03-02", 1)],
+    )];
+    let written = compute(&events, &[objective(json!({ "stale_after_days": 30 }))], NOON);
+    assert_eq!((written.label("1"), written.label("2")), ("archive_candidate", "none"));
+}

@@ -1,0 +1,158 @@
+//! Events as the streams carry them, and the engine over them without a lake.
+
+use std::io::Write;
+
+use serde_json::{json, Value};
+use weir_analytics::measurement::engine::{self, Inputs};
+use weir_analytics::measurement::reads::json_rows;
+use weir_domain::objective::ObjectiveSpecification;
+use weir_domain::telemetry::{self, FieldType, StreamSchema};
+
+pub const SHOP: &str = "demo.myshopify.com";
+pub const ZONE: &str = "Asia/Tokyo";
+
+/// What one computation wrote, as JSON rows.
+#[derive(Debug, PartialEq)]
+pub struct Written {
+    pub sales: Vec<Value>,
+    pub performance: Vec<Value>,
+    pub refresh_id: String,
+}
+
+impl Written {
+    /// The performance row of a product.
+    pub fn product(&self, id: &str) -> &Value {
+        self.performance.iter().find(|row| row["product_id"] == id).expect(id)
+    }
+
+    pub fn label(&self, id: &str) -> &str {
+        self.product(id)["nominal_classification"].as_str().unwrap()
+    }
+}
+
+/// One entry of an order's sales ledger: `(product, day, kind, units sold, units returned, gross, returns)`.
+pub type Entry<'a> = (&'a str, &'a str, &'a str, i64, i64, i64, i64);
+
+fn envelope(shop: &str, zone: &str, event_type: &str, entity: &str, discriminator: &str, occurred_at: &str) -> Value {
+    json!({
+        "event_id": telemetry::event_id(shop, event_type, entity, discriminator),
+        "event_type": event_type, "schema_version": 1, "occurred_at": occurred_at, "received_at": occurred_at,
+        "event_date": &occurred_at[..10], "event_hour": 0, "source": "webhook", "shop_domain": shop,
+        "shop_time_zone": zone
+    })
+}
+
+fn with(mut event: Value, own: Value) -> Value {
+    event.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    event
+}
+
+/// An order with its complete ledger at `revision`.
+pub fn order(shop: &str, zone: &str, id: &str, revision: i64, occurred_at: &str, ledger: &[Entry]) -> Value {
+    let sales: Vec<_> = ledger
+        .iter()
+        .map(|(product, day, kind, sold, returned, gross, returns)| {
+            json!({
+                "product_id": product, "day": day, "kind": kind, "units_sold": sold, "units_returned": returned,
+                "gross_sales": gross, "discounts": 0, "returns": returns, "net_sales": gross - returns
+            })
+        })
+        .collect();
+    let lines: Vec<_> = ledger
+        .iter()
+        .filter(|entry| entry.2 == "sale" && entry.0 != "unknown")
+        .map(|entry| json!({ "line_item_id": entry.0, "product_id": entry.0, "is_active": null }))
+        .collect();
+    with(
+        envelope(shop, zone, "order_updated", id, &revision.to_string(), occurred_at),
+        json!({ "order_id": id, "order_revision": revision, "currency": "JPY", "sales": sales, "lines": lines }),
+    )
+}
+
+/// A product's state.
+pub fn product(shop: &str, zone: &str, id: &str, updated_at: &str, own: Value) -> Value {
+    let event = envelope(shop, zone, "product_changed", id, updated_at, updated_at);
+    with(
+        with(event, json!({ "product_id": id, "product_updated_at": updated_at })),
+        own,
+    )
+}
+
+pub fn objective(own: Value) -> Value {
+    with(
+        json!({
+            "objective_spec_id": "default", "shop_domain": SHOP, "revision": 1, "measure": "net_units",
+            "valid_from": "2020-01-01T00:00:00Z"
+        }),
+        own,
+    )
+}
+
+/// Runs the engine over `events`.
+pub fn compute(events: &[Value], objectives: &[Value], now: &str) -> Written {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
+    for event in events {
+        telemetry::commerce().validate(event).expect("a valid event");
+        writeln!(file, "{event}").unwrap();
+    }
+    file.flush().unwrap();
+    let inputs = Inputs {
+        commerce: format!(
+            "read_json('{}', format = 'newline_delimited', columns = {{{}}})",
+            path.display(),
+            columns(&telemetry::commerce())
+        ),
+        publication: "(select null::varchar as event_id, null::varchar as event_type, null::varchar as shop_domain, \
+                      null::varchar as product_id, null::varchar as source, null::boolean as is_bot, \
+                      null::timestamptz as occurred_at, null::timestamptz as received_at where false)"
+            .to_owned(),
+        performance: "(select null::varchar as shop_domain, null::varchar as product_id, null::date as computed_on \
+                      where false)"
+            .to_owned(),
+        commerce_snapshot: Some(1),
+        publication_snapshot: None,
+        specifications: objectives
+            .iter()
+            .map(|json| ObjectiveSpecification::from_json(json).unwrap())
+            .collect(),
+        now: now.parse().unwrap(),
+    };
+    let connection = engine::open(folder.path()).unwrap();
+    let computed = engine::compute(&connection, &inputs).unwrap();
+    let rows = |table: &str| json_rows(&connection, &format!("select to_json(t) from {table} as t"), []).unwrap();
+    Written {
+        sales: rows("sales"),
+        performance: rows("performance_day"),
+        refresh_id: computed.performance_refresh_id,
+    }
+}
+
+fn columns(stream: &StreamSchema) -> String {
+    let columns: Vec<_> = stream
+        .fields
+        .iter()
+        .map(|field| format!("{}: '{}'", field.name, duckdb_type(&field.field_type)))
+        .collect();
+    columns.join(", ")
+}
+
+fn duckdb_type(field_type: &FieldType) -> String {
+    match field_type {
+        FieldType::String | FieldType::Json => "varchar".to_owned(),
+        FieldType::Int32 => "integer".to_owned(),
+        FieldType::Int64 => "bigint".to_owned(),
+        FieldType::Float64 => "double".to_owned(),
+        FieldType::Bool => "boolean".to_owned(),
+        FieldType::Timestamp => "timestamptz".to_owned(),
+        FieldType::List(items) => format!("{}[]", duckdb_type(items)),
+        FieldType::Struct(fields) => {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|field| format!("{} {}", field.name, duckdb_type(&field.field_type)))
+                .collect();
+            format!("struct({})", fields.join(", "))
+        }
+    }
+}
