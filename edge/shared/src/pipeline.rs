@@ -3,12 +3,22 @@
 //! Locally Cloudflare's own binding discards events, so there the same name is bound to an RPC class with the same
 //! `send(events)`; this code cannot tell them apart, hence the unchecked cast.
 
-use js_sys::{Function, Promise, Reflect, JSON};
+use js_sys::JSON;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use worker::EnvBinding;
 
 use crate::stream::{StreamError, StreamSender};
+
+#[wasm_bindgen]
+extern "C" {
+    // Compiles to `binding.send(rows)`. Nothing else works on an RPC stub: there every property is a remote method, so
+    // `send.call(...)` would ask the receiver for a method named "call".
+    type Sendable;
+
+    #[wasm_bindgen(method, catch)]
+    async fn send(this: &Sendable, rows: &JsValue) -> Result<JsValue, JsValue>;
+}
 
 /// A stream bound under a name such as `COMMERCE_TELEMETRY`.
 #[derive(Debug, Clone)]
@@ -54,14 +64,8 @@ impl From<PipelineStream> for JsValue {
 impl StreamSender for PipelineStream {
     async fn send(&self, batch: &str) -> Result<(), StreamError> {
         let rows = JSON::parse(batch).map_err(|error| failure(&error))?;
-        let send: Function = Reflect::get(&self.0, &JsValue::from_str("send"))
-            .and_then(JsCast::dyn_into)
-            .map_err(|_| StreamError("the binding has no send()".into()))?;
-        let promise = send.call1(&self.0, &rows).map_err(|error| failure(&error))?;
-        // Promise.resolve also takes the thenable that an RPC stub returns.
-        JsFuture::from(Promise::resolve(&promise))
-            .await
-            .map_err(|error| failure(&error))?;
+        let binding: &Sendable = self.0.unchecked_ref();
+        binding.send(&rows).await.map_err(|error| failure(&error))?;
         Ok(())
     }
 }

@@ -1,0 +1,86 @@
+// What happens after the 200: nothing is acknowledged before it is durable downstream.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { acceptAll, event, until } from "./doubles.mjs";
+import { world } from "./world.mjs";
+
+const BODY = '{"id": 820982911946154508}';
+
+test("a batch is one call, one stream request, and is delivered once", async (t) => {
+  const { deliver, postgres, lake } = await world(t, { maxBatchTimeoutSeconds: 1 });
+  const ids = Array.from({ length: 20 }, (_, index) => `w-${index}`);
+  const answers = await Promise.all(ids.map((id) => deliver(BODY, { id })));
+  assert.ok(answers.every(({ status }) => status === 200));
+  await until("all events", () => lake.events.length === ids.length);
+  assert.deepEqual(lake.events.map(({ event_id }) => event_id).sort(), ids.map((id) => `event-${id}`).sort());
+  assert.ok(postgres.calls.length <= 2, `${postgres.calls.length} calls`);
+});
+
+test("PostgreSQL cuts the connection: 200 to Shopify, retried, nothing lost", async (t) => {
+  const { deliver, postgres, lake, quarantine } = await world(t, {
+    answer: (deliveries, call) => (call <= 2 ? null : acceptAll(deliveries)),
+  });
+  assert.equal((await deliver(BODY)).status, 200);
+  await until("the event after two failures", () => lake.events.length === 1);
+  assert.equal(postgres.calls.length, 3);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("PostgreSQL is unreachable: nothing is acknowledged, and the dead letter is kept", async (t) => {
+  const { deliver, lake, quarantine } = await world(t, {
+    postgres: "postgres://edge:secret@127.0.0.1:1/weir?sslmode=disable",
+    maxRetries: 2,
+  });
+  assert.equal((await deliver(BODY)).status, 200);
+  const [kept] = await until("the dead letter", async () => (await quarantine()).length && quarantine());
+  assert.equal(kept.reason, "retries_exhausted");
+  assert.equal(kept.record.delivery.body, BODY);
+  assert.equal(lake.attempts, 0);
+});
+
+test("the stream is down: retried until it takes the same event", async (t) => {
+  const { deliver, postgres, lake, quarantine } = await world(t);
+  lake.down = true;
+  assert.equal((await deliver(BODY)).status, 200);
+  await until("two refused attempts", () => lake.attempts >= 2);
+  assert.deepEqual(lake.events, []);
+  lake.down = false;
+  await until("the event", () => lake.events.length === 1);
+  assert.ok(postgres.calls.length >= 3);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("one rejected delivery is quarantined alone", async (t) => {
+  const { deliver, lake, quarantine } = await world(t, { maxBatchTimeoutSeconds: 1 });
+  await Promise.all(["a", "bad-1", "c"].map((id) => deliver(BODY, { id })));
+  await until("the good events", () => lake.events.length === 2);
+  const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.webhook_id, kept.reason, kept.detail], ["bad-1", "missing_field", "id"]);
+  assert.deepEqual(lake.events.map(({ event_id }) => event_id).sort(), ["event-a", "event-c"]);
+});
+
+test("an event that the stream would drop quarantines its delivery", async (t) => {
+  const invalid = ({ webhook_id }) => event(`event-${webhook_id}`, webhook_id === "b" ? { event_hour: "ten" } : {});
+  const { deliver, lake, quarantine } = await world(t, {
+    answer: (deliveries) => ({ ...acceptAll(deliveries), events: deliveries.map(invalid) }),
+  });
+  await Promise.all(["a", "b"].map((id) => deliver(BODY, { id })));
+  const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.webhook_id, kept.reason], ["b", "type_mismatch"]);
+  await until("the valid event", () => lake.events.length === 1);
+  assert.equal(lake.events[0].event_id, "event-a");
+});
+
+test("a data error of the whole statement is pinned on the delivery that causes it", async (t) => {
+  const poisoned = (deliveries) => deliveries.some(({ webhook_id }) => webhook_id === "poison");
+  const { deliver, lake, quarantine } = await world(t, {
+    maxBatchTimeoutSeconds: 1,
+    answer: (deliveries) => (poisoned(deliveries) ? { sqlstate: "22P05", text: "untranslatable" } : acceptAll(deliveries)),
+  });
+  await Promise.all(["a", "poison", "c"].map((id) => deliver(BODY, { id })));
+  await until("the good events", () => lake.events.length === 2);
+  const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "database_refused"]);
+  assert.match(kept.detail, /22P05/);
+});

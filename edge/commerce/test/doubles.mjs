@@ -1,0 +1,150 @@
+// The far ends of the commerce Worker, scripted: PostgreSQL's wire protocol (as much as one simple query needs) and the
+// stream endpoint of `weir serve`. Both listen on a port of their own and record what reached them.
+
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { createServer } from "node:net";
+
+/** A message of PostgreSQL's protocol: type, length, payload. */
+function message(type, ...parts) {
+  const payload = Buffer.concat(parts.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(part + "\0"))));
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeInt32BE(payload.length + 4, 1);
+  return Buffer.concat([head, payload]);
+}
+
+const int16 = (value) => Buffer.from([value >> 8, value & 255]);
+const int32 = (value) => Buffer.from([value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255]);
+const READY = message("Z", Buffer.from("I"));
+const AUTHENTICATED = Buffer.concat([message("R", int32(0)), READY]);
+
+function textRow(value) {
+  const column = [int16(1), "text", int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)];
+  const text = Buffer.from(value);
+  return Buffer.concat([message("T", ...column), message("D", int16(1), int32(text.length), text), message("C", "SELECT 1"), READY]);
+}
+
+const failure = ({ code, text }) =>
+  Buffer.concat([message("E", Buffer.from("SERROR\0VERROR\0C" + code + "\0M" + text + "\0\0")), READY]);
+
+/**
+ * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
+ * for an error, or null to cut the connection.
+ */
+export async function fakePostgres(answer) {
+  const calls = [];
+  const open = new Set();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket)).on("error", () => {});
+    let buffer = Buffer.alloc(0);
+    let started = false;
+    socket.on("data", (chunk) => {
+      buffer = Buffer.concat([buffer, chunk]);
+      for (;;) {
+        const head = started ? 1 : 0;
+        if (buffer.length < head + 4) return;
+        const length = head + buffer.readInt32BE(head);
+        if (buffer.length < length) return;
+        const type = started ? String.fromCharCode(buffer[0]) : "startup";
+        const payload = buffer.subarray(head + 4, length);
+        buffer = buffer.subarray(length);
+        if (type === "startup") {
+          started = true;
+          socket.write(AUTHENTICATED);
+        } else if (type === "Q") {
+          respond(socket, payload.subarray(0, -1).toString());
+        } else if (type === "X") {
+          socket.end();
+        } else {
+          socket.destroy(new Error("only simple queries are expected, got " + type));
+        }
+      }
+    });
+  });
+  const respond = (socket, sql) => {
+    const literal = /^select weir\.ingest\('(.*)'::json\)::text$/s.exec(sql)?.[1];
+    if (literal === undefined) return socket.destroy();
+    const deliveries = JSON.parse(literal.replaceAll("''", "'"));
+    calls.push(deliveries);
+    const result = answer(deliveries, calls.length);
+    if (result === null) return socket.destroy();
+    socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
+  };
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    calls,
+    url: `postgres://edge:secret@127.0.0.1:${server.address().port}/weir?sslmode=disable`,
+    stop: () => {
+      for (const socket of open) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+/** The stream endpoint of the `weir` server; `down` makes it answer 503. */
+export async function fakeLake(token) {
+  const lake = { events: [], attempts: 0, down: false };
+  const server = createHttpServer(async (request, response) => {
+    const chunks = await request.toArray();
+    lake.attempts += 1;
+    const authorised = request.headers.authorization === `Bearer ${token}`;
+    const status = lake.down ? 503 : !authorised ? 401 : request.url === "/v1/streams/commerce_v1" ? 200 : 404;
+    const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
+    lake.events.push(...events);
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify({ accepted: events.length, rejected: [] }));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  lake.url = `http://127.0.0.1:${server.address().port}`;
+  lake.stop = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return lake;
+}
+
+/** An event that passes the schema of commerce_v1. */
+export const event = (id, more = {}) => ({
+  event_id: id,
+  event_type: "order_created",
+  schema_version: 1,
+  occurred_at: "2026-11-24T10:00:00.000Z",
+  received_at: "2026-11-24T10:00:01.000Z",
+  event_date: "2026-11-24",
+  event_hour: 10,
+  source: "webhook",
+  shop_domain: "demo.myshopify.com",
+  ...more,
+});
+
+/** What weir.ingest answers when it accepts everything; ids that start with "bad" are rejected. */
+export function acceptAll(deliveries) {
+  const bad = ({ webhook_id }) => webhook_id.startsWith("bad");
+  return {
+    deliveries: deliveries.map((delivery) => ({
+      webhook_id: delivery.webhook_id,
+      topic: delivery.topic,
+      shop_domain: delivery.shop_domain,
+      verdict: bad(delivery) ? "rejected" : "accepted",
+      reason: bad(delivery) ? "missing_field" : null,
+      detail: bad(delivery) ? "id" : null,
+      event_ids: bad(delivery) ? [] : [`event-${delivery.webhook_id}`],
+    })),
+    events: deliveries.filter((delivery) => !bad(delivery)).map(({ webhook_id }) => event(`event-${webhook_id}`)),
+  };
+}
+
+/** Waits until `condition` holds, or fails naming it. */
+export async function until(what, condition, limitMillis = 15_000) {
+  const deadline = Date.now() + limitMillis;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`not within ${limitMillis} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

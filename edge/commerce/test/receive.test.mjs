@@ -1,0 +1,79 @@
+// What the Worker answers to a delivery.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "./doubles.mjs";
+import { SECRETS, sign, world } from "./world.mjs";
+
+const BODY = '{"id": 820982911946154508, "note": "O\'Hara \\u0000 \\\\ é"}';
+
+test("refusals have their status and reason, and reach nobody", async (t) => {
+  const { deliver, postgres, quarantine, url } = await world(t, { maxBodyBytes: 1000 });
+  const cases = [
+    ["forged signature", BODY, { signature: sign(BODY, "forged") }, 401, "bad_signature"],
+    ["signature of other bytes", BODY, { signature: sign(JSON.stringify(JSON.parse(BODY))) }, 401, "bad_signature"],
+    ["no signature", BODY, { without: "X-Shopify-Hmac-Sha256" }, 401, "missing_signature"],
+    ["unknown shop", BODY, { shop: "other.myshopify.com" }, 404, "unknown_shop"],
+    ["wrong topic", BODY, { topic: "carts/update" }, 415, "unsupported_topic"],
+    ["no webhook id", BODY, { without: "X-Shopify-Webhook-Id" }, 400, "missing_header"],
+    ["oversized", JSON.stringify("x".repeat(1000)), {}, 413, "too_large"],
+  ];
+  for (const [name, body, options, status, reason] of cases) {
+    const answer = await deliver(body, options);
+    assert.deepEqual([answer.status, answer.body.reason], [status, reason], name);
+  }
+  assert.equal((await fetch(`${url}/webhooks/shopify`)).status, 405);
+  assert.equal((await fetch(`${url}/internal`)).status, 404);
+  assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  assert.deepEqual(postgres.calls, []);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("an oversized body without Content-Length is refused too", async (t) => {
+  const { url } = await world(t, { maxBodyBytes: 1000 });
+  const chunks = ReadableStream.from([new Uint8Array(600), new Uint8Array(600)]);
+  const response = await fetch(`${url}/webhooks/shopify`, { method: "POST", body: chunks, duplex: "half" });
+  assert.equal(response.status, 413);
+});
+
+test("a signed body that is not JSON is kept before the 422", async (t) => {
+  const { deliver, quarantine, postgres } = await world(t);
+  const answer = await deliver('{"id": 1,\n broken}');
+  assert.equal(answer.status, 422);
+  assert.equal(answer.body.reason, "parse_failure");
+  assert.match(answer.body.detail, /line 2 column 2/);
+  const binary = Buffer.from([0x22, 0xff, 0x22]);
+  assert.equal((await deliver(binary, { id: "w-2" })).status, 422);
+
+  const kept = await quarantine();
+  assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [["w-1", "parse_failure"], ["w-2", "parse_failure"]]);
+  assert.match(kept[0].key, /^quarantine\/\d{4}-\d\d-\d\d\/demo\.myshopify\.com\/w-1\.json$/);
+  assert.equal(kept[0].record.delivery.body, '{"id": 1,\n broken}');
+  assert.equal(kept[1].record.body_base64, binary.toString("base64"));
+  assert.deepEqual(postgres.calls, []);
+});
+
+test("an accepted body reaches PostgreSQL byte for byte, by either secret and either form of the headers", async (t) => {
+  const { deliver, postgres, lake } = await world(t);
+  assert.equal((await deliver(BODY, { id: "a" })).status, 200);
+  assert.equal((await deliver(BODY, { id: "b", signature: sign(BODY, SECRETS.old) })).status, 200);
+  assert.equal((await deliver(BODY, { id: "c", prefix: "" })).status, 200);
+  await until("three events in the stream", () => lake.events.length === 3);
+  const deliveries = postgres.calls.flat();
+  assert.deepEqual(deliveries.map(({ webhook_id }) => webhook_id).sort(), ["a", "b", "c"]);
+  for (const delivery of deliveries) {
+    assert.equal(delivery.body, BODY);
+    assert.equal(delivery.topic, "orders/create");
+    assert.equal(delivery.shop_domain, "demo.myshopify.com");
+    assert.equal(delivery.api_version, "2026-10");
+    assert.match(delivery.received_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  }
+});
+
+test("a body beyond a queue message's size travels through R2 unchanged", async (t) => {
+  const { deliver, postgres, lake } = await world(t);
+  const body = JSON.stringify({ id: 1, note: "ü'\\".repeat(100_000) });
+  assert.equal((await deliver(body)).status, 200);
+  await until("the event in the stream", () => lake.events.length === 1);
+  assert.equal(postgres.calls[0][0].body, body);
+});

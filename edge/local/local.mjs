@@ -1,0 +1,51 @@
+// Runs the commerce Worker locally until SIGTERM, SIGINT or the end of stdin:
+//
+//   node edge/local/local.mjs '{"postgres":"postgres://...?sslmode=disable","lake":"http://127.0.0.1:8080","token":"...",
+//     "secrets":"new,old","shops":["demo.myshopify.com"],"persist":null,"port":0}'
+//
+// Prints one line {"listening": address of the Worker, "admin": address of the inspection API} when ready. The inspection
+// API is for people and tests at this machine only: GET /quarantine lists what the Worker quarantined.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { startStack } from "./stack.mjs";
+
+const config = JSON.parse(process.argv[2] ?? "null");
+if (!config?.postgres || !config?.lake || !config?.secrets || !Array.isArray(config?.shops)) {
+  console.error("usage: local.mjs '{\"postgres\":...,\"lake\":...,\"token\":...,\"secrets\":...,\"shops\":[...]}'");
+  process.exit(2);
+}
+
+const stack = await startStack({ ...config, log: (line) => console.error(line) });
+
+const admin = createServer(async (request, response) => {
+  const reply = (status, value) => {
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(value));
+  };
+  try {
+    if (request.method === "GET" && request.url === "/quarantine") reply(200, await stack.quarantine());
+    else reply(404, { reason: "not_found" });
+  } catch (error) {
+    console.error(error);
+    reply(500, { reason: "failed" });
+  }
+});
+admin.listen(0, "127.0.0.1");
+await once(admin, "listening");
+
+let stopping = false;
+async function stop() {
+  if (stopping) return;
+  stopping = true;
+  admin.close();
+  admin.closeAllConnections();
+  await stack.stop();
+  process.exit(0);
+}
+process.on("SIGTERM", stop);
+process.on("SIGINT", stop);
+// Whoever started this holds the other end: when it dies, so does the Worker.
+process.stdin.on("end", stop).on("error", stop).resume();
+
+console.log(JSON.stringify({ listening: stack.url, admin: `http://127.0.0.1:${admin.address().port}` }));
