@@ -96,7 +96,7 @@ pub struct Classified {
 /// for each (shop, product type), see [`crate::objective::in_force`].
 #[must_use]
 pub fn classify(products: &[ProductFacts], specifications: &[ObjectiveSpecification]) -> Vec<Classified> {
-    let mut governed: BTreeMap<(&str, Option<&str>), (&ObjectiveSpecification, Vec<&ProductFacts>)> = BTreeMap::new();
+    let mut governed: BTreeMap<_, (&ObjectiveSpecification, Vec<&ProductFacts>)> = BTreeMap::new();
     for product in products {
         let own_type = product.product_type.as_deref();
         if let Some(spec) = narrowest(specifications, &product.shop_domain, own_type) {

@@ -37,7 +37,8 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.answer(reqwest::Client::new().post(self.address(path)).json(body)).await
+        self.answer(reqwest::Client::new().post(self.address(path)).json(body))
+            .await
     }
 
     /// Prints JSON if asked for, else the table that `rows` makes of it.
@@ -69,7 +70,8 @@ impl Client {
             200..=299 => Ok(serde_json::from_str(&text)?),
             401 => Err(Error::Remote {
                 status,
-                message: "the server refused the token; give the one it was started with (--token or WEIR_TOKEN)".into(),
+                message: "the server refused the token; give the one it was started with (--token or WEIR_TOKEN)"
+                    .into(),
             }),
             _ => Err(Error::Remote {
                 status,
@@ -123,7 +125,11 @@ fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<_> = (0..header.len()).map(width).collect();
     let mut text = String::new();
     for row in [&header].into_iter().chain(rows) {
-        let padded: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<_> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text.push_str(padded.join("  ").trim_end());
         text.push('\n');
     }
@@ -137,8 +143,14 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["1".to_owned(), "winner".to_owned()], vec!["820".to_owned(), "-".to_owned()]];
-        assert_eq!(table(&["product", "label"], &rows), "product  label\n1        winner\n820      -\n");
+        let rows = vec![
+            vec!["1".to_owned(), "winner".to_owned()],
+            vec!["820".to_owned(), "-".to_owned()],
+        ];
+        assert_eq!(
+            table(&["product", "label"], &rows),
+            "product  label\n1        winner\n820      -\n"
+        );
     }
 
     #[test]

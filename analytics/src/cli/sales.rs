@@ -34,7 +34,14 @@ pub async fn run(args: Args) -> Result<()> {
         ("to", args.to.as_deref()),
     ];
     let answer = args.client.get("/v1/sales", &parameters).await?;
-    let plain = ["shop_domain", "day", "product_id", "currency", "units_sold", "units_returned"];
+    let plain = [
+        "shop_domain",
+        "day",
+        "product_id",
+        "currency",
+        "units_sold",
+        "units_returned",
+    ];
     let amounts = ["gross_sales", "discounts", "returns", "net_sales"];
     let rows = answer["sales"]
         .as_array()
@@ -47,7 +54,16 @@ pub async fn run(args: Args) -> Result<()> {
         })
         .collect();
     let header = [
-        "shop", "day", "product", "currency", "sold", "returned", "gross", "discounts", "returns", "net",
+        "shop",
+        "day",
+        "product",
+        "currency",
+        "sold",
+        "returned",
+        "gross",
+        "discounts",
+        "returns",
+        "net",
     ];
     args.client.show(&answer, &header, rows);
     Ok(())
