@@ -114,8 +114,11 @@ impl Server {
 
         let listener = tokio::net::TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let catalog_uri = config.catalog_uri.unwrap_or_else(|| format!("{url}/iceberg"));
-        let lake = Arc::new(Lake::new(&catalog_uri, config.catalog_token).await?);
+        let open = listener.local_addr()?.ip().is_loopback();
+        let lake = Arc::new(match config.catalog_uri {
+            Some(uri) => Lake::new(&uri, config.catalog_token).await?,
+            None => Lake::new(&format!("{url}/iceberg"), (!open).then(|| config.token.clone())).await?,
+        });
         let limits = Limits {
             commit_interval: config.commit_interval,
             roll_bytes: config.roll_bytes,
@@ -130,7 +133,12 @@ impl Server {
         });
 
         let (stop, mut stopped) = watch::channel(false);
-        let router = router(app.clone(), Arc::new(CatalogStore::open(&warehouse)?));
+        let guard = (!open).then(|| {
+            let app = app.clone();
+            Arc::new(move |headers: &HeaderMap| app.authorise(headers)) as catalog_server::Guard
+        });
+        let catalog = catalog_server::routes(Arc::new(CatalogStore::open(&warehouse)?), guard);
+        let router = router(app.clone(), catalog);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             // An error means that the sender is gone, which ends the server too.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -198,14 +206,14 @@ impl Drop for Server {
     }
 }
 
-fn router(app: Arc<App>, catalog: Arc<CatalogStore>) -> Router {
+fn router(app: Arc<App>, catalog: Router) -> Router {
     Router::new()
         .route("/healthz", get(health))
         .route("/v1/streams/{stream}", post(ingest))
         .route("/v1/flush", post(flush))
         .merge(measurement::routes())
         .with_state(app)
-        .nest("/iceberg", catalog_server::routes(catalog))
+        .nest("/iceberg", catalog)
 }
 
 async fn health(State(app): State<Arc<App>>) -> Json<Value> {

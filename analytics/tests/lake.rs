@@ -186,6 +186,33 @@ async fn requests_that_are_not_rows_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_is_open_on_loopback_only_and_never_to_a_web_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let client = reqwest::Client::new();
+    let namespaces = |url: &str| client.get(format!("{url}/iceberg/v1/namespaces"));
+    assert_eq!(namespaces(server.url()).send().await.unwrap().status(), 200);
+    let page = namespaces(server.url()).header("origin", "https://shop.example").send();
+    assert_eq!(page.await.unwrap().status(), 403);
+    drop(server);
+
+    let server = Server::start(Config {
+        listen: ([0, 0, 0, 0], 0).into(),
+        ..config(folder.path())
+    })
+    .await
+    .unwrap();
+    let refused = namespaces(server.url()).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["type"], "NotAuthorizedException");
+    let allowed = namespaces(server.url()).bearer_auth(TOKEN).send();
+    assert_eq!(allowed.await.unwrap().status(), 200);
+    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    assert_eq!(flush(server.url()).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_says_503_and_takes_rows_again_after_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Config {

@@ -13,7 +13,7 @@ pub struct Args {
     /// Folder of the lake, the journal, the quarantine and the catalog.
     #[arg(long)]
     pub warehouse: PathBuf,
-    /// Address to listen on. The catalog under it needs no token: keep it on loopback.
+    /// Address to listen on. The catalog under /iceberg needs no token on loopback, and the token elsewhere.
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub listen: SocketAddr,
     /// Bearer token of everything under /v1.

@@ -1,14 +1,15 @@
 //! The embedded Iceberg REST catalog: the part of the specification that pyiceberg, DuckDB and iceberg-rust use to read
 //! and to write tables.
 //!
-//! It asks for no token, for reading or for commits: `weir serve` listens on loopback. Whoever listens elsewhere puts a
-//! proxy that authenticates in front of it, or names another catalog.
+//! On loopback it asks for no token, for reading or for commits: who can connect there can read the files anyway. On any
+//! other address every call needs the server's bearer token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{header, HeaderMap, StatusCode};
+use axum::middleware::{from_fn, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -41,8 +42,11 @@ const ENDPOINTS: [&str; 9] = [
 type Store = State<Arc<CatalogStore>>;
 type Reply = std::result::Result<Response, CatalogError>;
 
-/// Routes to nest under `/iceberg`.
-pub fn routes(store: Arc<CatalogStore>) -> Router {
+/// Says whether a request may pass.
+pub type Guard = Arc<dyn Fn(&HeaderMap) -> crate::Result<()> + Send + Sync>;
+
+/// Routes to nest under `/iceberg`. With a `guard` each request is shown to it first.
+pub fn routes(store: Arc<CatalogStore>, guard: Option<Guard>) -> Router {
     Router::new()
         .route("/v1/config", get(config))
         .route("/v1/namespaces", get(namespaces).post(create_namespace))
@@ -54,7 +58,19 @@ pub fn routes(store: Arc<CatalogStore>) -> Router {
         )
         .fallback(|| async { CatalogError::Unsupported("not an endpoint of this catalog".into()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(move |request, next| admit(guard.clone(), request, next)))
         .with_state(store)
+}
+
+/// No reader of tables is a web page; a page that calls a catalog on the visitor's loopback is an attack.
+async fn admit(guard: Option<Guard>, request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return CatalogError::Forbidden("not for web pages".into()).into_response();
+    }
+    match guard.map_or(Ok(()), |guard| guard(request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(error) => CatalogError::NotAuthorized(error.to_string()).into_response(),
+    }
 }
 
 async fn config() -> Response {
@@ -173,6 +189,8 @@ impl IntoResponse for CatalogError {
         let (status, kind) = match &self {
             Self::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
             Self::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
+            Self::NotAuthorized(_) => (StatusCode::UNAUTHORIZED, "NotAuthorizedException"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
             Self::AlreadyExists(_) => (StatusCode::CONFLICT, "AlreadyExistsException"),
             Self::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),

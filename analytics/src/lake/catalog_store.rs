@@ -33,6 +33,12 @@ pub enum CatalogError {
     /// There is no such table.
     #[error("there is no table {0}")]
     NoSuchTable(String),
+    /// The token is absent or another.
+    #[error("{0}")]
+    NotAuthorized(String),
+    /// Whatever the token.
+    #[error("{0}")]
+    Forbidden(String),
     /// Namespace or table exists.
     #[error("{0} exists already")]
     AlreadyExists(String),
