@@ -8,12 +8,19 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
 import { startStack } from "./stack.mjs";
+import workerd from "workerd";
 
 const config = JSON.parse(process.argv[2] ?? "null");
 if (!config?.postgres || !config?.lake || !config?.secrets || !Array.isArray(config?.shops)) {
   console.error("usage: local.mjs '{\"postgres\":...,\"lake\":...,\"token\":...,\"secrets\":...,\"shops\":[...]}'");
   process.exit(2);
+}
+
+if (process.platform === "linux") {
+  process.env.WEIR_WORKERD = workerd.default;
+  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("workerd.sh", import.meta.url));
 }
 
 const stack = await startStack({ ...config, log: (line) => console.error(line) });
@@ -43,8 +50,8 @@ async function stop() {
   await stack.stop();
   process.exit(0);
 }
-process.on("SIGTERM", stop);
-process.on("SIGINT", stop);
+// Miniflare's own handlers would exit with the signal's status before workerd and the storage are closed.
+for (const signal of ["SIGTERM", "SIGINT"]) process.removeAllListeners(signal).on(signal, stop);
 // Whoever started this holds the other end: when it dies, so does the Worker.
 process.stdin.on("end", stop).on("error", stop).resume();
 
