@@ -12,6 +12,7 @@ pub const DEFAULT_MAX_DELAY_SECONDS: u32 = 600;
 pub fn retry_delay_seconds(age_millis: u64, max_delay_seconds: u32) -> u32 {
     u32::try_from(age_millis / 2000)
         .unwrap_or(u32::MAX)
+        .max(1)
         .min(max_delay_seconds)
 }
 

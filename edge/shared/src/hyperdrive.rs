@@ -3,14 +3,13 @@
 //! One fresh connection, one simple query, one row, one text column: prepared statements and typed multi-row results over
 //! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
 
-use std::str::FromStr;
-
 use futures_util::future::join;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use worker::postgres_tls::PassthroughTls;
 use worker::{Hyperdrive, SecureTransport, Socket};
 
+use crate::connection::tls_is_disabled;
 use crate::ingest::{IngestError, IngestTransport};
 use crate::sql::ingest_statement;
 
@@ -28,10 +27,17 @@ impl HyperdriveTransport {
     }
 
     fn connect(&self) -> Result<(Config, Socket), IngestError> {
-        let config = Config::from_str(&self.hyperdrive.connection_string()).map_err(|error| database(&error))?;
-        let transport = match config.get_ssl_mode() {
-            SslMode::Disable => SecureTransport::Off,
-            _ => SecureTransport::StartTls,
+        let mut config = Config::new();
+        config
+            .user(self.hyperdrive.user())
+            .password(self.hyperdrive.password())
+            .dbname(self.hyperdrive.database());
+        let transport = if tls_is_disabled(&self.hyperdrive.connection_string()) {
+            config.ssl_mode(SslMode::Disable);
+            SecureTransport::Off
+        } else {
+            config.ssl_mode(SslMode::Require);
+            SecureTransport::StartTls
         };
         let socket = Socket::builder()
             .secure_transport(transport)

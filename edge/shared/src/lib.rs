@@ -4,6 +4,7 @@
 //! what a delivery or an event means (`weir_domain`, the extension). Everything but [`hyperdrive`] and [`pipeline`] builds
 //! on the host and is tested there.
 
+pub mod connection;
 pub mod ingest;
 pub mod sql;
 pub mod stream;
