@@ -1,1 +1,70 @@
-//! The PostgreSQL extension `weir`.
+//! The PostgreSQL extension `weir`: the commerce writes of a batch of deliveries and the events read back, in one call.
+//!
+//! - [`delivery`]: the batch as text, verdicts, the answer
+//! - [`ingest`]: the one transaction from deliveries to events
+//! - [`store`]: set-wise SQL, one statement a table
+//! - [`migrate`]: tables, roles and grants; not owned by the extension
+//! - [`shop`], [`objective`]: what has to be known beforehand
+//!
+//! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
+//! detail and hint, and neither ever repeats the payload.
+
+mod delivery;
+mod ingest;
+mod migrate;
+mod objective;
+mod report;
+mod shop;
+mod store;
+
+use pgrx::prelude::*;
+
+pgrx::pg_module_magic!(name, version);
+
+// json and text are stored alike, so the functions over json read and return the text itself: it is parsed once, here.
+
+/// `weir.ingest(deliveries json) -> json`: applies a batch of deliveries and returns verdicts and events.
+#[pg_extern(sql = r#"create function weir.ingest(deliveries json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn ingest_json(deliveries: &str) -> String {
+    ingest::ingest(deliveries)
+}
+
+/// The same over text, for drivers whose parameters are text.
+#[pg_extern(name = "ingest", strict, volatile, parallel_unsafe)]
+fn ingest_text(deliveries: &str) -> String {
+    ingest::ingest(deliveries)
+}
+
+/// `weir.migrate() -> integer`: applies missing migrations, renews roles and grants; how many were applied.
+#[pg_extern(name = "migrate", volatile, parallel_unsafe)]
+fn apply_migrations() -> i32 {
+    migrate::migrate()
+}
+
+/// `weir.version() -> text`: the version of the library, which may be newer than the extension's objects.
+#[pg_extern(immutable, parallel_safe)]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// `weir.register_shop(shop json) -> json`: makes a shop known, or changes its name, domain or time zone.
+#[pg_extern(sql = r#"create function weir.register_shop(shop json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn register_shop(shop: &str) -> String {
+    shop::register(shop)
+}
+
+/// `weir.publish_objective(specification json) -> json`: validates and adds a revision; returns it.
+#[pg_extern(sql = r#"create function weir.publish_objective(specification json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn publish_objective(specification: &str) -> String {
+    objective::publish(specification)
+}
+
+// PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.
+extension_sql!(
+    "revoke all on all functions in schema weir from public;",
+    name = "no_public_execute",
+    finalize
+);

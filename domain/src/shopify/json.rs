@@ -11,6 +11,14 @@ use crate::money::{self, Currency};
 /// PostgreSQL backend by exhausting its stack.
 const MAX_DEPTH: usize = 64;
 
+/// Longest number and largest power of ten read. PostgreSQL's jsonb refuses larger ones, and would refuse the whole batch.
+const MAX_NUMBER_BYTES: usize = 100;
+const MAX_EXPONENT: u32 = 300;
+
+/// 1900-01-01 and 9999-01-01 in microseconds since 1970: what a business time can be, and what PostgreSQL, Iceberg and
+/// RFC 3339 write the same way.
+const TIMES: std::ops::Range<i64> = -2_208_988_800_000_000..253_370_764_800_000_000;
+
 /// Members that hold personal data or a credential, wherever they occur in a body.
 const PERSONAL: [&str; 27] = [
     "customer",
@@ -114,6 +122,9 @@ impl Json {
             Some(b'n') => Self::Null,
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
+            _ if text.len() > MAX_NUMBER_BYTES || text.contains(['e', 'E']) && exponent(text) > MAX_EXPONENT => {
+                return Err(fault(Reason::TypeMismatch, &path.concat(), "the number is too large"));
+            }
             _ => Self::Number(text.to_owned()),
         })
     }
@@ -157,6 +168,18 @@ impl Json {
             }
         }
     }
+}
+
+fn exponent(number: &str) -> u32 {
+    let digits = number.split(['e', 'E']).nth(1).unwrap_or("0");
+    digits.trim_start_matches(['+', '-']).parse().unwrap_or(u32::MAX)
+}
+
+/// An RFC 3339 time as microseconds since 1970; `None` when it is none, or outside the years 1900 to 9998.
+#[must_use]
+pub fn instant(text: &str) -> Option<i64> {
+    let time = text.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+    TIMES.contains(&time).then_some(time)
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -249,10 +272,7 @@ impl<'a> Node<'a> {
     /// An instant in microseconds since 1970.
     pub fn time(&self, name: &str) -> Result<Option<i64>, BodyError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let time = text
-            .parse::<jiff::Timestamp>()
-            .map_err(|_| self.mismatch(name, "expected an RFC 3339 time"))?;
-        Ok(Some(time.as_microsecond()))
+        instant(&text).map(Some).ok_or_else(|| self.mismatch(name, "expected an RFC 3339 time from 1900 to 9998"))
     }
 
     pub fn currency(&self, name: &str) -> Result<Option<Currency>, BodyError> {
@@ -323,6 +343,9 @@ mod tests {
             (error.reason, error.path.as_str()),
             (Reason::InvalidText, "line_items[0].title")
         );
+        for number in ["1e400000", "1e99999999999999", &"9".repeat(101)] {
+            assert_eq!(Json::parse(number).unwrap_err().reason, Reason::TypeMismatch);
+        }
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(Json::parse(&deep).unwrap_err().reason, Reason::ParseFailure);
         assert_eq!(Json::parse("{").unwrap_err().reason, Reason::ParseFailure);

@@ -1,0 +1,227 @@
+//! One batch, one transaction: parse, lock, read, merge, write, answer.
+//!
+//! Locks are taken in one order by everyone: orders by key, then products by key, then salts by key. Whatever a batch
+//! holds, two batches can only wait for each other, never in a circle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::spi::{Spi, SpiClient};
+use serde_json::Value;
+use weir_domain::events::{self, EventKey, Renderer, Shop};
+use weir_domain::order_state::{Applied, OrderState, Product};
+use weir_domain::sales;
+use weir_domain::shopify::{self, Context, Fact};
+
+use crate::delivery::{self, Answer, Delivery, Verdict};
+use crate::report;
+use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembered};
+
+/// Applies a batch and returns the answer as JSON text.
+pub fn ingest(text: &str) -> String {
+    let mut deliveries = delivery::read(text);
+    Spi::connect_mut(|client| {
+        let domains = deliveries.iter().map(|delivery| delivery.shop_domain.as_str()).collect();
+        let shops = store::read_shops(client, domains);
+        for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
+            understand(delivery, &shops);
+        }
+        let mut state = State::load(client, &deliveries);
+        let applied = state.apply(client, &mut deliveries, &shops);
+        state.write(client, &shops);
+        store::remember(client, applied);
+        answer(client, &deliveries, &mut state, &shops)
+    })
+}
+
+/// Reads the body, or decides that the delivery goes no further.
+fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
+    let Some(known) = shops.get(&delivery.shop_domain) else {
+        return delivery.reject("unknown_shop", "the shop is not registered".to_owned());
+    };
+    delivery.shop_id = known.shop_id;
+    let context = Context { currency: known.shop.currency, triggered_at: delivery.triggered_at };
+    match shopify::parse(&delivery.topic, &delivery.body, context) {
+        Ok(Some(fact)) => delivery.fact = Some(fact),
+        Ok(None) => delivery.ignore(),
+        Err(error) => delivery.reject_body(&error),
+    }
+}
+
+/// Orders and products of a call: as they were and as they are.
+struct State {
+    orders_before: BTreeMap<Key, OrderState>,
+    orders: BTreeMap<Key, OrderState>,
+    products_before: BTreeMap<Key, Product>,
+    products: BTreeMap<Key, Product>,
+}
+
+impl State {
+    /// Locks and reads what the batch touches.
+    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery]) -> Self {
+        let (mut order_keys, mut product_keys) = (BTreeSet::new(), BTreeSet::new());
+        for delivery in deliveries {
+            let Some(fact) = &delivery.fact else { continue };
+            order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
+            product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
+        }
+        store::lock_orders(client, &order_keys);
+        store::lock_products(client, &product_keys);
+        let orders_before = store::read_orders(client, &order_keys);
+        let products_before = store::read_products(client, &product_keys);
+        Self {
+            orders: orders_before.clone(),
+            orders_before,
+            products: products_before.clone(),
+            products_before,
+        }
+    }
+
+    /// Decides every open delivery in the sequence of the batch; returns those to remember.
+    fn apply(
+        &mut self,
+        client: &mut SpiClient<'_>,
+        deliveries: &mut [Delivery],
+        shops: &BTreeMap<String, KnownShop>,
+    ) -> Vec<Remembered> {
+        let key_of = |delivery: &Delivery| (delivery.shop_id, delivery.topic.clone(), delivery.webhook_id.clone());
+        let open = deliveries.iter().filter(|delivery| delivery.fact.is_some());
+        // Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
+        // committed by now.
+        let mut known = store::known_deliveries(client, &open.map(key_of).collect());
+        let mut remembered = Vec::new();
+        for delivery in deliveries {
+            let (Some(fact), Some(shop)) = (delivery.fact.take(), shops.get(&delivery.shop_domain)) else { continue };
+            let key = key_of(delivery);
+            if let Some(keys) = known.get(&key) {
+                delivery.verdict = Some(Verdict::Duplicate);
+                delivery.keys.clone_from(keys);
+                continue;
+            }
+            let (verdict, keys) = self.apply_one(&fact, delivery, &shop.shop);
+            delivery.verdict = Some(verdict);
+            delivery.keys = keys;
+            known.insert(key.clone(), delivery.keys.clone());
+            remembered.push(Remembered {
+                key,
+                received_at: delivery.provenance.received_at,
+                event_keys: json_text(&delivery.keys),
+            });
+        }
+        remembered
+    }
+
+    fn apply_one(&mut self, fact: &Fact, delivery: &Delivery, shop: &Shop) -> (Verdict, Vec<EventKey>) {
+        if let Some(order_id) = fact.order_id() {
+            let state = self.orders.entry((delivery.shop_id, order_id)).or_default();
+            let before = state.clone();
+            let verdict = match state.apply(fact) {
+                Applied::Stale => Verdict::Stale,
+                Applied::Changed | Applied::Unchanged => Verdict::Accepted,
+            };
+            let received_at = delivery.provenance.received_at;
+            return (verdict, events::order_events(order_id, &before, state, &shop.zone, received_at));
+        }
+        let new = match fact {
+            Fact::Product(product) => (**product).clone(),
+            Fact::ProductDeleted { product_id, at } => Product::deleted(*product_id, *at),
+            _ => return (Verdict::Ignored, Vec::new()),
+        };
+        let key = (delivery.shop_id, new.product_id);
+        let known = self.products.get(&key);
+        let merged = Product::merged(known, &new);
+        let is_old = known.is_some_and(|known| {
+            let deletion = new.deleted_at.is_some();
+            !deletion && (known.deleted_at.is_some() || (new.updated_at, new.triggered_at) < (known.updated_at, known.triggered_at))
+        });
+        let event = events::product_event(known, &merged);
+        self.products.insert(key, merged);
+        (if is_old { Verdict::Stale } else { Verdict::Accepted }, event.into_iter().collect())
+    }
+
+    fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<String, KnownShop>) {
+        let zones: BTreeMap<i64, &Shop> = shops.values().map(|known| (known.shop_id, &known.shop)).collect();
+        let unknown = OrderState::default();
+        let mut orders = Vec::new();
+        for (key, after) in &self.orders {
+            let before = self.orders_before.get(key).unwrap_or(&unknown);
+            let Some(shop) = zones.get(&key.0) else { continue };
+            if before != after {
+                let ledger = sales::ledger(after, &shop.zone);
+                let changed = sales::ledger(before, &shop.zone) != ledger;
+                orders.push(ChangedOrder { key: *key, before, after, ledger: changed.then_some(ledger) });
+            }
+        }
+        store::write_orders(client, &orders);
+        let products = self.products.iter().map(|(key, after)| ChangedProduct {
+            key: *key,
+            before: self.products_before.get(key),
+            after,
+        });
+        store::write_products(client, &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>());
+    }
+}
+
+/// Reads back what events need besides the orders, and writes the answer.
+fn answer(
+    client: &mut SpiClient<'_>,
+    deliveries: &[Delivery],
+    state: &mut State,
+    shops: &BTreeMap<String, KnownShop>,
+) -> String {
+    let (mut customers, mut products) = (BTreeSet::new(), BTreeSet::new());
+    for delivery in deliveries {
+        for order_id in delivery.keys.iter().filter_map(|key| key.order_id) {
+            let Some(order) = state.orders.get(&(delivery.shop_id, order_id)) else { continue };
+            let customer_id = order.header.as_ref().and_then(|header| header.customer_id);
+            customers.extend(customer_id.map(|id| (delivery.shop_id, id)));
+            products.extend(order.lines.iter().filter_map(|line| Some((delivery.shop_id, line.product_id?))));
+        }
+    }
+    products.retain(|key| !state.products.contains_key(key));
+    state.products.extend(store::read_products(client, &products));
+    let salts = store::read_salts(client, &customers);
+    let of_shop = |shop_id: i64| {
+        let products = state.products.iter().filter(move |(key, _)| key.0 == shop_id);
+        let salts = salts.iter().filter(move |(key, _)| key.0 == shop_id);
+        let products: BTreeMap<i64, Product> = products.map(|(key, product)| (key.1, product.clone())).collect();
+        let salts: BTreeMap<i64, String> = salts.map(|(key, salt)| (key.1, salt.clone())).collect();
+        (products, salts)
+    };
+    let context: BTreeMap<i64, _> = shops.values().map(|known| (known.shop_id, of_shop(known.shop_id))).collect();
+    let mut rendered: BTreeMap<String, ()> = BTreeMap::new();
+    let mut answer = Answer { deliveries: Vec::with_capacity(deliveries.len()), events: Vec::new() };
+    for delivery in deliveries {
+        let mut ids = Vec::new();
+        if let (Some(known), Some((products, salts))) = (shops.get(&delivery.shop_domain), context.get(&delivery.shop_id)) {
+            let renderer = Renderer { shop: &known.shop, products, salts };
+            for key in &delivery.keys {
+                let Some(event) = render(&renderer, key, delivery, state) else { continue };
+                let id = renderer.id(key);
+                if rendered.insert(id.clone(), ()).is_none() {
+                    answer.events.push(event);
+                }
+                ids.push(id);
+            }
+        }
+        answer.deliveries.push(delivery.outcome(ids));
+    }
+    json_text(&answer)
+}
+
+fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &State) -> Option<Value> {
+    let provenance = &delivery.provenance;
+    match key.order_id {
+        Some(order_id) => {
+            let order = state.orders.get(&(delivery.shop_id, order_id))?;
+            Some(renderer.order(key, order, provenance))
+        }
+        None => {
+            let product = state.products.get(&(delivery.shop_id, key.entity_id))?;
+            Some(renderer.product(key, product, provenance))
+        }
+    }
+}
+
+fn json_text<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.ingest"))
+}

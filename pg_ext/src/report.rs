@@ -1,0 +1,20 @@
+//! Errors of a call: SQLSTATE, message, detail and hint, never a payload.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+/// Raises SQLSTATE 22023 for an argument that is not what the function takes.
+pub fn invalid_argument(message: &str, detail: &str, hint: &str) -> ! {
+    raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, detail, hint)
+}
+
+/// Raises an error that no caller can cause.
+pub fn internal(message: &str, detail: &str) -> ! {
+    let hint = "Run select weir.migrate(); if the error stays, report it with the versions of weir and PostgreSQL.";
+    raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, detail, hint)
+}
+
+fn raise(code: PgSqlErrorCode, message: &str, detail: &str, hint: &str) -> ! {
+    ErrorReport::new(code, message.to_owned(), "weir").set_detail(detail.to_owned()).set_hint(hint.to_owned()).report(PgLogLevel::ERROR);
+    unreachable!("an ERROR report does not return")
+}

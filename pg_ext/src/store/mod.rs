@@ -1,0 +1,49 @@
+//! Set-wise SQL: parallel arrays sorted by key, one statement a table, however large the batch.
+//!
+//! Every statement runs as a writing one, so that each sees what other transactions committed before it started
+//! (`read committed`): what is read after a lock is what the lock protects.
+
+mod columns;
+mod orders;
+mod products;
+mod read;
+mod write;
+
+pub use orders::{lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder};
+pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
+pub use read::{known_deliveries, read_salts, read_shops, remember, KnownShop, Remembered};
+
+use pgrx::datum::{DatumWithOid, FromDatum, IntoDatum};
+use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
+
+use crate::report;
+
+/// (shop id, id at Shopify).
+pub type Key = (i64, i64);
+
+/// Runs one statement.
+pub fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, arguments: &[DatumWithOid<'_>]) -> SpiTupleTable<'conn> {
+    match client.update(sql, None, arguments) {
+        Ok(rows) => rows,
+        Err(error) => report::internal("a statement of weir failed", &error.to_string()),
+    }
+}
+
+/// Runs a script of statements without parameters.
+pub fn run_script(client: &mut SpiClient<'_>, sql: &str) {
+    run(client, sql, &[]);
+}
+
+/// A column (from 1) that is never null.
+pub fn cell<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, ordinal: usize) -> T {
+    match row.get::<T>(ordinal) {
+        Ok(Some(value)) => value,
+        Ok(None) => report::internal("a value is null that cannot be", &format!("column {ordinal}")),
+        Err(error) => report::internal("a value has another type", &error.to_string()),
+    }
+}
+
+fn key_arrays(keys: impl Iterator<Item = Key>) -> [DatumWithOid<'static>; 2] {
+    let (shops, ids): (Vec<i64>, Vec<i64>) = keys.unzip();
+    [DatumWithOid::from(shops), DatumWithOid::from(ids)]
+}

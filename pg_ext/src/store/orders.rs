@@ -1,0 +1,244 @@
+//! Orders and all their parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::spi::SpiClient;
+use weir_domain::order_state::{Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine};
+use weir_domain::sales::SalesRow;
+
+use super::{cell, key_arrays, run, write, Key};
+use crate::report;
+
+macro_rules! ingest_sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/postgres/ingest/", $name, ".sql"))
+    };
+}
+
+/// Anchors and locks the orders in key order.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
+    if !keys.is_empty() {
+        run(client, ingest_sql!("order_header_lock"), &key_arrays(keys.iter().copied()));
+    }
+}
+
+/// What is known of the orders.
+pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, OrderState> {
+    if keys.is_empty() {
+        return BTreeMap::new();
+    }
+    let rows = run(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
+    rows.map(|row| {
+        let state: String = cell(&row, 3);
+        let state = serde_json::from_str(&state)
+            .unwrap_or_else(|error| report::internal("a stored order is not readable", &error.to_string()));
+        ((cell(&row, 1), cell(&row, 2)), state)
+    })
+    .collect()
+}
+
+/// An order that a call changed.
+pub struct ChangedOrder<'a> {
+    pub key: Key,
+    pub before: &'a OrderState,
+    pub after: &'a OrderState,
+    /// Its ledger, if that changed.
+    pub ledger: Option<Vec<SalesRow>>,
+}
+
+type Child<'a, T> = (Key, &'a T);
+
+/// The items of `part` in orders where it changed, sorted by key.
+fn children<'a, T: PartialEq>(changed: &'a [ChangedOrder<'a>], part: impl Fn(&'a OrderState) -> &'a Vec<T>) -> Vec<Child<'a, T>> {
+    let other = changed.iter().filter(|row| part(row.before) != part(row.after));
+    other.flat_map(|row| part(row.after).iter().map(|item| (row.key, item))).collect()
+}
+
+/// Keys of the orders whose `part` changed.
+fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -> &Vec<T>) -> Vec<Key> {
+    changed.iter().filter(|row| part(row.before) != part(row.after)).map(|row| row.key).collect()
+}
+
+/// Writes changed orders, sorted by key; parts that did not change are left alone.
+pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    headers(client, changed);
+    lines(client, changed);
+    refunds(client, changed);
+    movements(client, changed);
+    ledgers(client, changed);
+    let deleted = changed.iter().filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
+    write::tombstones(client, "order", &deleted.collect::<Vec<_>>());
+}
+
+fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    write::put(client, ingest_sql!("order_header_write"), changed, |columns| {
+        columns
+            .int(|row| Some(row.key.0))
+            .int(|row| Some(row.key.1))
+            .text(|row| row.after.header.as_ref()?.name.as_deref())
+            .time(|row| row.after.header.as_ref()?.created_at)
+            .time(|row| row.after.header.as_ref()?.processed_at)
+            .time(|row| Some(row.after.header.as_ref()?.updated_at))
+            .time(|row| Some(row.after.header.as_ref()?.triggered_at))
+            .time(|row| row.after.header.as_ref()?.cancelled_at)
+            .time(|row| row.after.completed_at)
+            .text(|row| row.after.header.as_ref()?.financial_status.as_deref())
+            .text(|row| row.after.header.as_ref()?.fulfillment_status.as_deref())
+            .flag(|row| Some(row.after.header.as_ref()?.is_test))
+            .flag(|row| Some(row.after.header.as_ref()?.taxes_included))
+            .text(|row| Some(row.after.header.as_ref()?.currency.as_str()))
+            .text(|row| Some(row.after.header.as_ref()?.presentment_currency.as_str()))
+            .int(|row| row.after.header.as_ref()?.total_price)
+            .int(|row| row.after.header.as_ref()?.customer_id)
+            .text(|row| row.after.header.as_ref()?.source_name.as_deref())
+            .int(|row| Some(row.after.revision))
+            .text(|row| row.after.header.as_ref()?.raw.as_deref())
+    });
+}
+
+fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    // A line that vanished from the order is removed.
+    write::clear(client, ingest_sql!("order_line_item_clear"), &keys(changed, |state| &state.lines));
+    let rows: Vec<Child<'_, Line>> = children(changed, |state| &state.lines);
+    write::put(client, ingest_sql!("order_line_item_write"), &rows, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.line_item_id))
+            .int(|row| row.1.product_id)
+            .int(|row| row.1.variant_id)
+            .text(|row| row.1.title.as_deref())
+            .text(|row| row.1.vendor.as_deref())
+            .flag(|row| Some(row.1.is_gift_card))
+            .int(|row| Some(row.1.quantity))
+            .int(|row| row.1.current_quantity)
+            .int(|row| Some(row.1.unit_price.shop))
+            .int(|row| Some(row.1.unit_price.presentment))
+            .int(|row| Some(row.1.discount.shop))
+            .int(|row| Some(row.1.discount.presentment))
+            .int(|row| Some(row.1.tax.shop))
+            .int(|row| Some(row.1.tax.presentment))
+            .int(|row| Some(row.1.tax_rate))
+    });
+}
+
+fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    let refunds: Vec<Child<'_, Refund>> = children(changed, |state| &state.refunds);
+    write::put(client, ingest_sql!("refund_write"), &refunds, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.refund_id))
+            .time(|row| row.1.created_at)
+            .time(|row| row.1.processed_at)
+            .time(|row| Some(row.1.observed_at))
+            .time(|row| Some(row.1.triggered_at))
+            .int(|row| row.1.paid_amount)
+            .text(|row| row.1.paid_currency.as_deref())
+    });
+    let other = keys(changed, |state| &state.refunds);
+    write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
+    let items = refunds.iter().flat_map(|(key, refund)| refund.lines.iter().map(|item| (*key, refund.refund_id, item)));
+    let items: Vec<(Key, i64, &RefundLine)> = items.collect();
+    write::put(client, ingest_sql!("refund_line_item_write"), &items, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.refund_line_item_id))
+            .int(|row| row.2.line_item_id)
+            .int(|row| row.2.product_id)
+            .flag(|row| Some(row.2.is_gift_card))
+            .int(|row| Some(row.2.quantity))
+            .text(|row| row.2.restock_type.as_deref())
+            .int(|row| Some(row.2.subtotal.shop))
+            .int(|row| Some(row.2.subtotal.presentment))
+            .int(|row| Some(row.2.tax.shop))
+            .int(|row| Some(row.2.tax.presentment))
+    });
+    write::clear(client, ingest_sql!("refund_adjustment_clear"), &other);
+    let items =
+        refunds.iter().flat_map(|(key, refund)| refund.adjustments.iter().map(|item| (*key, refund.refund_id, item)));
+    let items: Vec<(Key, i64, &Adjustment)> = items.collect();
+    write::put(client, ingest_sql!("refund_adjustment_write"), &items, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.adjustment_id))
+            .text(|row| row.2.kind.as_deref())
+            .int(|row| Some(row.2.amount.shop))
+            .int(|row| Some(row.2.amount.presentment))
+            .int(|row| Some(row.2.tax.shop))
+            .int(|row| Some(row.2.tax.presentment))
+    });
+}
+
+fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    let payments: Vec<Child<'_, Payment>> = children(changed, |state| &state.payments);
+    write::put(client, ingest_sql!("payment_write"), &payments, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.payment_id))
+            .int(|row| row.1.parent_id)
+            .text(|row| row.1.kind.as_deref())
+            .text(|row| row.1.status.as_deref())
+            .text(|row| row.1.gateway.as_deref())
+            .int(|row| Some(row.1.amount))
+            .text(|row| Some(row.1.currency.as_str()))
+            .flag(|row| Some(row.1.is_test))
+            .time(|row| row.1.created_at)
+            .time(|row| row.1.processed_at)
+            .time(|row| Some(row.1.triggered_at))
+    });
+    let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
+    write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.fulfillment_id))
+            .text(|row| row.1.status.as_deref())
+            .text(|row| row.1.tracking_company.as_deref())
+            .time(|row| row.1.created_at)
+            .time(|row| Some(row.1.updated_at))
+            .time(|row| Some(row.1.triggered_at))
+            .time(|row| row.1.shipped_at)
+    });
+    let edits: Vec<Child<'_, EditLine>> = children(changed, |state| &state.edits);
+    write::put(client, ingest_sql!("order_edit_line_write"), &edits, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.edit_id))
+            .int(|row| Some(row.1.line_item_id))
+            .time(|row| Some(row.1.committed_at))
+            .int(|row| Some(row.1.added))
+            .int(|row| Some(row.1.removed))
+    });
+}
+
+fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    let other = changed.iter().filter(|row| row.ledger.is_some()).map(|row| row.key).collect::<Vec<_>>();
+    write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
+    let rows = changed.iter().flat_map(|order| order.ledger.iter().flatten().map(|row| (order.key, row)));
+    let rows: Vec<Child<'_, SalesRow>> = rows.collect();
+    write::put(client, ingest_sql!("sales_ledger_write"), &rows, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .text(|row| Some(row.1.product_id.as_str()))
+            .text(|row| Some(row.1.day.as_str()))
+            .text(|row| Some(row.1.kind.as_str()))
+            .int(|row| Some(row.1.units_sold))
+            .int(|row| Some(row.1.units_returned))
+            .int(|row| Some(row.1.gross_sales))
+            .int(|row| Some(row.1.discounts))
+            .int(|row| Some(row.1.returns))
+            .int(|row| Some(row.1.net_sales))
+            .int(|row| Some(row.1.presentment_gross_sales))
+            .int(|row| Some(row.1.presentment_discounts))
+            .int(|row| Some(row.1.presentment_returns))
+            .int(|row| Some(row.1.presentment_net_sales))
+    });
+}

@@ -1,0 +1,93 @@
+//! Shops, remembered deliveries and salts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::SpiClient;
+use weir_domain::events::{EventKey, Shop};
+
+use super::columns::Columns;
+use super::{cell, key_arrays, run, Key};
+use crate::report;
+
+const SHOPS: &str = include_str!("../../../sql/postgres/ingest/shops_read.sql");
+const DELIVERIES: &str = include_str!("../../../sql/postgres/ingest/deliveries_read.sql");
+const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delivery_write.sql");
+const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
+const SALTS_READ: &str = include_str!("../../../sql/postgres/ingest/salts_read.sql");
+
+/// A registered shop.
+pub struct KnownShop {
+    pub shop_id: i64,
+    pub shop: Shop,
+}
+
+/// The registered ones of `domains`, by domain.
+pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
+    let domains: Vec<String> = domains.into_iter().map(str::to_owned).collect();
+    let mut shops = BTreeMap::new();
+    for row in run(client, SHOPS, &[DatumWithOid::from(domains)]) {
+        let (domain, zone, currency): (String, String, String) = (cell(&row, 2), cell(&row, 3), cell(&row, 4));
+        let shop = Shop::new(&domain, &zone, &currency)
+            .unwrap_or_else(|field| report::internal("a registered shop is not usable", field));
+        shops.insert(domain, KnownShop { shop_id: cell(&row, 1), shop });
+    }
+    shops
+}
+
+/// Identity of a delivery: one action fires several topics, and a topic repeats with its webhook id.
+pub type DeliveryKey = (i64, String, String);
+
+/// Which of the deliveries were applied before, and the events they caused.
+pub fn known_deliveries(
+    client: &mut SpiClient<'_>,
+    asked: &BTreeSet<DeliveryKey>,
+) -> BTreeMap<DeliveryKey, Vec<EventKey>> {
+    let asked: Vec<&DeliveryKey> = asked.iter().collect();
+    let arguments = Columns::of(&asked)
+        .int(|key| Some(key.0))
+        .text(|key| Some(key.1.as_str()))
+        .text(|key| Some(key.2.as_str()))
+        .build();
+    let mut known = BTreeMap::new();
+    for row in run(client, DELIVERIES, &arguments) {
+        let keys: String = cell(&row, 4);
+        let keys = serde_json::from_str(&keys)
+            .unwrap_or_else(|_| report::internal("remembered events are not readable", "webhook_delivery.event_keys"));
+        known.insert((cell(&row, 1), cell(&row, 2), cell(&row, 3)), keys);
+    }
+    known
+}
+
+/// A delivery to remember.
+pub struct Remembered {
+    pub key: DeliveryKey,
+    pub received_at: i64,
+    pub event_keys: String,
+}
+
+/// Remembers applied deliveries.
+pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
+    if deliveries.is_empty() {
+        return;
+    }
+    deliveries.sort_by(|a, b| a.key.cmp(&b.key));
+    let arguments = Columns::of(&deliveries)
+        .int(|row| Some(row.key.0))
+        .text(|row| Some(row.key.1.as_str()))
+        .text(|row| Some(row.key.2.as_str()))
+        .time(|row| Some(row.received_at))
+        .text(|row| Some(row.event_keys.as_str()))
+        .build();
+    run(client, REMEMBER, &arguments);
+}
+
+/// The salts of customers, by (shop, customer); missing ones are made.
+pub fn read_salts(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTreeMap<Key, String> {
+    if customers.is_empty() {
+        return BTreeMap::new();
+    }
+    run(client, SALTS_MAKE, &key_arrays(customers.iter().copied()));
+    let rows = run(client, SALTS_READ, &key_arrays(customers.iter().copied()));
+    rows.map(|row| ((cell(&row, 1), cell(&row, 2)), cell(&row, 3))).collect()
+}

@@ -1,0 +1,33 @@
+//! What orders and products share when they are written.
+
+use pgrx::spi::SpiClient;
+
+use super::columns::Columns;
+use super::{key_arrays, run, Key};
+
+const TOMBSTONES: &str = include_str!("../../../sql/postgres/ingest/tombstone_write.sql");
+
+/// Removes the rows of `keys` that a newer version may lack.
+pub fn clear(client: &mut SpiClient<'_>, sql: &str, keys: &[Key]) {
+    if !keys.is_empty() {
+        run(client, sql, &key_arrays(keys.iter().copied()));
+    }
+}
+
+/// Writes rows, if there are any.
+pub fn put<R>(client: &mut SpiClient<'_>, sql: &str, rows: &[R], columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>) {
+    if !rows.is_empty() {
+        run(client, sql, &columns(Columns::of(rows)).build());
+    }
+}
+
+/// Records deletions; `rows` are (key, when it was told), sorted.
+pub fn tombstones(client: &mut SpiClient<'_>, resource: &'static str, rows: &[(Key, i64)]) {
+    put(client, TOMBSTONES, rows, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .text(|_| Some(resource))
+            .int(|row| Some(row.0 .1))
+            .time(|row| Some(row.1))
+    });
+}

@@ -1,0 +1,19 @@
+-- Runs before every migration; repeatable. Roles belong to the cluster, so another database may have made them.
+do $$
+declare
+    wanted text;
+begin
+    foreach wanted in array array['weir_edge', 'weir_reader', 'weir_admin'] loop
+        if not exists (select from pg_catalog.pg_roles where rolname = wanted) then
+            execute pg_catalog.format('create role %I nologin', wanted);
+        end if;
+    end loop;
+end
+$$;
+
+create schema if not exists configuration;
+create table if not exists configuration.schema_migration (
+    version integer primary key,
+    name text not null,
+    applied_at timestamptz not null default now()
+);

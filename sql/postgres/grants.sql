@@ -1,0 +1,24 @@
+-- Runs after every migration; repeatable. Functions of weir run with the rights of their caller (no security definer), so
+-- weir_edge holds exactly the table rights that weir.ingest needs: no table of configuration, no truncate, no ddl.
+grant usage on schema weir to weir_edge, weir_admin, weir_reader;
+grant execute on function weir.ingest(json), weir.ingest(text), weir.version() to weir_edge;
+grant usage on schema commerce, privacy to weir_edge;
+grant select on all tables in schema commerce to weir_edge;
+grant insert, update on
+    commerce.order_header, commerce.product, commerce.refund, commerce.payment, commerce.fulfillment,
+    commerce.order_edit_line, commerce.tombstone
+to weir_edge;
+grant insert, delete on
+    commerce.order_line_item, commerce.product_variant, commerce.refund_line_item, commerce.refund_adjustment,
+    commerce.sales_ledger
+to weir_edge;
+grant insert on commerce.webhook_delivery to weir_edge;
+grant select, insert on privacy.salt to weir_edge;
+
+grant execute on function weir.version() to weir_reader;
+grant usage on schema commerce, configuration to weir_reader;
+grant select on all tables in schema commerce, configuration to weir_reader;
+
+grant execute on all functions in schema weir to weir_admin;
+grant usage on schema commerce, configuration, privacy to weir_admin;
+grant select, insert, update, delete on all tables in schema commerce, configuration, privacy to weir_admin;

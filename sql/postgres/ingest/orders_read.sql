@@ -1,0 +1,124 @@
+-- Everything known of the orders, each as the JSON of domain::order_state::OrderState. Instants are microseconds.
+select header.shop_id, header.order_id, json_build_object(
+    'header', case when header.updated_at is not null then json_build_object(
+        'order_id', header.order_id,
+        'name', header.name,
+        'created_at', (extract(epoch from header.created_at) * 1000000)::bigint,
+        'processed_at', (extract(epoch from header.processed_at) * 1000000)::bigint,
+        'updated_at', (extract(epoch from header.updated_at) * 1000000)::bigint,
+        'triggered_at', (extract(epoch from header.triggered_at) * 1000000)::bigint,
+        'cancelled_at', (extract(epoch from header.cancelled_at) * 1000000)::bigint,
+        'financial_status', header.financial_status,
+        'fulfillment_status', header.fulfillment_status,
+        'is_test', header.is_test,
+        'taxes_included', header.taxes_included,
+        'currency', header.currency,
+        'presentment_currency', header.presentment_currency,
+        'total_price', header.total_price_minor,
+        'customer_id', header.customer_id,
+        'source_name', header.source_name
+    ) end,
+    'lines', coalesce((
+        select json_agg(json_build_object(
+            'line_item_id', line.line_item_id,
+            'product_id', line.product_id,
+            'variant_id', line.variant_id,
+            'title', line.title,
+            'vendor', line.vendor,
+            'is_gift_card', line.is_gift_card,
+            'quantity', line.quantity,
+            'current_quantity', line.current_quantity,
+            'unit_price', json_build_object('shop', line.unit_price_minor, 'presentment', line.presentment_unit_price_minor),
+            'discount', json_build_object('shop', line.discount_minor, 'presentment', line.presentment_discount_minor),
+            'tax', json_build_object('shop', line.tax_minor, 'presentment', line.presentment_tax_minor),
+            'tax_rate', line.tax_rate_billionths
+        ) order by line.line_item_id)
+        from commerce.order_line_item as line
+        where line.shop_id = header.shop_id and line.order_id = header.order_id
+    ), '[]'::json),
+    'refunds', coalesce((
+        select json_agg(json_build_object(
+            'refund_id', refund.refund_id,
+            'created_at', (extract(epoch from refund.created_at) * 1000000)::bigint,
+            'processed_at', (extract(epoch from refund.processed_at) * 1000000)::bigint,
+            'observed_at', (extract(epoch from refund.observed_at) * 1000000)::bigint,
+            'triggered_at', (extract(epoch from refund.triggered_at) * 1000000)::bigint,
+            'paid_amount', refund.paid_amount_minor,
+            'paid_currency', refund.paid_currency,
+            'lines', coalesce((
+                select json_agg(json_build_object(
+                    'refund_line_item_id', item.refund_line_item_id,
+                    'line_item_id', item.line_item_id,
+                    'product_id', item.product_id,
+                    'is_gift_card', item.is_gift_card,
+                    'quantity', item.quantity,
+                    'restock_type', item.restock_type,
+                    'subtotal', json_build_object('shop', item.subtotal_minor, 'presentment', item.presentment_subtotal_minor),
+                    'tax', json_build_object('shop', item.tax_minor, 'presentment', item.presentment_tax_minor)
+                ) order by item.refund_line_item_id)
+                from commerce.refund_line_item as item
+                where item.shop_id = header.shop_id and item.order_id = header.order_id and item.refund_id = refund.refund_id
+            ), '[]'::json),
+            'adjustments', coalesce((
+                select json_agg(json_build_object(
+                    'adjustment_id', item.adjustment_id,
+                    'kind', item.kind,
+                    'amount', json_build_object('shop', item.amount_minor, 'presentment', item.presentment_amount_minor),
+                    'tax', json_build_object('shop', item.tax_minor, 'presentment', item.presentment_tax_minor)
+                ) order by item.adjustment_id)
+                from commerce.refund_adjustment as item
+                where item.shop_id = header.shop_id and item.order_id = header.order_id and item.refund_id = refund.refund_id
+            ), '[]'::json)
+        ) order by refund.refund_id)
+        from commerce.refund as refund
+        where refund.shop_id = header.shop_id and refund.order_id = header.order_id
+    ), '[]'::json),
+    'payments', coalesce((
+        select json_agg(json_build_object(
+            'payment_id', payment.payment_id,
+            'parent_id', payment.parent_id,
+            'kind', payment.kind,
+            'status', payment.status,
+            'gateway', payment.gateway,
+            'amount', payment.amount_minor,
+            'currency', payment.currency,
+            'is_test', payment.is_test,
+            'created_at', (extract(epoch from payment.created_at) * 1000000)::bigint,
+            'processed_at', (extract(epoch from payment.processed_at) * 1000000)::bigint,
+            'triggered_at', (extract(epoch from payment.triggered_at) * 1000000)::bigint
+        ) order by payment.payment_id)
+        from commerce.payment as payment
+        where payment.shop_id = header.shop_id and payment.order_id = header.order_id
+    ), '[]'::json),
+    'fulfillments', coalesce((
+        select json_agg(json_build_object(
+            'fulfillment_id', shipment.fulfillment_id,
+            'status', shipment.status,
+            'tracking_company', shipment.tracking_company,
+            'created_at', (extract(epoch from shipment.created_at) * 1000000)::bigint,
+            'updated_at', (extract(epoch from shipment.updated_at) * 1000000)::bigint,
+            'triggered_at', (extract(epoch from shipment.triggered_at) * 1000000)::bigint,
+            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint
+        ) order by shipment.fulfillment_id)
+        from commerce.fulfillment as shipment
+        where shipment.shop_id = header.shop_id and shipment.order_id = header.order_id
+    ), '[]'::json),
+    'edits', coalesce((
+        select json_agg(json_build_object(
+            'edit_id', edit.edit_id,
+            'line_item_id', edit.line_item_id,
+            'committed_at', (extract(epoch from edit.committed_at) * 1000000)::bigint,
+            'added', edit.added,
+            'removed', edit.removed
+        ) order by edit.edit_id, edit.line_item_id)
+        from commerce.order_edit_line as edit
+        where edit.shop_id = header.shop_id and edit.order_id = header.order_id
+    ), '[]'::json),
+    'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
+    'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
+    'revision', header.revision
+)::text as state
+from unnest($1::bigint[], $2::bigint[]) as wanted (shop_id, order_id)
+join commerce.order_header as header on header.shop_id = wanted.shop_id and header.order_id = wanted.order_id
+left join commerce.tombstone as tombstone
+    on tombstone.shop_id = header.shop_id and tombstone.resource = 'order' and tombstone.resource_id = header.order_id

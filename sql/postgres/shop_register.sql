@@ -1,0 +1,9 @@
+-- No row: the shop is known with another currency.
+insert into commerce.shop as old (shop_id, shop_domain, name, iana_time_zone, currency)
+values ($1, $2, $3, $4, $5)
+on conflict (shop_id) do update set
+    shop_domain = excluded.shop_domain, name = coalesce(excluded.name, old.name),
+    iana_time_zone = excluded.iana_time_zone, updated_at = now()
+where old.currency = excluded.currency
+returning json_build_object('shop_id', shop_id, 'shop_domain', shop_domain, 'iana_time_zone', iana_time_zone,
+    'currency', currency, 'name', name)::text
