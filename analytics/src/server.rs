@@ -1,5 +1,6 @@
 //! The HTTP surface of `weir serve`: state, routing, start and stop.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -11,12 +12,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::{header, HeaderMap};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use iceberg::TableIdent;
 use serde_json::{json, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::lake::catalog_store::CatalogStore;
-use crate::lake::{catalog_server, tables, Lake};
+use crate::lake::maintain::{Done, Upkeep};
+use crate::lake::{catalog_server, tables, Lake, TableDefinition};
 use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
 use crate::pipeline::{Limits, Pipelines};
 use crate::{measurement, Error, Result};
@@ -51,6 +54,8 @@ pub struct App {
     pub lake: Arc<Lake>,
     /// The streams.
     pub pipelines: Pipelines,
+    /// Tables that are kept in shape.
+    tables: Vec<TableIdent>,
     /// Held for the length of a refresh: refreshes of one lake run one after another.
     pub refresh: tokio::sync::Mutex<()>,
     token: String,
@@ -73,6 +78,34 @@ impl App {
     }
 }
 
+impl App {
+    /// Merges small files and expires old snapshots of every table. What was done, by table.
+    ///
+    /// # Errors
+    /// At the first table where it fails; the tables before it are done.
+    pub async fn maintain(&self, upkeep: Upkeep) -> Result<BTreeMap<String, Done>> {
+        // A refresh reads a snapshot's files for as long as it runs.
+        let _alone = self.refresh.lock().await;
+        let mut done = BTreeMap::new();
+        for table in &self.tables {
+            done.insert(table.to_string(), self.lake.maintain(table, upkeep).await?);
+        }
+        Ok(done)
+    }
+
+    async fn maintain_for_ever(self: Arc<Self>, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval.max(Duration::from_secs(1)));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.reset();
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.maintain(Upkeep::default()).await {
+                eprintln!("upkeep: {error}");
+            }
+        }
+    }
+}
+
 /// Compares without a shortcut at the first different byte: the time must not tell how much of a guess was right.
 fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
@@ -90,7 +123,8 @@ pub struct Server {
     app: Arc<App>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
-    committers: Vec<JoinHandle<()>>,
+    /// Committers and upkeep.
+    tasks: Vec<JoinHandle<()>>,
     /// Two servers on one warehouse would each believe to order its commits.
     _lock: File,
 }
@@ -125,9 +159,11 @@ impl Server {
             backlog_bytes: config.backlog_bytes,
         };
         let (pipelines, committers) = Pipelines::open(&warehouse, &lake, limits)?;
+        let definitions = definitions()?;
         let app = Arc::new(App {
             lake,
             pipelines,
+            tables: definitions.iter().map(|definition| definition.ident.clone()).collect(),
             refresh: tokio::sync::Mutex::new(()),
             token: config.token,
         });
@@ -148,24 +184,26 @@ impl Server {
             app,
             stop,
             serving: tokio::spawn(serving.into_future()),
-            committers,
+            tasks: committers,
             _lock: lock,
         };
-        server.prepare(config.objective).await?;
+        server.prepare(&definitions, config.objective).await?;
         Ok(server)
     }
 
     /// Tables, then what an earlier run left behind, then the objective given on the command line.
-    async fn prepare(&self, objective: Option<PathBuf>) -> Result<()> {
-        let mut definitions = measurement::tables::definitions()?;
-        for stream in weir_domain::telemetry::all() {
-            definitions.push(tables::stream_definition(&stream)?);
-        }
-        for definition in &definitions {
+    async fn prepare(&self, definitions: &[TableDefinition], objective: Option<PathBuf>) -> Result<()> {
+        for definition in definitions {
             self.app.lake.ensure_table(definition).await?;
         }
         self.app.pipelines.flush().await?;
         measurement::start(&self.app, objective.as_deref()).await
+    }
+
+    /// Keeps the tables in shape every `interval`, see [`App::maintain`].
+    pub fn maintain_every(&mut self, interval: Duration) {
+        let upkeep = self.app.clone().maintain_for_ever(interval);
+        self.tasks.push(tokio::spawn(upkeep));
     }
 
     /// `http://host:port` it listens on.
@@ -200,10 +238,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
-        for committer in &self.committers {
-            committer.abort();
+        for task in &self.tasks {
+            task.abort();
         }
     }
+}
+
+fn definitions() -> Result<Vec<TableDefinition>> {
+    let mut definitions = measurement::tables::definitions()?;
+    for stream in weir_domain::telemetry::all() {
+        definitions.push(tables::stream_definition(&stream)?);
+    }
+    Ok(definitions)
 }
 
 fn router(app: Arc<App>, catalog: Router) -> Router {
@@ -211,6 +257,7 @@ fn router(app: Arc<App>, catalog: Router) -> Router {
         .route("/healthz", get(health))
         .route("/v1/streams/{stream}", post(ingest))
         .route("/v1/flush", post(flush))
+        .route("/v1/maintain", post(maintain))
         .merge(measurement::routes())
         .with_state(app)
         .nest("/iceberg", catalog)
@@ -234,6 +281,26 @@ async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request
         .await
         .map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
     Ok(Json(app.pipelines.ingest(&stream, &body).await?))
+}
+
+/// Body of `POST /v1/maintain`.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Maintain {
+    keep_hours: Option<u64>,
+}
+
+async fn maintain(State(app): State<Arc<App>>, headers: HeaderMap, body: axum::body::Bytes) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    let request: Maintain = if body.is_empty() {
+        Maintain::default()
+    } else {
+        serde_json::from_slice(&body)?
+    };
+    let mut upkeep = Upkeep::default();
+    if let Some(hours) = request.keep_hours {
+        upkeep.keep_for = Duration::from_secs(hours.saturating_mul(3600));
+    }
+    Ok(Json(json!({ "tables": app.maintain(upkeep).await? })))
 }
 
 async fn flush(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{Date32Array, Int64Array, RecordBatch};
 use common::{config, event, event_ids, flush, post, read, send, start, TOKEN};
@@ -11,6 +12,7 @@ use iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type};
 use iceberg::TableIdent;
 use serde_json::{json, Value};
 use weir_analytics::lake::append::decode_rows;
+use weir_analytics::lake::maintain::Upkeep;
 use weir_analytics::lake::scan::duckdb_relation;
 use weir_analytics::lake::{Lake, Scope, TableDefinition, COMMIT_ID};
 use weir_analytics::server::{Config, Server};
@@ -276,7 +278,7 @@ async fn every_row_acknowledged_before_a_flush_is_committed_by_it() {
 async fn time_commits_without_a_flush() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Config {
-        commit_interval: std::time::Duration::from_millis(50),
+        commit_interval: Duration::from_millis(50),
         ..config(folder.path())
     })
     .await
@@ -288,9 +290,7 @@ async fn time_commits_without_a_flush() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), committed)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), committed).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -488,6 +488,57 @@ async fn an_overwrite_replaces_its_days_and_nothing_else() {
     assert_eq!(numbers(lake, &ident).await, []);
     assert_eq!(read("duckdb", server.url(), "test.daily").await, Vec::<Value>::new());
     assert_eq!(read("pyiceberg", server.url(), "test.daily").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_merges_files_and_expires_snapshots_without_changing_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let lake = &server.app().lake;
+    let ident = daily(lake).await;
+    for n in 0..9_i64 {
+        let rows = days(&[(1, n), (2, 100 + n)]);
+        lake.append(&ident, &rows, &format!("c{n}"), HashMap::new())
+            .await
+            .unwrap();
+    }
+    lake.append(&ident, &days(&[(3, 1000)]), "alone", HashMap::new())
+        .await
+        .unwrap();
+    let before = numbers(lake, &ident).await;
+    let young = lake.maintain(&ident, Upkeep::default()).await.unwrap();
+    assert_eq!((young.files_merged, young.files_written), (18, 2));
+    assert_eq!((young.snapshots_expired, young.files_deleted), (0, 0));
+    assert_eq!(numbers(lake, &ident).await, before);
+
+    let aggressive = Upkeep {
+        keep_for: Duration::ZERO,
+        keep_last: 1,
+        ..Upkeep::default()
+    };
+    let old = lake.maintain(&ident, aggressive).await.unwrap();
+    assert_eq!((old.files_merged, old.files_written), (0, 0));
+    assert_eq!(old.snapshots_expired, 11);
+    // 18 data files, 11 manifest lists, and every manifest but the ones of the current snapshot.
+    assert!(old.files_deleted >= 18 + 11 + 9, "{old:?}");
+    assert_eq!(numbers(lake, &ident).await, before);
+    let data = folder.path().join("lake/test/daily/data");
+    let left: usize = std::fs::read_dir(data)
+        .unwrap()
+        .map(|day| std::fs::read_dir(day.unwrap().path()).unwrap().count())
+        .sum();
+    assert_eq!(left, 3);
+    for reader in ["pyiceberg", "duckdb"] {
+        assert_eq!(read(reader, server.url(), "test.daily").await.len(), 19, "{reader}");
+    }
+    lake.append(&ident, &days(&[(1, 5)]), "later", HashMap::new())
+        .await
+        .unwrap();
+    assert_eq!(numbers(lake, &ident).await.len(), 20);
+
+    let (status, done) = post(server.url(), "/v1/maintain", "{\"keep_hours\":1}".into()).await;
+    assert_eq!(status, 200);
+    assert_eq!(done["tables"][COMMERCE]["snapshots_expired"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod explain;
+pub mod maintain;
 pub mod performance;
 pub mod refresh;
 pub mod sales;
@@ -33,6 +34,8 @@ pub enum Command {
     Performance(performance::Args),
     /// Prints why a product has its label.
     Explain(explain::Args),
+    /// Merges small files of the lake and expires old snapshots.
+    Maintain(maintain::Args),
 }
 
 /// Runs one verb to its end.
@@ -46,5 +49,6 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Sales(args) => sales::run(args).await,
         Command::Performance(args) => performance::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::Maintain(args) => maintain::run(args).await,
     }
 }

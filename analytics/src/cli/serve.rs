@@ -37,6 +37,9 @@ pub struct Args {
     /// Bytes of uncommitted journal above which new rows get 503.
     #[arg(long, default_value_t = 256 * 1024 * 1024)]
     pub backlog_bytes: u64,
+    /// Minutes between rounds of upkeep: merging small files, expiring snapshots older than a day.
+    #[arg(long, default_value_t = 60)]
+    pub maintain_interval_minutes: u64,
 }
 
 /// Serves until SIGTERM or SIGINT, then commits what is journaled and ends.
@@ -44,7 +47,7 @@ pub struct Args {
 /// # Errors
 /// If the warehouse, the catalog or the address cannot be used.
 pub async fn run(args: Args) -> Result<()> {
-    let server = Server::start(Config {
+    let mut server = Server::start(Config {
         warehouse: args.warehouse,
         listen: args.listen,
         token: args.token,
@@ -56,6 +59,7 @@ pub async fn run(args: Args) -> Result<()> {
         backlog_bytes: args.backlog_bytes,
     })
     .await?;
+    server.maintain_every(Duration::from_secs(args.maintain_interval_minutes.saturating_mul(60)));
     println!("{}", serde_json::json!({ "listening": server.url() }));
     shutdown_signal().await?;
     server.stop().await

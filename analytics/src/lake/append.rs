@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use iceberg::TableIdent;
 
-use super::commit::{Change, CommitOutcome, COMMIT_ID};
+use super::commit::{Change, CommitOutcome, Replaced, COMMIT_ID};
 use super::{write, Lake};
 use crate::Result;
 
@@ -44,7 +44,7 @@ impl Lake {
         }
         let change = Change {
             added: &added,
-            replaced: None,
+            replaced: Replaced::Nothing,
             properties: &properties,
         };
         self.commit(&table, change).await

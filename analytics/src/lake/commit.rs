@@ -3,7 +3,8 @@
 //! A commit names itself in the snapshot summary ([`COMMIT_ID`]) and is made at most once: before every attempt, and so
 //! also after an answer that was lost, the table's history is searched for it.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use iceberg::spec::{
@@ -37,11 +38,40 @@ pub struct CommitOutcome {
     pub already_committed: bool,
 }
 
-/// A change of a table: files that come, and the scope whose present files go.
+/// A change of a table: files that come, and present files that go.
 pub(super) struct Change<'a> {
     pub added: &'a [DataFile],
-    pub replaced: Option<&'a Scope>,
+    pub replaced: Replaced<'a>,
     pub properties: &'a HashMap<String, String>,
+}
+
+/// Which present files go.
+#[derive(Clone, Copy)]
+pub(super) enum Replaced<'a> {
+    /// None: an append.
+    Nothing,
+    /// Those in the scope, whichever they are when the commit takes effect: an overwrite.
+    Scope(&'a Scope),
+    /// Exactly these, whose rows come again in the added ones: a rewrite. If one is gone, its rows may have changed.
+    Files(&'a HashSet<String>),
+}
+
+impl Replaced<'_> {
+    fn covers(self, file: &DataFile) -> Result<bool> {
+        match self {
+            Self::Nothing => Ok(false),
+            Self::Scope(scope) => scope.covers(file.partition()),
+            Self::Files(files) => Ok(files.contains(file.file_path())),
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Nothing => Operation::Append,
+            Self::Scope(_) => Operation::Overwrite,
+            Self::Files(_) => Operation::Replace,
+        }
+    }
 }
 
 /// The commit endpoint. The library's own commit type cannot be made outside of it.
@@ -304,64 +334,79 @@ impl Draft<'_> {
         Ok(ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.as_ref().clone()).build_v2_data())
     }
 
-    /// The current snapshot's manifests less the files in `replaced`: untouched ones as they are, the others rewritten
-    /// with the survivors as existing and the rest as deleted entries.
-    async fn kept(&mut self, replaced: Option<&Scope>) -> Result<Vec<ManifestFile>> {
+    /// The current snapshot's manifests less the files replaced: untouched ones as they are, the others merged into one
+    /// per partition spec with the survivors as existing and the rest as deleted entries.
+    async fn kept(&mut self, replaced: Replaced<'_>) -> Result<Vec<ManifestFile>> {
         let Some(current) = self.table.metadata().current_snapshot() else {
             return Ok(Vec::new());
         };
         let list = self.table.manifest_list_reader(current).load().await?;
         let mut kept = Vec::new();
+        let mut merged: BTreeMap<i32, ManifestWriter> = BTreeMap::new();
+        let mut removed = 0;
         for manifest in list.consume_entries().into_iter().collect::<Vec<_>>() {
             // A manifest with only deleted entries tells what its own snapshot removed; later ones need not carry it.
             if !manifest.has_added_files() && !manifest.has_existing_files() {
                 continue;
             }
-            let Some(scope) = replaced else {
+            match (replaced, manifest.content) {
+                (Replaced::Nothing, _) => {
+                    kept.push(manifest);
+                    continue;
+                }
+                // Deletes of other writers: without the files they point into they are void.
+                (Replaced::Scope(Scope::WholeTable), ManifestContentType::Deletes) => continue,
+                (_, ManifestContentType::Deletes) => {
+                    kept.push(manifest);
+                    continue;
+                }
+                (_, ManifestContentType::Data) => {}
+            }
+            let entries = manifest.load_manifest(self.table.file_io()).await?.into_parts().0;
+            let mut alive = Vec::with_capacity(entries.len());
+            for entry in entries.iter().filter(|entry| entry.is_alive()) {
+                alive.push((entry, replaced.covers(entry.data_file())?));
+            }
+            let gone = alive.iter().filter(|(_, gone)| *gone).count();
+            if gone == 0 {
                 kept.push(manifest);
                 continue;
-            };
-            if manifest.content == ManifestContentType::Deletes {
-                // Deletes of other writers: without the files they point into they are void.
-                if *scope != Scope::WholeTable {
-                    kept.push(manifest);
-                }
-                continue;
             }
-            kept.extend(self.rewritten(manifest, scope).await?);
+            removed += gone;
+            let spec_id = manifest.partition_spec_id;
+            let writer = match merged.entry(spec_id) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.manifest_writer(spec_id)?),
+            };
+            for (entry, gone) in alive {
+                let sequence = entry.sequence_number().unwrap_or(manifest.sequence_number);
+                let file_sequence = entry.file_sequence_number.or(Some(manifest.sequence_number));
+                let file = entry.data_file().clone();
+                if gone {
+                    self.summary.remove_file(
+                        &file,
+                        self.table.metadata().current_schema().clone(),
+                        self.table.metadata().default_partition_spec().clone(),
+                    );
+                    writer.add_delete_file(file, sequence, file_sequence)?;
+                } else {
+                    let added_by = entry.snapshot_id().unwrap_or(manifest.added_snapshot_id);
+                    writer.add_existing_file(file, added_by, sequence, file_sequence)?;
+                }
+            }
+        }
+        if let Replaced::Files(files) = replaced {
+            if removed != files.len() {
+                return Err(Error::Conflict {
+                    table: self.table.identifier().to_string(),
+                    attempts: 1,
+                });
+            }
+        }
+        for writer in merged.into_values() {
+            kept.push(writer.write_manifest_file().await?);
         }
         Ok(kept)
-    }
-
-    async fn rewritten(&mut self, manifest: ManifestFile, scope: &Scope) -> Result<Option<ManifestFile>> {
-        let entries = manifest.load_manifest(self.table.file_io()).await?.into_parts().0;
-        let alive: Vec<_> = entries.iter().filter(|entry| entry.is_alive()).collect();
-        let mut gone = Vec::with_capacity(alive.len());
-        for entry in &alive {
-            gone.push(scope.covers(entry.data_file().partition())?);
-        }
-        if !gone.contains(&true) {
-            return Ok(Some(manifest));
-        }
-        let spec_id = manifest.partition_spec_id;
-        let mut writer = self.manifest_writer(spec_id)?;
-        for (entry, gone) in alive.into_iter().zip(gone) {
-            let sequence = entry.sequence_number().unwrap_or(manifest.sequence_number);
-            let file_sequence = entry.file_sequence_number.or(Some(manifest.sequence_number));
-            let file = entry.data_file().clone();
-            if gone {
-                self.summary.remove_file(
-                    &file,
-                    self.table.metadata().current_schema().clone(),
-                    self.table.metadata().default_partition_spec().clone(),
-                );
-                writer.add_delete_file(file, sequence, file_sequence)?;
-            } else {
-                let added_by = entry.snapshot_id().unwrap_or(manifest.added_snapshot_id);
-                writer.add_existing_file(file, added_by, sequence, file_sequence)?;
-            }
-        }
-        Ok(Some(writer.write_manifest_file().await?))
     }
 }
 
@@ -392,11 +437,7 @@ fn summary(metadata: &TableMetadata, change: &Change<'_>, collected: &SnapshotSu
         properties.insert(total.to_owned(), after.to_string());
     }
     Summary {
-        operation: if change.replaced.is_some() {
-            Operation::Overwrite
-        } else {
-            Operation::Append
-        },
+        operation: change.replaced.operation(),
         additional_properties: properties,
     }
 }

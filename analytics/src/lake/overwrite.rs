@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use iceberg::spec::{DataFile, Literal, PrimitiveLiteral, Struct};
 use iceberg::TableIdent;
 
-use super::commit::{Change, CommitOutcome, COMMIT_ID};
+use super::commit::{Change, CommitOutcome, Replaced, COMMIT_ID};
 use super::{write, Lake};
 use crate::{Error, Result};
 
@@ -71,7 +71,7 @@ impl Lake {
         }
         let change = Change {
             added: &added,
-            replaced: Some(&scope),
+            replaced: Replaced::Scope(&scope),
             properties: &properties,
         };
         self.commit(&table, change).await

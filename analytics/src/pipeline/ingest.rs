@@ -42,6 +42,17 @@ struct Fault {
     detail: String,
 }
 
+/// A request's rows, judged.
+#[derive(Default)]
+struct Judged {
+    /// Accepted rows, each a line of JSON.
+    payload: Vec<u8>,
+    accepted: usize,
+    rejected: Vec<Rejection>,
+    /// What the quarantine keeps of the rejected.
+    records: Vec<Value>,
+}
+
 impl Pipelines {
     /// Validates the JSON array in `body`, keeps what is wrong in the quarantine and the rest in the journal.
     ///
@@ -50,21 +61,50 @@ impl Pipelines {
     /// the journal cannot take more now. Nothing of the request counts as accepted then.
     pub async fn ingest(&self, stream: &str, body: &[u8]) -> Result<Verdicts> {
         let stream = self.stream(stream)?;
+        let (judge, body) = (stream.clone(), body.to_vec());
+        // Some 10 ms per megabyte: not on the threads that serve.
+        let judged = tokio::task::spawn_blocking(move || judge.judge(&body)).await??;
+        if judged.accepted > 0 {
+            let rows = u32::try_from(judged.accepted).map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
+            stream.journal.append(frame(rows, &judged.payload)?).await?;
+        }
+        if !judged.records.is_empty() {
+            stream.quarantine.keep(&judged.records).await?;
+        }
+        Ok(Verdicts {
+            accepted: judged.accepted,
+            rejected: judged.rejected,
+        })
+    }
+}
+
+impl Stream {
+    fn judge(&self, body: &[u8]) -> Result<Judged> {
         let Value::Array(rows) =
             serde_json::from_slice(body).map_err(|error| Error::Invalid(format!("not JSON: {error}")))?
         else {
             return Err(Error::Invalid("expected a JSON array of events".into()));
         };
-        let mut accepted = 0;
-        let mut payload = Vec::with_capacity(body.len() + rows.len());
-        let mut rejected = Vec::new();
-        let mut records = Vec::new();
+        let mut lines: Vec<_> = rows.iter().map(|row| self.encode(row)).collect();
+        // Decoded here once just as the committer will: a row that fails there would block every row behind it. Only
+        // the stream's own types reach this; what fails is a time that is RFC 3339 in a way Arrow cannot read.
+        let all: Vec<u8> = lines.iter().flatten().flatten().copied().collect();
+        if decode_rows(self.arrow.clone(), &all).is_err() {
+            for line in &mut lines {
+                if let Ok(text) = line {
+                    if decode_rows(self.arrow.clone(), text).is_err() {
+                        *line = Err(fault("type_mismatch", "a value does not fit the type of its column"));
+                    }
+                }
+            }
+        }
         let received_at = jiff::Timestamp::now().to_string();
-        for (index, row) in rows.into_iter().enumerate() {
-            match stream.encode(&row) {
+        let mut judged = Judged::default();
+        for (index, (row, line)) in rows.iter().zip(lines).enumerate() {
+            match line {
                 Ok(line) => {
-                    payload.extend_from_slice(&line);
-                    accepted += 1;
+                    judged.payload.extend_from_slice(&line);
+                    judged.accepted += 1;
                 }
                 Err(fault) => {
                     let rejection = Rejection {
@@ -74,40 +114,24 @@ impl Pipelines {
                         field: fault.field,
                         detail: fault.detail,
                     };
-                    records.push(json!({
-                        "received_at": received_at, "stream": stream.schema.name, "event_id": rejection.event_id,
+                    judged.records.push(json!({
+                        "received_at": received_at, "stream": self.schema.name, "event_id": rejection.event_id,
                         "reason": rejection.reason, "field": rejection.field, "detail": rejection.detail, "row": row,
                     }));
-                    rejected.push(rejection);
+                    judged.rejected.push(rejection);
                 }
             }
         }
-        if accepted > 0 {
-            let count = u32::try_from(accepted).map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
-            stream.journal.append(frame(count, &payload)?).await?;
-        }
-        if !records.is_empty() {
-            stream.quarantine.keep(&records).await?;
-        }
-        Ok(Verdicts { accepted, rejected })
+        Ok(judged)
     }
-}
 
-impl Stream {
     /// The row as the journal keeps it, a line of JSON.
-    ///
-    /// It is decoded here once just as the committer will: a row that fails there would block every row behind it.
     fn encode(&self, row: &Value) -> std::result::Result<Vec<u8>, Fault> {
         self.schema.validate(row).map_err(|violation| Fault {
             reason: violation.reason.as_str(),
             field: violation.field,
             detail: violation.detail,
         })?;
-        let fault = |reason: &'static str, detail: String| Fault {
-            reason,
-            field: String::new(),
-            detail,
-        };
         let unreadable = |error: serde_json::Error| fault("parse_failure", error.to_string());
         let mut line = if self.schema.fields.iter().any(has_json) {
             let mut row = row.clone();
@@ -117,20 +141,19 @@ impl Stream {
             serde_json::to_vec(row).map_err(unreadable)?
         };
         if line.len() > MAX_ROW_BYTES {
-            return Err(fault(
-                "row_too_large",
-                format!("{} bytes, {MAX_ROW_BYTES} are allowed", line.len()),
-            ));
+            let detail = format!("{} bytes, {MAX_ROW_BYTES} are allowed", line.len());
+            return Err(fault("row_too_large", detail));
         }
         line.push(b'\n');
-        // Only the stream's own types reach this: what fails is a time that is RFC 3339 in a way Arrow cannot read.
-        decode_rows(self.arrow.clone(), &line).map_err(|_| {
-            fault(
-                "type_mismatch",
-                "a value does not fit the type of its column".to_owned(),
-            )
-        })?;
         Ok(line)
+    }
+}
+
+fn fault(reason: &'static str, detail: impl Into<String>) -> Fault {
+    Fault {
+        reason,
+        field: String::new(),
+        detail: detail.into(),
     }
 }
 

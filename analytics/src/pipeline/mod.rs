@@ -51,7 +51,7 @@ pub struct Stream {
 /// Every stream of this server.
 #[derive(Debug)]
 pub struct Pipelines {
-    streams: BTreeMap<&'static str, Stream>,
+    streams: BTreeMap<&'static str, Arc<Stream>>,
     backlog: Arc<Backlog>,
 }
 
@@ -77,13 +77,13 @@ impl Pipelines {
             committers.push(tokio::spawn(committer.run(requests, limits.commit_interval)));
             streams.insert(
                 name,
-                Stream {
+                Arc::new(Stream {
                     schema,
                     arrow,
                     journal,
                     quarantine,
                     flushes,
-                },
+                }),
             );
         }
         Ok((Self { streams, backlog }, committers))
@@ -93,7 +93,7 @@ impl Pipelines {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn stream(&self, name: &str) -> Result<&Stream> {
+    pub fn stream(&self, name: &str) -> Result<&Arc<Stream>> {
         self.streams
             .get(name)
             .ok_or_else(|| Error::NotFound(format!("there is no stream {name}")))

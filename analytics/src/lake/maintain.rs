@@ -1,0 +1,182 @@
+//! Upkeep: many small commits leave many small files and snapshots.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::{stream, StreamExt, TryStreamExt};
+use iceberg::scan::FileScanTask;
+use iceberg::spec::{Snapshot, Struct};
+use iceberg::table::Table;
+use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::TableIdent;
+use serde::Serialize;
+
+use super::commit::{Change, Replaced, COMMIT_ID};
+use super::{write, Lake};
+use crate::{Error, Result};
+
+/// What is small, what is old.
+#[derive(Debug, Clone, Copy)]
+pub struct Upkeep {
+    /// Files below this size are merged with others of their partition, up to about this size.
+    pub target_file_bytes: u64,
+    /// So many small files in a partition make merging worth the while; at least 2.
+    pub min_files: usize,
+    /// Snapshots younger than this stay: readers may be at work on them, and people may look back.
+    pub keep_for: Duration,
+    /// So many of the newest snapshots stay however old they are; at least 1.
+    pub keep_last: usize,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            target_file_bytes: 128 << 20,
+            min_files: 8,
+            keep_for: Duration::from_secs(24 * 3600),
+            keep_last: 10,
+        }
+    }
+}
+
+/// What upkeep did to a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Small files that were merged.
+    pub files_merged: usize,
+    /// Files that hold their rows now.
+    pub files_written: usize,
+    /// Snapshots that no longer exist.
+    pub snapshots_expired: usize,
+    /// Files deleted because only those snapshots needed them.
+    pub files_deleted: usize,
+}
+
+impl Lake {
+    /// Merges small files, then expires old snapshots.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another writer replaced the files meanwhile: nothing is lost, try again later.
+    pub async fn maintain(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
+        let (files_merged, files_written) = self.compact(table, upkeep).await?;
+        let (snapshots_expired, files_deleted) = self.expire(table, upkeep).await?;
+        Ok(Done {
+            files_merged,
+            files_written,
+            snapshots_expired,
+            files_deleted,
+        })
+    }
+
+    async fn compact(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+        let table = self.load(ident).await?;
+        let (mut merged, mut written) = (0, 0);
+        for group in small_files(&table, upkeep).await? {
+            let paths: HashSet<_> = group.iter().map(|task| task.data_file_path.clone()).collect();
+            let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
+            let rows = table.reader_builder().build().read(tasks)?.stream();
+            let added = write::data_files(&table, &rows.try_collect::<Vec<_>>().await?).await?;
+            let id = format!("compaction-{}", uuid::Uuid::new_v4());
+            let change = Change {
+                added: &added,
+                replaced: Replaced::Files(&paths),
+                properties: &HashMap::from([(COMMIT_ID.to_owned(), id)]),
+            };
+            self.commit(&table, change).await?;
+            merged += paths.len();
+            written += added.len();
+        }
+        Ok((merged, written))
+    }
+
+    async fn expire(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+        let before = self.load(ident).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let cutoff = i64::try_from(now.saturating_sub(upkeep.keep_for).as_millis()).unwrap_or(0);
+        let transaction = Transaction::new(&before);
+        let after = transaction
+            .expire_snapshots()
+            .expire_older_than_ms(cutoff)
+            .retain_last(upkeep.keep_last.max(1))
+            .apply(transaction)?
+            .commit(&self.catalog)
+            .await?;
+        let expired: Vec<_> = before
+            .metadata()
+            .snapshots()
+            .filter(|snapshot| after.metadata().snapshot_by_id(snapshot.snapshot_id()).is_none())
+            .collect();
+        if expired.is_empty() {
+            return Ok((0, 0));
+        }
+        // What a newer commit added is in neither set; what it kept is in the second.
+        let mut unneeded = Reachable::default();
+        for snapshot in &expired {
+            unneeded.add(&before, snapshot).await?;
+        }
+        let mut needed = Reachable::default();
+        for snapshot in after.metadata().snapshots() {
+            needed.add(&after, snapshot).await?;
+        }
+        let mut deleted = 0;
+        for file in unneeded.files.difference(&needed.files) {
+            after.file_io().delete(file).await?;
+            deleted += 1;
+        }
+        Ok((expired.len(), deleted))
+    }
+}
+
+/// Groups of small files, each of one partition and of about the target size together.
+async fn small_files(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTask>>> {
+    let tasks: Vec<_> = table.scan().build()?.plan_files().await?.try_collect().await?;
+    let mut partitions: HashMap<Option<Struct>, Vec<FileScanTask>> = HashMap::new();
+    for task in tasks {
+        // Files with row-level deletes of other writers are theirs to rewrite.
+        if task.file_size_in_bytes < upkeep.target_file_bytes && task.deletes.is_empty() {
+            partitions.entry(task.partition.clone()).or_default().push(task);
+        }
+    }
+    let mut groups = Vec::new();
+    for files in partitions.into_values() {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for file in files {
+            bytes += file.file_size_in_bytes;
+            group.push(file);
+            if bytes >= upkeep.target_file_bytes {
+                groups.push(std::mem::take(&mut group));
+                bytes = 0;
+            }
+        }
+        groups.push(group);
+    }
+    groups.retain(|group| group.len() >= upkeep.min_files.max(2));
+    Ok(groups)
+}
+
+/// Every file that snapshots consist of: manifest lists, manifests, and the files these name as alive.
+#[derive(Default)]
+struct Reachable {
+    files: HashSet<String>,
+}
+
+impl Reachable {
+    async fn add(&mut self, table: &Table, snapshot: &std::sync::Arc<Snapshot>) -> Result<()> {
+        self.files.insert(snapshot.manifest_list().to_owned());
+        let list = table
+            .manifest_list_reader(snapshot)
+            .load()
+            .await
+            .map_err(Error::Iceberg)?;
+        for manifest in list.entries() {
+            if !self.files.insert(manifest.manifest_path.clone()) {
+                continue;
+            }
+            let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
+            let alive = entries.iter().filter(|entry| entry.is_alive());
+            self.files.extend(alive.map(|entry| entry.file_path().to_owned()));
+        }
+        Ok(())
+    }
+}
