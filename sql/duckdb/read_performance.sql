@@ -1,8 +1,9 @@
 -- GET /v1/performance and /v1/explain: rows of measurement.performance as JSON texts, best rank first.
--- $1 shop (null is any), $2 day of computation (null is each shop's newest).
+-- $1 shop (null is any), $2 day of computation (null is each shop's newest). The snapshot id is text: a JavaScript
+-- number cannot hold it.
 select to_json(fact)
 from (
-    select *
+    select * replace (source_snapshot_id::varchar as source_snapshot_id)
     from measurement_performance as row_of_day
     where ($1::varchar is null or shop_domain = $1)
       and computed_on = coalesce(

@@ -1,6 +1,8 @@
 //! `weir performance`.
 
-use super::client::{cell, Client};
+use serde_json::Value;
+
+use super::client::{cell, money, Client};
 use crate::Result;
 
 /// Arguments of `weir performance`.
@@ -23,22 +25,29 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     let parameters = [("shop", args.shop.as_deref()), ("day", args.day.as_deref())];
     let answer = args.client.get("/v1/performance", &parameters).await?;
-    let columns = [
-        "shop_domain",
-        "product_id",
-        "product_title",
-        "nominal_classification",
-        "rank",
-        "sales_last_30_days",
-        "reason",
-    ];
     let rows = answer["performance"]
         .as_array()
         .into_iter()
         .flatten()
-        .map(|row| columns.iter().map(|name| cell(&row[*name])).collect())
+        .map(line)
         .collect();
     let header = ["shop", "product", "title", "label", "rank", "last 30 days", "reason"];
     args.client.show(&answer, &header, rows);
     Ok(())
+}
+
+fn line(row: &Value) -> Vec<String> {
+    let sold = &row["sales_last_30_days"];
+    vec![
+        cell(&row["shop_domain"]),
+        cell(&row["product_id"]),
+        cell(&row["product_title"]),
+        cell(&row["nominal_classification"]),
+        cell(&row["rank"]),
+        match row["measure"].as_str() {
+            Some("net_units") => cell(sold),
+            _ => format!("{} {}", money(sold, &row["currency"]), cell(&row["currency"])),
+        },
+        cell(&row["reason"]),
+    ]
 }

@@ -190,7 +190,7 @@ fn banana(
     condition = at_least("aggregate_measurement_value", Some(value), Some(needed));
     let place = 1 + others.iter().filter(|other| other.rank < row.rank).count();
     let reason = format!(
-        "place {place} by the last 30 days with {} ({places} banana places, {} needed)",
+        "place {place} by the last 30 days with {} (banana places: {places}, {} needed)",
         amount(row, value),
         amount(row, needed)
     );

@@ -24,8 +24,9 @@ use crate::{Error, Result};
 pub struct Outcome {
     /// Identity of the content of the performance days; equal inputs give the same one.
     pub refresh_id: String,
-    /// Snapshot of `commerce.telemetry` it is computed from; none if there is no event yet.
-    pub source_snapshot_id: Option<i64>,
+    /// Snapshot of `commerce.telemetry` it is computed from; none if there is no event yet. Text: a JavaScript number
+    /// cannot hold it.
+    pub source_snapshot_id: Option<String>,
     /// The shops' dates at the moment of the refresh.
     pub computed_on: Vec<String>,
     /// Distinct commerce events read.
@@ -56,7 +57,7 @@ pub async fn run(lake: &Lake, now: Timestamp) -> Result<Outcome> {
     .await??;
     let mut outcome = Outcome {
         refresh_id: computed.performance_refresh_id.clone(),
-        source_snapshot_id,
+        source_snapshot_id: source_snapshot_id.map(|id| id.to_string()),
         computed_on: computed.days.iter().map(Date::to_string).collect(),
         event_count: computed.event_count,
         product_count: computed.product_count,

@@ -81,7 +81,7 @@ mod tests {
     fn both_ends_of_a_refresh_fit_the_stream() {
         let outcome = Outcome {
             refresh_id: "r".to_owned(),
-            source_snapshot_id: Some(1),
+            source_snapshot_id: Some("1".to_owned()),
             computed_on: vec!["2026-03-31".to_owned()],
             event_count: 5,
             product_count: 2,

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::world::{compute, objective, order, product, Entry, Written, SHOP, ZONE};
+use crate::world::{compute, compute_with, interaction, objective, order, product, Entry, Written, SHOP, ZONE};
 
 /// Noon in Tokyo on 2026-03-31: the last 30 days are 2026-03-02 to 2026-03-31.
 const NOON: &str = "2026-03-31T03:00:00.000Z";
@@ -225,4 +225,54 @@ fn staleness_counts_from_the_last_sale() {
     )];
     let written = compute(&events, &[objective(json!({ "stale_after_days": 30 }))], NOON);
     assert_eq!((written.label("1"), written.label("2")), ("archive_candidate", "none"));
+}
+
+#[test]
+fn engagement_is_counted_by_the_shops_days_without_bots_and_keeps_a_product_alive() {
+    let orders = [demo_order(
+        "a",
+        1,
+        &[sale("1", "2026-02-01", 1), sale("2", "2026-02-01", 1)],
+    )];
+    // Four impressions on 03-25, the first of the last 7 days, and one click each on 03-25 and on 03-24 (14:59 UTC in
+    // Tokyo is a minute before midnight).
+    let mut seen: Vec<_> = (0..4)
+        .map(|number| interaction("impression", "1", number, "2026-03-24T15:00:00.000Z"))
+        .collect();
+    seen.push(interaction("click", "1", 0, "2026-03-24T15:00:00.000Z"));
+    seen.push(interaction("click", "1", 1, "2026-03-24T14:59:00.000Z"));
+    seen.push(interaction("conversion", "1", 0, "2026-03-24T15:00:00.000Z"));
+    seen.push(interaction("conversion", "1", 0, "2026-03-24T15:00:00.000Z"));
+    let mut bot = interaction("click", "1", 2, "2026-03-24T15:00:00.000Z");
+    bot["is_bot"] = true.into();
+    seen.push(bot);
+    let written = compute_with(&orders, &seen, &[objective(json!({ "stale_after_days": 30 }))], NOON);
+    let one = written.product("1");
+    assert_eq!(
+        (&one["impressions_last_7_days"], &one["clicks_last_7_days"]),
+        (&json!(4), &json!(1))
+    );
+    assert_eq!(
+        (&one["clicks_last_30_days"], &one["conversions_last_30_days"]),
+        (&json!(2), &json!(1))
+    );
+    // 1 / 4 and 1 / 2.
+    assert_eq!(one["click_through_rate_last_7_days"], 0.25);
+    assert_eq!(one["conversion_rate_last_30_days"], 0.5);
+    assert_eq!(written.product("2")["click_through_rate_last_7_days"], Value::Null);
+    // Both sold last 58 days ago, but people still look at product 1.
+    assert_eq!((written.label("1"), written.label("2")), ("none", "archive_candidate"));
+}
+
+#[test]
+fn money_measures_count_the_shops_newest_currency_and_never_add_currencies() {
+    let mut before = demo_order("a", 1, &[sale("1", "2026-03-10", 5)]);
+    before["currency"] = "EUR".into();
+    let events = [before, demo_order("b", 1, &[sale("1", "2026-03-11", 2)])];
+    let by = |measure: &str| {
+        let written = compute(&events, &[objective(json!({ "measure": measure }))], NOON);
+        written.product("1")["sales_last_30_days"].as_i64().unwrap()
+    };
+    // 5 units for 500 EUR cents and 2 units for 200 JPY; the newest currency is JPY.
+    assert_eq!((by("net_units"), by("net_sales"), by("gross_sales")), (7, 200, 200));
 }

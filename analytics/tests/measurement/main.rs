@@ -2,9 +2,13 @@
 //!
 //! - `golden`: small histories with the arithmetic beside them.
 //! - `random`: thousands of products against an independent computation in Rust.
+//! - `margins`: what an explanation says would turn a label, turned.
 //! - `served`: the same through a running server and its lake.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod golden;
+mod margins;
 mod random;
 mod served;
 mod world;

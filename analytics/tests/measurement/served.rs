@@ -1,15 +1,13 @@
 //! Through a running server: ingest, refresh, read, with the lake in between.
 
-use std::time::Duration;
-
 use serde_json::{json, Value};
 use tempfile::TempDir;
 use weir_analytics::measurement::tables;
-use weir_analytics::server::{Config, Server};
+use weir_analytics::server::Server;
 
+use crate::common::{config, TOKEN};
 use crate::world::{objective, order, product, Entry, SHOP, ZONE};
 
-const TOKEN: &str = "a token of this test";
 const NOON: &str = "2026-03-31T03:00:00Z";
 
 /// A server over its own warehouse, gone with it.
@@ -22,20 +20,7 @@ struct Served {
 impl Served {
     async fn start() -> Self {
         let warehouse = tempfile::tempdir().unwrap();
-        let server = Server::start(Config {
-            warehouse: warehouse.path().to_owned(),
-            listen: "127.0.0.1:0".parse().unwrap(),
-            token: TOKEN.to_owned(),
-            objective: None,
-            catalog_uri: None,
-            catalog_token: None,
-            // Longer than any test: only a flush commits.
-            commit_interval: Duration::from_secs(3600),
-            roll_bytes: 1 << 30,
-            backlog_bytes: 1 << 30,
-        })
-        .await
-        .unwrap();
+        let server = Server::start(config(warehouse.path())).await.unwrap();
         Self {
             server,
             client: reqwest::Client::new(),

@@ -1,6 +1,7 @@
 //! Events as the streams carry them, and the engine over them without a lake.
 
 use std::io::Write;
+use std::path::Path;
 
 use serde_json::{json, Value};
 use weir_analytics::measurement::engine::{self, Inputs};
@@ -88,26 +89,25 @@ pub fn objective(own: Value) -> Value {
     )
 }
 
+/// A visitor's interaction with a published product; `number` tells several of one kind apart.
+pub fn interaction(kind: &str, product: &str, number: u32, occurred_at: &str) -> Value {
+    let event = envelope(SHOP, ZONE, kind, product, &number.to_string(), occurred_at);
+    let mut event = with(event, json!({ "product_id": product, "is_bot": false }));
+    event.as_object_mut().unwrap().remove("shop_time_zone");
+    event
+}
+
 /// Runs the engine over `events`.
 pub fn compute(events: &[Value], objectives: &[Value], now: &str) -> Written {
+    compute_with(events, &[], objectives, now)
+}
+
+/// Runs the engine over commerce events and visitors' interactions.
+pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Value], now: &str) -> Written {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("events.jsonl");
-    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
-    for event in events {
-        telemetry::commerce().validate(event).expect("a valid event");
-        writeln!(file, "{event}").unwrap();
-    }
-    file.flush().unwrap();
     let inputs = Inputs {
-        commerce: format!(
-            "read_json('{}', format = 'newline_delimited', columns = {{{}}})",
-            path.display(),
-            columns(&telemetry::commerce())
-        ),
-        publication: "(select null::varchar as event_id, null::varchar as event_type, null::varchar as shop_domain, \
-                      null::varchar as product_id, null::varchar as source, null::boolean as is_bot, \
-                      null::timestamptz as occurred_at, null::timestamptz as received_at where false)"
-            .to_owned(),
+        commerce: relation(folder.path(), &telemetry::commerce(), events),
+        publication: relation(folder.path(), &telemetry::publication(), interactions),
         performance: "(select null::varchar as shop_domain, null::varchar as product_id, null::date as computed_on \
                       where false)"
             .to_owned(),
@@ -127,6 +127,22 @@ pub fn compute(events: &[Value], objectives: &[Value], now: &str) -> Written {
         performance: rows("performance_day"),
         refresh_id: computed.performance_refresh_id,
     }
+}
+
+/// Rows of a stream as DuckDB reads them, after the check that every row passes at the ingest.
+fn relation(folder: &Path, stream: &StreamSchema, events: &[Value]) -> String {
+    let path = folder.join(stream.name);
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
+    for event in events {
+        stream.validate(event).expect("a valid event");
+        writeln!(file, "{event}").unwrap();
+    }
+    file.flush().unwrap();
+    format!(
+        "read_json('{}', format = 'newline_delimited', columns = {{{}}})",
+        path.display(),
+        columns(stream)
+    )
 }
 
 fn columns(stream: &StreamSchema) -> String {
