@@ -140,6 +140,10 @@ fn decide(result: &IngestResult, violations: &[(String, EventViolation)], sent: 
             let reason = verdict.reason.as_deref().unwrap_or("rejected");
             return Decision::quarantine(reason, verdict.detail.clone().unwrap_or_default());
         }
+        // Admitted here and read by no version of the extension so far: kept, so that it can be replayed by one that does.
+        if verdict.verdict == Verdict::Ignored && verdict.reason.as_deref() == Some("unsupported_topic") {
+            return Decision::quarantine("unsupported_topic", "not read by this version of the extension");
+        }
         if let Err(cause) = sent {
             return Decision::Retry { cause: cause.clone() };
         }

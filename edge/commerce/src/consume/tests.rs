@@ -144,6 +144,19 @@ fn only_the_rejected_delivery_is_quarantined() {
 }
 
 #[test]
+fn a_topic_that_the_extension_does_not_read_yet_is_kept() {
+    let ignored = |reason: Value| {
+        let verdict = json!({"verdict": "ignored", "reason": reason, "event_ids": []});
+        let answer = move |_: &[Delivery]| Ok(json!({"deliveries": [verdict], "events": []}));
+        run(&["a"], &FakeStream::default(), answer).0.remove(0)
+    };
+    assert!(
+        matches!(ignored(json!("unsupported_topic")), Decision::Quarantine { reason, .. } if reason == "unsupported_topic")
+    );
+    assert_eq!(ignored(Value::Null), Decision::Acknowledge);
+}
+
+#[test]
 fn a_rejected_delivery_does_not_wait_for_the_stream() {
     let stream = FakeStream {
         down: true,
