@@ -137,7 +137,10 @@ pub fn order_events(
         emit(EventType::OrderCompleted, order_id, after.completed_at, String::new());
     }
     for payment in after.payments.iter().filter(|payment| payment.is_captured()) {
-        let known = before.payments.iter().any(|old| old.payment_id == payment.payment_id && old.is_captured());
+        let known = before
+            .payments
+            .iter()
+            .any(|old| old.payment_id == payment.payment_id && old.is_captured());
         if !known {
             let at = payment.processed_at.or(payment.created_at);
             emit(EventType::PaymentCaptured, payment.payment_id, at, String::new());
@@ -149,9 +152,17 @@ pub fn order_events(
             emit(EventType::PaymentRefunded, refund.refund_id, at, String::new());
         }
     }
-    for shipment in after.fulfillments.iter().filter(|shipment| shipment.shipped_at.is_some()) {
+    for shipment in after
+        .fulfillments
+        .iter()
+        .filter(|shipment| shipment.shipped_at.is_some())
+    {
         let id = shipment.fulfillment_id;
-        if !before.fulfillments.iter().any(|old| old.fulfillment_id == id && old.shipped_at.is_some()) {
+        if !before
+            .fulfillments
+            .iter()
+            .any(|old| old.fulfillment_id == id && old.shipped_at.is_some())
+        {
             emit(EventType::FulfillmentShipped, id, shipment.shipped_at, String::new());
         }
     }
@@ -159,7 +170,11 @@ pub fn order_events(
     // An order of which no body has arrived has no ledger to carry.
     let ledger_changed = deletion || sales::ledger(before, zone) != sales::ledger(after, zone);
     if events.is_empty() && ledger_changed {
-        let at = if deletion { after.deleted_at } else { after.header.as_ref().map(|header| header.updated_at) };
+        let at = if deletion {
+            after.deleted_at
+        } else {
+            after.header.as_ref().map(|header| header.updated_at)
+        };
         events.push(EventKey {
             event_type: EventType::OrderUpdated,
             entity_id: order_id,
@@ -181,12 +196,21 @@ pub fn product_event(before: Option<&Product>, after: &Product) -> Option<EventK
     if before.is_some_and(|before| facts(before) == facts(after)) {
         return None;
     }
-    let newly_deleted = after.deleted_at.filter(|_| before.is_none_or(|before| before.deleted_at.is_none()));
-    let at = newly_deleted.or(after.updated_at).or(after.deleted_at).unwrap_or_default();
+    let newly_deleted = after
+        .deleted_at
+        .filter(|_| before.is_none_or(|before| before.deleted_at.is_none()));
+    let at = newly_deleted
+        .or(after.updated_at)
+        .or(after.deleted_at)
+        .unwrap_or_default();
     Some(EventKey {
         event_type: EventType::ProductChanged,
         entity_id: after.product_id,
-        discriminator: if newly_deleted.is_some() { "deleted".to_owned() } else { wire_time(at) },
+        discriminator: if newly_deleted.is_some() {
+            "deleted".to_owned()
+        } else {
+            wire_time(at)
+        },
         occurred_at: at,
         order_id: None,
     })
@@ -197,16 +221,25 @@ pub fn product_event(before: Option<&Product>, after: &Product) -> Option<EventK
 pub fn customer_key(salt: &str, shop_domain: &str, customer_id: i64) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(format!("{shop_domain}\u{1f}{customer_id}").as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// An instant (microseconds since 1970) as on the wire: RFC 3339 UTC with milliseconds.
 #[must_use]
 pub fn wire_time(at: i64) -> String {
-    let instant = jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let milliseconds = instant.as_millisecond();
-    let instant = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(instant);
+    let instant = jiff::Timestamp::from_millisecond(at.div_euclid(1000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{instant:.3}")
+}
+
+/// The same with microseconds: what PostgreSQL reads without loss under every DateStyle.
+#[must_use]
+pub fn exact_time(at: i64) -> String {
+    let whole = wire_time(at.div_euclid(1_000_000) * 1_000_000);
+    format!("{}.{:06}Z", &whole[..19], at.rem_euclid(1_000_000))
 }
 
 /// What a delivery says about itself.
@@ -234,7 +267,12 @@ impl Renderer<'_> {
     #[must_use]
     pub fn id(&self, key: &EventKey) -> String {
         let gid = format!("gid://shopify/{}/{}", key.event_type.resource(), key.entity_id);
-        event_id(&self.shop.shop_domain, key.event_type.as_str(), &gid, &key.discriminator)
+        event_id(
+            &self.shop.shop_domain,
+            key.event_type.as_str(),
+            &gid,
+            &key.discriminator,
+        )
     }
 
     fn envelope(&self, key: &EventKey, provenance: &Provenance) -> Map<String, Value> {
@@ -244,7 +282,10 @@ impl Renderer<'_> {
         row.insert("event_type".into(), key.event_type.as_str().into());
         row.insert("schema_version".into(), SCHEMA_VERSION.into());
         row.insert("event_date".into(), occurred_at[..10].into());
-        row.insert("event_hour".into(), occurred_at[11..13].parse::<i32>().unwrap_or_default().into());
+        row.insert(
+            "event_hour".into(),
+            occurred_at[11..13].parse::<i32>().unwrap_or_default().into(),
+        );
         row.insert("occurred_at".into(), occurred_at.into());
         row.insert("received_at".into(), wire_time(provenance.received_at).into());
         row.insert("source".into(), provenance.source.as_str().into());
@@ -267,9 +308,15 @@ impl Renderer<'_> {
         // Without the order's body there is no ledger: measurement must not take this row for the order's newest.
         if state.header.is_some() || state.is_deleted() {
             put("order_revision", state.revision.into());
-            put("sales", sales::ledger(state, &self.shop.zone).iter().map(sales_row).collect());
+            put(
+                "sales",
+                sales::ledger(state, &self.shop.zone).iter().map(sales_row).collect(),
+            );
         }
-        let currency = state.header.as_ref().map_or(self.shop.currency.code(), |header| &header.currency);
+        let currency = state
+            .header
+            .as_ref()
+            .map_or(self.shop.currency.code(), |header| &header.currency);
         put("currency", currency.into());
         put("currency_exponent", exponent(currency).into());
         if let Some(header) = &state.header {
@@ -283,13 +330,22 @@ impl Renderer<'_> {
             put("presentment_currency", header.presentment_currency.as_str().into());
             put("total_price", json!(header.total_price));
             put("source_name", json!(header.source_name));
-            let salted = header.customer_id.and_then(|id| self.salts.get(&id).map(|salt| (id, salt)));
-            put("customer_key", json!(salted.map(|(id, salt)| customer_key(salt, &self.shop.shop_domain, id))));
+            let salted = header
+                .customer_id
+                .and_then(|id| self.salts.get(&id).map(|salt| (id, salt)));
+            put(
+                "customer_key",
+                json!(salted.map(|(id, salt)| customer_key(salt, &self.shop.shop_domain, id))),
+            );
             put("lines", self.lines(state));
         }
         match key.event_type {
             EventType::PaymentCaptured => {
-                if let Some(payment) = state.payments.iter().find(|payment| payment.payment_id == key.entity_id) {
+                if let Some(payment) = state
+                    .payments
+                    .iter()
+                    .find(|payment| payment.payment_id == key.entity_id)
+                {
                     put("payment_id", payment.payment_id.to_string().into());
                     put("payment_kind", json!(payment.kind));
                     put("payment_gateway", json!(payment.gateway));
@@ -307,8 +363,14 @@ impl Renderer<'_> {
             }
             EventType::FulfillmentShipped => {
                 put("fulfillment_id", key.entity_id.to_string().into());
-                let shipment = state.fulfillments.iter().find(|shipment| shipment.fulfillment_id == key.entity_id);
-                put("fulfillment_tracking_company", json!(shipment.and_then(|s| s.tracking_company.as_ref())));
+                let shipment = state
+                    .fulfillments
+                    .iter()
+                    .find(|shipment| shipment.fulfillment_id == key.entity_id);
+                put(
+                    "fulfillment_tracking_company",
+                    json!(shipment.and_then(|s| s.tracking_company.as_ref())),
+                );
             }
             _ => {}
         }

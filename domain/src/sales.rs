@@ -94,7 +94,10 @@ pub fn ledger(state: &OrderState, zone: &TimeZone) -> Vec<SalesRow> {
     if header.is_test || state.is_deleted() {
         return Vec::new();
     }
-    let mut ledger = Ledger { zone, rows: BTreeMap::new() };
+    let mut ledger = Ledger {
+        zone,
+        rows: BTreeMap::new(),
+    };
     for line in state.lines.iter().filter(|line| !line.is_gift_card) {
         ledger.line(state, header, line);
     }
@@ -192,7 +195,10 @@ impl Ledger<'_> {
         for refund in &state.refunds {
             let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
             for item in &refund.lines {
-                let line = state.lines.iter().find(|line| Some(line.line_item_id) == item.line_item_id);
+                let line = state
+                    .lines
+                    .iter()
+                    .find(|line| Some(line.line_item_id) == item.line_item_id);
                 if line.map_or(item.is_gift_card, |line| line.is_gift_card) {
                     continue;
                 }
@@ -297,11 +303,20 @@ fn line_value(line: &Line, taxes_included: bool) -> Value {
         (net + discount, discount)
     };
     let (gross, discount) = one(line.unit_price.shop, line.discount.shop, line.tax.shop);
-    let (shown_gross, shown_discount) =
-        one(line.unit_price.presentment, line.discount.presentment, line.tax.presentment);
+    let (shown_gross, shown_discount) = one(
+        line.unit_price.presentment,
+        line.discount.presentment,
+        line.tax.presentment,
+    );
     Value {
-        gross: Amount { shop: gross, presentment: shown_gross },
-        discount: Amount { shop: discount, presentment: shown_discount },
+        gross: Amount {
+            shop: gross,
+            presentment: shown_gross,
+        },
+        discount: Amount {
+            shop: discount,
+            presentment: shown_discount,
+        },
     }
 }
 

@@ -61,7 +61,11 @@ pub struct Answer<'a> {
 /// Reads the batch. A delivery that is not readable is rejected alone; a batch that is no list raises 22023.
 pub fn read(text: &str) -> Vec<Delivery> {
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-        report::invalid_argument("the deliveries are not a JSON list", "The argument is not a JSON array.", HINT)
+        report::invalid_argument(
+            "the deliveries are not a JSON list",
+            "The argument is not a JSON array.",
+            HINT,
+        )
     };
     items.into_iter().map(Delivery::read).collect()
 }
@@ -73,7 +77,10 @@ impl Delivery {
             topic: String::new(),
             shop_domain: String::new(),
             triggered_at: 0,
-            provenance: Provenance { received_at: 0, source: String::new() },
+            provenance: Provenance {
+                received_at: 0,
+                source: String::new(),
+            },
             body: String::new(),
             verdict: None,
             reason: None,
@@ -113,7 +120,11 @@ impl Delivery {
 
     /// Rejects for what is wrong with its text.
     pub fn reject_body(&mut self, error: &BodyError) {
-        let place = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+        let place = if error.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", error.path)
+        };
         self.reject(error.reason.as_str(), format!("{place}{}", error.detail));
     }
 
@@ -138,7 +149,11 @@ impl Delivery {
 }
 
 fn error(reason: Reason, path: &str, detail: &'static str) -> BodyError {
-    BodyError { reason, path: path.to_owned(), detail }
+    BodyError {
+        reason,
+        path: path.to_owned(),
+        detail,
+    }
 }
 
 fn optional(json: &Json, name: &str) -> Result<Option<String>, BodyError> {

@@ -20,7 +20,10 @@ use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembere
 pub fn ingest(text: &str) -> String {
     let mut deliveries = delivery::read(text);
     Spi::connect_mut(|client| {
-        let domains = deliveries.iter().map(|delivery| delivery.shop_domain.as_str()).collect();
+        let domains = deliveries
+            .iter()
+            .map(|delivery| delivery.shop_domain.as_str())
+            .collect();
         let shops = store::read_shops(client, domains);
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
             understand(delivery, &shops);
@@ -39,7 +42,10 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
         return delivery.reject("unknown_shop", "the shop is not registered".to_owned());
     };
     delivery.shop_id = known.shop_id;
-    let context = Context { currency: known.shop.currency, triggered_at: delivery.triggered_at };
+    let context = Context {
+        currency: known.shop.currency,
+        triggered_at: delivery.triggered_at,
+    };
     match shopify::parse(&delivery.topic, &delivery.body, context) {
         Ok(Some(fact)) => delivery.fact = Some(fact),
         Ok(None) => delivery.ignore(),
@@ -90,7 +96,9 @@ impl State {
         let mut known = store::known_deliveries(client, &open.map(key_of).collect());
         let mut remembered = Vec::new();
         for delivery in deliveries {
-            let (Some(fact), Some(shop)) = (delivery.fact.take(), shops.get(&delivery.shop_domain)) else { continue };
+            let (Some(fact), Some(shop)) = (delivery.fact.take(), shops.get(&delivery.shop_domain)) else {
+                continue;
+            };
             let key = key_of(delivery);
             if let Some(keys) = known.get(&key) {
                 delivery.verdict = Some(Verdict::Duplicate);
@@ -119,7 +127,10 @@ impl State {
                 Applied::Changed | Applied::Unchanged => Verdict::Accepted,
             };
             let received_at = delivery.provenance.received_at;
-            return (verdict, events::order_events(order_id, &before, state, &shop.zone, received_at));
+            return (
+                verdict,
+                events::order_events(order_id, &before, state, &shop.zone, received_at),
+            );
         }
         let new = match fact {
             Fact::Product(product) => (**product).clone(),
@@ -131,11 +142,16 @@ impl State {
         let merged = Product::merged(known, &new);
         let is_old = known.is_some_and(|known| {
             let deletion = new.deleted_at.is_some();
-            !deletion && (known.deleted_at.is_some() || (new.updated_at, new.triggered_at) < (known.updated_at, known.triggered_at))
+            !deletion
+                && (known.deleted_at.is_some()
+                    || (new.updated_at, new.triggered_at) < (known.updated_at, known.triggered_at))
         });
         let event = events::product_event(known, &merged);
         self.products.insert(key, merged);
-        (if is_old { Verdict::Stale } else { Verdict::Accepted }, event.into_iter().collect())
+        (
+            if is_old { Verdict::Stale } else { Verdict::Accepted },
+            event.into_iter().collect(),
+        )
     }
 
     fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<String, KnownShop>) {
@@ -148,7 +164,12 @@ impl State {
             if before != after {
                 let ledger = sales::ledger(after, &shop.zone);
                 let changed = sales::ledger(before, &shop.zone) != ledger;
-                orders.push(ChangedOrder { key: *key, before, after, ledger: changed.then_some(ledger) });
+                orders.push(ChangedOrder {
+                    key: *key,
+                    before,
+                    after,
+                    ledger: changed.then_some(ledger),
+                });
             }
         }
         store::write_orders(client, &orders);
@@ -157,7 +178,10 @@ impl State {
             before: self.products_before.get(key),
             after,
         });
-        store::write_products(client, &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>());
+        store::write_products(
+            client,
+            &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>(),
+        );
     }
 }
 
@@ -171,10 +195,17 @@ fn answer(
     let (mut customers, mut products) = (BTreeSet::new(), BTreeSet::new());
     for delivery in deliveries {
         for order_id in delivery.keys.iter().filter_map(|key| key.order_id) {
-            let Some(order) = state.orders.get(&(delivery.shop_id, order_id)) else { continue };
+            let Some(order) = state.orders.get(&(delivery.shop_id, order_id)) else {
+                continue;
+            };
             let customer_id = order.header.as_ref().and_then(|header| header.customer_id);
             customers.extend(customer_id.map(|id| (delivery.shop_id, id)));
-            products.extend(order.lines.iter().filter_map(|line| Some((delivery.shop_id, line.product_id?))));
+            products.extend(
+                order
+                    .lines
+                    .iter()
+                    .filter_map(|line| Some((delivery.shop_id, line.product_id?))),
+            );
         }
     }
     products.retain(|key| !state.products.contains_key(key));
@@ -187,15 +218,29 @@ fn answer(
         let salts: BTreeMap<i64, String> = salts.map(|(key, salt)| (key.1, salt.clone())).collect();
         (products, salts)
     };
-    let context: BTreeMap<i64, _> = shops.values().map(|known| (known.shop_id, of_shop(known.shop_id))).collect();
+    let context: BTreeMap<i64, _> = shops
+        .values()
+        .map(|known| (known.shop_id, of_shop(known.shop_id)))
+        .collect();
     let mut rendered: BTreeMap<String, ()> = BTreeMap::new();
-    let mut answer = Answer { deliveries: Vec::with_capacity(deliveries.len()), events: Vec::new() };
+    let mut answer = Answer {
+        deliveries: Vec::with_capacity(deliveries.len()),
+        events: Vec::new(),
+    };
     for delivery in deliveries {
         let mut ids = Vec::new();
-        if let (Some(known), Some((products, salts))) = (shops.get(&delivery.shop_domain), context.get(&delivery.shop_id)) {
-            let renderer = Renderer { shop: &known.shop, products, salts };
+        if let (Some(known), Some((products, salts))) =
+            (shops.get(&delivery.shop_domain), context.get(&delivery.shop_id))
+        {
+            let renderer = Renderer {
+                shop: &known.shop,
+                products,
+                salts,
+            };
             for key in &delivery.keys {
-                let Some(event) = render(&renderer, key, delivery, state) else { continue };
+                let Some(event) = render(&renderer, key, delivery, state) else {
+                    continue;
+                };
                 let id = renderer.id(key);
                 if rendered.insert(id.clone(), ()).is_none() {
                     answer.events.push(event);

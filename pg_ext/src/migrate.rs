@@ -3,24 +3,34 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{Spi, SpiClient};
 
-use crate::store::{cell, run_script, run};
+use crate::store::{cell, run, run_script};
 
 const BOOKKEEPING: &str = include_str!("../../sql/postgres/bookkeeping.sql");
 const GRANTS: &str = include_str!("../../sql/postgres/grants.sql");
-const MIGRATIONS: &[(i32, &str, &str)] =
-    &[(1, "001_commerce", include_str!("../../sql/postgres/migrations/001_commerce.sql"))];
+const MIGRATIONS: &[(i32, &str, &str)] = &[(
+    1,
+    "001_commerce",
+    include_str!("../../sql/postgres/migrations/001_commerce.sql"),
+)];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
 pub fn migrate() -> i32 {
     Spi::connect_mut(|client| {
-        run_script(client, "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('weir.migrate', 0))");
+        run_script(
+            client,
+            "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('weir.migrate', 0))",
+        );
         run_script(client, BOOKKEEPING);
         let applied = applied(client);
         let mut count = 0;
         for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| !applied.contains(version)) {
             run_script(client, sql);
             let arguments = [DatumWithOid::from(*version), DatumWithOid::from(*name)];
-            run(client, "insert into configuration.schema_migration (version, name) values ($1, $2)", &arguments);
+            run(
+                client,
+                "insert into configuration.schema_migration (version, name) values ($1, $2)",
+                &arguments,
+            );
             count += 1;
         }
         run_script(client, GRANTS);

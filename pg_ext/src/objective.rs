@@ -23,13 +23,20 @@ pub fn publish(text: &str) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(text) else {
         report::invalid_argument(REFUSED, "It is not a JSON object.", HINT)
     };
-    let id = fields.entry("objective_spec_id").or_insert_with(|| "default".into()).clone();
-    let Some(id) = id.as_str() else { report::invalid_argument(REFUSED, "objective_spec_id: must be text", HINT) };
+    let id = fields
+        .entry("objective_spec_id")
+        .or_insert_with(|| "default".into())
+        .clone();
+    let Some(id) = id.as_str() else {
+        report::invalid_argument(REFUSED, "objective_spec_id: must be text", HINT)
+    };
     Spi::connect_mut(|client| {
         run(client, LOCK, &[]).next();
         let (revision, now) = {
             let mut rows = run(client, NEXT, &[DatumWithOid::from(id)]);
-            let Some(row) = rows.next() else { report::internal("no revision was computed", "objective_next.sql") };
+            let Some(row) = rows.next() else {
+                report::internal("no revision was computed", "objective_next.sql")
+            };
             (cell::<i64>(&row, 1), cell::<String>(&row, 2))
         };
         fields.insert("revision".into(), revision.into());

@@ -15,6 +15,9 @@ pub fn internal(message: &str, detail: &str) -> ! {
 }
 
 fn raise(code: PgSqlErrorCode, message: &str, detail: &str, hint: &str) -> ! {
-    ErrorReport::new(code, message.to_owned(), "weir").set_detail(detail.to_owned()).set_hint(hint.to_owned()).report(PgLogLevel::ERROR);
+    ErrorReport::new(code, message.to_owned(), "weir")
+        .set_detail(detail.to_owned())
+        .set_hint(hint.to_owned())
+        .report(PgLogLevel::ERROR);
     unreachable!("an ERROR report does not return")
 }

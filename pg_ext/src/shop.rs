@@ -22,13 +22,18 @@ struct Registration {
 
 /// Adds or changes a shop. Its currency is fixed once registered: amounts already stored are in it.
 pub fn register(text: &str) -> String {
-    let shop: Registration = serde_json::from_str(text)
-        .unwrap_or_else(|_| report::invalid_argument("the shop is not readable", "A field is missing or mistyped.", HINT));
+    let shop: Registration = serde_json::from_str(text).unwrap_or_else(|_| {
+        report::invalid_argument("the shop is not readable", "A field is missing or mistyped.", HINT)
+    });
     if shop.shop_domain.is_empty() || text.contains("\\u0000") {
         report::invalid_argument("the shop is not readable", "A text is empty or holds U+0000.", HINT);
     }
     if let Err(field) = Shop::new(&shop.shop_domain, &shop.iana_time_zone, &shop.currency) {
-        report::invalid_argument("the shop is not usable", &format!("Field {field} is not a known value."), HINT);
+        report::invalid_argument(
+            "the shop is not usable",
+            &format!("Field {field} is not a known value."),
+            HINT,
+        );
     }
     Spi::connect_mut(|client| {
         let arguments = [

@@ -177,3 +177,10 @@ fn revisions_only_grow() {
     assert_eq!(later.apply(&fact), Applied::Unchanged);
     assert_eq!(later.revision, state.revision + 1);
 }
+
+#[test]
+fn instants_lose_nothing_on_the_way_to_postgresql() {
+    assert_eq!(exact_time(1_700_000_000_123_456), "2023-11-14T22:13:20.123456Z");
+    assert_eq!(exact_time(-1), "1969-12-31T23:59:59.999999Z");
+    assert_eq!(wire_time(-1), "1969-12-31T23:59:59.999Z");
+}

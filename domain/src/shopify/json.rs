@@ -272,7 +272,9 @@ impl<'a> Node<'a> {
     /// An instant in microseconds since 1970.
     pub fn time(&self, name: &str) -> Result<Option<i64>, BodyError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        instant(&text).map(Some).ok_or_else(|| self.mismatch(name, "expected an RFC 3339 time from 1900 to 9998"))
+        instant(&text)
+            .map(Some)
+            .ok_or_else(|| self.mismatch(name, "expected an RFC 3339 time from 1900 to 9998"))
     }
 
     pub fn currency(&self, name: &str) -> Result<Option<Currency>, BodyError> {

@@ -18,7 +18,11 @@ macro_rules! ingest_sql {
 /// Anchors and locks the orders in key order.
 pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
     if !keys.is_empty() {
-        run(client, ingest_sql!("order_header_lock"), &key_arrays(keys.iter().copied()));
+        run(
+            client,
+            ingest_sql!("order_header_lock"),
+            &key_arrays(keys.iter().copied()),
+        );
     }
 }
 
@@ -49,14 +53,23 @@ pub struct ChangedOrder<'a> {
 type Child<'a, T> = (Key, &'a T);
 
 /// The items of `part` in orders where it changed, sorted by key.
-fn children<'a, T: PartialEq>(changed: &'a [ChangedOrder<'a>], part: impl Fn(&'a OrderState) -> &'a Vec<T>) -> Vec<Child<'a, T>> {
+fn children<'a, T: PartialEq>(
+    changed: &'a [ChangedOrder<'a>],
+    part: impl Fn(&'a OrderState) -> &'a Vec<T>,
+) -> Vec<Child<'a, T>> {
     let other = changed.iter().filter(|row| part(row.before) != part(row.after));
-    other.flat_map(|row| part(row.after).iter().map(|item| (row.key, item))).collect()
+    other
+        .flat_map(|row| part(row.after).iter().map(|item| (row.key, item)))
+        .collect()
 }
 
 /// Keys of the orders whose `part` changed.
 fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -> &Vec<T>) -> Vec<Key> {
-    changed.iter().filter(|row| part(row.before) != part(row.after)).map(|row| row.key).collect()
+    changed
+        .iter()
+        .filter(|row| part(row.before) != part(row.after))
+        .map(|row| row.key)
+        .collect()
 }
 
 /// Writes changed orders, sorted by key; parts that did not change are left alone.
@@ -66,7 +79,9 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     refunds(client, changed);
     movements(client, changed);
     ledgers(client, changed);
-    let deleted = changed.iter().filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
+    let deleted = changed
+        .iter()
+        .filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
     write::tombstones(client, "order", &deleted.collect::<Vec<_>>());
 }
 
@@ -98,7 +113,11 @@ fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
 
 fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     // A line that vanished from the order is removed.
-    write::clear(client, ingest_sql!("order_line_item_clear"), &keys(changed, |state| &state.lines));
+    write::clear(
+        client,
+        ingest_sql!("order_line_item_clear"),
+        &keys(changed, |state| &state.lines),
+    );
     let rows: Vec<Child<'_, Line>> = children(changed, |state| &state.lines);
     write::put(client, ingest_sql!("order_line_item_write"), &rows, |columns| {
         columns
@@ -138,7 +157,9 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
-    let items = refunds.iter().flat_map(|(key, refund)| refund.lines.iter().map(|item| (*key, refund.refund_id, item)));
+    let items = refunds
+        .iter()
+        .flat_map(|(key, refund)| refund.lines.iter().map(|item| (*key, refund.refund_id, item)));
     let items: Vec<(Key, i64, &RefundLine)> = items.collect();
     write::put(client, ingest_sql!("refund_line_item_write"), &items, |columns| {
         columns
@@ -157,8 +178,9 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.2.tax.presentment))
     });
     write::clear(client, ingest_sql!("refund_adjustment_clear"), &other);
-    let items =
-        refunds.iter().flat_map(|(key, refund)| refund.adjustments.iter().map(|item| (*key, refund.refund_id, item)));
+    let items = refunds
+        .iter()
+        .flat_map(|(key, refund)| refund.adjustments.iter().map(|item| (*key, refund.refund_id, item)));
     let items: Vec<(Key, i64, &Adjustment)> = items.collect();
     write::put(client, ingest_sql!("refund_adjustment_write"), &items, |columns| {
         columns
@@ -219,9 +241,15 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
 }
 
 fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    let other = changed.iter().filter(|row| row.ledger.is_some()).map(|row| row.key).collect::<Vec<_>>();
+    let other = changed
+        .iter()
+        .filter(|row| row.ledger.is_some())
+        .map(|row| row.key)
+        .collect::<Vec<_>>();
     write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
-    let rows = changed.iter().flat_map(|order| order.ledger.iter().flatten().map(|row| (order.key, row)));
+    let rows = changed
+        .iter()
+        .flat_map(|order| order.ledger.iter().flatten().map(|row| (order.key, row)));
     let rows: Vec<Child<'_, SalesRow>> = rows.collect();
     write::put(client, ingest_sql!("sales_ledger_write"), &rows, |columns| {
         columns

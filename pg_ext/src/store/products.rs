@@ -59,10 +59,18 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedProduct<'_>]) {
             .time(|row| row.after.triggered_at)
             .text(|row| row.after.raw.as_deref())
     });
-    let other = changed.iter().filter(|row| row.before.is_none_or(|before| before.variants != row.after.variants));
+    let other = changed
+        .iter()
+        .filter(|row| row.before.is_none_or(|before| before.variants != row.after.variants));
     let other: Vec<_> = other.collect();
-    write::clear(client, VARIANTS_CLEAR, &other.iter().map(|row| row.key).collect::<Vec<_>>());
-    let variants = other.iter().flat_map(|row| row.after.variants.iter().map(|variant| (row.key, variant)));
+    write::clear(
+        client,
+        VARIANTS_CLEAR,
+        &other.iter().map(|row| row.key).collect::<Vec<_>>(),
+    );
+    let variants = other
+        .iter()
+        .flat_map(|row| row.after.variants.iter().map(|variant| (row.key, variant)));
     let variants: Vec<(Key, &Variant)> = variants.collect();
     write::put(client, VARIANTS_WRITE, &variants, |columns| {
         columns
@@ -73,6 +81,8 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedProduct<'_>]) {
             .text(|row| row.1.sku.as_deref())
             .int(|row| row.1.price)
     });
-    let deleted = changed.iter().filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
+    let deleted = changed
+        .iter()
+        .filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
     write::tombstones(client, "product", &deleted.collect::<Vec<_>>());
 }

@@ -30,7 +30,13 @@ pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeM
         let (domain, zone, currency): (String, String, String) = (cell(&row, 2), cell(&row, 3), cell(&row, 4));
         let shop = Shop::new(&domain, &zone, &currency)
             .unwrap_or_else(|field| report::internal("a registered shop is not usable", field));
-        shops.insert(domain, KnownShop { shop_id: cell(&row, 1), shop });
+        shops.insert(
+            domain,
+            KnownShop {
+                shop_id: cell(&row, 1),
+                shop,
+            },
+        );
     }
     shops
 }
@@ -89,5 +95,6 @@ pub fn read_salts(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTre
     }
     run(client, SALTS_MAKE, &key_arrays(customers.iter().copied()));
     let rows = run(client, SALTS_READ, &key_arrays(customers.iter().copied()));
-    rows.map(|row| ((cell(&row, 1), cell(&row, 2)), cell(&row, 3))).collect()
+    rows.map(|row| ((cell(&row, 1), cell(&row, 2)), cell(&row, 3)))
+        .collect()
 }

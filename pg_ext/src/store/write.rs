@@ -15,7 +15,12 @@ pub fn clear(client: &mut SpiClient<'_>, sql: &str, keys: &[Key]) {
 }
 
 /// Writes rows, if there are any.
-pub fn put<R>(client: &mut SpiClient<'_>, sql: &str, rows: &[R], columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>) {
+pub fn put<R>(
+    client: &mut SpiClient<'_>,
+    sql: &str,
+    rows: &[R],
+    columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>,
+) {
     if !rows.is_empty() {
         run(client, sql, &columns(Columns::of(rows)).build());
     }

@@ -1,0 +1,533 @@
+//! Contract of the PostgreSQL extension, over its SQL functions alone.
+
+use serde_json::{json, Value};
+use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::Client;
+use weir_domain::telemetry::commerce;
+use weir_tests::postgres::{Cluster, Database};
+
+const SHOP: &str = "demo.myshopify.com";
+/// An order id of the fixtures, above 2^53: a float anywhere would change it.
+const ORDER: &str = "820982911946154515";
+
+/// One cluster for all tests; locked while a database is copied from the template, which allows one copy at a time.
+static CLUSTER: Mutex<Option<Cluster>> = Mutex::const_new(None);
+
+/// A database with one registered shop (Tokyo, US dollars), and the Workers' connection to it.
+async fn shop() -> (Database, Client) {
+    let database = {
+        let mut cluster = CLUSTER.lock().await;
+        if cluster.is_none() {
+            *cluster = Some(Cluster::start().await.expect("PostgreSQL with the extension"));
+        }
+        cluster.as_ref().unwrap().database().await.unwrap()
+    };
+    let shop = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
+    let admin = database.admin().await.unwrap();
+    admin
+        .execute("select weir.register_shop($1::text::json)", &[&shop.to_string()])
+        .await
+        .unwrap();
+    let edge = database.edge().await.unwrap();
+    (database, edge)
+}
+
+fn delivery(webhook_id: &str, topic: &str, body: &str) -> Value {
+    json!({"webhook_id": webhook_id, "topic": topic, "shop_domain": SHOP, "received_at": "2026-11-24T10:00:00.000Z",
+        "triggered_at": null, "api_version": "2026-07", "body": body})
+}
+
+async fn ingest(client: &Client, deliveries: &[Value]) -> Value {
+    let text = Value::from(deliveries).to_string();
+    let row = client
+        .query_one("select weir.ingest($1::text::json)::text", &[&text])
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_str(row.get(0)).unwrap();
+    for event in answer["events"].as_array().unwrap() {
+        assert_eq!(commerce().validate(event), Ok(()), "{event}");
+    }
+    answer
+}
+
+fn verdicts(answer: &Value) -> Vec<&str> {
+    answer["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["verdict"].as_str().unwrap())
+        .collect()
+}
+
+fn types(answer: &Value) -> Vec<&str> {
+    answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event_type"].as_str().unwrap())
+        .collect()
+}
+
+fn order(id: i64, second: u8, extra: &str) -> String {
+    format!(
+        r#"{{{extra} "id": {id}, "currency": "USD", "processed_at": "2026-11-01T16:30:00Z", "customer": {{"id": 77,
+        "email": "buyer@example.com"}}, "updated_at": "2026-11-01T16:30:{second:02}Z", "line_items": [
+        {{"id": 1, "product_id": 11, "quantity": 2, "price": "10.00"}}]}}"#
+    )
+}
+
+fn refund(order_id: i64) -> String {
+    format!(
+        r#"{{"id": 5, "order_id": {order_id}, "created_at": "2026-11-03T00:00:00Z", "refund_line_items": [{{"id": 6,
+        "line_item_id": 1, "quantity": 1, "subtotal": 10.00, "line_item": {{"id": 1, "product_id": 11}}}}]}}"#
+    )
+}
+
+/// The whole content of schema commerce, without what says when a delivery came.
+async fn content(database: &Database) -> String {
+    let admin = database.admin().await.unwrap();
+    let tables = "select table_name::text from information_schema.tables where table_schema = 'commerce' order by 1";
+    let mut content = String::new();
+    for table in admin.query(tables, &[]).await.unwrap() {
+        let table: String = table.get(0);
+        let rows =
+            format!("select coalesce(string_agg(t::text, chr(10) order by t::text), '') from commerce.{table} as t");
+        let rows: String = admin.query_one(&rows, &[]).await.unwrap().get(0);
+        content.push_str(&format!("{table}\n{rows}\n"));
+    }
+    content
+}
+
+/// Ledger rows as (day, kind, units sold, units returned, net sales).
+async fn ledger(database: &Database, order_id: i64) -> Vec<(String, String, i64, i64, i64)> {
+    let sql = "select day::text, kind, units_sold, units_returned, net_sales_minor from commerce.sales_ledger
+        where order_id = $1 order by day, kind, product_id";
+    let rows = database.admin().await.unwrap().query(sql, &[&order_id]).await.unwrap();
+    rows.iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
+        .collect()
+}
+
+macro_rules! fixture {
+    ($topic:literal, $file:literal) => {
+        ($topic, include_str!(concat!("../fixtures/webhooks/", $file, ".json")))
+    };
+}
+
+const FIXTURES: [(&str, &str); 15] = [
+    fixture!("products/create", "products__create"),
+    fixture!("products/update", "products__update"),
+    fixture!("orders/create", "orders__create"),
+    fixture!("orders/updated", "orders__updated"),
+    fixture!("orders/paid", "orders__paid"),
+    fixture!("order_transactions/create", "order_transactions__create"),
+    fixture!("orders/partially_fulfilled", "orders__partially_fulfilled"),
+    fixture!("fulfillments/create", "fulfillments__create"),
+    fixture!("fulfillments/update", "fulfillments__update"),
+    fixture!("orders/fulfilled", "orders__fulfilled"),
+    fixture!("orders/edited", "orders__edited"),
+    fixture!("refunds/create", "refunds__create"),
+    fixture!("orders/cancelled", "orders__cancelled"),
+    fixture!("products/delete", "products__delete"),
+    fixture!("orders/delete", "orders__delete"),
+];
+
+#[tokio::test]
+async fn every_topic_is_accepted_and_a_repetition_changes_nothing() {
+    let (database, edge) = shop().await;
+    let mut answers = Vec::new();
+    for (topic, body) in FIXTURES {
+        let answer = ingest(&edge, &[delivery(topic, topic, body)]).await;
+        assert_eq!(verdicts(&answer), ["accepted"], "{topic}: {answer}");
+        answers.push(answer);
+    }
+    let told: Vec<String> = answers
+        .iter()
+        .flat_map(|answer| types(answer).into_iter().map(str::to_owned))
+        .collect();
+    for event_type in [
+        "order_created",
+        "order_completed",
+        "order_cancelled",
+        "order_updated",
+        "payment_captured",
+        "payment_refunded",
+        "fulfillment_shipped",
+        "product_changed",
+    ] {
+        assert!(
+            told.iter().any(|one| one == event_type),
+            "{event_type} is missing in {told:?}"
+        );
+    }
+    let before = content(&database).await;
+    for ((topic, body), first) in FIXTURES.iter().zip(&answers) {
+        let again = ingest(&edge, &[delivery(topic, topic, body)]).await;
+        assert_eq!(verdicts(&again), ["duplicate"]);
+        assert_eq!(
+            again["deliveries"][0]["event_ids"], first["deliveries"][0]["event_ids"],
+            "{topic}"
+        );
+        assert_eq!(types(&again), types(first), "{topic}");
+    }
+    assert_eq!(content(&database).await, before);
+}
+
+#[tokio::test]
+async fn ids_above_2_to_the_53_are_exact_and_no_personal_data_is_kept() {
+    let (database, edge) = shop().await;
+    let answer = ingest(&edge, &[delivery("a", "orders/create", FIXTURES[2].1)]).await;
+    let event = &answer["events"][0];
+    assert_eq!(event["order_id"], ORDER);
+    let stored: i64 = database
+        .admin()
+        .await
+        .unwrap()
+        .query_one("select order_id from commerce.order_header", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(stored.to_string(), ORDER);
+    for text in [content(&database).await, answer.to_string()] {
+        for personal in [
+            "example.com",
+            "Invented address1",
+            "+00 000",
+            "00000\"",
+            "order_status_url",
+        ] {
+            assert!(!text.contains(personal), "{personal} in {text}");
+        }
+    }
+    assert_eq!(event["customer_key"].as_str().unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn an_update_before_its_create_and_an_old_update_after_a_new_one() {
+    let (database, edge) = shop().await;
+    let first = ingest(
+        &edge,
+        &[delivery(
+            "u",
+            "orders/updated",
+            &order(7, 30, r#""financial_status": "paid","#),
+        )],
+    )
+    .await;
+    assert_eq!(types(&first), ["order_created"]);
+    let late = ingest(
+        &edge,
+        &[delivery(
+            "c",
+            "orders/create",
+            &order(7, 1, r#""financial_status": "pending","#),
+        )],
+    )
+    .await;
+    assert_eq!((verdicts(&late), types(&late)), (vec!["stale"], vec![]));
+    let status: String = database
+        .admin()
+        .await
+        .unwrap()
+        .query_one("select financial_status from commerce.order_header", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(status, "paid");
+    // Equal updated_at is applied: it has a resolution of one second.
+    let tie = ingest(
+        &edge,
+        &[delivery(
+            "t",
+            "orders/updated",
+            &order(7, 30, r#""cancelled_at": "2026-11-05T00:00:00Z","#),
+        )],
+    )
+    .await;
+    assert_eq!(
+        (verdicts(&tie), types(&tie)),
+        (vec!["accepted"], vec!["order_cancelled"])
+    );
+    let rows = ledger(&database, 7).await;
+    // 16:30 UTC on the 1st is the 2nd in Tokyo.
+    let row = |day: &str, kind: &str, sold, returned, net| (day.to_owned(), kind.to_owned(), sold, returned, net);
+    assert_eq!(
+        rows,
+        [
+            row("2026-11-02", "sale", 2, 0, 2000),
+            row("2026-11-05", "cancellation", 0, 2, -2000)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_refund_before_its_order() {
+    let (database, edge) = shop().await;
+    let early = ingest(&edge, &[delivery("r", "refunds/create", &refund(7))]).await;
+    assert_eq!(types(&early), ["payment_refunded"]);
+    assert!(early["events"][0].get("sales").is_none());
+    let answer = ingest(&edge, &[delivery("c", "orders/create", &order(7, 1, ""))]).await;
+    assert_eq!(types(&answer), ["order_created"]);
+    assert_eq!(answer["events"][0]["sales"].as_array().unwrap().len(), 2);
+    let days: Vec<String> = ledger(&database, 7).await.into_iter().map(|row| row.0).collect();
+    assert_eq!(days, ["2026-11-02", "2026-11-03"]);
+}
+
+#[tokio::test]
+async fn a_deleted_order_stays_deleted() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("c", "orders/create", &order(7, 1, ""))]).await;
+    let gone = ingest(&edge, &[delivery("d", "orders/delete", r#"{"id": 7}"#)]).await;
+    assert_eq!(types(&gone), ["order_updated"]);
+    assert_eq!(
+        (&gone["events"][0]["is_deleted"], &gone["events"][0]["sales"]),
+        (&json!(true), &json!([]))
+    );
+    let late = ingest(&edge, &[delivery("u", "orders/updated", &order(7, 50, ""))]).await;
+    assert_eq!((verdicts(&late), types(&late)), (vec!["stale"], vec![]));
+    assert!(ledger(&database, 7).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
+    let (database, edge) = shop().await;
+    let mut stranger = delivery("s", "orders/create", &order(1, 1, ""));
+    stranger["shop_domain"] = "nobody.myshopify.com".into();
+    let mut untimed = delivery("x", "orders/create", &order(1, 1, ""));
+    untimed.as_object_mut().unwrap().remove("received_at");
+    let batch = [
+        delivery("1", "orders/create", &order(7, 1, "")),
+        delivery("2", "orders/create", r#"{"id": 8, "name": "a\u0000b"}"#),
+        delivery("3", "orders/create", r#"{"id": 9"#),
+        delivery("4", "orders/create", r#"{"name": "no id"}"#),
+        delivery("5", "orders/create", r#"{"id": null}"#),
+        delivery(
+            "6",
+            "orders/create",
+            r#"{"id": 10, "line_items": [{"id": 1, "price": "ten"}]}"#,
+        ),
+        delivery("7", "orders/create", r#"{"id": 11, "unread": 1e400000}"#),
+        delivery("8", "customers/create", "{}"),
+        stranger,
+        untimed,
+        json!(null),
+        delivery("9", "orders/create", &order(12, 1, "")),
+    ];
+    let answer = ingest(&edge, &batch).await;
+    let found: Vec<(&str, &str)> = answer["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["verdict"].as_str().unwrap(), one["reason"].as_str().unwrap_or("")))
+        .collect();
+    let expected = [
+        ("accepted", ""),
+        ("rejected", "invalid_text"),
+        ("rejected", "parse_failure"),
+        ("rejected", "missing_field"),
+        ("rejected", "null_value"),
+        ("rejected", "type_mismatch"),
+        ("rejected", "type_mismatch"),
+        ("ignored", "unsupported_topic"),
+        ("rejected", "unknown_shop"),
+        ("rejected", "missing_field"),
+        ("rejected", "type_mismatch"),
+        ("accepted", ""),
+    ];
+    assert_eq!(found, expected, "{answer}");
+    assert_eq!(
+        answer["deliveries"][5]["detail"],
+        "line_items[0].price: expected a decimal amount of the currency"
+    );
+    let admin = database.admin().await.unwrap();
+    let orders: i64 = admin
+        .query_one("select count(*) from commerce.order_header", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let kept: i64 = admin
+        .query_one("select count(*) from commerce.webhook_delivery", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!((orders, kept), (2, 2));
+    let repaired = ingest(&edge, &[delivery("3", "orders/create", &order(9, 1, ""))]).await;
+    assert_eq!(verdicts(&repaired), ["accepted"]);
+}
+
+#[tokio::test]
+async fn the_same_order_twice_in_one_batch() {
+    let (database, edge) = shop().await;
+    let batch = [
+        delivery("a", "orders/create", &order(7, 1, "")),
+        delivery("b", "orders/paid", &order(7, 2, r#""financial_status": "paid","#)),
+        delivery("a", "orders/create", &order(7, 1, "")),
+        delivery("r", "refunds/create", &refund(7)),
+    ];
+    let answer = ingest(&edge, &batch).await;
+    assert_eq!(verdicts(&answer), ["accepted", "accepted", "duplicate", "accepted"]);
+    assert_eq!(types(&answer), ["order_created", "payment_refunded"]);
+    assert_eq!(ledger(&database, 7).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_line_that_vanished_is_removed_and_a_revision_only_grows() {
+    let (database, edge) = shop().await;
+    let first = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let moved = order(7, 1, "").replace(r#""id": 1, "product_id": 11"#, r#""id": 2, "product_id": 12"#);
+    let second = ingest(&edge, &[delivery("b", "orders/updated", &moved)]).await;
+    assert_eq!(types(&second), ["order_updated"]);
+    let revision = |answer: &Value| answer["events"][0]["order_revision"].as_i64().unwrap();
+    assert!(revision(&second) > revision(&first));
+    let lines: Vec<i64> = database
+        .admin()
+        .await
+        .unwrap()
+        .query("select line_item_id from commerce.order_line_item", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(lines, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_writers_over_the_same_orders_do_not_deadlock() {
+    const ORDERS: i64 = 40;
+    let (database, _edge) = shop().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..6_i64 {
+        let client = database.edge().await.unwrap();
+        writers.spawn(async move {
+            for round in 0..4_i64 {
+                // Each writer walks the same orders and products in another sequence.
+                let mut batch = Vec::new();
+                for step in 0..ORDERS {
+                    let id = 100 + (step * 7 + writer * 13 + round) % ORDERS;
+                    let name = format!("{writer}-{round}-{step}");
+                    batch.push(delivery(
+                        &name,
+                        "orders/updated",
+                        &order(id, (writer * 4 + round) as u8, ""),
+                    ));
+                    batch.push(delivery(
+                        &name,
+                        "products/update",
+                        &format!(r#"{{"id": {id}, "title": "{name}"}}"#),
+                    ));
+                }
+                let answer = ingest(&client, &batch).await;
+                assert!(verdicts(&answer)
+                    .iter()
+                    .all(|verdict| matches!(*verdict, "accepted" | "stale")));
+            }
+        });
+    }
+    while let Some(finished) = writers.join_next().await {
+        finished.expect("a writer failed");
+    }
+    let admin = database.admin().await.unwrap();
+    let sql = "select count(*), count(*) filter (where updated_at = '2026-11-01T16:30:23Z') from commerce.order_header";
+    let row = admin.query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS));
+    let rows: i64 = admin
+        .query_one("select count(*) from commerce.sales_ledger", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(rows, ORDERS);
+}
+
+#[tokio::test]
+async fn dropping_the_extension_keeps_the_data() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let before = content(&database).await;
+    let admin = database.admin().await.unwrap();
+    admin
+        .batch_execute("drop extension weir; create extension weir; select weir.migrate();")
+        .await
+        .unwrap();
+    assert_eq!(content(&database).await, before);
+    let again = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    assert_eq!(verdicts(&again), ["duplicate"]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_no_list_is_an_error_without_its_payload() {
+    let (_database, edge) = shop().await;
+    let error = edge
+        .query_one("select weir.ingest('{\"secret\": 1}'::json)::text", &[])
+        .await
+        .unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE);
+    assert!(error.hint().is_some() && error.detail().is_some());
+    assert!(!format!("{error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn the_workers_login_can_ingest_and_little_else() {
+    let (_database, edge) = shop().await;
+    for sql in [
+        "select weir.migrate()",
+        "select weir.register_shop('{}'::json)",
+        "select weir.publish_objective('{}'::json)",
+        "select * from configuration.macrodata_artifact",
+        "delete from commerce.order_header",
+        "update commerce.shop set name = 'x'",
+        "truncate commerce.sales_ledger",
+        "delete from privacy.salt",
+    ] {
+        let error = edge.batch_execute(sql).await.expect_err(sql);
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn objectives_are_validated_and_revised() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let publish = |specification: Value| {
+        let admin = &admin;
+        async move {
+            let sql = "select weir.publish_objective($1::text::json)::text";
+            let row = admin.query_one(sql, &[&specification.to_string()]).await?;
+            Ok::<Value, tokio_postgres::Error>(serde_json::from_str(row.get(0)).unwrap())
+        }
+    };
+    let good = json!({"shop_domain": SHOP, "measure": "net_units", "threshold_30d": 50});
+    assert_eq!(publish(good.clone()).await.unwrap()["revision"], 1);
+    let second = publish(good).await.unwrap();
+    assert_eq!(
+        (&second["revision"], &second["objective_spec_id"]),
+        (&json!(2), &json!("default"))
+    );
+    for threshold in [json!(-1), json!("50"), json!(1.5)] {
+        let bad = json!({"shop_domain": SHOP, "measure": "net_units", "threshold_30d": threshold});
+        let error = publish(bad).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE));
+    }
+    let rows: i64 = admin
+        .query_one("select count(*) from configuration.macrodata_artifact", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(rows, 2);
+}
+
+#[tokio::test]
+async fn every_table_and_column_says_what_it_is() {
+    let (database, _edge) = shop().await;
+    let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
+        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind = 'r'
+        and (coalesce(col_description(c.oid, a.attnum), '') !~ '\\[.+\\]$'
+            or coalesce(obj_description(c.oid, 'pg_class'), '') !~ '\\[.+\\]$')";
+    let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
+    let silent: Vec<String> = silent.iter().map(|row| row.get(0)).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
