@@ -215,6 +215,34 @@ async fn the_catalog_is_open_on_loopback_only_and_never_to_a_web_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn other_writers_can_use_the_catalog() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/other_writers.py");
+    common::python(&[script, &format!("{}/iceberg", server.url())]).await;
+
+    let lake = &server.app().lake;
+    assert_eq!(
+        lake.data_files(&table("scratch.by_pyiceberg"), None)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    // The files alone would show the row that DuckDB deleted.
+    let with_deletes = lake.data_files(&table("more.by_duckdb"), None).await;
+    assert!(matches!(with_deletes, Err(Error::Invalid(_))), "{with_deletes:?}");
+    let row = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![7])) as _)]).unwrap();
+    lake.overwrite(&table("more.by_duckdb"), vec![row], Scope::WholeTable, named("all"))
+        .await
+        .unwrap();
+    assert_eq!(
+        read("duckdb", server.url(), "more.by_duckdb").await,
+        [json!({ "n": 7 })]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_says_503_and_takes_rows_again_after_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Config {

@@ -73,9 +73,24 @@ pub struct Version {
 pub struct CatalogStore {
     pointers: PathBuf,
     tables: PathBuf,
-    /// Current versions of tables loaded before; the lock orders commits.
-    versions: Mutex<HashMap<(String, String), Version>>,
+    /// The lock orders commits.
+    state: Mutex<State>,
 }
+
+#[derive(Debug, Default)]
+struct State {
+    /// Current versions of tables loaded before.
+    versions: HashMap<Key, Version>,
+    /// Tables whose creation a client has begun and not yet committed. They do not survive a restart: the client's
+    /// commit fails, and it starts again.
+    staged: HashMap<Key, Version>,
+}
+
+/// Namespace and table.
+type Key = (String, String);
+
+/// Creations begun and never committed are forgotten beyond this number.
+const MAX_STAGED: usize = 256;
 
 type Outcome<T> = std::result::Result<T, CatalogError>;
 
@@ -93,7 +108,7 @@ impl CatalogStore {
         Ok(Self {
             pointers: pointers.canonicalize()?,
             tables: tables.canonicalize()?,
-            versions: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 
@@ -170,21 +185,17 @@ impl CatalogStore {
     /// # Errors
     /// [`CatalogError::NoSuchTable`].
     pub fn load(&self, namespace: &str, table: &str) -> Outcome<Version> {
-        let mut versions = self.lock();
-        self.current(&mut versions, namespace, table)
+        self.current(&mut self.lock(), namespace, table)
     }
 
-    /// Creates a table at once.
+    /// Creates a table, or if the request asks to stage it, prepares what the first commit will create.
     ///
     /// # Errors
     /// [`CatalogError::AlreadyExists`], [`CatalogError::NoSuchNamespace`], [`CatalogError::BadRequest`], and
-    /// [`CatalogError::Unsupported`] for a staged creation.
+    /// [`CatalogError::Unsupported`] for another format version than 2.
     pub fn create(&self, namespace: &str, request: CreateTableRequest) -> Outcome<Version> {
         self.namespace(namespace)?;
         checked(&request.name)?;
-        if request.stage_create == Some(true) {
-            return Err(CatalogError::Unsupported("tables cannot be created in stages".into()));
-        }
         if request
             .properties
             .get("format-version")
@@ -193,7 +204,8 @@ impl CatalogStore {
             return Err(CatalogError::Unsupported("only format version 2 is supported".into()));
         }
         let name = request.name.clone();
-        let mut versions = self.lock();
+        let stage = request.stage_create == Some(true);
+        let mut state = self.lock();
         if self.pointer(namespace, &name).exists() {
             return Err(CatalogError::AlreadyExists(format!("{namespace}.{name}")));
         }
@@ -216,7 +228,18 @@ impl CatalogStore {
             .map_err(|error| CatalogError::BadRequest(error.to_string()))?
             .metadata;
         let metadata_location = MetadataLocation::new_with_metadata(location, &metadata).to_string();
-        self.publish(&mut versions, namespace, &name, metadata_location, metadata)
+        if !stage {
+            return self.publish(&mut state, namespace, &name, metadata_location, metadata);
+        }
+        if state.staged.len() >= MAX_STAGED {
+            state.staged.clear();
+        }
+        let version = Version {
+            metadata_location,
+            metadata: Arc::new(metadata),
+        };
+        state.staged.insert((namespace.to_owned(), name), version.clone());
+        Ok(version)
     }
 
     /// Applies updates if every requirement holds for the current version.
@@ -231,22 +254,35 @@ impl CatalogStore {
         requirements: &[TableRequirement],
         updates: Vec<TableUpdate>,
     ) -> Outcome<Version> {
-        let mut versions = self.lock();
-        let current = self.current(&mut versions, namespace, table)?;
+        let mut state = self.lock();
+        let key = (namespace.to_owned(), table.to_owned());
+        let (current, exists) = match self.current(&mut state, namespace, table) {
+            Ok(current) => (current, true),
+            Err(CatalogError::NoSuchTable(name)) => match state.staged.get(&key) {
+                Some(staged) if requirements.contains(&TableRequirement::NotExist) => (staged.clone(), false),
+                _ => return Err(CatalogError::NoSuchTable(name)),
+            },
+            Err(error) => return Err(error),
+        };
         for requirement in requirements {
             requirement
-                .check(Some(&current.metadata))
+                .check(exists.then_some(&*current.metadata))
                 .map_err(|error| CatalogError::CommitFailed(error.to_string()))?;
         }
         let bad = |error: iceberg::Error| CatalogError::BadRequest(error.to_string());
-        let mut builder = TableMetadataBuilder::new_from_metadata(
-            (*current.metadata).clone(),
-            Some(current.metadata_location.clone()),
-        );
+        let log = exists.then(|| current.metadata_location.clone());
+        let mut builder = TableMetadataBuilder::new_from_metadata((*current.metadata).clone(), log);
         for update in updates {
             builder = update.apply(builder).map_err(bad)?;
         }
         let built = builder.build().map_err(bad)?;
+        if !exists {
+            // The location may be among the updates.
+            let location = MetadataLocation::new_with_metadata(built.metadata.location(), &built.metadata).to_string();
+            let created = self.publish(&mut state, namespace, table, location, built.metadata)?;
+            state.staged.remove(&key);
+            return Ok(created);
+        }
         if built.changes.is_empty() {
             return Ok(current);
         }
@@ -255,7 +291,7 @@ impl CatalogStore {
             .with_next_version()
             .with_new_metadata(&built.metadata)
             .to_string();
-        let version = self.publish(&mut versions, namespace, table, location, built.metadata)?;
+        let version = self.publish(&mut state, namespace, table, location, built.metadata)?;
         if version
             .metadata
             .properties()
@@ -272,23 +308,18 @@ impl CatalogStore {
         Ok(version)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Version>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Every change is made in the files first, so that a panic elsewhere cannot leave a wrong entry.
-        self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn pointer(&self, namespace: &str, table: &str) -> PathBuf {
         self.pointers.join(namespace).join(format!("{table}.table"))
     }
 
-    fn current(
-        &self,
-        versions: &mut HashMap<(String, String), Version>,
-        namespace: &str,
-        table: &str,
-    ) -> Outcome<Version> {
+    fn current(&self, state: &mut State, namespace: &str, table: &str) -> Outcome<Version> {
         let key = (namespace.to_owned(), table.to_owned());
-        if let Some(version) = versions.get(&key) {
+        if let Some(version) = state.versions.get(&key) {
             return Ok(version.clone());
         }
         let missing = || CatalogError::NoSuchTable(format!("{namespace}.{table}"));
@@ -308,13 +339,13 @@ impl CatalogStore {
             metadata_location,
             metadata: Arc::new(metadata),
         };
-        versions.insert(key, version.clone());
+        state.versions.insert(key, version.clone());
         Ok(version)
     }
 
     fn publish(
         &self,
-        versions: &mut HashMap<(String, String), Version>,
+        state: &mut State,
         namespace: &str,
         table: &str,
         metadata_location: String,
@@ -339,7 +370,9 @@ impl CatalogStore {
             metadata_location,
             metadata: Arc::new(metadata),
         };
-        versions.insert((namespace.to_owned(), table.to_owned()), version.clone());
+        state
+            .versions
+            .insert((namespace.to_owned(), table.to_owned()), version.clone());
         Ok(version)
     }
 }
@@ -431,6 +464,29 @@ mod tests {
         assert_eq!(loaded.metadata, committed.metadata);
         assert_eq!(again.tables("n").unwrap(), ["t"]);
         assert_eq!(again.namespaces().unwrap(), ["n"]);
+    }
+
+    #[test]
+    fn a_staged_table_exists_from_its_first_commit_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(folder.path()).unwrap();
+        store.create_namespace("n", &HashMap::new()).unwrap();
+        let staged = CreateTableRequest {
+            stage_create: Some(true),
+            ..request("t")
+        };
+        store.create("n", staged.clone()).unwrap();
+        assert!(matches!(store.load("n", "t"), Err(CatalogError::NoSuchTable(_))));
+        assert!(matches!(
+            store.commit("n", "t", &[], set("a")),
+            Err(CatalogError::NoSuchTable(_))
+        ));
+        let first = store.commit("n", "t", &[TableRequirement::NotExist], set("a")).unwrap();
+        assert_eq!(first.metadata.properties()["a"], "1");
+        assert_eq!(store.load("n", "t").unwrap().metadata, first.metadata);
+        let second = store.commit("n", "t", &[TableRequirement::NotExist], set("b"));
+        assert!(matches!(second, Err(CatalogError::CommitFailed(_))));
+        assert!(matches!(store.create("n", staged), Err(CatalogError::AlreadyExists(_))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A server in this process, rows for it, and readers that are not weir.
 #![allow(dead_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -67,24 +67,24 @@ pub async fn flush(url: &str) -> u64 {
     body["committed"]["commerce_v1"].as_u64().unwrap()
 }
 
-/// A table's rows as `pyiceberg` or `duckdb` reads them through the server's catalog.
-pub async fn read(reader: &str, url: &str, table: &str) -> Vec<Value> {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/readers/read_table.py");
+/// Output of a script that must succeed.
+pub async fn python(arguments: &[&str]) -> String {
     let python = std::env::var("WEIR_PYTHON").expect("WEIR_PYTHON (scripts/env.sh)");
     let mut command = Command::new(python);
-    command
-        .arg(script)
-        .args([reader, &format!("{url}/iceberg"), "weir", table]);
+    command.args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output())
         .await
         .unwrap()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A table's rows as `pyiceberg` or `duckdb` reads them through the server's catalog.
+pub async fn read(reader: &str, url: &str, table: &str) -> Vec<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers/read_table.py");
+    let output = python(&[script, reader, &format!("{url}/iceberg"), "weir", table]).await;
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Event ids of a table, sorted.
