@@ -1,37 +1,43 @@
 -- The sales ledger of every order, as its newest revision tells it.
--- Reads:  commerce_event.
--- Writes: order_state (one row per order), order_ledger (one row per ledger entry).
+-- Reads:  commerce_telemetry.
+-- Writes: newest_delivery (one row per order), order_ledger (one row per ledger entry).
 -- Guarantees: an order counts by its newest revision alone, so a late, repeated or reordered event changes nothing;
--- deleted orders and test orders vanish.
+-- deleted orders and test orders vanish. The newest event is found with columns of fixed size and its lists are fetched
+-- by a join, because both spill to disk.
 
-create or replace table order_state as
-select shop_domain, order_id, unnest(newest)
-from (
-    select
-        shop_domain,
-        order_id,
-        arg_max(
-            struct_pack(
-                order_revision := order_revision,
-                currency := currency,
-                occurred_at := occurred_at,
-                is_gone := coalesce(is_deleted, false) or coalesce(is_test, false),
-                lines := lines,
-                sales := sales
-            ),
-            row(order_revision, received_at, event_id)
-        ) as newest
-    from commerce_event
-    where order_id is not null
-      and order_revision is not null
-      and (sales is not null or is_deleted)
-    group by shop_domain, order_id
-);
+create or replace view order_event as
+select *
+from commerce_telemetry
+where order_id is not null
+  and order_revision is not null
+  and (sales is not null or is_deleted);
 
+create or replace table newest_revision as
+select shop_domain, order_id, max(order_revision) as order_revision
+from order_event
+group by shop_domain, order_id;
+
+-- Several events can tell of one revision (created, paid, refunded); they carry the same ledger.
+create or replace table newest_delivery as
+select shop_domain, order_id, order_revision, max(delivery_order(received_at, event_id, source)) as delivery
+from order_event
+join newest_revision using (shop_domain, order_id, order_revision)
+group by shop_domain, order_id, order_revision;
+
+create or replace view order_state as
+select order_event.*
+from order_event
+join newest_delivery using (shop_domain, order_id, order_revision)
+where delivery_order(received_at, event_id, source) = delivery
+  and not coalesce(is_deleted, false)
+  and not coalesce(is_test, false);
+
+-- distinct: a delivery that was stored twice to the byte is still there twice.
 create or replace table order_ledger as
-select
+select distinct
     shop_domain,
     order_id,
+    entry_number,
     coalesce(currency, 'XXX') as currency, -- ISO 4217: no currency
     occurred_at,
     entry.product_id as product_id,
@@ -44,7 +50,12 @@ select
     entry.returns as returns,
     entry.net_sales as net_sales
 from (
-    select shop_domain, order_id, currency, occurred_at, unnest(sales) as entry
+    select
+        shop_domain,
+        order_id,
+        currency,
+        occurred_at,
+        unnest(sales) as entry,
+        generate_subscripts(sales, 1) as entry_number
     from order_state
-    where not is_gone
 );

@@ -1,5 +1,5 @@
 -- Products and their newest state.
--- Reads:  commerce_event, order_state, sales, shop, shop_day.
+-- Reads:  commerce_telemetry, order_state, sales, shop, shop_day.
 -- Writes: product, one row per (shop_domain, product_id).
 -- Guarantees: a product's own events win over what order lines say, because an archived product stops selling and its
 -- last line still calls it active. Amounts without a product (`unknown`) are sales but no product. Sales after the
@@ -17,9 +17,9 @@ with told as (
                 is_active := product_is_active,
                 published_at := product_published_at
             ),
-            row(coalesce(product_updated_at, occurred_at), received_at, event_id)
+            row(coalesce(product_updated_at, occurred_at), received_at, event_id, source)
         ) as state
-    from commerce_event
+    from commerce_telemetry
     where event_type = 'product_changed'
       and product_id is not null
     group by shop_domain, product_id
@@ -39,7 +39,6 @@ seen as (
     from (
         select shop_domain, order_id, order_revision, unnest(lines) as line
         from order_state
-        where not is_gone
     )
     where line.product_id is not null
       and line.is_gift_card is distinct from true

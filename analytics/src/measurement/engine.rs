@@ -62,7 +62,7 @@ pub struct Computed {
     pub performance: Vec<RecordBatch>,
     /// Those days.
     pub days: Vec<Date>,
-    /// Distinct commerce events read.
+    /// Rows of commerce telemetry read, repeated deliveries included.
     pub event_count: u64,
     /// Products classified.
     pub product_count: u64,
@@ -132,7 +132,7 @@ pub fn compute(connection: &Connection, inputs: &Inputs) -> Result<Computed> {
             "select * from performance_day order by computed_on, shop_domain, product_id",
         )?,
         days,
-        event_count: count(connection, "commerce_event")?,
+        event_count: count(connection, "commerce_telemetry")?,
         product_count: count(connection, "performance")?,
     })
 }

@@ -29,7 +29,7 @@ pub struct Outcome {
     pub source_snapshot_id: Option<String>,
     /// The shops' dates at the moment of the refresh.
     pub computed_on: Vec<String>,
-    /// Distinct commerce events read.
+    /// Rows of commerce telemetry read, repeated deliveries included.
     pub event_count: u64,
     /// Products classified.
     pub product_count: u64,
