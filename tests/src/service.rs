@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use crate::{failed, Result};
 
-// $1 stop signal, $2 directory to remove or empty, rest the command. The service's pid is the first line on stdout.
+// $1 stop signal, $2 directory to remove or empty, rest the command. The service's pid is the first line on stdout; its
+// stdin is the pipe too, for services that end with it.
 const SUPERVISOR: &str = r#"
 signal=$1; directory=$2; shift 2
 exec 3<&0
-"$@" 3<&- </dev/null &
+"$@" <&3 3<&- &
 service=$!
 echo "$service"
 (cat <&3 >/dev/null; kill -s "$signal" "$service") >/dev/null 2>&1 &

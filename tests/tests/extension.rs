@@ -475,7 +475,7 @@ async fn the_workers_login_can_ingest_and_little_else() {
         "select weir.migrate()",
         "select weir.register_shop('{}'::json)",
         "select weir.publish_objective('{}'::json)",
-        "select * from configuration.macrodata_artifact",
+        "delete from configuration.macrodata_artifact",
         "delete from commerce.order_header",
         "update commerce.shop set name = 'x'",
         "truncate commerce.sales_ledger",
@@ -488,7 +488,7 @@ async fn the_workers_login_can_ingest_and_little_else() {
 
 #[tokio::test]
 async fn objectives_are_validated_and_revised() {
-    let (database, _edge) = shop().await;
+    let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
     let publish = |specification: Value| {
         let admin = &admin;
@@ -510,12 +510,31 @@ async fn objectives_are_validated_and_revised() {
         let error = publish(bad).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE));
     }
+    let later = json!({"shop_domain": SHOP, "measure": "net_units", "valid_from": "2100-01-01T00:00:00Z"});
+    publish(later).await.unwrap();
+    let snapshot: String = edge
+        .query_one("select weir.objective_snapshot()::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let snapshot: Value = serde_json::from_str(&snapshot).unwrap();
+    let revisions: Vec<_> = snapshot["specifications"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["revision"])
+        .collect();
+    // The first is history, the second in force, the third to come.
+    assert_eq!(
+        (&snapshot["sequence"], revisions),
+        (&json!(3), vec![&json!(2), &json!(3)])
+    );
     let rows: i64 = admin
         .query_one("select count(*) from configuration.macrodata_artifact", &[])
         .await
         .unwrap()
         .get(0);
-    assert_eq!(rows, 2);
+    assert_eq!(rows, 3);
 }
 
 #[tokio::test]
@@ -530,4 +549,64 @@ async fn every_table_and_column_says_what_it_is() {
     let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
     let silent: Vec<String> = silent.iter().map(|row| row.get(0)).collect();
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_delivery_on_two_connections_at_once_is_applied_once() {
+    let (database, first) = shop().await;
+    let second = database.edge().await.unwrap();
+    for id in 0..20_i64 {
+        let batch = [delivery(&id.to_string(), "orders/create", &order(100 + id, 1, ""))];
+        let (one, two) = tokio::join!(ingest(&first, &batch), ingest(&second, &batch));
+        let mut found = [verdicts(&one)[0], verdicts(&two)[0]];
+        found.sort_unstable();
+        assert_eq!(found, ["accepted", "duplicate"]);
+        assert_eq!(one["events"], two["events"]);
+    }
+}
+
+#[tokio::test]
+async fn a_dump_and_restore_keeps_the_data() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let before = content(&database).await;
+    let admin = database.admin().await.unwrap();
+    admin.batch_execute("create database restored").await.unwrap();
+    let name: String = admin
+        .query_one("select current_database()::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let restored = |url: &str| url.replace(&format!("/{name}"), "/restored");
+    let restored = Database {
+        admin_url: restored(&database.admin_url),
+        edge_url: restored(&database.edge_url),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dump.sql");
+    for (tool, url, option) in [
+        ("pg_dump", &database.admin_url, "--file"),
+        ("psql", &restored.admin_url, "--file"),
+    ] {
+        let output = std::process::Command::new(tool_path(tool))
+            .arg(url)
+            .arg(option)
+            .arg(&file)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !errors.contains("ERROR"), "{tool}: {errors}");
+    }
+    assert_eq!(content(&restored).await, before);
+    let edge = restored.edge().await.unwrap();
+    assert_eq!(
+        verdicts(&ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await),
+        ["duplicate"]
+    );
+}
+
+fn tool_path(tool: &str) -> std::path::PathBuf {
+    let pg_config = std::env::var("WEIR_PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".into());
+    let output = std::process::Command::new(pg_config).arg("--bindir").output().unwrap();
+    std::path::Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(tool)
 }
