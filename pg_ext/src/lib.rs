@@ -62,6 +62,13 @@ fn publish_objective(specification: &str) -> String {
     objective::publish(specification)
 }
 
+/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number ever written.
+#[pg_extern(sql = r#"create function weir.objective_snapshot() returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn objective_snapshot() -> String {
+    objective::snapshot()
+}
+
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.
 extension_sql!(
     "revoke all on all functions in schema weir from public;",

@@ -11,6 +11,7 @@ use crate::store::{cell, run};
 
 const NEXT: &str = include_str!("../../sql/postgres/objective_next.sql");
 const PUBLISH: &str = include_str!("../../sql/postgres/objective_publish.sql");
+const SNAPSHOT: &str = include_str!("../../sql/postgres/objective_snapshot.sql");
 const LOCK: &str = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('weir.objective', 0))";
 const HINT: &str = "Thresholds are whole numbers of units or minor units, from 0; null disables a rule.";
 const REFUSED: &str = "the objective specification is refused";
@@ -56,5 +57,16 @@ pub fn publish(text: &str) -> String {
         ];
         run(client, PUBLISH, &arguments);
         stored
+    })
+}
+
+/// The specifications in force and to come, in one consistent read.
+pub fn snapshot() -> String {
+    Spi::connect_mut(|client| {
+        let mut rows = run(client, SNAPSHOT, &[]);
+        let Some(row) = rows.next() else {
+            report::internal("no snapshot was read", "objective_snapshot.sql")
+        };
+        cell(&row, 1)
     })
 }

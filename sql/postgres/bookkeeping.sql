@@ -8,12 +8,14 @@ begin
             execute pg_catalog.format('create role %I nologin', wanted);
         end if;
     end loop;
+    -- `if not exists` would raise a notice with every call.
+    if pg_catalog.to_regclass('configuration.schema_migration') is null then
+        create schema if not exists configuration;
+        create table configuration.schema_migration (
+            version integer primary key,
+            name text not null,
+            applied_at timestamptz not null default now()
+        );
+    end if;
 end
 $$;
-
-create schema if not exists configuration;
-create table if not exists configuration.schema_migration (
-    version integer primary key,
-    name text not null,
-    applied_at timestamptz not null default now()
-);
