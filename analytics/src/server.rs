@@ -12,6 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{header, HeaderMap};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures::StreamExt;
 use iceberg::TableIdent;
 use serde_json::{json, Value};
 use tokio::sync::watch;
@@ -268,19 +269,41 @@ async fn health(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request: Request) -> Result<Json<Verdicts>> {
-    app.authorise(request.headers())?;
-    app.pipelines.stream(&stream)?;
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(Error::TooLarge(MAX_BODY_BYTES));
+    let admitted = app
+        .authorise(request.headers())
+        .and_then(|()| app.pipelines.stream(&stream).map(drop));
+    let body = read(request.into_body(), if admitted.is_ok() { MAX_BODY_BYTES } else { 0 }).await;
+    admitted?;
+    Ok(Json(app.pipelines.ingest(&stream, &body?).await?))
+}
+
+/// Reads a body of at most `limit` bytes. The rest of a larger one is read too, up to a bound, and forgotten: a client
+/// that is still sending when the connection closes does not see the answer.
+async fn read(body: axum::body::Body, limit: usize) -> Result<Vec<u8>> {
+    let mut chunks = body.into_data_stream();
+    let mut kept = Vec::new();
+    let mut length = 0_usize;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;
+        length += chunk.len();
+        if length <= limit {
+            kept.extend_from_slice(&chunk);
+        } else {
+            kept = Vec::new();
+            if length > 4 * MAX_BODY_BYTES {
+                break;
+            }
+        }
     }
-    let body = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
-        .await
-        .map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
-    Ok(Json(app.pipelines.ingest(&stream, &body).await?))
+    if length > limit {
+        return Err(Error::TooLarge(limit));
+    }
+    Ok(kept)
+}
+
+async fn flush(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    Ok(Json(json!({ "committed": app.pipelines.flush().await? })))
 }
 
 /// Body of `POST /v1/maintain`.
@@ -301,11 +324,6 @@ async fn maintain(State(app): State<Arc<App>>, headers: HeaderMap, body: axum::b
         upkeep.keep_for = Duration::from_secs(hours.saturating_mul(3600));
     }
     Ok(Json(json!({ "tables": app.maintain(upkeep).await? })))
-}
-
-async fn flush(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {
-    app.authorise(&headers)?;
-    Ok(Json(json!({ "committed": app.pipelines.flush().await? })))
 }
 
 #[cfg(test)]

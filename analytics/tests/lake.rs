@@ -1,4 +1,4 @@
-//! Events in, Iceberg out: the lake as other readers see it.
+//! The lake as other readers and writers see it.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{Date32Array, Int64Array, RecordBatch};
-use common::{config, event, event_ids, flush, post, read, send, start, TOKEN};
+use common::{config, event, flush, post, read, send, start, table, COMMERCE, TOKEN};
 use iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type};
 use iceberg::TableIdent;
 use serde_json::{json, Value};
@@ -17,12 +17,6 @@ use weir_analytics::lake::scan::duckdb_relation;
 use weir_analytics::lake::{Lake, Scope, TableDefinition, COMMIT_ID};
 use weir_analytics::server::{Config, Server};
 use weir_analytics::Error;
-
-const COMMERCE: &str = "commerce.telemetry";
-
-fn table(name: &str) -> TableIdent {
-    TableIdent::from_strs(name.split('.')).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn independent_readers_see_what_was_sent() {
@@ -104,90 +98,6 @@ async fn the_relation_is_the_table_for_duckdb_with_and_without_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_row_has_its_verdict_and_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path()).await;
-    let mut wrong_type = event("wrong", "2026-11-24T10:00:00.000Z");
-    wrong_type["total_price"] = json!("12");
-    let mut missing = event("x", "2026-11-24T10:00:00.000Z");
-    missing.as_object_mut().unwrap().remove("event_id");
-    // A year that a 64-bit nanosecond clock does not reach; the table has microseconds.
-    let far = event("far", "2999-12-31T00:00:00.000Z");
-    // What the stream's check lets pass and the table's type does not would block every row behind it.
-    let short = event("short", "2026-11-24T10Z");
-    let rows = json!([
-        event("good", "2026-11-24T10:00:00.000Z"),
-        wrong_type,
-        missing,
-        "text",
-        far,
-        short
-    ]);
-    let (status, verdicts) = post(server.url(), "/v1/streams/commerce_v1", rows.to_string()).await;
-    assert_eq!(status, 200);
-    assert_eq!(verdicts["accepted"], 2, "{verdicts}");
-    let rejected: Vec<_> = verdicts["rejected"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| {
-            (
-                one["index"].as_u64().unwrap(),
-                one["event_id"].as_str(),
-                one["reason"].as_str().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        rejected,
-        [
-            (1, Some("wrong"), "type_mismatch"),
-            (2, None, "missing_field"),
-            (3, None, "parse_failure"),
-            (5, Some("short"), "type_mismatch")
-        ]
-    );
-    assert_eq!(verdicts["rejected"][0]["field"], "total_price");
-
-    let kept = std::fs::read_to_string(folder.path().join("quarantine/commerce_v1.jsonl")).unwrap();
-    let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(kept.len(), 4);
-    assert_eq!(kept[0]["row"]["total_price"], "12");
-    assert_eq!(kept[0]["reason"], "type_mismatch");
-
-    assert_eq!(flush(server.url()).await, 2);
-    assert_eq!(event_ids("duckdb", server.url(), COMMERCE).await, ["far", "good"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_not_rows_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path()).await;
-    let url = server.url();
-    assert_eq!(post(url, "/v1/streams/commerce_v1", "{}".into()).await.0, 422);
-    assert_eq!(post(url, "/v1/streams/commerce_v1", "[{]".into()).await.0, 422);
-    assert_eq!(post(url, "/v1/streams/other_v1", "[]".into()).await.0, 404);
-    assert_eq!(post(url, "/v1/streams/commerce_v1", "[]".into()).await.0, 200);
-    let large = format!("[{}]", " ".repeat(5 * 1024 * 1024));
-    assert_eq!(post(url, "/v1/streams/commerce_v1", large).await.0, 413);
-    for token in [None, Some("test-tokem"), Some("")] {
-        for path in ["/v1/streams/commerce_v1", "/v1/flush"] {
-            let mut request = reqwest::Client::new().post(format!("{url}{path}")).body("[]");
-            if let Some(token) = token {
-                request = request.bearer_auth(token);
-            }
-            assert_eq!(request.send().await.unwrap().status(), 401);
-        }
-    }
-    let health = reqwest::get(format!("{url}/healthz")).await.unwrap();
-    assert_eq!(health.status(), 200);
-    assert!(matches!(
-        Server::start(config(folder.path())).await,
-        Err(Error::Invalid(_))
-    ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_is_open_on_loopback_only_and_never_to_a_web_page() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;
@@ -240,158 +150,6 @@ async fn other_writers_can_use_the_catalog() {
         read("duckdb", server.url(), "more.by_duckdb").await,
         [json!({ "n": 7 })]
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_journal_says_503_and_takes_rows_again_after_a_commit() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(Config {
-        backlog_bytes: 1_500,
-        ..config(folder.path())
-    })
-    .await
-    .unwrap();
-    let body = json!([event("a", "2026-11-24T10:00:00.000Z")]).to_string();
-    let path = "/v1/streams/commerce_v1";
-    let mut accepted = 0;
-    while post(server.url(), path, body.clone()).await.0 == 200 {
-        accepted += 1;
-    }
-    let refused = reqwest::Client::new()
-        .post(format!("{}{path}", server.url()))
-        .bearer_auth(TOKEN)
-        .body(body.clone())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
-    assert!(accepted > 0);
-    assert_eq!(flush(server.url()).await, accepted);
-    assert_eq!(post(server.url(), path, body).await.0, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_row_acknowledged_before_a_flush_is_committed_by_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path()).await;
-    let url = server.url().to_owned();
-    let clients = (0..8).map(|client| {
-        let url = url.clone();
-        let lake = server.app().lake.clone();
-        tokio::spawn(async move {
-            for round in 0..4 {
-                let id = format!("{client}-{round}");
-                send(&url, &[event(&id, "2026-11-24T10:00:00.000Z")]).await;
-                flush(&url).await;
-                let relation = lake.duckdb_relation(&table(COMMERCE), None).await.unwrap();
-                let found: i64 = tokio::task::spawn_blocking(move || {
-                    let duckdb = duckdb::Connection::open_in_memory().unwrap();
-                    let sql = format!("select count(*) from {relation} as t where event_id = ?");
-                    duckdb.query_row(&sql, [id], |row| row.get(0)).unwrap()
-                })
-                .await
-                .unwrap();
-                assert_eq!(found, 1);
-            }
-        })
-    });
-    for client in futures::future::join_all(clients).await {
-        client.unwrap();
-    }
-    assert_eq!(event_ids("pyiceberg", &url, COMMERCE).await.len(), 32);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn time_commits_without_a_flush() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(Config {
-        commit_interval: Duration::from_millis(50),
-        ..config(folder.path())
-    })
-    .await
-    .unwrap();
-    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
-    let lake = &server.app().lake;
-    let committed = async {
-        while lake.data_files(&table(COMMERCE), None).await.unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), committed).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_before_the_commit_loses_nothing_and_doubles_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = start(folder.path()).await;
-    send(first.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
-    send(first.url(), &[event("b", "2026-11-24T10:00:00.000Z")]).await;
-    drop(first);
-
-    let second = start(folder.path()).await;
-    assert_eq!(event_ids("duckdb", second.url(), COMMERCE).await, ["a", "b"]);
-
-    // A crash after the commit and before the deletion: the segment is still there, its name is in the history.
-    send(second.url(), &[event("c", "2026-11-24T10:00:00.000Z")]).await;
-    let journal = folder.path().join("journal/commerce_v1");
-    let segments: Vec<_> = std::fs::read_dir(&journal)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    let [segment] = segments.as_slice() else {
-        panic!("{segments:?}");
-    };
-    let copy = std::fs::read(segment).unwrap();
-    assert_eq!(flush(second.url()).await, 1);
-    assert!(!segment.exists());
-    drop(second);
-    std::fs::write(segment, copy).unwrap();
-
-    let third = start(folder.path()).await;
-    assert_eq!(event_ids("pyiceberg", third.url(), COMMERCE).await, ["a", "b", "c"]);
-    assert!(!segment.exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_process_ends_on_sigterm_with_its_rows_committed_and_survives_sigkill() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut child, url) = spawn(folder.path()).await;
-    send(&url, &[event("a", "2026-11-24T10:00:00.000Z")]).await;
-    child.start_kill().unwrap();
-    child.wait().await.unwrap();
-
-    let (mut child, url) = spawn(folder.path()).await;
-    send(&url, &[event("b", "2026-11-24T10:00:00.000Z")]).await;
-    let pid = child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill")
-        .args(["-TERM", &pid])
-        .status()
-        .unwrap()
-        .success());
-    assert!(child.wait().await.unwrap().success());
-    let left = std::fs::read_dir(folder.path().join("journal/commerce_v1"))
-        .unwrap()
-        .count();
-    assert_eq!(left, 0);
-
-    let server = start(folder.path()).await;
-    assert_eq!(event_ids("duckdb", server.url(), COMMERCE).await, ["a", "b"]);
-}
-
-async fn spawn(warehouse: &std::path::Path) -> (tokio::process::Child, String) {
-    use tokio::io::AsyncBufReadExt;
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN])
-        .args(["--commit-interval-ms", "3600000", "--warehouse"])
-        .arg(warehouse)
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
-    (child, ready["listening"].as_str().unwrap().to_owned())
 }
 
 /// A table partitioned by its date, as the measurement's are.

@@ -11,7 +11,8 @@ use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::TableIdent;
 use serde::Serialize;
 
-use super::commit::{Change, Replaced, COMMIT_ID};
+use super::commit::COMMIT_ID;
+use super::snapshot::{Change, Replaced};
 use super::{write, Lake};
 use crate::{Error, Result};
 

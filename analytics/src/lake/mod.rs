@@ -13,6 +13,7 @@ pub mod commit;
 pub mod maintain;
 pub mod overwrite;
 pub mod scan;
+mod snapshot;
 pub mod tables;
 mod write;
 

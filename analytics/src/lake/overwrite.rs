@@ -6,7 +6,8 @@ use arrow_array::RecordBatch;
 use iceberg::spec::{DataFile, Literal, PrimitiveLiteral, Struct};
 use iceberg::TableIdent;
 
-use super::commit::{Change, CommitOutcome, Replaced, COMMIT_ID};
+use super::commit::{CommitOutcome, COMMIT_ID};
+use super::snapshot::{Change, Replaced};
 use super::{write, Lake};
 use crate::{Error, Result};
 

@@ -5,8 +5,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use iceberg::TableIdent;
 use serde_json::{json, Value};
 use weir_analytics::server::{Config, Server};
+
+pub const COMMERCE: &str = "commerce.telemetry";
+
+pub fn table(name: &str) -> TableIdent {
+    TableIdent::from_strs(name.split('.')).unwrap()
+}
 
 pub const TOKEN: &str = "test-token";
 
