@@ -1,11 +1,14 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+use std::collections::BTreeMap;
+
 use serde_json::{json, Value};
 use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_domain::telemetry::commerce;
 use weir_tests::postgres::{Cluster, Database};
+use weir_tests::shop::{DaySales, Shop};
 
 const SHOP: &str = "demo.myshopify.com";
 /// An order id of the fixtures, above 2^53: a float anywhere would change it.
@@ -609,4 +612,62 @@ fn tool_path(tool: &str) -> std::path::PathBuf {
     let pg_config = std::env::var("WEIR_PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".into());
     let output = std::process::Command::new(pg_config).arg("--bindir").output().unwrap();
     std::path::Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(tool)
+}
+
+/// Every shop of the harness in the sequence of time, backwards, and shuffled: the ledger equals the sums that the
+/// harness made without weir.
+#[tokio::test]
+async fn the_ledger_of_a_whole_history_is_exact_in_any_sequence() {
+    let now: jiff::Timestamp = "2026-11-24T09:00:00Z".parse().unwrap();
+    for shop_of in [Shop::tokyo(), Shop::paris()] {
+        let history = shop_of.history(now);
+        for stride in [1, history.deliveries.len() - 1, 7919] {
+            let (database, edge) = shop().await;
+            let admin = database.admin().await.unwrap();
+            let registration = shop_of.registration().to_string();
+            admin
+                .execute("select weir.register_shop($1::text::json)", &[&registration])
+                .await
+                .unwrap();
+            let count = history.deliveries.len();
+            // 7919 is prime and the last stride walks backwards: each sequence holds every delivery once.
+            let sequence = (1..=count).map(|step| history.deliveries[step * stride % count].to_ingest());
+            for batch in sequence.collect::<Vec<_>>().chunks(100) {
+                let answer = ingest(&edge, batch).await;
+                assert!(
+                    verdicts(&answer)
+                        .iter()
+                        .all(|verdict| ["accepted", "stale"].contains(verdict)),
+                    "{answer}"
+                );
+            }
+            let sql = "select product_id, day::text, sum(units_sold)::bigint, sum(units_returned)::bigint,
+                sum(gross_sales_minor)::bigint, sum(discounts_minor)::bigint, sum(returns_minor)::bigint
+                from commerce.sales_ledger group by 1, 2";
+            let rows = admin.query(sql, &[]).await.unwrap();
+            let found = rows.iter().map(|row| {
+                let sales = DaySales {
+                    units_sold: row.get(2),
+                    units_returned: row.get(3),
+                    gross_sales: row.get(4),
+                    discounts: row.get(5),
+                    returns: row.get(6),
+                };
+                ((row.get(0), row.get(1)), sales)
+            });
+            let found: BTreeMap<(String, String), DaySales> = found.collect();
+            let differing: Vec<_> = history
+                .sales
+                .iter()
+                .filter(|(key, sales)| found.get(*key) != Some(*sales))
+                .collect();
+            assert!(
+                differing.is_empty(),
+                "{stride}: {:?} is {:?}",
+                differing[0],
+                found.get(differing[0].0)
+            );
+            assert_eq!(found.len(), history.sales.len());
+        }
+    }
 }
