@@ -184,3 +184,17 @@ fn instants_lose_nothing_on_the_way_to_postgresql() {
     assert_eq!(exact_time(-1), "1969-12-31T23:59:59.999999Z");
     assert_eq!(wire_time(-1), "1969-12-31T23:59:59.999Z");
 }
+
+#[test]
+fn of_two_equally_new_bodies_the_later_arrival_holds() {
+    let context = Context {
+        currency: shop().currency,
+        triggered_at: 1,
+    };
+    let mut state = OrderState::default();
+    for status in ["pending", "paid"] {
+        let body = order(1, &format!(r#""financial_status": "{status}","#));
+        state.apply(&shopify::parse("orders/updated", &body, context).unwrap().unwrap());
+    }
+    assert_eq!(state.header.unwrap().financial_status.as_deref(), Some("paid"));
+}
