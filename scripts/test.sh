@@ -5,7 +5,7 @@ set -euo pipefail
 . "$WEIR_ROOT/scripts/stage.sh"
 cd "$WEIR_ROOT"
 
-stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/wasm" \
+stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${WEIR_WASM_TARGET_DIR:-$WEIR_CACHE/target-wasm}" \
   cargo check --locked -q -p weir-domain --target wasm32-unknown-unknown
 stage "test: commerce Worker in workerd" "$WEIR_NODE" --test edge/commerce/test/*.test.mjs
 # Domain, edge on the host, analytics, the extension over PostgreSQL, end to end.

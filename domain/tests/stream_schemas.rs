@@ -13,7 +13,11 @@ fn checked_in_stream_schemas_have_not_drifted() {
             std::fs::write(&path, &expected).expect("writable");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == expected, "{} is not what the source says; run with WEIR_BLESS=1", path.display());
+        assert!(
+            found == expected,
+            "{} is not what the source says; run with WEIR_BLESS=1",
+            path.display()
+        );
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde_json::{json, Value};
 use weir_domain::money::format_minor;
+use weir_tests::lake::{weir_binary, TOKEN};
 use weir_tests::shop::{Delivery, Shop};
 use weir_tests::stack::Stack;
-use weir_tests::Result;
+use weir_tests::{failed, Result};
 
 #[tokio::main]
 async fn main() {
@@ -94,12 +95,13 @@ fn text(value: &Value, name: &str) -> String {
     }
 }
 
-fn rows(answer: &Value) -> Vec<Value> {
-    answer
-        .as_array()
-        .or_else(|| answer["rows"].as_array())
-        .cloned()
-        .unwrap_or_default()
+/// The list called `name` of an answer. A demo that shows an empty table would show nothing: that is a failure.
+fn rows(answer: &Value, name: &str) -> Result<Vec<Value>> {
+    let rows = answer[name].as_array().cloned().unwrap_or_default();
+    if rows.is_empty() {
+        return Err(failed(format!("the measurement has no {name}: {answer}")));
+    }
+    Ok(rows)
 }
 
 fn title(shop: &Shop, product_id: &str) -> &'static str {
@@ -111,7 +113,7 @@ fn title(shop: &Shop, product_id: &str) -> &'static str {
 
 async fn print_sales(stack: &Stack, shop: &Shop) -> Result<()> {
     let answer = stack.lake.get(&format!("/v1/sales?shop={}", shop.domain)).await?;
-    let rows = rows(&answer);
+    let rows = rows(&answer, "sales")?;
     let money = |row: &Value, name: &str| format_minor(row[name].as_i64().unwrap_or(0), shop.exponent);
     println!(
         "\n  daily sales of {} ({}, days of {}), newest 12 of {} rows",
@@ -146,7 +148,7 @@ async fn print_labels(stack: &Stack, shop: &Shop) -> Result<()> {
     let answer = stack.lake.get(&format!("/v1/performance?shop={}", shop.domain)).await?;
     println!("\n  classification of {}", shop.domain);
     println!("  {:<14} {:<18} reason", "product", "label");
-    for row in rows(&answer) {
+    for row in rows(&answer, "performance")? {
         let (product, label) = (text(&row, "product_id"), text(&row, "nominal_classification"));
         println!("  {:<14} {label:<18} {}", title(shop, &product), text(&row, "reason"));
     }
@@ -156,12 +158,18 @@ async fn print_labels(stack: &Stack, shop: &Shop) -> Result<()> {
 fn what_next(stack: &Stack, shops: &[Shop]) {
     let (lake, shop) = (&stack.lake.url, &shops[0]);
     let product = &shop.products()[0];
+    let weir = weir_binary().map_or_else(|_| "weir".into(), |path| path.display().to_string());
     println!("\n  Look at next, while the demo runs:");
     println!(
-        "    why a label:    curl '{lake}/v1/explain?shop={}&product={}'",
-        shop.domain, product.id
+        "    why a label:   {weir} explain {} --shop {} --url {lake} --token {TOKEN}",
+        product.id, shop.domain
     );
-    println!("    the tables:     any Iceberg REST client at {lake}/iceberg, warehouse weir");
-    println!("    the domain:     psql '{}'", stack.database.admin_url);
-    println!("    the Worker:     POST {}/webhooks/shopify", stack.worker.url);
+    println!("    all of it:     {weir} performance --url {lake} --token {TOKEN}    ({weir} --help: the other verbs)");
+    println!("    the tables:    any Iceberg REST client at {lake}/iceberg, warehouse weir");
+    println!(
+        "    the domain:    psql '{}' -c 'select * from commerce.sales_ledger limit 5'",
+        stack.database.admin_url
+    );
+    println!("    the Worker:    POST {}/webhooks/shopify", stack.worker.url);
+    println!("    the words:     README.md, GLOSSARY.md");
 }
