@@ -336,6 +336,8 @@ impl Teller<'_> {
         let paid_text = self.text(paid_at);
         let paid = shopify_body::order(self.shop, &facts(&paid_text, "paid"), lines);
         self.push("orders/paid", paid_at, &paid);
+        let payment = shopify_body::payment(self.shop, id + 300, id, lines, &paid_text);
+        self.push("order_transactions/create", paid_at, &payment);
         if fate != Fate::Test {
             self.book(placed, lines, |day, line| {
                 day.units_sold += line.quantity;
@@ -369,7 +371,16 @@ impl Teller<'_> {
                 self.push("orders/cancelled", after, &body);
                 self.book(after, lines, give_back);
             }
-            Fate::Kept | Fate::Test => {}
+            Fate::Kept => {
+                let mut shipped = facts(&after_text, "paid");
+                shipped.fulfillment_status = Some("fulfilled");
+                let fulfillment = shopify_body::fulfillment(self.shop, id + 400, &shipped, lines, &after_text);
+                self.push("fulfillments/create", after, &fulfillment);
+                // Paid and fulfilled: only now is the order complete.
+                let body = shopify_body::order(self.shop, &shipped, lines);
+                self.push("orders/fulfilled", after + 1.second(), &body);
+            }
+            Fate::Test => {}
         }
     }
 

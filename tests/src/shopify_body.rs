@@ -164,6 +164,41 @@ pub fn refund(shop: &Shop, id: i64, order_id: i64, line: &Line, quantity: i64, p
     })
 }
 
+/// Body of order_transactions/create: the whole order is paid at once.
+#[must_use]
+pub fn payment(shop: &Shop, id: i64, order_id: i64, lines: &[Line], processed_at: &str) -> Value {
+    let paid = lines
+        .iter()
+        .map(|line| line.quantity * line.product.price - line.discount)
+        .sum::<i64>()
+        + shop.shipping;
+    json!({
+        "id": id, "admin_graphql_api_id": format!("gid://shopify/OrderTransaction/{id}"), "order_id": order_id,
+        "kind": "sale", "status": "success", "gateway": "bogus", "message": null, "test": false, "authorization": "1001",
+        "amount": shop.amount(paid), "currency": shop.currency, "created_at": processed_at, "processed_at": processed_at,
+        "parent_id": null, "error_code": null, "source_name": "web", "receipt": {}, "location_id": null, "user_id": null,
+        "device_id": null, "payment_id": format!("#{order_id}.1"), "manual_payment_gateway": false,
+        // Shopify names this currency `currency`, not `currency_code` as everywhere else.
+        "total_unsettled_set": {
+            "presentment_money": {"amount": "0.0", "currency": shop.presentment_currency},
+            "shop_money": {"amount": "0.0", "currency": shop.currency}
+        }
+    })
+}
+
+/// Body of fulfillments/create: the whole order is shipped.
+#[must_use]
+pub fn fulfillment(shop: &Shop, id: i64, facts: &OrderFacts<'_>, lines: &[Line], shipped_at: &str) -> Value {
+    json!({
+        "id": id, "admin_graphql_api_id": format!("gid://shopify/Fulfillment/{id}"), "order_id": facts.id,
+        "status": "success", "created_at": shipped_at, "updated_at": shipped_at, "service": "manual",
+        "tracking_company": "Weir Post", "tracking_number": null, "tracking_numbers": [], "tracking_url": null,
+        "tracking_urls": [], "shipment_status": null, "location_id": null, "origin_address": null, "receipt": {},
+        "email": "buyer@example.com", "destination": address(), "name": format!("#{}.1", facts.number),
+        "line_items": lines.iter().map(|line| line_item(shop, facts, line)).collect::<Vec<_>>()
+    })
+}
+
 fn address() -> Value {
     json!({
         "first_name": "Bea", "last_name": "Buyer", "name": "Bea Buyer", "address1": "1 Example Street", "address2": null,
