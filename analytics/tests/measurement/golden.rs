@@ -141,6 +141,32 @@ fn only_the_newest_revision_counts_and_deleted_and_test_orders_vanish() {
 }
 
 #[test]
+fn an_event_that_came_before_its_order_counts_nothing_and_breaks_nothing() {
+    // A refund of an order whose body has not arrived: no revision, no ledger, and no zone either.
+    let mut orphan = demo_order("a", 1, &[]);
+    for unknown in ["order_revision", "sales", "lines", "currency", "shop_time_zone"] {
+        orphan[unknown] = Value::Null;
+    }
+    orphan["event_type"] = "refund_created".into();
+    orphan["event_id"] = "orphan".into();
+    let orphans_alone = compute(std::slice::from_ref(&orphan), &[], NOON);
+    assert_eq!((orphans_alone.sales.len(), orphans_alone.performance.len()), (0, 0));
+
+    // Even with a ledger, a row that does not say of which revision it tells is not counted; nor is a deletion.
+    let mut untold = demo_order("a", 1, &[sale("1", "2026-03-10", 9)]);
+    untold["order_revision"] = Value::Null;
+    untold["event_id"] = "untold".into();
+    let mut deleted = untold.clone();
+    deleted["event_id"] = "deleted".into();
+    deleted["is_deleted"] = true.into();
+    let whole = demo_order("a", 1, &[sale("1", "2026-03-10", 2)]);
+    let alone = compute(std::slice::from_ref(&whole), &[], NOON);
+    let among = compute(&[orphan, untold, whole, deleted], &[], NOON);
+    assert_eq!(among, alone);
+    assert_eq!(among.sales[0]["units_sold"], 2);
+}
+
+#[test]
 fn order_and_number_of_deliveries_do_not_matter() {
     let mut again = demo_order("a", 1, &[sale("1", "2026-03-10", 2)]);
     again["source"] = "bulk_sync".into();
