@@ -112,6 +112,15 @@ pub fn money(minor: &Value, currency: &Value) -> String {
     }
 }
 
+/// A column of a performance row that counts its measure: units, or an amount with its currency.
+#[must_use]
+pub fn measured(row: &Value, column: &str) -> String {
+    match row["measure"].as_str() {
+        Some("net_units") => cell(&row[column]),
+        _ => format!("{} {}", money(&row[column], &row["currency"]), cell(&row["currency"])),
+    }
+}
+
 fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(ToString::to_string).collect();
     let width = |column: usize| {

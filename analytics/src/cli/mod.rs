@@ -2,11 +2,13 @@
 
 pub mod client;
 pub mod explain;
+pub mod history;
 pub mod maintain;
 pub mod performance;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
+pub mod what_if;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +36,10 @@ pub enum Command {
     Performance(performance::Args),
     /// Prints why a product has its label.
     Explain(explain::Args),
+    /// Prints what was said of a product day by day.
+    History(history::Args),
+    /// Prints which products would change class under other thresholds.
+    WhatIf(what_if::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
 }
@@ -49,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Sales(args) => sales::run(args).await,
         Command::Performance(args) => performance::run(args).await,
         Command::Explain(args) => explain::run(args).await,
+        Command::History(args) => history::run(args).await,
+        Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{cell, money, Client};
+use super::client::{cell, measured, Client};
 use crate::Result;
 
 /// Arguments of `weir performance`.
@@ -37,17 +37,13 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 fn line(row: &Value) -> Vec<String> {
-    let sold = &row["sales_last_30_days"];
     vec![
         cell(&row["shop_domain"]),
         cell(&row["product_id"]),
         cell(&row["product_title"]),
         cell(&row["nominal_classification"]),
         cell(&row["rank"]),
-        match row["measure"].as_str() {
-            Some("net_units") => cell(sold),
-            _ => format!("{} {}", money(sold, &row["currency"]), cell(&row["currency"])),
-        },
+        measured(row, "sales_last_30_days"),
         cell(&row["reason"]),
     ]
 }

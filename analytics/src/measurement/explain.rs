@@ -235,7 +235,8 @@ fn archive_candidate(row: &PerformanceRow, spec: &ObjectiveSpecification) -> (Ve
     (conditions, reason)
 }
 
-fn days_without_activity(row: &PerformanceRow) -> Option<i64> {
+/// Days from the last activity to the day of computation; none without activity.
+pub(super) fn days_without_activity(row: &PerformanceRow) -> Option<i64> {
     let computed: jiff::civil::Date = row.computed_on.parse().ok()?;
     let last: jiff::civil::Date = row.last_activity_on.as_deref()?.parse().ok()?;
     computed.since(last).ok().map(|span| i64::from(span.get_days()))

@@ -10,6 +10,8 @@ use crate::{Error, Result};
 
 const READ_SALES: &str = include_str!("../../../sql/duckdb/read_sales.sql");
 const READ_PERFORMANCE: &str = include_str!("../../../sql/duckdb/read_performance.sql");
+const READ_HISTORY: &str = include_str!("../../../sql/duckdb/read_history.sql");
+const READ_WINDOWS: &str = include_str!("../../../sql/duckdb/read_windows.sql");
 
 /// Which rows of `measurement.sales`; absent fields do not restrict.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -101,6 +103,94 @@ pub async fn performance(lake: &Lake, shop: Option<String>, day: Option<String>)
         let connection = engine::open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
+            .into_iter()
+            .map(|row| Ok(serde_json::from_value(row)?))
+            .collect()
+    })
+    .await?
+}
+
+/// Which days of a product; absent fields do not restrict.
+#[derive(Debug, Clone, Deserialize)]
+pub struct HistoryFilter {
+    /// Product id.
+    pub product: String,
+    /// The shop's myshopify.com domain.
+    pub shop: Option<String>,
+    /// First day of computation, yyyy-mm-dd.
+    pub from: Option<String>,
+    /// Last day, included.
+    pub to: Option<String>,
+}
+
+/// What was said of a product on each day of computation, by day.
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that is none, or if several shops have the product and none is named;
+/// [`Error::NotFound`] if nothing was said of it; else from the lake or DuckDB.
+pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
+    check_day("from", filter.from.as_deref())?;
+    check_day("to", filter.to.as_deref())?;
+    let relation = lake.duckdb_relation(&tables::performance(), None).await?;
+    let HistoryFilter {
+        product,
+        shop,
+        from,
+        to,
+    } = filter;
+    let asked = product.clone();
+    let rows = tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir())?;
+        engine::view(&connection, "measurement_performance", &relation)?;
+        json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
+    })
+    .await??;
+    let Some(first) = rows.first() else {
+        return Err(Error::NotFound(format!(
+            "no performance of product {product} on those days; run a refresh, or check the shop and the id"
+        )));
+    };
+    if rows.iter().any(|row| row["shop_domain"] != first["shop_domain"]) {
+        return Err(several_shops());
+    }
+    Ok(rows)
+}
+
+/// A product id that does not tell which shop's product is meant.
+pub(super) fn several_shops() -> Error {
+    Error::Invalid("shop: several shops have this product id; name one".into())
+}
+
+/// A product's windows in one measure, as `measurement.sales` tells them now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Windows {
+    /// The shop's myshopify.com domain.
+    pub shop_domain: String,
+    /// Shopify's product id as text.
+    pub product_id: String,
+    /// `net_units`, `net_sales` or `gross_sales`.
+    pub measure: String,
+    /// Measure over the first 7 days.
+    pub sales_first_7_days: i64,
+    /// Measure over the first 14 days.
+    pub sales_first_14_days: i64,
+    /// Measure over the last 30 days.
+    pub sales_last_30_days: i64,
+}
+
+/// The windows of the products of one day (each shop's newest by default) in all three measures.
+///
+/// # Errors
+/// As [`performance`].
+pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
+    check_day("day", day.as_deref())?;
+    let performance = lake.duckdb_relation(&tables::performance(), None).await?;
+    let sales = lake.duckdb_relation(&tables::sales(), None).await?;
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir())?;
+        engine::view(&connection, "measurement_performance", &performance)?;
+        engine::view(&connection, "measurement_sales", &sales)?;
+        json_rows(&connection, READ_WINDOWS, params![shop, day])?
             .into_iter()
             .map(|row| Ok(serde_json::from_value(row)?))
             .collect()

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use super::explain::{explain, governing, Explanation};
-use super::reads::{PerformanceRow, SalesFilter};
+use super::reads::{HistoryFilter, PerformanceRow, SalesFilter};
+use super::what_if::{no_specification, what_if, Answer, Question};
 use super::{objective_store, reads, refresh, telemetry};
 use crate::server::App;
 use crate::{Error, Result};
@@ -24,6 +25,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/sales", get(list_sales))
         .route("/v1/performance", get(list_performance))
         .route("/v1/explain", get(explain_product))
+        .route("/v1/history", get(tell_history))
+        .route("/v1/what-if", get(ask_what_if))
 }
 
 async fn publish_objective(
@@ -125,9 +128,7 @@ async fn explain_product(
         ))
     })?;
     if found.next().is_some() {
-        return Err(Error::Invalid(
-            "shop: several shops have this product id; name one".into(),
-        ));
+        return Err(reads::several_shops());
     }
     let specifications = objective_store::load(&app.lake).await?;
     let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
@@ -139,9 +140,45 @@ async fn explain_product(
     Ok(Json(explain(row, &same_shop, &spec)))
 }
 
-fn no_specification(row: &PerformanceRow) -> Error {
-    Error::Internal(format!(
-        "revision {} of objective {:?} for {} is not in configuration.objective_spec",
-        row.objective_spec_revision, row.objective_spec_id, row.shop_domain
-    ))
+async fn tell_history(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(filter): Query<HistoryFilter>,
+) -> Result<Json<Value>> {
+    app.authorise(&headers)?;
+    let product = filter.product.clone();
+    let history = reads::history(&app.lake, filter).await?;
+    Ok(Json(json!({
+        "shop_domain": history[0]["shop_domain"],
+        "product_id": product,
+        "history": history,
+    })))
+}
+
+async fn ask_what_if(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(question): Query<Question>,
+) -> Result<Json<Answer>> {
+    app.authorise(&headers)?;
+    // Refused before the lake is read.
+    question.replaced()?;
+    // Another measure is read from a second table; a refresh in between would give it another state than the first.
+    let _turn = match question.measure {
+        Some(_) => Some(app.refresh.lock().await),
+        None => None,
+    };
+    let (shop, day) = (question.shop.clone(), question.day.clone());
+    let rows = reads::performance(&app.lake, shop.clone(), day.clone()).await?;
+    if rows.is_empty() {
+        return Err(Error::NotFound(
+            "no performance of that shop and day; run a refresh, or check the shop and the day".into(),
+        ));
+    }
+    let windows = match question.measure {
+        Some(_) => reads::windows(&app.lake, shop, day).await?,
+        None => Vec::new(),
+    };
+    let specifications = objective_store::load(&app.lake).await?;
+    Ok(Json(what_if(&rows, &windows, &specifications, &question)?))
 }

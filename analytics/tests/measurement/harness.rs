@@ -35,6 +35,12 @@ impl Served {
         (status, response.json().await.unwrap())
     }
 
+    /// Status of a `GET` whose body may be plain text.
+    pub async fn status(&self, path: &str) -> u16 {
+        let request = self.client.get(self.address(path)).bearer_auth(TOKEN);
+        request.send().await.unwrap().status().as_u16()
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.answer(self.client.get(self.address(path))).await;
         assert_eq!(status, 200, "{path}: {body}");

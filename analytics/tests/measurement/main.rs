@@ -4,6 +4,8 @@
 //! - `random`: thousands of products against an independent computation in Rust.
 //! - `margins`: what an explanation says would turn a label, turned.
 //! - `served`: the same through a running server and its lake.
+//! - `what_if`: other thresholds over stored facts.
+//! - `history`: what was said day by day.
 //! - `command`: the verbs of the `weir` command.
 
 mod command;
@@ -11,7 +13,9 @@ mod command;
 mod common;
 mod golden;
 mod harness;
+mod history;
 mod margins;
 mod random;
 mod served;
+mod what_if;
 mod world;

@@ -1,0 +1,223 @@
+//! Other thresholds over stored facts: against the reference, through HTTP and the verb.
+
+use serde_json::{json, Value};
+use weir_analytics::measurement::reads::{PerformanceRow, Windows};
+use weir_analytics::measurement::what_if::{what_if, Question};
+use weir_domain::classification::{classify, ProductFacts};
+use weir_domain::objective::ObjectiveSpecification;
+
+use crate::command::{printed, refreshed, weir};
+use crate::world::{objective, SHOP};
+
+fn facts(id: usize, seed: usize) -> ProductFacts {
+    // A product's numbers from a fixed mix; small, so that they lie around the thresholds and tie often.
+    let mixed = |salt: usize| ((id * 7919 + seed * 104_729 + salt * 31) ^ (id * salt)) % 13;
+    let value = mixed(1) as i64 - 2;
+    ProductFacts {
+        shop_domain: SHOP.to_owned(),
+        product_id: id.to_string(),
+        product_type: None,
+        is_active: [Some(true), Some(false), None][mixed(2) % 3],
+        sales_first_7_days: mixed(3) as i64,
+        sales_first_14_days: mixed(4) as i64,
+        sales_last_30_days: value,
+        aggregate_measurement_value: value,
+        net_sales_last_30_days: mixed(5) as i64,
+        days_without_activity: (mixed(6) != 0).then(|| mixed(6) as i64),
+    }
+}
+
+fn rows(products: &[ProductFacts], spec: &ObjectiveSpecification) -> Vec<PerformanceRow> {
+    let verdicts = classify(products, std::slice::from_ref(spec));
+    let by_id = |facts: &ProductFacts| verdicts.iter().find(|own| own.product_id == facts.product_id).unwrap();
+    products
+        .iter()
+        .map(|facts| {
+            let own = by_id(facts);
+            let last = facts
+                .days_without_activity
+                .map(|days| format!("2026-03-{:02}", 31 - days));
+            serde_json::from_value(json!({
+                "shop_domain": SHOP, "product_id": facts.product_id, "product_title": null,
+                "computed_on": "2026-03-31", "nominal_classification": own.label.name(),
+                "matched_rules": [], "measure": spec.measure.name(), "currency": "JPY", "is_active": facts.is_active,
+                "last_activity_on": last, "sales_first_7_days": facts.sales_first_7_days,
+                "sales_first_14_days": facts.sales_first_14_days, "sales_last_30_days": facts.sales_last_30_days,
+                "net_sales_last_30_days": facts.net_sales_last_30_days,
+                "aggregate_measurement_value": facts.aggregate_measurement_value, "rank": own.rank,
+                "objective_spec_id": spec.objective_spec_id, "objective_spec_revision": spec.revision
+            }))
+            .unwrap()
+        })
+        .collect()
+}
+
+fn spec(own: Value) -> ObjectiveSpecification {
+    ObjectiveSpecification::from_json(&objective(own)).unwrap()
+}
+
+fn question(own: Value) -> Question {
+    serde_json::from_value(own).unwrap()
+}
+
+#[test]
+fn who_changes_class_is_what_the_reference_says() {
+    let mut changed = 0;
+    for seed in 0..60 {
+        let products: Vec<_> = (0..50).map(|id| facts(id, seed)).collect();
+        let [a, b, c] = [seed as i64 % 7, seed as i64 % 5, 1 + seed as i64 % 11];
+        let held = spec(json!({
+            "threshold_7d": a, "threshold_14d": b, "threshold_30d": a + b, "banana_count": c, "stale_after_days": c
+        }));
+        let rows = rows(&products, &held);
+        let all = std::slice::from_ref(&held);
+        let same = json!({
+            "threshold_7d": a.to_string(), "threshold_14d": b.to_string(), "threshold_30d": (a + b).to_string(),
+            "banana_count": c.to_string(), "stale_after_days": c.to_string(), "measure": "net_units"
+        });
+        assert_eq!(what_if(&rows, &[], all, &question(same)).unwrap().changes, []);
+
+        let other = spec(json!({
+            "threshold_7d": a, "threshold_14d": b + 1, "threshold_30d": null, "banana_count": 4, "stale_after_days": 6
+        }));
+        let asked = json!({
+            "threshold_14d": (b + 1).to_string(), "threshold_30d": "none", "banana_count": "4", "stale_after_days": "6"
+        });
+        let answer = what_if(&rows, &[], all, &question(asked)).unwrap();
+        let (before, after) = (classify(&products, all), classify(&products, &[other]));
+        let expected: Vec<_> = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before.label != after.label)
+            .map(|(before, after)| (before.product_id.clone(), before.label, after.label))
+            .collect();
+        let found: Vec<_> = answer
+            .changes
+            .iter()
+            .map(|change| (change.product_id.clone(), change.before, change.after))
+            .collect();
+        assert_eq!(found, expected, "seed {seed}");
+        let gained: usize = answer.labels.values().map(|tally| tally.gained).sum();
+        assert_eq!(gained, expected.len());
+        changed += expected.len();
+    }
+    assert!(changed > 500, "the thresholds hardly matter: {changed}");
+}
+
+#[test]
+fn windows_in_another_measure_are_refused_when_the_sales_have_moved_on() {
+    let held = spec(json!({ "threshold_30d": 5 }));
+    let mut product = facts(1, 1);
+    product.sales_last_30_days = 6;
+    let rows = rows(&[product.clone()], &held);
+    let windows = |units_30: i64| {
+        ["net_units", "net_sales", "gross_sales"].map(|measure| Windows {
+            shop_domain: SHOP.to_owned(),
+            product_id: "1".to_owned(),
+            measure: measure.to_owned(),
+            sales_first_7_days: product.sales_first_7_days,
+            sales_first_14_days: product.sales_first_14_days,
+            sales_last_30_days: if measure == "net_units" { units_30 } else { 4 },
+        })
+    };
+    let asked = question(json!({ "measure": "net_sales" }));
+    let ask = |units_30| what_if(&rows, &windows(units_30), std::slice::from_ref(&held), &asked);
+    // 6 units were enough, 4 minor units are not.
+    assert_eq!(ask(6).unwrap().labels["winner"].lost, 1);
+    let refused = ask(7).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("measure: sales of product 1 have changed"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn the_verb_and_the_route_tell_both_directions_and_write_nothing() {
+    // 1 sold 19 units net, 3 sold 2, 2 is inactive.
+    let served = refreshed(json!({ "threshold_30d": 19, "banana_count": 1 })).await;
+    let url = served.server.url();
+    let snapshots = served.snapshots().await;
+    let answer = served.get("/v1/what-if?threshold_30d=20&banana_count=2").await;
+    assert_eq!(answer["asked"], json!({ "threshold_30d": 20, "banana_count": 2 }));
+    let changes: Vec<_> = answer["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (&change["product_id"], &change["before"], &change["after"]))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            (&json!("1"), &json!("winner"), &json!("banana")),
+            (&json!("3"), &json!("none"), &json!("banana"))
+        ]
+    );
+    assert_eq!(
+        answer["labels"]["banana"],
+        json!({ "before": 0, "after": 2, "gained": 2, "lost": 0 })
+    );
+    // By net sales (100 a unit), product 3 with 200 reaches 19 as well.
+    let by_money = served
+        .get(&format!("/v1/what-if?measure=net_sales&shop={SHOP}&day=2026-03-31"))
+        .await;
+    assert_eq!(by_money["changes"][0]["after"], "winner", "{by_money}");
+    assert_eq!(by_money["changes"][0]["product_id"], "3");
+    assert_eq!(by_money["changes"].as_array().unwrap().len(), 1);
+
+    let table = printed(
+        url,
+        &[
+            "what-if",
+            "--threshold-30d",
+            "20",
+            "--banana-count",
+            "2",
+            "--shop",
+            SHOP,
+        ],
+    )
+    .await;
+    assert!(table.starts_with("2 of 3 products change class\n"), "{table}");
+    assert!(table.contains("winner: 1 -> 0 (+0 -1)"), "{table}");
+    let json = printed(
+        url,
+        &["what-if", "--threshold-30d", "20", "--banana-count", "2", "--json"],
+    )
+    .await;
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), answer);
+    assert_eq!(served.snapshots().await, snapshots);
+
+    for (arguments, said) in [
+        (vec!["what-if"], "give at least one of threshold_7d"),
+        (
+            vec!["what-if", "--threshold-30d", "-1"],
+            "threshold_30d: must be a whole number of at least 0",
+        ),
+        (
+            vec!["what-if", "--threshold-7d", "many"],
+            "threshold_7d: \"many\" is neither a whole number nor none",
+        ),
+        (
+            vec!["what-if", "--measure", "revenue"],
+            "measure: \"revenue\" is none of",
+        ),
+        (
+            vec!["what-if", "--banana-count", "1", "--day", "2020-01-01"],
+            "no performance of that shop and day",
+        ),
+        (
+            vec!["what-if", "--banana-count", "1", "--day", "monday"],
+            "day: must be a day",
+        ),
+    ] {
+        let output = weir(Some(url), &arguments).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && error.contains(said),
+            "{arguments:?}: {error}"
+        );
+    }
+    let misspelt = served.status("/v1/what-if?treshold_30d=1").await;
+    assert_eq!(misspelt, 400);
+    served.server.stop().await.unwrap();
+}
