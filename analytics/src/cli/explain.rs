@@ -18,6 +18,9 @@ pub struct Args {
     /// As computed on this day, yyyy-mm-dd; the newest by default.
     #[arg(long)]
     day: Option<String>,
+    /// The answer as it was given at this moment (RFC 3339), whatever has been learnt since.
+    #[arg(long)]
+    as_of: Option<String>,
 }
 
 /// Prints why a product has its label: each rule, its values and how far they are from turning.
@@ -29,6 +32,7 @@ pub async fn run(args: Args) -> Result<()> {
         ("product", Some(args.product.as_str())),
         ("shop", args.shop.as_deref()),
         ("day", args.day.as_deref()),
+        ("as_of", args.as_of.as_deref()),
     ];
     let answer = args.client.get("/v1/explain", &parameters).await?;
     if !args.client.json {

@@ -3,6 +3,7 @@
 use futures::TryStreamExt;
 use iceberg::spec::{PrimitiveType, Schema, Type};
 use iceberg::TableIdent;
+use jiff::Timestamp;
 
 use super::{write, Lake};
 use crate::{Error, Result};
@@ -36,6 +37,23 @@ impl Lake {
         }
         files.sort_unstable();
         Ok(files)
+    }
+
+    /// The snapshot that was the table's current one at `moment`; none if there was none yet, or if it has expired since.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn snapshot_as_of(&self, table: &TableIdent, moment: Timestamp) -> Result<Option<i64>> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        // Expiry clears the log up to the last expired snapshot, so that an entry found was current until the next.
+        let entry = metadata
+            .history()
+            .iter()
+            .rfind(|entry| entry.timestamp_ms <= moment.as_millisecond());
+        Ok(entry
+            .map(|entry| entry.snapshot_id)
+            .filter(|id| metadata.snapshot_by_id(*id).is_some()))
     }
 
     /// SQL text DuckDB can select from: the rows of a snapshot (the current one by default), with the table's columns

@@ -1,6 +1,7 @@
 //! Rows of the measurement for the HTTP API, straight from the lake's files.
 
 use duckdb::{params, Connection, Params};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -97,8 +98,35 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
 /// # Errors
 /// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
 pub async fn performance(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<PerformanceRow>> {
+    performance_at(lake, shop, day, None).await
+}
+
+/// The snapshot of `measurement.performance` that readers saw at `moment`.
+///
+/// # Errors
+/// [`Error::NotFound`] if nothing had been written by then, or it is no longer kept; else from the lake.
+pub async fn performance_snapshot(lake: &Lake, moment: Timestamp) -> Result<i64> {
+    let snapshot = lake.snapshot_as_of(&tables::performance(), moment).await?;
+    snapshot.ok_or_else(|| {
+        Error::NotFound(format!(
+            "nothing is kept of what was said at {moment}: no refresh had written by then, or its snapshot has expired \
+             (`weir maintain --keep-hours` says how long they are kept)"
+        ))
+    })
+}
+
+/// As [`performance`], from one snapshot of the table; the current one if none is named.
+///
+/// # Errors
+/// As [`performance`].
+pub async fn performance_at(
+    lake: &Lake,
+    shop: Option<String>,
+    day: Option<String>,
+    snapshot: Option<i64>,
+) -> Result<Vec<PerformanceRow>> {
     check_day("day", day.as_deref())?;
-    let relation = lake.duckdb_relation(&tables::performance(), None).await?;
+    let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
     tokio::task::spawn_blocking(move || {
         let connection = engine::open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;

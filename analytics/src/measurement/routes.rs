@@ -60,15 +60,18 @@ async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap, body: Stri
     };
     let now = match request.now {
         None => Timestamp::now(),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Error::Invalid(format!("now: {text:?} is not an RFC 3339 instant")))?,
+        Some(text) => instant("now", &text)?,
     };
     let _turn = app.refresh.lock().await;
     let started = Timestamp::now();
     let result = refresh::run(&app.lake, now).await;
     telemetry::report(&app.pipelines, started, &result).await?;
     Ok(Json(result?))
+}
+
+fn instant(field: &str, text: &str) -> Result<Timestamp> {
+    text.parse()
+        .map_err(|_| Error::Invalid(format!("{field}: {text:?} is not an RFC 3339 instant")))
 }
 
 async fn list_sales(
@@ -111,6 +114,8 @@ struct ExplainFilter {
     shop: Option<String>,
     product: String,
     day: Option<String>,
+    /// RFC 3339: the answer as it was given then.
+    as_of: Option<String>,
 }
 
 async fn explain_product(
@@ -119,7 +124,11 @@ async fn explain_product(
     Query(filter): Query<ExplainFilter>,
 ) -> Result<Json<Explanation>> {
     app.authorise(&headers)?;
-    let rows = reads::performance(&app.lake, filter.shop, filter.day).await?;
+    let snapshot = match filter.as_of {
+        Some(text) => Some(reads::performance_snapshot(&app.lake, instant("as_of", &text)?).await?),
+        None => None,
+    };
+    let rows = reads::performance_at(&app.lake, filter.shop, filter.day, snapshot).await?;
     let mut found = rows.iter().filter(|row| row.product_id == filter.product);
     let row = found.next().ok_or_else(|| {
         Error::NotFound(format!(
@@ -130,6 +139,7 @@ async fn explain_product(
     if found.next().is_some() {
         return Err(reads::several_shops());
     }
+    // Also for the past: a revision never changes once it is published, and the rows name theirs.
     let specifications = objective_store::load(&app.lake).await?;
     let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
     let same_shop: Vec<PerformanceRow> = rows

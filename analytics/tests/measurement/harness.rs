@@ -41,6 +41,12 @@ impl Served {
         request.send().await.unwrap().status().as_u16()
     }
 
+    /// A body byte for byte.
+    pub async fn text(&self, path: &str) -> String {
+        let request = self.client.get(self.address(path)).bearer_auth(TOKEN);
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.answer(self.client.get(self.address(path))).await;
         assert_eq!(status, 200, "{path}: {body}");

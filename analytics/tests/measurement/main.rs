@@ -6,8 +6,10 @@
 //! - `served`: the same through a running server and its lake.
 //! - `what_if`: other thresholds over stored facts.
 //! - `history`: what was said day by day.
+//! - `as_of`: what was said at a moment.
 //! - `command`: the verbs of the `weir` command.
 
+mod as_of;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
