@@ -13,18 +13,25 @@ use uuid::Uuid;
 use weir_domain::objective::{in_force, ObjectiveSpecification};
 
 use super::oracle;
+use super::steps::{Progress, Step};
 use crate::{Error, Result};
 
 const TELEMETRY: &str = include_str!("../../../sql/duckdb/10_telemetry.sql");
 const PARAMETERS: &str = include_str!("../../../sql/duckdb/15_parameters.sql");
-/// What runs once the parameters are known, in order.
-const STEPS: [&str; 6] = [
-    include_str!("../../../sql/duckdb/20_order_ledger.sql"),
-    include_str!("../../../sql/duckdb/30_sales.sql"),
-    include_str!("../../../sql/duckdb/40_product.sql"),
-    include_str!("../../../sql/duckdb/50_windows.sql"),
-    include_str!("../../../sql/duckdb/60_classification.sql"),
-    include_str!("../../../sql/duckdb/70_performance_day.sql"),
+/// What runs once the parameters are known, in order, with the step of the refresh that each file belongs to.
+const FILES: [(Step, &str); 6] = [
+    (Step::Query, include_str!("../../../sql/duckdb/20_order_ledger.sql")),
+    (Step::Compute, include_str!("../../../sql/duckdb/30_sales.sql")),
+    (Step::Compute, include_str!("../../../sql/duckdb/40_product.sql")),
+    (Step::Compute, include_str!("../../../sql/duckdb/50_windows.sql")),
+    (
+        Step::Classify,
+        include_str!("../../../sql/duckdb/60_classification.sql"),
+    ),
+    (
+        Step::Classify,
+        include_str!("../../../sql/duckdb/70_performance_day.sql"),
+    ),
 ];
 
 /// Memory DuckDB may use before it spills to its temporary folder: the container has 4 GB, the rest is Arrow and HTTP.
@@ -91,12 +98,13 @@ pub fn view(connection: &Connection, name: &str, relation: &str) -> Result<()> {
     Ok(connection.execute_batch(&format!("create or replace view {name} as select * from {relation}"))?)
 }
 
-/// Runs the whole computation and checks every label against the domain's reference.
+/// Runs the whole computation and checks every label against the domain's reference. `progress` stands in its first step
+/// and is told of the next ones.
 ///
 /// # Errors
 /// [`Error::DuckDb`] from the SQL, [`Error::Invalid`] for an unknown time zone, [`Error::Internal`] if SQL and reference
 /// disagree.
-pub fn compute(connection: &Connection, inputs: &Inputs) -> Result<Computed> {
+pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<Computed> {
     view(connection, "commerce_telemetry", &inputs.commerce)?;
     view(connection, "publication_telemetry", &inputs.publication)?;
     view(connection, "performance_before", &inputs.performance)?;
@@ -113,8 +121,13 @@ pub fn compute(connection: &Connection, inputs: &Inputs) -> Result<Computed> {
          set variable performance_refresh_id = '{performance_refresh_id}'; \
          set variable source_snapshot_id = {snapshot}"
     ))?;
-    for step in STEPS {
-        connection.execute_batch(step)?;
+    let mut running = Step::Query;
+    for (step, sql) in FILES {
+        if step != running {
+            progress.begin(step);
+            running = step;
+        }
+        connection.execute_batch(sql)?;
     }
     oracle::check(connection, &specifications)?;
     let mut days: Vec<Date> = shop_days.into_iter().map(|(_, day)| day).collect();
@@ -205,8 +218,8 @@ fn namespace() -> Uuid {
 /// The same inputs therefore give the same rows to the byte, and a repeated refresh finds its commit already there.
 fn refresh_id(table: &str, inputs: &Inputs, specs: &[ObjectiveSpecification], days: &[(String, Date)]) -> String {
     let mut name = format!("{table}\u{1f}{:?}\u{1f}{TELEMETRY}", inputs.commerce_snapshot);
-    for step in STEPS {
-        name.push_str(step);
+    for (_, sql) in FILES {
+        name.push_str(sql);
     }
     if !days.is_empty() {
         name.push_str(&format!("\u{1f}{:?}", inputs.publication_snapshot));

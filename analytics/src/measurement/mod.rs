@@ -5,6 +5,7 @@
 //! - [`refresh`]: reads the lake, runs the engine, writes the lake.
 //! - [`objective_store`]: revisions of objective specifications in the lake.
 //! - [`reads`]: rows for the HTTP API. [`explain`]: why a product has its label.
+//! - [`steps`]: the steps of a refresh and when each ran.
 //! - [`what_if`]: who would change class under other thresholds.
 //! - `routes`: the HTTP surface. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
 
@@ -15,6 +16,7 @@ pub mod oracle;
 pub mod reads;
 pub mod refresh;
 mod routes;
+pub mod steps;
 pub mod tables;
 mod telemetry;
 pub mod what_if;

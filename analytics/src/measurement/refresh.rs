@@ -5,6 +5,7 @@
 //! history each time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use weir_domain::telemetry;
 
 use super::engine::{self, Computed, Inputs};
+use super::steps::{Progress, Step};
 use super::{objective_store, tables};
 use crate::lake::{CommitOutcome, Lake, Scope, COMMIT_ID};
 use crate::{Error, Result};
@@ -37,24 +39,30 @@ pub struct Outcome {
     pub sales_rows: usize,
     /// Rows the replaced days of `measurement.performance` now have.
     pub performance_rows: usize,
+    /// How many of those rows are new with this run's commits; 0 when the same refresh had been run before.
+    #[serde(skip)]
+    pub rows_committed: usize,
     /// Tables in which a new snapshot was committed; none when the same refresh had been run before.
     pub committed_tables: Vec<String>,
 }
 
-/// Runs one refresh as of `now`.
+/// Runs one refresh as of `now`, and tells `progress` of each step that begins.
 ///
 /// # Errors
 /// From the lake or DuckDB; nothing is written if the computation fails. If writing performance fails after sales, the
 /// next refresh completes it.
-pub async fn run(lake: &Lake, now: Timestamp) -> Result<Outcome> {
+pub async fn run(lake: &Lake, now: Timestamp, progress: &Arc<Progress>) -> Result<Outcome> {
+    progress.begin(Step::Query);
     let inputs = query(lake, now).await?;
     let source_snapshot_id = inputs.commerce_snapshot;
+    let computing = Arc::clone(progress);
     let computed = tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
         let connection = engine::open(&spill)?;
-        engine::compute(&connection, &inputs)
+        engine::compute(&connection, &inputs, &computing)
     })
     .await??;
+    progress.begin(Step::Write);
     let mut outcome = Outcome {
         refresh_id: computed.performance_refresh_id.clone(),
         source_snapshot_id: source_snapshot_id.map(|id| id.to_string()),
@@ -63,10 +71,11 @@ pub async fn run(lake: &Lake, now: Timestamp) -> Result<Outcome> {
         product_count: computed.product_count,
         sales_rows: computed.sales.iter().map(RecordBatch::num_rows).sum(),
         performance_rows: computed.performance.iter().map(RecordBatch::num_rows).sum(),
+        rows_committed: 0,
         committed_tables: Vec::new(),
     };
     if source_snapshot_id.is_some() {
-        write(lake, computed, &mut outcome.committed_tables).await?;
+        write(lake, computed, &mut outcome).await?;
     }
     Ok(outcome)
 }
@@ -88,7 +97,7 @@ async fn query(lake: &Lake, now: Timestamp) -> Result<Inputs> {
     })
 }
 
-async fn write(lake: &Lake, computed: Computed, committed: &mut Vec<String>) -> Result<()> {
+async fn write(lake: &Lake, computed: Computed, outcome: &mut Outcome) -> Result<()> {
     let epoch = date(1970, 1, 1);
     let days = computed
         .days
@@ -111,11 +120,11 @@ async fn write(lake: &Lake, computed: Computed, committed: &mut Vec<String>) -> 
         ),
     ];
     for (table, batches, scope, refresh_id) in writes {
-        if !overwrite(lake, &table, batches, scope, refresh_id)
-            .await?
-            .already_committed
-        {
-            committed.push(table.to_string());
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let commit = overwrite(lake, &table, batches, scope, refresh_id).await?;
+        if !commit.already_committed {
+            outcome.committed_tables.push(table.to_string());
+            outcome.rows_committed += rows;
         }
     }
     Ok(())

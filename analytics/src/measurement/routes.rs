@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 
 use super::explain::{explain, governing, Explanation};
 use super::reads::{HistoryFilter, PerformanceRow, SalesFilter};
+use super::steps::Progress;
 use super::what_if::{no_specification, what_if, Answer, Question};
 use super::{objective_store, reads, refresh, telemetry};
 use crate::server::App;
@@ -63,9 +64,9 @@ async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap, body: Stri
         Some(text) => instant("now", &text)?,
     };
     let _turn = app.refresh.lock().await;
-    let started = Timestamp::now();
-    let result = refresh::run(&app.lake, now).await;
-    telemetry::report(&app.pipelines, started, &result).await?;
+    let progress = Arc::new(Progress::default());
+    let result = refresh::run(&app.lake, now, &progress).await;
+    telemetry::report(&app.pipelines, &progress, &result).await?;
     Ok(Json(result?))
 }
 

@@ -1,10 +1,11 @@
-//! SYNC_TELEMETRY of a refresh: one event per run, through the same ingest as everybody's.
+//! SYNC_TELEMETRY of a refresh: one event per step, through the same ingest as everybody's.
 
 use jiff::Timestamp;
 use serde_json::{json, Value};
 use weir_domain::telemetry::event_id;
 
 use super::refresh::Outcome;
+use super::steps::{Progress, Step};
 use crate::pipeline::Pipelines;
 use crate::{Error, Result};
 
@@ -12,73 +13,105 @@ const WORKFLOW: &str = "measurement_refresh";
 /// A refresh covers every shop of the lake, but each event names a shop.
 const ALL_SHOPS: &str = "*";
 
-/// Journals what a run did, or that it failed.
+/// Journals what the steps of a run did, up to the one that failed if one did.
 ///
 /// # Errors
-/// If the event is refused, or the journal is full or closed.
-pub async fn report(pipelines: &Pipelines, started: Timestamp, result: &Result<Outcome>) -> Result<()> {
-    let event = event(started, Timestamp::now(), result);
+/// If an event is refused, or the journal is full or closed.
+pub async fn report(pipelines: &Pipelines, progress: &Progress, result: &Result<Outcome>) -> Result<()> {
+    let events = events(&progress.spans(Timestamp::now()), result);
     let verdicts = pipelines
-        .ingest("sync_v1", json!([event]).to_string().as_bytes())
+        .ingest("sync_v1", json!(events).to_string().as_bytes())
         .await?;
-    match verdicts.accepted {
-        1 => Ok(()),
-        _ => Err(Error::Internal(format!(
-            "sync_v1 refused the refresh's event: {verdicts:?}"
-        ))),
+    if verdicts.accepted == events.len() {
+        return Ok(());
     }
+    Err(Error::Internal(format!(
+        "sync_v1 refused the refresh's events: {verdicts:?}"
+    )))
 }
 
-fn event(started: Timestamp, ended: Timestamp, result: &Result<Outcome>) -> Value {
-    let start = format!("{started:.3}");
+fn events(spans: &[(Step, Timestamp, Timestamp)], result: &Result<Outcome>) -> Vec<Value> {
+    let Some((_, run_started, _)) = spans.first() else {
+        return Vec::new();
+    };
+    let run = format!("{run_started:.3}");
     let instance_id = match result {
         Ok(outcome) => outcome.refresh_id.clone(),
-        Err(_) => start.clone(),
+        Err(_) => run.clone(),
     };
-    let mut event = json!({
-        "event_id": event_id(ALL_SHOPS, WORKFLOW, &instance_id, &start),
-        "event_type": WORKFLOW,
-        "schema_version": 1,
-        "occurred_at": start,
-        "received_at": format!("{ended:.3}"),
-        "event_date": &start[..10],
-        "event_hour": started.to_zoned(jiff::tz::TimeZone::UTC).hour(),
-        "source": "workflow",
-        "shop_domain": ALL_SHOPS,
-        "workflow": WORKFLOW,
-        "instance_id": instance_id,
-        "step": "write",
-        "attempt": 1,
-        "started_at": start,
-        "duration_ms": ended.as_millisecond() - started.as_millisecond(),
-    });
-    match result {
-        Ok(outcome) => {
+    let last = spans.len() - 1;
+    spans
+        .iter()
+        .enumerate()
+        .map(|(index, (step, started, ended))| {
+            let start = format!("{started:.3}");
+            let mut event = json!({
+                // A run is told apart by its start: the same refresh can be run again.
+                "event_id": event_id(ALL_SHOPS, WORKFLOW, &instance_id, &format!("{run}/{}", step.name())),
+                "event_type": WORKFLOW,
+                "schema_version": 1,
+                "occurred_at": start,
+                "received_at": format!("{ended:.3}"),
+                "event_date": &start[..10],
+                "event_hour": started.to_zoned(jiff::tz::TimeZone::UTC).hour(),
+                "source": "workflow",
+                "shop_domain": ALL_SHOPS,
+                "workflow": WORKFLOW,
+                "instance_id": instance_id,
+                "step": step.name(),
+                "attempt": 1,
+                "status": "succeeded",
+                "started_at": start,
+                "duration_ms": ended.as_millisecond() - started.as_millisecond(),
+            });
+            match result {
+                Ok(outcome) => count(&mut event, *step, outcome),
+                Err(error) if index == last => {
+                    event["status"] = "failed".into();
+                    event["error_kind"] = error.status().as_str().into();
+                }
+                Err(_) => {}
+            }
+            event
+        })
+        .collect()
+}
+
+/// Rows read and written, where a step reads or writes any.
+fn count(event: &mut Value, step: Step, outcome: &Outcome) {
+    match step {
+        Step::Query => event["records_read"] = outcome.event_count.into(),
+        Step::Compute => {}
+        Step::Classify => event["records_read"] = outcome.product_count.into(),
+        Step::Write => {
             let rows = outcome.sales_rows + outcome.performance_rows;
-            let (upserted, unchanged) = if outcome.committed_tables.is_empty() {
-                (0, rows)
-            } else {
-                (rows, 0)
-            };
-            event["status"] = "succeeded".into();
-            event["records_read"] = outcome.event_count.into();
-            event["records_upserted"] = upserted.into();
-            event["records_unchanged"] = unchanged.into();
-        }
-        Err(error) => {
-            event["status"] = "failed".into();
-            event["error_kind"] = error.status().as_str().into();
+            event["records_read"] = rows.into();
+            event["records_upserted"] = outcome.rows_committed.into();
+            event["records_unchanged"] = (rows - outcome.rows_committed).into();
         }
     }
-    event
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn progress(steps: &[Step]) -> Progress {
+        let progress = Progress::default();
+        steps.iter().for_each(|step| progress.begin(*step));
+        progress
+    }
+
+    fn told(progress: &Progress, result: &Result<Outcome>) -> Vec<Value> {
+        let events = events(&progress.spans(Timestamp::now()), result);
+        for event in &events {
+            weir_domain::telemetry::sync().validate(event).expect("a valid event");
+        }
+        events
+    }
+
     #[test]
-    fn both_ends_of_a_refresh_fit_the_stream() {
+    fn a_whole_refresh_tells_of_its_four_steps() {
         let outcome = Outcome {
             refresh_id: "r".to_owned(),
             source_snapshot_id: Some("1".to_owned()),
@@ -87,12 +120,29 @@ mod tests {
             product_count: 2,
             sales_rows: 3,
             performance_rows: 2,
-            committed_tables: Vec::new(),
+            rows_committed: 2,
+            committed_tables: vec!["measurement.performance".to_owned()],
         };
-        let (started, ended) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        for result in [Ok(outcome), Err(Error::Internal("boom".to_owned()))] {
-            let event = event(started, ended, &result);
-            weir_domain::telemetry::sync().validate(&event).expect("a valid event");
-        }
+        let all = progress(&[Step::Query, Step::Compute, Step::Classify, Step::Write]);
+        let events = told(&all, &Ok(outcome));
+        let steps: Vec<_> = events.iter().map(|event| event["step"].as_str().unwrap()).collect();
+        assert_eq!(steps, ["query", "compute", "classify", "write"]);
+        assert_eq!(
+            (&events[3]["records_upserted"], &events[3]["records_unchanged"]),
+            (&json!(2), &json!(3))
+        );
+        let ids: std::collections::HashSet<_> = events.iter().map(|event| event["event_id"].to_string()).collect();
+        assert_eq!(ids.len(), 4);
+        // One step ends where the next begins.
+        assert_eq!(events[0]["received_at"], events[1]["started_at"]);
+    }
+
+    #[test]
+    fn a_failed_refresh_tells_at_which_step() {
+        let halfway = progress(&[Step::Query, Step::Compute]);
+        let events = told(&halfway, &Err(Error::Internal("boom".to_owned())));
+        let statuses: Vec<_> = events.iter().map(|event| event["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["succeeded", "failed"]);
+        assert!(!events[1].to_string().contains("boom"), "an error's text may hold data");
     }
 }

@@ -66,9 +66,9 @@ async fn a_refresh_writes_once_and_says_why() {
     assert_eq!((&winner["rule"], &winner["held"]), (&json!("winner"), &json!(false)));
     // 19 - 2 more units make it a winner.
     assert_eq!(winner["conditions"][0]["margin_to_flip"], 17);
-    // Every run tells of itself, also the one that changed nothing.
+    // Every step of every run tells of itself, also of the run that changed nothing.
     let flushed = served.post("/v1/flush", &json!({})).await;
-    assert_eq!(flushed["committed"]["sync_v1"], 2, "{flushed}");
+    assert_eq!(flushed["committed"]["sync_v1"], 2 * 4, "{flushed}");
     served.server.stop().await.unwrap();
 }
 

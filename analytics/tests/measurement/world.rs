@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{json, Value};
 use weir_analytics::measurement::engine::{self, Inputs};
 use weir_analytics::measurement::reads::json_rows;
+use weir_analytics::measurement::steps::Progress;
 use weir_domain::objective::ObjectiveSpecification;
 use weir_domain::telemetry::{self, FieldType, StreamSchema};
 
@@ -120,7 +121,7 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
         now: now.parse().unwrap(),
     };
     let connection = engine::open(folder.path()).unwrap();
-    let computed = engine::compute(&connection, &inputs).unwrap();
+    let computed = engine::compute(&connection, &inputs, &Progress::default()).unwrap();
     let rows = |table: &str| json_rows(&connection, &format!("select to_json(t) from {table} as t"), []).unwrap();
     Written {
         sales: rows("sales"),
