@@ -64,7 +64,7 @@ fn struct_fields(fields: &[Field], last_id: &mut i32) -> Vec<NestedFieldRef> {
 
 fn iceberg_type(field_type: &FieldType, last_id: &mut i32) -> Type {
     let primitive = match field_type {
-        FieldType::String | FieldType::Json => PrimitiveType::String,
+        FieldType::String | FieldType::Date | FieldType::Json => PrimitiveType::String,
         FieldType::Int32 => PrimitiveType::Int,
         FieldType::Int64 => PrimitiveType::Long,
         FieldType::Float64 => PrimitiveType::Double,

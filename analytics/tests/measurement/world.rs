@@ -157,7 +157,7 @@ fn columns(stream: &StreamSchema) -> String {
 
 fn duckdb_type(field_type: &FieldType) -> String {
     match field_type {
-        FieldType::String | FieldType::Json => "varchar".to_owned(),
+        FieldType::String | FieldType::Date | FieldType::Json => "varchar".to_owned(),
         FieldType::Int32 => "integer".to_owned(),
         FieldType::Int64 => "bigint".to_owned(),
         FieldType::Float64 => "double".to_owned(),

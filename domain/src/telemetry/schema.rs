@@ -15,6 +15,9 @@ pub enum FieldType {
     Bool,
     /// An instant, RFC 3339 UTC with milliseconds on the wire.
     Timestamp,
+    /// A calendar day, `yyyy-mm-dd`; text at Cloudflare and in Iceberg, for streams have no date type. Checked before it
+    /// is sent: one day that is none would stop every later refresh.
+    Date,
     /// Any JSON value, kept as text.
     Json,
     /// A list of values of one type.
@@ -73,7 +76,7 @@ fn cloudflare_field(field: &Field) -> serde_json::Value {
 fn cloudflare_type(field_type: &FieldType) -> serde_json::Value {
     use serde_json::json;
     match field_type {
-        FieldType::String => json!({"type": "string"}),
+        FieldType::String | FieldType::Date => json!({"type": "string"}),
         FieldType::Int32 => json!({"type": "int32"}),
         FieldType::Int64 => json!({"type": "int64"}),
         FieldType::Float64 => json!({"type": "float64"}),

@@ -2,7 +2,7 @@
 
 use super::schema::{
     Field,
-    FieldType::{self, Bool, Float64, Int32, Int64, List, String, Struct, Timestamp},
+    FieldType::{self, Bool, Date, Float64, Int32, Int64, List, String, Struct, Timestamp},
     StreamSchema,
 };
 
@@ -54,7 +54,7 @@ fn envelope() -> Vec<Field> {
         ),
         required(
             "event_date",
-            String,
+            Date,
             "yyyy-mm-dd of occurred_at in UTC [BFO: temporal interval]",
         ),
         required(
@@ -301,7 +301,7 @@ fn sales() -> Vec<Field> {
         ),
         required(
             "day",
-            String,
+            Date,
             "yyyy-mm-dd in the shop's time zone [BFO: temporal interval]",
         ),
         required(

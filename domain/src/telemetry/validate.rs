@@ -127,6 +127,7 @@ fn check_value(field_type: &FieldType, value: &Value, path: &str) -> Result<(), 
         FieldType::Float64 => value.is_number(),
         FieldType::Bool => value.is_boolean(),
         FieldType::Timestamp => value.as_str().is_some_and(is_timestamp),
+        FieldType::Date => value.as_str().is_some_and(is_date),
         FieldType::Json => true,
         FieldType::List(items) => {
             let Value::Array(values) = value else {
@@ -146,6 +147,11 @@ fn check_value(field_type: &FieldType, value: &Value, path: &str) -> Result<(), 
     Err(violation(path, ViolationReason::TypeMismatch, detail))
 }
 
+/// `yyyy-mm-dd` and nothing shorter or longer, a day that exists.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
+}
+
 /// RFC 3339 in UTC: what every SQL engine downstream reads the same way.
 fn is_timestamp(text: &str) -> bool {
     text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
@@ -159,6 +165,7 @@ fn name_of(field_type: &FieldType) -> &'static str {
         FieldType::Float64 => "a number",
         FieldType::Bool => "a boolean",
         FieldType::Timestamp => "an RFC 3339 time in UTC",
+        FieldType::Date => "a day as yyyy-mm-dd",
         FieldType::Json => "JSON",
         FieldType::List(_) => "a list",
         FieldType::Struct(_) => "an object",
@@ -234,6 +241,12 @@ mod tests {
             refused(|r| r["sales"][0]["day"] = json!(3)),
             ("sales[0].day".into(), TypeMismatch)
         );
+        for day in ["2026-02-30", "20260228", "2026-2-3", "tomorrow"] {
+            assert_eq!(
+                refused(|r| r["sales"][0]["day"] = json!(day)),
+                ("sales[0].day".into(), TypeMismatch)
+            );
+        }
         assert_eq!(refused(|r| r["surprise"] = json!(1)), ("surprise".into(), TypeMismatch));
         assert_eq!(
             refused(|r| r["order_name"] = json!("a\u{0}b")),
