@@ -135,6 +135,7 @@ impl State {
         let new = match fact {
             Fact::Product(product) => (**product).clone(),
             Fact::ProductDeleted { product_id, at } => Product::deleted(*product_id, *at),
+            Fact::ReturnLinesChanged => return (Verdict::Accepted, Vec::new()),
             _ => return (Verdict::Ignored, Vec::new()),
         };
         let key = (delivery.shop_id, new.product_id);

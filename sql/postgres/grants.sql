@@ -7,7 +7,7 @@ grant select on configuration.macrodata_artifact to weir_edge;
 grant select on all tables in schema commerce to weir_edge;
 grant insert, update on
     commerce.order_header, commerce.product, commerce.refund, commerce.payment, commerce.fulfillment,
-    commerce.order_edit_line, commerce.tombstone
+    commerce.order_edit_line, commerce.order_return, commerce.tombstone
 to weir_edge;
 grant insert, delete on
     commerce.order_line_item, commerce.product_variant, commerce.refund_line_item, commerce.refund_adjustment,

@@ -118,7 +118,7 @@ macro_rules! fixture {
     };
 }
 
-const FIXTURES: [(&str, &str); 15] = [
+const FIXTURES: [(&str, &str); 22] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -131,6 +131,13 @@ const FIXTURES: [(&str, &str); 15] = [
     fixture!("orders/fulfilled", "orders__fulfilled"),
     fixture!("orders/edited", "orders__edited"),
     fixture!("refunds/create", "refunds__create"),
+    fixture!("returns/request", "returns__request"),
+    fixture!("returns/approve", "returns__approve"),
+    fixture!("returns/update", "returns__update"),
+    fixture!("returns/close", "returns__close"),
+    fixture!("returns/reopen", "returns__reopen"),
+    fixture!("returns/decline", "returns__decline"),
+    fixture!("returns/cancel", "returns__cancel"),
     fixture!("orders/cancelled", "orders__cancelled"),
     fixture!("products/delete", "products__delete"),
     fixture!("orders/delete", "orders__delete"),
@@ -157,6 +164,7 @@ async fn every_topic_is_accepted_and_a_repetition_changes_nothing() {
         "payment_captured",
         "payment_refunded",
         "fulfillment_shipped",
+        "return_requested",
         "product_changed",
     ] {
         assert!(
@@ -275,6 +283,67 @@ async fn a_refund_before_its_order() {
     assert_eq!(answer["events"][0]["sales"].as_array().unwrap().len(), 2);
     let days: Vec<String> = ledger(&database, 7).await.into_iter().map(|row| row.0).collect();
     assert_eq!(days, ["2026-11-02", "2026-11-03"]);
+}
+
+#[tokio::test]
+async fn a_return_is_told_at_first_sight_and_its_newest_status_stays_in_any_sequence() {
+    let at = |second: u8, topic: &str, status: &str, name: &str| {
+        let order = match topic {
+            "returns/close" => r#""order_id": 7"#,
+            _ => r#""order": {"id": 7}"#,
+        };
+        let body = format!(r#"{{"id": 900, {order}, {name} "status": "{status}"}}"#);
+        let mut delivery = delivery(topic, topic, &body);
+        delivery["triggered_at"] = format!("2026-11-24T09:00:{second:02}.000Z").into();
+        delivery
+    };
+    let history = [
+        at(1, "returns/request", "requested", r##""name": "#1-R1","##),
+        at(2, "returns/approve", "open", r##""name": "#1-R1","##),
+        at(3, "returns/close", "closed", ""),
+        delivery(
+            "u",
+            "returns/update",
+            r#"{"admin_graphql_api_id": "gid://shopify/Return/900"}"#,
+        ),
+        delivery("c", "orders/create", &order(7, 1, "")),
+    ];
+    let mut contents = Vec::new();
+    for sequence in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 1, 0, 4, 2], [2, 0, 4, 1, 3]] {
+        let (database, edge) = shop().await;
+        let mut told = Vec::new();
+        for index in sequence {
+            let answer = ingest(&edge, &history[index..=index]).await;
+            assert!(["accepted", "stale"].contains(&verdicts(&answer)[0]), "{answer}");
+            told.extend(answer["events"].as_array().unwrap().clone());
+        }
+        let returns: Vec<_> = told
+            .iter()
+            .filter(|event| event["event_type"] == "return_requested")
+            .collect();
+        assert_eq!(returns.len(), 1, "{told:?}");
+        let id = weir_domain::telemetry::event_id(SHOP, "return_requested", "gid://shopify/Return/900", "");
+        assert_eq!(
+            (
+                &returns[0]["event_id"],
+                &returns[0]["return_id"],
+                &returns[0]["order_id"]
+            ),
+            (&json!(id), &json!("900"), &json!("7"))
+        );
+        let sql = "select r.name, r.status, r.requested_at::text, revision > 0 from commerce.order_return as r
+            join commerce.order_header using (shop_id, order_id)";
+        let admin = database.admin().await.unwrap();
+        admin.batch_execute("set time zone 'UTC'").await.unwrap();
+        let row = admin.query_one(sql, &[]).await.unwrap();
+        assert!(row.get::<_, bool>(3));
+        contents.push((row.get(0), row.get(1), row.get(2), ledger(&database, 7).await));
+    }
+    let expected: (String, String, String) = ("#1-R1".into(), "closed".into(), "2026-11-24 09:00:01+00".into());
+    for (name, status, requested_at, sold) in contents {
+        assert_eq!((name, status, requested_at), expected);
+        assert_eq!(sold.len(), 1);
+    }
 }
 
 #[tokio::test]

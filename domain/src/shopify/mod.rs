@@ -11,7 +11,7 @@ mod order;
 mod product;
 
 use crate::money::Currency;
-use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund};
+use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
 use json::Json;
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
@@ -70,6 +70,11 @@ pub enum Fact {
     Fulfillment { order_id: i64, fulfillment: Fulfillment },
     /// The line changes of one committed order edit.
     Edit { order_id: i64, lines: Vec<EditLine> },
+    /// A return was requested or changed its status.
+    Return { order_id: i64, returned: Return },
+    /// Lines of a return changed. The body names neither the order nor a status, and what comes back is told by refunds:
+    /// it changes nothing that weir keeps.
+    ReturnLinesChanged,
     /// A whole product.
     Product(Box<Product>),
     /// The product is gone at Shopify; `at` in microseconds since 1970.
@@ -86,8 +91,9 @@ impl Fact {
             | Self::Refund { order_id, .. }
             | Self::Payment { order_id, .. }
             | Self::Fulfillment { order_id, .. }
-            | Self::Edit { order_id, .. } => Some(*order_id),
-            Self::Product(_) | Self::ProductDeleted { .. } => None,
+            | Self::Edit { order_id, .. }
+            | Self::Return { order_id, .. } => Some(*order_id),
+            Self::Product(_) | Self::ProductDeleted { .. } | Self::ReturnLinesChanged => None,
         }
     }
 
@@ -128,6 +134,13 @@ pub fn is_supported(topic: &str) -> bool {
             | "order_transactions/create"
             | "fulfillments/create"
             | "fulfillments/update"
+            | "returns/request"
+            | "returns/approve"
+            | "returns/update"
+            | "returns/cancel"
+            | "returns/close"
+            | "returns/decline"
+            | "returns/reopen"
             | "products/create"
             | "products/update"
             | "products/delete"
@@ -166,6 +179,9 @@ pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, 
             order_id: root.id("order_id")?,
             fulfillment: order::fulfillment(&root, context)?,
         },
+        "returns/update" => Fact::ReturnLinesChanged,
+        "returns/request" | "returns/approve" | "returns/cancel" | "returns/close" | "returns/decline"
+        | "returns/reopen" => order::returned(&root, context)?,
         "products/create" | "products/update" => Fact::Product(Box::new(product::product(&root, context)?)),
         _ => Fact::Order(Box::new(order::order(&root, context)?)),
     };
