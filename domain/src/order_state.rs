@@ -392,6 +392,8 @@ pub struct Variant {
     pub sku: Option<String>,
     /// Minor units of the shop's currency.
     pub price: Option<i64>,
+    /// The price as sent, where it is no amount of the shop's currency; else absent.
+    pub price_text: Option<String>,
 }
 
 /// A product, replaced as a whole by a newer version.

@@ -19,7 +19,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[(i32, &str, &str)] = &[migration!(1, "001_commerce"), migration!(2, "002_order_return")];
+const MIGRATIONS: &[(i32, &str, &str)] = &[
+    migration!(1, "001_commerce"),
+    migration!(2, "002_order_return"),
+    migration!(3, "003_variant_price"),
+];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
 pub fn migrate() -> i32 {

@@ -429,6 +429,40 @@ async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
 }
 
 #[tokio::test]
+async fn a_variant_price_that_does_not_fit_the_currency_does_not_hold_up_its_product() {
+    let (database, edge) = shop().await;
+    let body = |second: u8, status: &str, price: &str| {
+        format!(
+            r#"{{"id": 11, "title": "Lamp", "status": "{status}", "updated_at": "2026-11-01T00:00:0{second}Z",
+            "variants": [{{"id": 1, "price": "12.50"}}, {{"id": 2, "price": {price}}}]}}"#
+        )
+    };
+    let sql = "select price_minor, price_text from commerce.product_variant order by variant_id";
+    let admin = database.admin().await.unwrap();
+    let versions = [
+        (1, "active", "\"12.505\"", None, Some("12.505")),
+        (2, "archived", "1e9", None, Some("1e9")),
+        (3, "draft", "\"12.505000\"", None, Some("12.505000")),
+        (4, "active", "13", Some(1300), None),
+        (5, "draft", "null", None, None),
+    ];
+    for (second, status, sent, minor, text) in versions {
+        let delivery = delivery(&second.to_string(), "products/update", &body(second, status, sent));
+        let answer = ingest(&edge, &[delivery]).await;
+        assert_eq!(
+            (verdicts(&answer), types(&answer)),
+            (vec!["accepted"], vec!["product_changed"])
+        );
+        assert_eq!(answer["events"][0]["product_status"], status);
+        let rows = admin.query(sql, &[]).await.unwrap();
+        let found: Vec<(Option<i64>, Option<&str>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(found, [(Some(1250), None), (minor, text)], "{sent}");
+    }
+    let answer = ingest(&edge, &[delivery("6", "products/update", &body(6, "active", "[]"))]).await;
+    assert_eq!(answer["deliveries"][0]["reason"], "type_mismatch");
+}
+
+#[tokio::test]
 async fn the_same_order_twice_in_one_batch() {
     let (database, edge) = shop().await;
     let batch = [
