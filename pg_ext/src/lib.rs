@@ -62,11 +62,27 @@ fn publish_objective(specification: &str) -> String {
     objective::publish(specification)
 }
 
-/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number ever written.
+/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number of the newest change.
 #[pg_extern(sql = r#"create function weir.objective_snapshot() returns json
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn objective_snapshot() -> String {
     objective::snapshot()
+}
+
+/// `weir.objective_changes(after bigint) -> json`: up to 1,000 changes after a number, in the order of their commit.
+#[pg_extern(sql = r#"create function weir.objective_changes(after bigint) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn objective_changes(after: i64) -> String {
+    objective::changes(after)
+}
+
+/// What the trigger on `configuration.macrodata_artifact` asks: the specification as it is stored, or an error.
+#[pg_extern(
+    sql = r#"create function weir.prepare_objective(artifact_id text, revision bigint, body json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn prepare_objective(artifact_id: &str, revision: i64, body: &str) -> String {
+    objective::prepare(artifact_id, revision, body)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

@@ -1,9 +1,10 @@
 -- Runs after every migration; repeatable. Functions of weir run with the rights of their caller (no security definer), so
 -- weir_edge holds exactly the table rights that weir.ingest needs: it reads the objectives, it truncates and defines nothing.
 grant usage on schema weir to weir_edge, weir_admin, weir_reader;
-grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_snapshot(), weir.version() to weir_edge;
+grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_snapshot(), weir.objective_changes(bigint),
+    weir.version() to weir_edge;
 grant usage on schema commerce, configuration, privacy to weir_edge;
-grant select on configuration.macrodata_artifact to weir_edge;
+grant select on configuration.macrodata_artifact, configuration.objective_change to weir_edge;
 grant select on all tables in schema commerce to weir_edge;
 grant insert, update on
     commerce.order_header, commerce.product, commerce.refund, commerce.payment, commerce.fulfillment,
