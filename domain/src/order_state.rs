@@ -239,7 +239,7 @@ pub enum Applied {
 
 impl OrderState {
     /// Merges one fact and, if it changed anything, advances the revision to at least the header's `updated_at`.
-    /// A fact about a product is none of the order's business and changes nothing.
+    /// A fact about something else is none of the order's business and changes nothing.
     pub fn apply(&mut self, fact: &Fact) -> Applied {
         let before = self.clone();
         let mut stale = false;
@@ -258,7 +258,7 @@ impl OrderState {
                 }
             }
             Fact::Return { returned, .. } => stale = !self.apply_return(returned),
-            Fact::Product(_) | Fact::ProductDeleted { .. } | Fact::ReturnLinesChanged => {}
+            _ => {}
         }
         if *self == before {
             return if stale || self.deleted_at.is_some() {

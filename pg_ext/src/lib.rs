@@ -4,6 +4,7 @@
 //! - [`ingest`]: the one transaction from deliveries to events
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
+//! - [`privacy`]: forgetting customers and shops, and telling what is kept
 //! - [`shop`], [`objective`]: what has to be known beforehand
 //!
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
@@ -13,6 +14,7 @@ mod delivery;
 mod ingest;
 mod migrate;
 mod objective;
+mod privacy;
 mod report;
 mod shop;
 mod store;
@@ -83,6 +85,30 @@ strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME
 )]
 fn prepare_objective(artifact_id: &str, revision: i64, body: &str) -> String {
     objective::prepare(artifact_id, revision, body)
+}
+
+/// `weir.redact_customer(request json) -> json`: forgets a customer and returns the certificate. A security definer: who may
+/// ask for it need not be able to delete.
+#[pg_extern(sql = r#"create function weir.redact_customer(request json) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn redact_customer(request: &str) -> String {
+    privacy::redact_customer(request)
+}
+
+/// `weir.redact_shop(request json) -> json`: forgets a shop's commerce and returns the certificate. A security definer.
+#[pg_extern(sql = r#"create function weir.redact_shop(request json) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn redact_shop(request: &str) -> String {
+    privacy::redact_shop(request)
+}
+
+/// `weir.customer_data(request json) -> json`: all that is kept of a customer.
+#[pg_extern(sql = r#"create function weir.customer_data(request json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn customer_data(request: &str) -> String {
+    privacy::customer_data(request)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

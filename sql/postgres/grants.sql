@@ -16,6 +16,11 @@ grant insert, delete on
 to weir_edge;
 grant insert on commerce.webhook_delivery to weir_edge;
 grant select, insert on privacy.salt to weir_edge;
+-- Forgetting runs with its owner's rights: the Workers may ask for it, and cannot delete anything themselves.
+grant execute on function weir.redact_customer(json), weir.redact_shop(json) to weir_edge;
+grant select on privacy.redaction, privacy.secret to weir_edge;
+grant insert on privacy.data_request to weir_edge;
+grant select (shop_id, request_id) on privacy.data_request to weir_edge;
 
 grant execute on function weir.version() to weir_reader;
 grant usage on schema commerce, configuration to weir_reader;
