@@ -5,6 +5,7 @@
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
+//! - [`readback`]: events of orders as they are now, and digests to compare with the lake
 //! - [`shop`], [`objective`]: what has to be known beforehand
 //!
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
@@ -15,6 +16,7 @@ mod ingest;
 mod migrate;
 mod objective;
 mod privacy;
+mod readback;
 mod report;
 mod shop;
 mod store;
@@ -109,6 +111,22 @@ fn redact_shop(request: &str) -> String {
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn customer_data(request: &str) -> String {
     privacy::customer_data(request)
+}
+
+/// `weir.order_event(order_ids bigint[]) -> json`: an `order_updated` event for each known order as it is now.
+#[pg_extern(sql = r#"create function weir.order_event(order_ids bigint[]) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn order_event(order_ids: Vec<i64>) -> String {
+    readback::order_events(order_ids)
+}
+
+/// `weir.reconcile(shop_domain text, first_day date, last_day date) -> json`: counts, sums and a digest of each day's ledger.
+#[pg_extern(
+    sql = r#"create function weir.reconcile(shop_domain text, first_day date, last_day date) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
+    readback::reconcile(shop_domain, first_day, last_day)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

@@ -113,7 +113,8 @@ fn customer_id(fact: &Fact) -> Option<i64> {
     }
 }
 
-fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
+/// Takes part in a shop's privacy (shared) or rules it (exclusive), to the end of the transaction.
+pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
     let sql = if exclusive {
         privacy_sql!("lock_exclusive")
     } else {

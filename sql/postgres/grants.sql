@@ -2,7 +2,8 @@
 -- weir_edge holds exactly the table rights that weir.ingest needs: it reads the objectives, it truncates and defines nothing.
 grant usage on schema weir to weir_edge, weir_admin, weir_reader;
 grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_snapshot(), weir.objective_changes(bigint),
-    weir.version() to weir_edge;
+    weir.reconcile(text, date, date), weir.order_event(bigint[]), weir.version()
+to weir_edge;
 grant usage on schema commerce, configuration, privacy to weir_edge;
 grant select on configuration.macrodata_artifact, configuration.objective_change to weir_edge;
 grant select on all tables in schema commerce to weir_edge;
@@ -22,7 +23,7 @@ grant select on privacy.redaction, privacy.secret to weir_edge;
 grant insert on privacy.data_request to weir_edge;
 grant select (shop_id, request_id) on privacy.data_request to weir_edge;
 
-grant execute on function weir.version() to weir_reader;
+grant execute on function weir.version(), weir.reconcile(text, date, date) to weir_reader;
 grant usage on schema commerce, configuration to weir_reader;
 grant select on all tables in schema commerce, configuration to weir_reader;
 
