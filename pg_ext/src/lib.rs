@@ -6,6 +6,7 @@
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
 //! - [`readback`]: events of orders as they are now, and digests to compare with the lake
+//! - [`retention`]: how long deliveries are remembered
 //! - [`shop`], [`objective`]: what has to be known beforehand
 //!
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
@@ -18,6 +19,7 @@ mod objective;
 mod privacy;
 mod readback;
 mod report;
+mod retention;
 mod shop;
 mod store;
 
@@ -127,6 +129,13 @@ strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME
 )]
 fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
     readback::reconcile(shop_domain, first_day, last_day)
+}
+
+/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries received longer ago; how many.
+#[pg_extern(sql = r#"create function weir.purge_deliveries(older_than interval) returns bigint
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn purge_deliveries(older_than: Interval) -> i64 {
+    retention::purge_deliveries(older_than)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

@@ -3,6 +3,7 @@
 mod objectives;
 mod privacy;
 mod readback;
+mod retention;
 
 use std::collections::BTreeMap;
 
