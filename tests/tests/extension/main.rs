@@ -1,6 +1,7 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
 mod objectives;
+mod permutation;
 mod privacy;
 mod readback;
 mod retention;
