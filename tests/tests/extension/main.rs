@@ -1,5 +1,6 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+mod migration;
 mod objectives;
 mod permutation;
 mod privacy;
@@ -635,6 +636,9 @@ async fn a_dump_and_restore_keeps_the_data() {
     ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     let before = content(&database).await;
     let admin = database.admin().await.unwrap();
+    let publish =
+        format!("select weir.publish_objective('{{\"shop_domain\": \"{SHOP}\", \"measure\": \"net_units\"}}'::json)");
+    admin.batch_execute(&publish).await.unwrap();
     admin.batch_execute("create database restored").await.unwrap();
     let name: String = admin
         .query_one("select current_database()::text", &[])
@@ -667,6 +671,12 @@ async fn a_dump_and_restore_keeps_the_data() {
         verdicts(&ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await),
         ["duplicate"]
     );
+    // Revisions and the change log go on where they were.
+    restored.admin().await.unwrap().batch_execute(&publish).await.unwrap();
+    let changes = "select string_agg(sequence || '-' || revision, ' ' order by sequence) from
+        configuration.objective_change";
+    let row = restored.admin().await.unwrap().query_one(changes, &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "1-1 2-2");
 }
 
 fn tool_path(tool: &str) -> std::path::PathBuf {
