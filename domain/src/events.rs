@@ -24,7 +24,7 @@ const SCHEMA_VERSION: i32 = 1;
 pub struct EventKey {
     /// Such as `order_created`.
     pub event_type: EventType,
-    /// Id of the entity at Shopify: the order, transaction, refund, fulfilment or product.
+    /// Id of the entity at Shopify: the order, transaction, refund, fulfilment, return or product.
     pub entity_id: i64,
     /// Tells apart events of one type about one entity; empty when the fact happens once.
     pub discriminator: String,
@@ -46,6 +46,7 @@ pub enum EventType {
     PaymentCaptured,
     PaymentRefunded,
     FulfillmentShipped,
+    ReturnRequested,
     ProductChanged,
 }
 
@@ -61,6 +62,7 @@ impl EventType {
             Self::PaymentCaptured => "payment_captured",
             Self::PaymentRefunded => "payment_refunded",
             Self::FulfillmentShipped => "fulfillment_shipped",
+            Self::ReturnRequested => "return_requested",
             Self::ProductChanged => "product_changed",
         }
     }
@@ -71,6 +73,7 @@ impl EventType {
             Self::PaymentCaptured => "OrderTransaction",
             Self::PaymentRefunded => "Refund",
             Self::FulfillmentShipped => "Fulfillment",
+            Self::ReturnRequested => "Return",
             Self::ProductChanged => "Product",
         }
     }
@@ -164,6 +167,13 @@ pub fn order_events(
             .any(|old| old.fulfillment_id == id && old.shipped_at.is_some())
         {
             emit(EventType::FulfillmentShipped, id, shipment.shipped_at, String::new());
+        }
+    }
+    for returned in &after.returns {
+        // First sight, whichever topic it is: a request may have been missed, the return exists all the same.
+        if !before.returns.iter().any(|old| old.return_id == returned.return_id) {
+            let at = Some(returned.requested_at);
+            emit(EventType::ReturnRequested, returned.return_id, at, String::new());
         }
     }
     let deletion = before.is_deleted() != after.is_deleted();
@@ -371,6 +381,11 @@ impl Renderer<'_> {
                     "fulfillment_tracking_company",
                     json!(shipment.and_then(|s| s.tracking_company.as_ref())),
                 );
+            }
+            EventType::ReturnRequested => {
+                put("return_id", key.entity_id.to_string().into());
+                let returned = state.returns.iter().find(|one| one.return_id == key.entity_id);
+                put("return_status", json!(returned.and_then(|one| one.status.as_ref())));
             }
             _ => {}
         }

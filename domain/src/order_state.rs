@@ -177,6 +177,20 @@ pub struct EditLine {
     pub removed: i64,
 }
 
+/// A return of goods, from its request on. Its bodies carry no time of their own: the delivery's decides which is newest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Return {
+    pub return_id: i64,
+    /// Such as `#1001-R1`; fixed for good, absent in the bodies of some topics.
+    pub name: Option<String>,
+    /// requested, open, closed, canceled or declined.
+    pub status: Option<String>,
+    /// Earliest delivery about it.
+    pub requested_at: i64,
+    pub triggered_at: i64,
+}
+
 /// An order's body: the header and all that it embeds.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -202,6 +216,8 @@ pub struct OrderState {
     pub fulfillments: Vec<Fulfillment>,
     /// Line changes of committed edits.
     pub edits: Vec<EditLine>,
+    /// Newest version of each return.
+    pub returns: Vec<Return>,
     /// Earliest `updated_at` of a version that was paid, fulfilled and not cancelled.
     pub completed_at: Option<i64>,
     /// When the order was deleted; terminal.
@@ -223,7 +239,7 @@ pub enum Applied {
 
 impl OrderState {
     /// Merges one fact and, if it changed anything, advances the revision to at least the header's `updated_at`.
-    /// A fact about a product is none of the order's business and changes nothing.
+    /// A fact about something else is none of the order's business and changes nothing.
     pub fn apply(&mut self, fact: &Fact) -> Applied {
         let before = self.clone();
         let mut stale = false;
@@ -241,7 +257,8 @@ impl OrderState {
                     merge(&mut self.edits, line, |l| (l.edit_id, l.line_item_id), version);
                 }
             }
-            Fact::Product(_) | Fact::ProductDeleted { .. } => {}
+            Fact::Return { returned, .. } => stale = !self.apply_return(returned),
+            _ => {}
         }
         if *self == before {
             return if stale || self.deleted_at.is_some() {
@@ -316,6 +333,20 @@ impl OrderState {
         newer
     }
 
+    fn apply_return(&mut self, new: &Return) -> bool {
+        let id = new.return_id;
+        let known = self.returns.iter().find(|known| known.return_id == id);
+        // Both are merged on their own, whichever version is newer: the earliest sight, and a name where one was given.
+        let requested_at = known.map_or(new.requested_at, |known| known.requested_at.min(new.requested_at));
+        let name = known.and_then(|known| known.name.clone()).max(new.name.clone());
+        let newer = merge(&mut self.returns, new, |r| r.return_id, |r| r.triggered_at);
+        if let Some(stored) = self.returns.iter_mut().find(|stored| stored.return_id == id) {
+            stored.requested_at = requested_at;
+            stored.name = name;
+        }
+        newer
+    }
+
     /// Whether the order was deleted at Shopify.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
@@ -361,6 +392,8 @@ pub struct Variant {
     pub sku: Option<String>,
     /// Minor units of the shop's currency.
     pub price: Option<i64>,
+    /// The price as sent, where it is no amount of the shop's currency; else absent.
+    pub price_text: Option<String>,
 }
 
 /// A product, replaced as a whole by a newer version.

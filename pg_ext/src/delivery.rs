@@ -134,6 +134,13 @@ impl Delivery {
         self.reason = Some("unsupported_topic");
     }
 
+    /// Passes over what arrives for a shop that was forgotten.
+    pub fn ignore_redacted(&mut self) {
+        self.fact = None;
+        self.verdict = Some(Verdict::Ignored);
+        self.reason = Some("redacted");
+    }
+
     /// The delivery in the answer.
     pub fn outcome(&self, event_ids: Vec<String>) -> Outcome<'_> {
         Outcome {

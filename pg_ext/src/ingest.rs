@@ -1,6 +1,6 @@
 //! One batch, one transaction: parse, lock, read, merge, write, answer.
 //!
-//! Locks are taken in one order by everyone: orders by key, then products by key, then salts by key. Whatever a batch
+//! Locks are taken in one order by everyone: privacy by shop, orders by key, then products by key, then salts by key. Whatever a batch
 //! holds, two batches can only wait for each other, never in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use weir_domain::sales;
 use weir_domain::shopify::{self, Context, Fact};
 
 use crate::delivery::{self, Answer, Delivery, Verdict};
+use crate::privacy;
 use crate::report;
 use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembered};
 
@@ -28,6 +29,7 @@ pub fn ingest(text: &str) -> String {
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
             understand(delivery, &shops);
         }
+        privacy::enforce(client, &mut deliveries, &shops);
         let mut state = State::load(client, &deliveries);
         let applied = state.apply(client, &mut deliveries, &shops);
         state.write(client, &shops);
@@ -135,7 +137,8 @@ impl State {
         let new = match fact {
             Fact::Product(product) => (**product).clone(),
             Fact::ProductDeleted { product_id, at } => Product::deleted(*product_id, *at),
-            _ => return (Verdict::Ignored, Vec::new()),
+            // Nothing to keep, or done by `privacy::enforce`.
+            _ => return (Verdict::Accepted, Vec::new()),
         };
         let key = (delivery.shop_id, new.product_id);
         let known = self.products.get(&key);

@@ -4,6 +4,9 @@
 //! - [`ingest`]: the one transaction from deliveries to events
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
+//! - [`privacy`]: forgetting customers and shops, and telling what is kept
+//! - [`readback`]: events of orders as they are now, and digests to compare with the lake
+//! - [`retention`]: how long deliveries are remembered
 //! - [`shop`], [`objective`]: what has to be known beforehand
 //!
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
@@ -13,7 +16,10 @@ mod delivery;
 mod ingest;
 mod migrate;
 mod objective;
+mod privacy;
+mod readback;
 mod report;
+mod retention;
 mod shop;
 mod store;
 
@@ -62,11 +68,74 @@ fn publish_objective(specification: &str) -> String {
     objective::publish(specification)
 }
 
-/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number ever written.
+/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number of the newest change.
 #[pg_extern(sql = r#"create function weir.objective_snapshot() returns json
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn objective_snapshot() -> String {
     objective::snapshot()
+}
+
+/// `weir.objective_changes(after bigint) -> json`: up to 1,000 changes after a number, in the order of their commit.
+#[pg_extern(sql = r#"create function weir.objective_changes(after bigint) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn objective_changes(after: i64) -> String {
+    objective::changes(after)
+}
+
+/// What the trigger on `configuration.macrodata_artifact` asks: the specification as it is stored, or an error.
+#[pg_extern(
+    sql = r#"create function weir.prepare_objective(artifact_id text, revision bigint, body json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn prepare_objective(artifact_id: &str, revision: i64, body: &str) -> String {
+    objective::prepare(artifact_id, revision, body)
+}
+
+/// `weir.redact_customer(request json) -> json`: forgets a customer and returns the certificate. A security definer: who may
+/// ask for it need not be able to delete.
+#[pg_extern(sql = r#"create function weir.redact_customer(request json) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn redact_customer(request: &str) -> String {
+    privacy::redact_customer(request)
+}
+
+/// `weir.redact_shop(request json) -> json`: forgets a shop's commerce and returns the certificate. A security definer.
+#[pg_extern(sql = r#"create function weir.redact_shop(request json) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn redact_shop(request: &str) -> String {
+    privacy::redact_shop(request)
+}
+
+/// `weir.customer_data(request json) -> json`: all that is kept of a customer.
+#[pg_extern(sql = r#"create function weir.customer_data(request json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn customer_data(request: &str) -> String {
+    privacy::customer_data(request)
+}
+
+/// `weir.order_event(order_ids bigint[]) -> json`: an `order_updated` event for each known order as it is now.
+#[pg_extern(sql = r#"create function weir.order_event(order_ids bigint[]) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn order_event(order_ids: Vec<i64>) -> String {
+    readback::order_events(order_ids)
+}
+
+/// `weir.reconcile(shop_domain text, first_day date, last_day date) -> json`: counts, sums and a digest of each day's ledger.
+#[pg_extern(
+    sql = r#"create function weir.reconcile(shop_domain text, first_day date, last_day date) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
+    readback::reconcile(shop_domain, first_day, last_day)
+}
+
+/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries received longer ago; how many.
+#[pg_extern(sql = r#"create function weir.purge_deliveries(older_than interval) returns bigint
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn purge_deliveries(older_than: Interval) -> i64 {
+    retention::purge_deliveries(older_than)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

@@ -7,11 +7,26 @@ use crate::store::{cell, run, run_script};
 
 const BOOKKEEPING: &str = include_str!("../../sql/postgres/bookkeeping.sql");
 const GRANTS: &str = include_str!("../../sql/postgres/grants.sql");
-const MIGRATIONS: &[(i32, &str, &str)] = &[(
-    1,
-    "001_commerce",
-    include_str!("../../sql/postgres/migrations/001_commerce.sql"),
-)];
+
+/// Number, name and text; the number leads the name.
+macro_rules! migration {
+    ($number:literal, $name:literal) => {
+        (
+            $number,
+            $name,
+            include_str!(concat!("../../sql/postgres/migrations/", $name, ".sql")),
+        )
+    };
+}
+
+const MIGRATIONS: &[(i32, &str, &str)] = &[
+    migration!(1, "001_commerce"),
+    migration!(2, "002_order_return"),
+    migration!(3, "003_variant_price"),
+    migration!(4, "004_objective_change"),
+    migration!(5, "005_privacy"),
+    migration!(6, "006_order_enriched"),
+];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
 pub fn migrate() -> i32 {

@@ -1,3 +1,3 @@
--- Revisions are only added; what held at a past time stays readable.
-insert into configuration.macrodata_artifact (artifact_id, revision, kind, shop_domain, product_type, body, valid_from)
-values ($1, $2, 'objective_specification', $3, $4, $5::json, ($5::json ->> 'valid_from')::timestamptz)
+-- Revisions are only added; what held at a past time stays readable. The triggers of the table take turns, give the
+-- revision, validate, fill the columns from the body and write the change log.
+insert into configuration.macrodata_artifact (artifact_id, body) values ($1, $2::json) returning body::text

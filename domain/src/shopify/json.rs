@@ -311,6 +311,27 @@ impl<'a> Node<'a> {
         self.get(name).map(|value| Node::at(value, self.path(name))).transpose()
     }
 
+    pub fn required_object(&self, name: &str) -> Result<Node<'a>, BodyError> {
+        self.object(name)?
+            .ok_or_else(|| fault(Reason::MissingField, &self.path(name), "an object is required"))
+    }
+
+    /// A list of 64-bit ids, numbers or their texts.
+    pub fn ids(&self, name: &str) -> Result<Vec<i64>, BodyError> {
+        let wrong = || self.mismatch(name, "expected a list of 64-bit integers");
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(Json::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Json::Number(text) | Json::String(text) => text.parse().map_err(|_| wrong()),
+                    _ => Err(wrong()),
+                })
+                .collect(),
+            Some(_) => Err(wrong()),
+        }
+    }
+
     pub fn objects(&self, name: &str) -> Result<Vec<Node<'a>>, BodyError> {
         match self.get(name) {
             None => Ok(Vec::new()),

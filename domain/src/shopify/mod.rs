@@ -11,7 +11,7 @@ mod order;
 mod product;
 
 use crate::money::Currency;
-use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund};
+use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
 use json::Json;
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
@@ -70,6 +70,17 @@ pub enum Fact {
     Fulfillment { order_id: i64, fulfillment: Fulfillment },
     /// The line changes of one committed order edit.
     Edit { order_id: i64, lines: Vec<EditLine> },
+    /// A return was requested or changed its status.
+    Return { order_id: i64, returned: Return },
+    /// Lines of a return changed. The body names neither the order nor a status, and what comes back is told by refunds:
+    /// it changes nothing that weir keeps.
+    ReturnLinesChanged,
+    /// Shopify asks to forget a customer, and what these orders keep of them.
+    CustomerRedacted { customer_id: i64, orders: Vec<i64> },
+    /// A customer asks what is kept of them. `request_id` is Shopify's number of the request.
+    CustomerDataRequested { customer_id: i64, request_id: i64 },
+    /// Shopify asks to forget the shop.
+    ShopRedacted,
     /// A whole product.
     Product(Box<Product>),
     /// The product is gone at Shopify; `at` in microseconds since 1970.
@@ -86,9 +97,19 @@ impl Fact {
             | Self::Refund { order_id, .. }
             | Self::Payment { order_id, .. }
             | Self::Fulfillment { order_id, .. }
-            | Self::Edit { order_id, .. } => Some(*order_id),
-            Self::Product(_) | Self::ProductDeleted { .. } => None,
+            | Self::Edit { order_id, .. }
+            | Self::Return { order_id, .. } => Some(*order_id),
+            _ => None,
         }
+    }
+
+    /// Whether it is about what is kept of persons, and not about commerce.
+    #[must_use]
+    pub fn is_about_privacy(&self) -> bool {
+        matches!(
+            self,
+            Self::CustomerRedacted { .. } | Self::CustomerDataRequested { .. } | Self::ShopRedacted
+        )
     }
 
     /// The product it is about, if it is a fact about a product.
@@ -128,6 +149,16 @@ pub fn is_supported(topic: &str) -> bool {
             | "order_transactions/create"
             | "fulfillments/create"
             | "fulfillments/update"
+            | "returns/request"
+            | "returns/approve"
+            | "returns/update"
+            | "returns/cancel"
+            | "returns/close"
+            | "returns/decline"
+            | "returns/reopen"
+            | "customers/data_request"
+            | "customers/redact"
+            | "shop/redact"
             | "products/create"
             | "products/update"
             | "products/delete"
@@ -166,6 +197,18 @@ pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, 
             order_id: root.id("order_id")?,
             fulfillment: order::fulfillment(&root, context)?,
         },
+        "customers/redact" => Fact::CustomerRedacted {
+            customer_id: root.required_object("customer")?.id("id")?,
+            orders: root.ids("orders_to_redact")?,
+        },
+        "customers/data_request" => Fact::CustomerDataRequested {
+            customer_id: root.required_object("customer")?.id("id")?,
+            request_id: root.required_object("data_request")?.id("id")?,
+        },
+        "shop/redact" => Fact::ShopRedacted,
+        "returns/update" => Fact::ReturnLinesChanged,
+        "returns/request" | "returns/approve" | "returns/cancel" | "returns/close" | "returns/decline"
+        | "returns/reopen" => order::returned(&root, context)?,
         "products/create" | "products/update" => Fact::Product(Box::new(product::product(&root, context)?)),
         _ => Fact::Order(Box::new(order::order(&root, context)?)),
     };

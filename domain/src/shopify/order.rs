@@ -1,4 +1,4 @@
-//! Bodies of `orders/*`, `refunds/create`, `order_transactions/create` and `fulfillments/*`.
+//! Bodies of `orders/*`, `refunds/create`, `order_transactions/create`, `fulfillments/*` and `returns/*`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::json::Node;
 use super::{BodyError, Context, Fact};
 use crate::money::Currency;
 use crate::order_state::{
-    Adjustment, Amount, EditLine, Fulfillment, Header, Line, OrderSnapshot, Payment, Refund, RefundLine,
+    Adjustment, Amount, EditLine, Fulfillment, Header, Line, OrderSnapshot, Payment, Refund, RefundLine, Return,
 };
 
 /// Most units of one line that are believed. Keeps quantity x price inside i64.
@@ -265,6 +265,24 @@ pub(super) fn fulfillment(node: &Node<'_>, context: Context) -> Result<Fulfillme
         created_at,
         updated_at,
         triggered_at: context.triggered_at,
+    })
+}
+
+/// The order is an object in some topics and a plain id in others.
+pub(super) fn returned(node: &Node<'_>, context: Context) -> Result<Fact, BodyError> {
+    let order_id = match node.object("order")? {
+        Some(order) => order.id("id")?,
+        None => node.id("order_id")?,
+    };
+    Ok(Fact::Return {
+        order_id,
+        returned: Return {
+            return_id: node.id("id")?,
+            name: node.text("name")?,
+            status: node.text("status")?,
+            requested_at: context.triggered_at,
+            triggered_at: context.triggered_at,
+        },
     })
 }
 

@@ -8,11 +8,16 @@ pub(super) fn product(node: &Node<'_>, context: Context) -> Result<Product, Body
     let product_id = node.id("id")?;
     let mut variants = Vec::new();
     for variant in node.objects("variants")? {
+        // A price is no fact of product_changed and no sale is computed from it. One that does not fit the shop's currency
+        // (the shop changed it, a sample body) must not hide that the product was archived: it is kept as it was sent.
+        let sent = variant.decimal("price")?;
+        let price = variant.money("price", context.currency).unwrap_or_default();
         variants.push(Variant {
             variant_id: variant.id("id")?,
             title: variant.text("title")?,
             sku: variant.text("sku")?,
-            price: variant.money("price", context.currency)?,
+            price,
+            price_text: sent.filter(|_| price.is_none()).map(str::to_owned),
         });
     }
     variants.sort_by_key(|variant| variant.variant_id);

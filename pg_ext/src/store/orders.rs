@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
-use weir_domain::order_state::{Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine};
+use weir_domain::order_state::{
+    Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine, Return,
+};
 use weir_domain::sales::SalesRow;
 
 use super::{cell, key_arrays, run, write, Key};
@@ -237,6 +239,17 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.committed_at))
             .int(|row| Some(row.1.added))
             .int(|row| Some(row.1.removed))
+    });
+    let returns: Vec<Child<'_, Return>> = children(changed, |state| &state.returns);
+    write::put(client, ingest_sql!("order_return_write"), &returns, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.return_id))
+            .text(|row| row.1.name.as_deref())
+            .text(|row| row.1.status.as_deref())
+            .time(|row| Some(row.1.requested_at))
+            .time(|row| Some(row.1.triggered_at))
     });
 }
 

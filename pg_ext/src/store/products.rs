@@ -80,6 +80,7 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedProduct<'_>]) {
             .text(|row| row.1.title.as_deref())
             .text(|row| row.1.sku.as_deref())
             .int(|row| row.1.price)
+            .text(|row| row.1.price_text.as_deref())
     });
     let deleted = changed
         .iter()

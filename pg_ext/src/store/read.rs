@@ -16,6 +16,8 @@ const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delive
 const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
 const SALTS_READ: &str = include_str!("../../../sql/postgres/ingest/salts_read.sql");
 
+const REDACTED: &str = include_str!("../../../sql/postgres/privacy/redacted_read.sql");
+
 /// A registered shop.
 pub struct KnownShop {
     pub shop_id: i64,
@@ -86,6 +88,15 @@ pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
         .text(|row| Some(row.event_keys.as_str()))
         .build();
     run(client, REMEMBER, &arguments);
+}
+
+/// Which of the customers were forgotten; customer 0 asks for the shop.
+pub fn read_redacted(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> BTreeSet<Key> {
+    if asked.is_empty() {
+        return BTreeSet::new();
+    }
+    let rows = run(client, REDACTED, &key_arrays(asked.iter().copied()));
+    rows.map(|row| (cell(&row, 1), cell(&row, 2))).collect()
 }
 
 /// The salts of customers, by (shop, customer); missing ones are made.

@@ -114,6 +114,17 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_edit_line as edit
         where edit.shop_id = header.shop_id and edit.order_id = header.order_id
     ), '[]'::json),
+    'returns', coalesce((
+        select json_agg(json_build_object(
+            'return_id', returned.return_id,
+            'name', returned.name,
+            'status', returned.status,
+            'requested_at', (extract(epoch from returned.requested_at) * 1000000)::bigint,
+            'triggered_at', (extract(epoch from returned.triggered_at) * 1000000)::bigint
+        ) order by returned.return_id)
+        from commerce.order_return as returned
+        where returned.shop_id = header.shop_id and returned.order_id = header.order_id
+    ), '[]'::json),
     'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
     'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
     'revision', header.revision

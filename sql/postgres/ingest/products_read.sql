@@ -15,7 +15,8 @@ select product.shop_id, product.product_id, json_build_object(
             'variant_id', variant.variant_id,
             'title', variant.title,
             'sku', variant.sku,
-            'price', variant.price_minor
+            'price', variant.price_minor,
+            'price_text', variant.price_text
         ) order by variant.variant_id)
         from commerce.product_variant as variant
         where variant.shop_id = product.shop_id and variant.product_id = product.product_id

@@ -1,5 +1,12 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+mod migration;
+mod objectives;
+mod permutation;
+mod privacy;
+mod readback;
+mod retention;
+
 use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
@@ -114,11 +121,14 @@ async fn ledger(database: &Database, order_id: i64) -> Vec<(String, String, i64,
 
 macro_rules! fixture {
     ($topic:literal, $file:literal) => {
-        ($topic, include_str!(concat!("../fixtures/webhooks/", $file, ".json")))
+        (
+            $topic,
+            include_str!(concat!("../../fixtures/webhooks/", $file, ".json")),
+        )
     };
 }
 
-const FIXTURES: [(&str, &str); 15] = [
+const FIXTURES: [(&str, &str); 22] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -131,6 +141,13 @@ const FIXTURES: [(&str, &str); 15] = [
     fixture!("orders/fulfilled", "orders__fulfilled"),
     fixture!("orders/edited", "orders__edited"),
     fixture!("refunds/create", "refunds__create"),
+    fixture!("returns/request", "returns__request"),
+    fixture!("returns/approve", "returns__approve"),
+    fixture!("returns/update", "returns__update"),
+    fixture!("returns/close", "returns__close"),
+    fixture!("returns/reopen", "returns__reopen"),
+    fixture!("returns/decline", "returns__decline"),
+    fixture!("returns/cancel", "returns__cancel"),
     fixture!("orders/cancelled", "orders__cancelled"),
     fixture!("products/delete", "products__delete"),
     fixture!("orders/delete", "orders__delete"),
@@ -157,6 +174,7 @@ async fn every_topic_is_accepted_and_a_repetition_changes_nothing() {
         "payment_captured",
         "payment_refunded",
         "fulfillment_shipped",
+        "return_requested",
         "product_changed",
     ] {
         assert!(
@@ -278,6 +296,67 @@ async fn a_refund_before_its_order() {
 }
 
 #[tokio::test]
+async fn a_return_is_told_at_first_sight_and_its_newest_status_stays_in_any_sequence() {
+    let at = |second: u8, topic: &str, status: &str, name: &str| {
+        let order = match topic {
+            "returns/close" => r#""order_id": 7"#,
+            _ => r#""order": {"id": 7}"#,
+        };
+        let body = format!(r#"{{"id": 900, {order}, {name} "status": "{status}"}}"#);
+        let mut delivery = delivery(topic, topic, &body);
+        delivery["triggered_at"] = format!("2026-11-24T09:00:{second:02}.000Z").into();
+        delivery
+    };
+    let history = [
+        at(1, "returns/request", "requested", r##""name": "#1-R1","##),
+        at(2, "returns/approve", "open", r##""name": "#1-R1","##),
+        at(3, "returns/close", "closed", ""),
+        delivery(
+            "u",
+            "returns/update",
+            r#"{"admin_graphql_api_id": "gid://shopify/Return/900"}"#,
+        ),
+        delivery("c", "orders/create", &order(7, 1, "")),
+    ];
+    let mut contents = Vec::new();
+    for sequence in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 1, 0, 4, 2], [2, 0, 4, 1, 3]] {
+        let (database, edge) = shop().await;
+        let mut told = Vec::new();
+        for index in sequence {
+            let answer = ingest(&edge, &history[index..=index]).await;
+            assert!(["accepted", "stale"].contains(&verdicts(&answer)[0]), "{answer}");
+            told.extend(answer["events"].as_array().unwrap().clone());
+        }
+        let returns: Vec<_> = told
+            .iter()
+            .filter(|event| event["event_type"] == "return_requested")
+            .collect();
+        assert_eq!(returns.len(), 1, "{told:?}");
+        let id = weir_domain::telemetry::event_id(SHOP, "return_requested", "gid://shopify/Return/900", "");
+        assert_eq!(
+            (
+                &returns[0]["event_id"],
+                &returns[0]["return_id"],
+                &returns[0]["order_id"]
+            ),
+            (&json!(id), &json!("900"), &json!("7"))
+        );
+        let sql = "select r.name, r.status, r.requested_at::text, revision > 0 from commerce.order_return as r
+            join commerce.order_header using (shop_id, order_id)";
+        let admin = database.admin().await.unwrap();
+        admin.batch_execute("set time zone 'UTC'").await.unwrap();
+        let row = admin.query_one(sql, &[]).await.unwrap();
+        assert!(row.get::<_, bool>(3));
+        contents.push((row.get(0), row.get(1), row.get(2), ledger(&database, 7).await));
+    }
+    let expected: (String, String, String) = ("#1-R1".into(), "closed".into(), "2026-11-24 09:00:01+00".into());
+    for (name, status, requested_at, sold) in contents {
+        assert_eq!((name, status, requested_at), expected);
+        assert_eq!(sold.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_order_stays_deleted() {
     let (database, edge) = shop().await;
     ingest(&edge, &[delivery("c", "orders/create", &order(7, 1, ""))]).await;
@@ -357,6 +436,40 @@ async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
     assert_eq!((orders, kept), (2, 2));
     let repaired = ingest(&edge, &[delivery("3", "orders/create", &order(9, 1, ""))]).await;
     assert_eq!(verdicts(&repaired), ["accepted"]);
+}
+
+#[tokio::test]
+async fn a_variant_price_that_does_not_fit_the_currency_does_not_hold_up_its_product() {
+    let (database, edge) = shop().await;
+    let body = |second: u8, status: &str, price: &str| {
+        format!(
+            r#"{{"id": 11, "title": "Lamp", "status": "{status}", "updated_at": "2026-11-01T00:00:0{second}Z",
+            "variants": [{{"id": 1, "price": "12.50"}}, {{"id": 2, "price": {price}}}]}}"#
+        )
+    };
+    let sql = "select price_minor, price_text from commerce.product_variant order by variant_id";
+    let admin = database.admin().await.unwrap();
+    let versions = [
+        (1, "active", "\"12.505\"", None, Some("12.505")),
+        (2, "archived", "1e9", None, Some("1e9")),
+        (3, "draft", "\"12.505000\"", None, Some("12.505000")),
+        (4, "active", "13", Some(1300), None),
+        (5, "draft", "null", None, None),
+    ];
+    for (second, status, sent, minor, text) in versions {
+        let delivery = delivery(&second.to_string(), "products/update", &body(second, status, sent));
+        let answer = ingest(&edge, &[delivery]).await;
+        assert_eq!(
+            (verdicts(&answer), types(&answer)),
+            (vec!["accepted"], vec!["product_changed"])
+        );
+        assert_eq!(answer["events"][0]["product_status"], status);
+        let rows = admin.query(sql, &[]).await.unwrap();
+        let found: Vec<(Option<i64>, Option<&str>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(found, [(Some(1250), None), (minor, text)], "{sent}");
+    }
+    let answer = ingest(&edge, &[delivery("6", "products/update", &body(6, "active", "[]"))]).await;
+    assert_eq!(answer["deliveries"][0]["reason"], "type_mismatch");
 }
 
 #[tokio::test]
@@ -490,63 +603,12 @@ async fn the_workers_login_can_ingest_and_little_else() {
 }
 
 #[tokio::test]
-async fn objectives_are_validated_and_revised() {
-    let (database, edge) = shop().await;
-    let admin = database.admin().await.unwrap();
-    let publish = |specification: Value| {
-        let admin = &admin;
-        async move {
-            let sql = "select weir.publish_objective($1::text::json)::text";
-            let row = admin.query_one(sql, &[&specification.to_string()]).await?;
-            Ok::<Value, tokio_postgres::Error>(serde_json::from_str(row.get(0)).unwrap())
-        }
-    };
-    let good = json!({"shop_domain": SHOP, "measure": "net_units", "threshold_30d": 50});
-    assert_eq!(publish(good.clone()).await.unwrap()["revision"], 1);
-    let second = publish(good).await.unwrap();
-    assert_eq!(
-        (&second["revision"], &second["objective_spec_id"]),
-        (&json!(2), &json!("default"))
-    );
-    for threshold in [json!(-1), json!("50"), json!(1.5)] {
-        let bad = json!({"shop_domain": SHOP, "measure": "net_units", "threshold_30d": threshold});
-        let error = publish(bad).await.unwrap_err();
-        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE));
-    }
-    let later = json!({"shop_domain": SHOP, "measure": "net_units", "valid_from": "2100-01-01T00:00:00Z"});
-    publish(later).await.unwrap();
-    let snapshot: String = edge
-        .query_one("select weir.objective_snapshot()::text", &[])
-        .await
-        .unwrap()
-        .get(0);
-    let snapshot: Value = serde_json::from_str(&snapshot).unwrap();
-    let revisions: Vec<_> = snapshot["specifications"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| &one["revision"])
-        .collect();
-    // The first is history, the second in force, the third to come.
-    assert_eq!(
-        (&snapshot["sequence"], revisions),
-        (&json!(3), vec![&json!(2), &json!(3)])
-    );
-    let rows: i64 = admin
-        .query_one("select count(*) from configuration.macrodata_artifact", &[])
-        .await
-        .unwrap()
-        .get(0);
-    assert_eq!(rows, 3);
-}
-
-#[tokio::test]
 async fn every_table_and_column_says_what_it_is() {
     let (database, _edge) = shop().await;
     let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
         from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind = 'r'
+        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind in ('r', 'v')
         and (coalesce(col_description(c.oid, a.attnum), '') !~ '\\[.+\\]$'
             or coalesce(obj_description(c.oid, 'pg_class'), '') !~ '\\[.+\\]$')";
     let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
@@ -574,6 +636,9 @@ async fn a_dump_and_restore_keeps_the_data() {
     ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     let before = content(&database).await;
     let admin = database.admin().await.unwrap();
+    let publish =
+        format!("select weir.publish_objective('{{\"shop_domain\": \"{SHOP}\", \"measure\": \"net_units\"}}'::json)");
+    admin.batch_execute(&publish).await.unwrap();
     admin.batch_execute("create database restored").await.unwrap();
     let name: String = admin
         .query_one("select current_database()::text", &[])
@@ -606,6 +671,12 @@ async fn a_dump_and_restore_keeps_the_data() {
         verdicts(&ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await),
         ["duplicate"]
     );
+    // Revisions and the change log go on where they were.
+    restored.admin().await.unwrap().batch_execute(&publish).await.unwrap();
+    let changes = "select string_agg(sequence || '-' || revision, ' ' order by sequence) from
+        configuration.objective_change";
+    let row = restored.admin().await.unwrap().query_one(changes, &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "1-1 2-2");
 }
 
 fn tool_path(tool: &str) -> std::path::PathBuf {

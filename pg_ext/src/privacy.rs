@@ -1,0 +1,229 @@
+//! Forgetting customers and shops for good, and telling a customer what is kept.
+//!
+//! Every batch holds a shared lock on the privacy of its shops, forgetting an exclusive one; both are taken before all
+//! other locks. So forgetting finds everything that was on its way, and whatever follows finds the tombstone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{Spi, SpiClient};
+use serde::Deserialize;
+use serde_json::{json, Value};
+use weir_domain::events::{customer_key, exact_time};
+use weir_domain::shopify::Fact;
+
+use crate::delivery::Delivery;
+use crate::report;
+use crate::store::{cell, read_redacted, run, Key, KnownShop};
+
+macro_rules! privacy_sql {
+    ($name:literal) => {
+        include_str!(concat!("../../sql/postgres/privacy/", $name, ".sql"))
+    };
+}
+
+const HINT: &str =
+    r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
+
+/// Everything of a shop, parts before wholes.
+const TABLES: [&str; 16] = [
+    "commerce.sales_ledger",
+    "commerce.order_line_item",
+    "commerce.refund_line_item",
+    "commerce.refund_adjustment",
+    "commerce.refund",
+    "commerce.payment",
+    "commerce.fulfillment",
+    "commerce.order_edit_line",
+    "commerce.order_return",
+    "commerce.order_header",
+    "commerce.product_variant",
+    "commerce.product",
+    "commerce.tombstone",
+    "commerce.webhook_delivery",
+    "privacy.data_request",
+    "privacy.salt",
+];
+
+/// Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
+pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &BTreeMap<String, KnownShop>) {
+    let mut locks: BTreeMap<i64, bool> = BTreeMap::new();
+    let mut asked: BTreeSet<Key> = BTreeSet::new();
+    for delivery in deliveries.iter() {
+        let Some(fact) = &delivery.fact else { continue };
+        *locks.entry(delivery.shop_id).or_default() |= fact.is_about_privacy();
+        asked.insert((delivery.shop_id, 0));
+        asked.extend(customer_id(fact).map(|id| (delivery.shop_id, id)));
+    }
+    for (shop_id, exclusive) in locks {
+        lock(client, shop_id, exclusive);
+    }
+    for delivery in deliveries.iter() {
+        let Some(known) = shops.get(&delivery.shop_domain) else {
+            continue;
+        };
+        let domain = &known.shop.shop_domain;
+        // Through SQL, since these functions run with their owner's rights.
+        let (sql, request) = match &delivery.fact {
+            Some(Fact::CustomerRedacted { customer_id, orders }) => (
+                "select weir.redact_customer($1::json)",
+                json!({"shop_domain": domain, "customer_id": customer_id, "orders": orders}),
+            ),
+            Some(Fact::ShopRedacted) => ("select weir.redact_shop($1::json)", json!({"shop_domain": domain})),
+            _ => continue,
+        };
+        run(client, sql, &[DatumWithOid::from(request.to_string())]);
+    }
+    let redacted = read_redacted(client, &asked);
+    for delivery in deliveries.iter_mut() {
+        let Some(fact) = &mut delivery.fact else { continue };
+        let is_redacted = |id: i64| redacted.contains(&(delivery.shop_id, id));
+        if is_redacted(0) && !fact.is_about_privacy() {
+            delivery.ignore_redacted();
+            continue;
+        }
+        match fact {
+            Fact::Order(snapshot) if snapshot.header.customer_id.is_some_and(is_redacted) => {
+                snapshot.header.customer_id = None;
+                snapshot.header.raw = None;
+            }
+            Fact::CustomerDataRequested {
+                customer_id,
+                request_id,
+            } if !is_redacted(*customer_id) && !is_redacted(0) => {
+                let arguments = [
+                    DatumWithOid::from(delivery.shop_id),
+                    DatumWithOid::from(*request_id),
+                    DatumWithOid::from(*customer_id),
+                    DatumWithOid::from(exact_time(delivery.provenance.received_at)),
+                ];
+                run(client, privacy_sql!("data_request_write"), &arguments);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The customer that a fact names, to be looked up among the forgotten.
+fn customer_id(fact: &Fact) -> Option<i64> {
+    match fact {
+        Fact::Order(snapshot) => snapshot.header.customer_id,
+        Fact::CustomerDataRequested { customer_id, .. } => Some(*customer_id),
+        _ => None,
+    }
+}
+
+/// Takes part in a shop's privacy (shared) or rules it (exclusive), to the end of the transaction.
+pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
+    let sql = if exclusive {
+        privacy_sql!("lock_exclusive")
+    } else {
+        privacy_sql!("lock_shared")
+    };
+    run(client, sql, &[DatumWithOid::from(shop_id)]);
+}
+
+/// Forgets a customer: the salt goes, orders lose the customer, a tombstone stays.
+pub fn redact_customer(text: &str) -> String {
+    let request = Request::read(text);
+    let customer_id = request.customer_id();
+    Spi::connect_mut(|client| {
+        let shop_id = request.shop_id(client);
+        lock(client, shop_id, true);
+        let arguments = [
+            DatumWithOid::from(shop_id),
+            DatumWithOid::from(customer_id),
+            DatumWithOid::from(request.orders),
+        ];
+        let mut rows = run(client, privacy_sql!("redact_customer"), &arguments);
+        rows.next().map_or_else(no_certificate, |row| cell(&row, 1))
+    })
+}
+
+/// Forgets a shop: all commerce and all salts go; the shop's row stays, so that what arrives late is known and dropped.
+pub fn redact_shop(text: &str) -> String {
+    let request = Request::read(text);
+    Spi::connect_mut(|client| {
+        let shop_id = request.shop_id(client);
+        lock(client, shop_id, true);
+        let mut removed = serde_json::Map::new();
+        let mut total = 0;
+        for table in TABLES {
+            let sql =
+                format!("with gone as (delete from {table} where shop_id = $1 returning 1) select count(*) from gone");
+            let mut rows = run(client, &sql, &[DatumWithOid::from(shop_id)]);
+            let count: i64 = rows.next().map_or(0, |row| cell(&row, 1));
+            total += count;
+            removed.insert(table.to_owned(), count.into());
+        }
+        run(
+            client,
+            "update commerce.shop set name = null where shop_id = $1",
+            &[DatumWithOid::from(shop_id)],
+        );
+        let arguments = [
+            DatumWithOid::from(shop_id),
+            DatumWithOid::from(Value::Object(removed).to_string()),
+            DatumWithOid::from(total),
+        ];
+        let mut rows = run(client, privacy_sql!("redact_shop"), &arguments);
+        rows.next().map_or_else(no_certificate, |row| cell(&row, 1))
+    })
+}
+
+/// All that is kept of a customer, and the key under which telemetry knows them.
+pub fn customer_data(text: &str) -> String {
+    let request = Request::read(text);
+    let customer_id = request.customer_id();
+    Spi::connect_mut(|client| {
+        let shop_id = request.shop_id(client);
+        let arguments = [DatumWithOid::from(shop_id), DatumWithOid::from(customer_id)];
+        let mut rows = run(client, privacy_sql!("customer_data"), &arguments);
+        let Some(row) = rows.next() else {
+            report::internal("no data was read", "customer_data.sql")
+        };
+        let mut data: Value = serde_json::from_str(&cell::<String>(&row, 1))
+            .unwrap_or_else(|_| report::internal("data is not readable", "customer_data.sql"));
+        let salt: Option<String> = row.get(2).ok().flatten();
+        data["shop_domain"] = request.shop_domain.as_str().into();
+        data["customer_id"] = customer_id.to_string().into();
+        data["customer_key"] = json!(salt.map(|salt| customer_key(&salt, &request.shop_domain, customer_id)));
+        data.to_string()
+    })
+}
+
+fn no_certificate() -> String {
+    report::internal("no certificate was written", "privacy.redaction")
+}
+
+#[derive(Deserialize)]
+struct Request {
+    shop_domain: String,
+    customer_id: Option<i64>,
+    #[serde(default)]
+    orders: Vec<i64>,
+}
+
+impl Request {
+    fn read(text: &str) -> Self {
+        let refuse = |detail| report::invalid_argument("the request is not readable", detail, HINT);
+        if text.contains("\\u0000") {
+            refuse("A text holds U+0000.");
+        }
+        serde_json::from_str(text).unwrap_or_else(|_| refuse("A field is missing or mistyped."))
+    }
+
+    fn customer_id(&self) -> i64 {
+        self.customer_id
+            .unwrap_or_else(|| report::invalid_argument("the request is not readable", "customer_id is missing.", HINT))
+    }
+
+    fn shop_id(&self, client: &mut SpiClient<'_>) -> i64 {
+        let arguments = [DatumWithOid::from(self.shop_domain.as_str())];
+        let mut rows = run(client, privacy_sql!("shop_id_read"), &arguments);
+        match rows.next() {
+            Some(row) => cell(&row, 1),
+            None => report::invalid_argument("the shop is not registered", "No shop has this shop_domain.", HINT),
+        }
+    }
+}

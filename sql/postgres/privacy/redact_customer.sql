@@ -1,0 +1,32 @@
+-- $1 shop, $2 customer, $3 orders that Shopify names. A repetition that finds nothing keeps the first certificate.
+with salt as (
+    delete from privacy.salt as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+), request as (
+    delete from privacy.data_request as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+), header as (
+    update commerce.order_header as old set customer_id = null, raw = null
+    where old.shop_id = $1 and (old.customer_id = $2 or old.order_id = any ($3::bigint[]))
+        and (old.customer_id is not null or old.raw is not null)
+    returning 1
+), removed as (
+    select (select count(*) from salt) as salts, (select count(*) from request) as requests,
+        (select count(*) from header) as headers
+)
+insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
+select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
+    'certificate_id', gen_random_uuid(),
+    'shop_id', $1::text,
+    'subject', 'customer',
+    'subject_digest', privacy.subject_digest($1, $2),
+    'redacted_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'removed', json_build_object(
+        'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
+        'commerce.order_header', removed.headers
+    )
+)
+from removed
+on conflict (shop_id, subject, subject_digest) do update set
+    certificate = case
+        when (select salts + requests + headers from removed) > 0 then excluded.certificate else old.certificate
+    end
+returning certificate::text

@@ -1,0 +1,13 @@
+-- Which of the customers were forgotten; customer 0 stands for the whole shop. A shop that registers anew after its
+-- redaction is a new shop.
+select asked.shop_id, asked.customer_id
+from unnest($1::bigint[], $2::bigint[]) as asked (shop_id, customer_id)
+join privacy.redaction as redaction
+    on redaction.shop_id = asked.shop_id and redaction.subject = 'customer' and asked.customer_id <> 0
+    and redaction.subject_digest = privacy.subject_digest(asked.shop_id, asked.customer_id)
+union all
+select shop.shop_id, 0
+from unnest($1::bigint[], $2::bigint[]) as asked (shop_id, customer_id)
+join commerce.shop as shop on shop.shop_id = asked.shop_id and asked.customer_id = 0
+join privacy.redaction as redaction
+    on redaction.shop_id = shop.shop_id and redaction.subject = 'shop' and redaction.redacted_at >= shop.updated_at

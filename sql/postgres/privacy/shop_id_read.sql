@@ -1,0 +1,1 @@
+select shop_id from commerce.shop where shop_domain = $1

@@ -1,0 +1,290 @@
+//! Forgetting customers and shops, and telling what is kept.
+
+use serde_json::{json, Value};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::Client;
+use weir_tests::postgres::Database;
+
+use crate::{delivery, ingest, order, shop, types, verdicts, SHOP};
+
+/// An id that occurs nowhere by chance.
+const CUSTOMER: &str = "7719116777";
+
+fn order_of(customer: &str, id: i64, second: u8) -> String {
+    order(id, second, "").replace(r#""id": 77"#, &format!(r#""id": {customer}"#))
+}
+
+fn redact(customer: &str) -> String {
+    format!(
+        r#"{{"shop_id": 1, "shop_domain": "{SHOP}", "customer": {{"id": {customer}, "email": "buyer@example.com",
+        "phone": "555-625-1199"}}, "orders_to_redact": [7]}}"#
+    )
+}
+
+/// Names of the tables in which a row holds `text`.
+async fn tables_with(admin: &Client, text: &str) -> Vec<String> {
+    let tables = "select table_schema || '.' || table_name from information_schema.tables
+        where table_schema in ('commerce', 'configuration', 'privacy') and table_type = 'BASE TABLE' order by 1";
+    let mut found = Vec::new();
+    for table in admin.query(tables, &[]).await.unwrap() {
+        let table: String = table.get(0);
+        let sql = format!("select exists (select from {table} as t where position($1 in t::text) > 0)");
+        if admin.query_one(&sql, &[&text]).await.unwrap().get(0) {
+            found.push(table);
+        }
+    }
+    found
+}
+
+async fn call(client: &Client, function: &str, request: &Value) -> Value {
+    let sql = format!("select weir.{function}($1::text::json)::text");
+    let row = client.query_one(&sql, &[&request.to_string()]).await.unwrap();
+    serde_json::from_str(row.get(0)).unwrap()
+}
+
+async fn salts(database: &Database) -> i64 {
+    let admin = database.admin().await.unwrap();
+    let row = admin.query_one("select count(*) from privacy.salt", &[]).await.unwrap();
+    row.get(0)
+}
+
+#[tokio::test]
+async fn a_forgotten_customer_stays_forgotten() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let batch = [
+        delivery("a", "orders/create", &order_of(CUSTOMER, 7, 1)),
+        delivery("b", "orders/create", &order_of(CUSTOMER, 8, 1)),
+        delivery("c", "orders/create", &order_of("78", 9, 1)),
+        delivery(
+            "q",
+            "customers/data_request",
+            &format!(
+                r#"{{"shop_domain": "{SHOP}", "customer": {{"id": {CUSTOMER}, "email": "buyer@example.com"}},
+                "orders_requested": [7], "data_request": {{"id": 9999}}}}"#
+            ),
+        ),
+    ];
+    let before = ingest(&edge, &batch).await;
+    assert_eq!(verdicts(&before), ["accepted"; 4]);
+    let key = before["events"][0]["customer_key"].clone();
+    assert!(key.is_string());
+    assert_eq!(salts(&database).await, 2);
+
+    let about = json!({"shop_domain": SHOP, "customer_id": CUSTOMER.parse::<i64>().unwrap()});
+    let data = call(&admin, "customer_data", &about).await;
+    assert_eq!(data["customer_key"], key);
+    assert_eq!(data["orders"][1]["order"]["order_id"], 8);
+    assert_eq!(data["orders"][0]["lines"].as_array().unwrap().len(), 1);
+    assert_eq!(data["data_requests"][0]["request_id"], 9999);
+    let named = ["commerce.order_header", "privacy.data_request", "privacy.salt"];
+    assert_eq!(tables_with(&admin, CUSTOMER).await, named);
+
+    // The Workers' login forgets; an order of the same customer in the same batch does not bring them back.
+    let forgotten = ingest(
+        &edge,
+        &[
+            delivery("d", "orders/create", &order_of(CUSTOMER, 10, 1)),
+            delivery("r", "customers/redact", &redact(CUSTOMER)),
+        ],
+    )
+    .await;
+    assert_eq!(verdicts(&forgotten), ["accepted", "accepted"]);
+    assert!(forgotten["events"][0].get("customer_key").is_none());
+    let rows = admin
+        .query("select certificate::text from privacy.redaction", &[])
+        .await
+        .unwrap();
+    let certificate: Value = serde_json::from_str(rows[0].get(0)).unwrap();
+    let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2});
+    assert_eq!((rows.len(), &certificate["removed"]), (1, &removed));
+
+    // Replays: the delivery itself, the same body as a new delivery, a newer body, another request for data.
+    let newer = order_of(CUSTOMER, 7, 30).replace("10.00", "11.00");
+    let mut late = vec![
+        delivery("r", "customers/redact", &redact(CUSTOMER)),
+        delivery(
+            "q2",
+            "customers/data_request",
+            &batch[3]["body"].as_str().unwrap().replace("9999", "9998"),
+        ),
+        batch[0].clone(),
+        delivery("e", "orders/create", &order_of(CUSTOMER, 7, 1)),
+        delivery("f", "orders/updated", &newer),
+    ];
+    late[3]["source"] = "replay".into();
+    let replayed = ingest(&edge, &late).await;
+    assert_eq!(
+        verdicts(&replayed),
+        ["duplicate", "accepted", "duplicate", "accepted", "accepted"]
+    );
+    assert_eq!(types(&replayed), ["order_created", "order_updated"]);
+    for event in replayed["events"].as_array().unwrap() {
+        assert!(event.get("customer_key").is_none(), "{event}");
+    }
+    for text in [CUSTOMER, "buyer@example.com", "555-625-1199"] {
+        assert_eq!(tables_with(&admin, text).await, Vec::<String>::new(), "{text}");
+    }
+    assert_eq!(salts(&database).await, 1);
+    // Sales stay: they are the shop's.
+    let sold: i64 = admin
+        .query_one("select sum(units_sold)::bigint from commerce.sales_ledger", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(sold, 8);
+    // A repetition finds nothing and gives the first certificate.
+    assert_eq!(call(&admin, "redact_customer", &about).await, certificate);
+    let data = call(&admin, "customer_data", &about).await;
+    assert_eq!((&data["orders"], &data["customer_key"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forgetting_while_others_write_leaves_nobody_behind() {
+    let (database, _edge) = shop().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4_i64 {
+        let client = database.edge().await.unwrap();
+        writers.spawn(async move {
+            for round in 0..15_i64 {
+                let id = 1000 * writer + round;
+                let name = id.to_string();
+                let mut batch = vec![delivery(&name, "orders/create", &order_of(CUSTOMER, id, 1))];
+                if writer == 0 && round == 7 {
+                    batch.push(delivery(&name, "customers/redact", &redact(CUSTOMER)));
+                }
+                assert!(verdicts(&ingest(&client, &batch).await)
+                    .iter()
+                    .all(|one| *one == "accepted"));
+            }
+        });
+    }
+    while let Some(finished) = writers.join_next().await {
+        finished.expect("a writer failed");
+    }
+    let admin = database.admin().await.unwrap();
+    assert_eq!(tables_with(&admin, CUSTOMER).await, Vec::<String>::new());
+    let orders: i64 = admin
+        .query_one(
+            "select count(*) from commerce.order_header where updated_at is not null",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(orders, 60);
+}
+
+/// Forgetting waits for a batch that has not committed, instead of passing by what it cannot see.
+#[tokio::test]
+async fn forgetting_waits_for_a_batch_under_way() {
+    let (database, edge) = shop().await;
+    edge.batch_execute("begin").await.unwrap();
+    ingest(&edge, &[delivery("a", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
+    let other = database.edge().await.unwrap();
+    let forgetting = tokio::spawn(async move {
+        let about = json!({"shop_domain": SHOP, "customer_id": CUSTOMER.parse::<i64>().unwrap()});
+        call(&other, "redact_customer", &about).await
+    });
+    let admin = database.admin().await.unwrap();
+    let waiting = "select exists (select from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database()))";
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !admin.query_one(waiting, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(!forgetting.is_finished(), "it did not wait");
+        assert!(std::time::Instant::now() < deadline, "it did not start");
+    }
+    edge.batch_execute("commit").await.unwrap();
+    assert_eq!(forgetting.await.unwrap()["removed"]["commerce.order_header"], 1);
+    assert_eq!(tables_with(&admin, CUSTOMER).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let other = json!({"shop_id": 2, "shop_domain": "other.myshopify.com", "iana_time_zone": "UTC", "currency": "USD"});
+    call(&admin, "register_shop", &other).await;
+    let mut strange = delivery("s", "orders/create", &order_of("78", 9, 1));
+    strange["shop_domain"] = "other.myshopify.com".into();
+    let batch: Vec<Value> = crate::FIXTURES
+        .iter()
+        .filter(|(topic, _)| !topic.ends_with("/delete"))
+        .map(|(topic, body)| delivery(topic, topic, body))
+        .chain([strange])
+        .collect();
+    ingest(&edge, &batch).await;
+    let redact = format!(r#"{{"shop_id": 1, "shop_domain": "{SHOP}"}}"#);
+    let answer = ingest(&edge, &[delivery("r", "shop/redact", &redact)]).await;
+    assert_eq!(verdicts(&answer), ["accepted"]);
+    let certificate: String = admin
+        .query_one(
+            "select certificate::text from privacy.redaction where subject = 'shop'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let certificate: Value = serde_json::from_str(&certificate).unwrap();
+    assert_eq!(certificate["removed"]["commerce.order_header"], 1);
+    // Whatever tables there are: only the shop, the tombstone and the memory of the request itself.
+    let tables = "select c.oid::regclass::text from pg_class as c join pg_attribute as a on a.attrelid = c.oid
+        where c.relkind = 'r' and a.attname = 'shop_id' and c.relnamespace::regnamespace::text in ('commerce', 'privacy')
+        order by 1";
+    let mut left = Vec::new();
+    for table in admin.query(tables, &[]).await.unwrap() {
+        let table: String = table.get(0);
+        let sql = format!("select count(*) from {table} where shop_id = 1");
+        let count: i64 = admin.query_one(&sql, &[]).await.unwrap().get(0);
+        left.extend((count > 0).then_some((table, count)));
+    }
+    let expected = ["commerce.shop", "commerce.webhook_delivery", "privacy.redaction"];
+    assert_eq!(left, expected.map(|table| (table.to_owned(), 1)));
+    assert_eq!(salts(&database).await, 1);
+
+    let late = ingest(&edge, &[delivery("x", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
+    assert_eq!(verdicts(&late), ["ignored"]);
+    assert_eq!(late["deliveries"][0]["reason"], "redacted");
+    let again = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
+    call(&admin, "register_shop", &again).await;
+    let fresh = ingest(&edge, &[delivery("y", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
+    assert_eq!(verdicts(&fresh), ["accepted"]);
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    for (function, request) in [
+        ("redact_customer", json!({"shop_domain": SHOP})),
+        (
+            "redact_customer",
+            json!({"shop_domain": "nobody.myshopify.com", "customer_id": 1}),
+        ),
+        ("customer_data", json!([])),
+        ("redact_shop", json!({})),
+    ] {
+        let sql = format!("select weir.{function}($1::text::json)");
+        let error = admin.execute(&sql, &[&request.to_string()]).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::INVALID_PARAMETER_VALUE),
+            "{function} {request}"
+        );
+    }
+    let error = edge
+        .batch_execute("select weir.customer_data('{}'::json)")
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    let bad = [
+        delivery("1", "customers/redact", r#"{"customer": {"email": "a@example.com"}}"#),
+        delivery("2", "customers/data_request", r#"{"customer": {"id": 5}}"#),
+        delivery(
+            "3",
+            "customers/redact",
+            r#"{"customer": {"id": 5}, "orders_to_redact": ["x"]}"#,
+        ),
+    ];
+    assert_eq!(verdicts(&ingest(&edge, &bad).await), ["rejected"; 3]);
+}
