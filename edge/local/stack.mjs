@@ -40,7 +40,8 @@ export default { fetch: () => new Response("this Worker is reached by RPC only",
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
  * separated), shops (domains), persist (directory for queue-independent state, or null), port (0 = any), and for tests
- * maxBodyBytes, maxRetries, maxBatchTimeoutSeconds, log (function of one line).
+ * maxBodyBytes, maxRetries, maxBatchTimeoutSeconds, postgresTimeoutMillis (of connection and statement), log (function of
+ * one line).
  */
 export async function startStack(config) {
   const log = config.log ?? (() => {});
@@ -96,6 +97,7 @@ function commerceWorker(config, modules) {
       // Locally an outage lasts seconds.
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
+      ...postgresTimeouts(config.postgresTimeoutMillis),
     },
     queueProducers: { DELIVERIES: QUEUE },
     queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
@@ -103,6 +105,11 @@ function commerceWorker(config, modules) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: { COMMERCE_TELEMETRY: { name: "stream", entrypoint: "CommerceTelemetry" } },
   };
+}
+
+function postgresTimeouts(millis) {
+  if (millis === undefined) return {};
+  return { POSTGRES_CONNECT_TIMEOUT_MILLIS: String(millis), POSTGRES_STATEMENT_TIMEOUT_MILLIS: String(millis) };
 }
 
 function streamDouble(config) {

@@ -1,5 +1,8 @@
 //! Names and values that wrangler.jsonc binds, and the R2 room that both handlers write to.
 
+use std::time::Duration;
+
+use weir_edge_shared::connection::Timeouts;
 use worker::{Bucket, Env, Error, HttpMetadata, Result};
 
 use crate::admission::Admission;
@@ -52,6 +55,20 @@ pub fn max_delay_seconds(env: &Env) -> u32 {
     text(env, "RETRY_MAX_DELAY_SECONDS")
         .and_then(|value| value.parse().ok())
         .unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
+}
+
+/// How long PostgreSQL may take, vars POSTGRES_CONNECT_TIMEOUT_MILLIS and POSTGRES_STATEMENT_TIMEOUT_MILLIS.
+pub fn postgres_timeouts(env: &Env) -> Timeouts {
+    let millis = |name: &str, default: Duration| {
+        text(env, name)
+            .and_then(|value| value.parse().ok())
+            .map_or(default, Duration::from_millis)
+    };
+    let default = Timeouts::default();
+    Timeouts {
+        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
+        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
+    }
 }
 
 /// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.

@@ -9,7 +9,7 @@ use worker::{
 };
 
 use crate::backoff::retry_delay_seconds;
-use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, BUCKET, POSTGRES, STREAM};
+use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, POSTGRES, STREAM};
 use crate::consume::{consume, Decision};
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
@@ -63,7 +63,7 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     if deliveries.is_empty() {
         return Ok(());
     }
-    let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?);
+    let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
     let stream: PipelineStream = env.get_binding(STREAM)?;
     let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
     for ((raw, delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {

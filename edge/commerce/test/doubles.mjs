@@ -31,12 +31,17 @@ const failure = ({ code, text }) =>
 /**
  * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
  * for an error, or null to cut the connection.
+ *
+ * `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
+ * counts those opened, `open` those open now.
  */
 export async function fakePostgres(answer) {
-  const calls = [];
+  const postgres = { calls: [], connections: 0, hang: null };
+  const { calls } = postgres;
   const open = new Set();
   const server = createServer((socket) => {
     open.add(socket);
+    postgres.connections += 1;
     socket.on("close", () => open.delete(socket)).on("error", () => {});
     let buffer = Buffer.alloc(0);
     let started = false;
@@ -52,7 +57,7 @@ export async function fakePostgres(answer) {
         buffer = buffer.subarray(length);
         if (type === "startup") {
           started = true;
-          socket.write(AUTHENTICATED);
+          if (postgres.hang !== "connection") socket.write(AUTHENTICATED);
         } else if (type === "Q") {
           respond(socket, payload.subarray(0, -1).toString());
         } else if (type === "X") {
@@ -68,20 +73,21 @@ export async function fakePostgres(answer) {
     if (literal === undefined) return socket.destroy();
     const deliveries = JSON.parse(literal.replaceAll("''", "'"));
     calls.push(deliveries);
+    if (postgres.hang === "statement") return;
     const result = answer(deliveries, calls.length);
     if (result === null) return socket.destroy();
     socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
   };
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  return {
-    calls,
+  return Object.assign(postgres, {
+    open,
     url: `postgres://edge:secret@127.0.0.1:${server.address().port}/weir?sslmode=disable`,
     stop: () => {
       for (const socket of open) socket.destroy();
       server.close();
     },
-  };
+  });
 }
 
 /** The stream endpoint of the `weir` server; `down` makes it answer 503. */
