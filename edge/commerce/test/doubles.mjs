@@ -32,10 +32,10 @@ const failure = ({ code, text }) =>
  * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
  * for an error, or null to cut the connection.
  *
- * `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
+ * `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
  * counts those opened, `open` those open now.
  */
-export async function fakePostgres(answer) {
+export async function fakePostgres(answer, port = 0) {
   const postgres = { calls: [], connections: 0, hang: null };
   const { calls } = postgres;
   const open = new Set();
@@ -78,21 +78,26 @@ export async function fakePostgres(answer) {
     if (result === null) return socket.destroy();
     socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
   };
-  server.listen(0, "127.0.0.1");
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   return Object.assign(postgres, {
     open,
+    port: server.address().port,
     url: `postgres://edge:secret@127.0.0.1:${server.address().port}/weir?sslmode=disable`,
-    stop: () => {
+    stop: async () => {
       for (const socket of open) socket.destroy();
-      server.close();
+      await new Promise((resolve) => server.close(resolve));
     },
   });
 }
 
-/** The stream endpoint of the `weir` server; `down` makes it answer 503. */
+/**
+ * The stream endpoint of the `weir` server. `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
+ * what a cut connection looks like to the sender.
+ */
 export async function fakeLake(token) {
-  const lake = { events: [], attempts: 0, down: false };
+  const lake = { events: [], attempts: 0, down: false, failAfterWrite: false };
+  lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
     lake.attempts += 1;
@@ -100,7 +105,7 @@ export async function fakeLake(token) {
     const status = lake.down ? 503 : !authorised ? 401 : request.url === "/v1/streams/commerce_v1" ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
     lake.events.push(...events);
-    response.writeHead(status, { "content-type": "application/json" });
+    response.writeHead(lake.failAfterWrite ? 503 : status, { "content-type": "application/json" });
     response.end(JSON.stringify({ accepted: events.length, rejected: [] }));
   });
   server.listen(0, "127.0.0.1");
