@@ -1,9 +1,10 @@
 // The far ends of the commerce Worker, scripted: PostgreSQL's wire protocol (as much as one simple query needs) and the
-// stream endpoint of `weir serve`. Both listen on a port of their own and record what reached them.
+// stream endpoint of `weir serve`, which record what reached them; and a faulty way to a real PostgreSQL. Each listens on a
+// port of its own.
 
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 
 /** A message of PostgreSQL's protocol: type, length, payload. */
 function message(type, ...parts) {
@@ -158,4 +159,51 @@ export async function until(what, condition, limitMillis = 15_000) {
     if (Date.now() > deadline) throw new Error(`not within ${limitMillis} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/**
+ * A way to a real PostgreSQL at `url` that can fail. `mode`: "pass"; "refuse" cuts each connection at once; "lose" lets a
+ * statement be committed and cuts before its answer arrives. `refused` and `lost` count.
+ */
+export async function faultyWay(url) {
+  const { hostname, port } = new URL(url);
+  const way = { mode: "pass", refused: 0, lost: 0 };
+  // ReadyForQuery, idle: the statement's transaction is over. Then only does PostgreSQL say so.
+  const done = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+  const open = new Set();
+  const server = createServer((near) => {
+    if (way.mode === "refuse") {
+      way.refused += 1;
+      return near.destroy();
+    }
+    const far = connect(Number(port), hostname);
+    let asked = false;
+    for (const [socket, other] of [[near, far], [far, near]]) {
+      open.add(socket);
+      socket.on("error", () => {}).on("close", () => {
+        open.delete(socket);
+        other.destroy();
+      });
+    }
+    near.on("data", (chunk) => {
+      asked ||= chunk.includes("select weir.ingest(");
+      far.write(chunk);
+    });
+    far.on("data", (chunk) => {
+      if (way.mode !== "lose" || !asked) return near.write(chunk);
+      if (!chunk.subarray(-done.length).equals(done)) return;
+      way.lost += 1;
+      near.destroy();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const here = new URL(url);
+  here.port = String(server.address().port);
+  way.url = here.href;
+  way.stop = () => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  };
+  return way;
 }
