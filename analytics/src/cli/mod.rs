@@ -4,6 +4,7 @@ pub mod client;
 pub mod explain;
 pub mod maintain;
 pub mod performance;
+pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
@@ -36,6 +37,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
+    /// Lists, shows and replays what the commerce Worker could not take.
+    Quarantine(quarantine::Args),
 }
 
 /// Runs one verb to its end.
@@ -50,5 +53,6 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Performance(args) => performance::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
+        Command::Quarantine(args) => quarantine::run(args).await,
     }
 }
