@@ -72,6 +72,23 @@ pub fn verify_hmac(body: &[u8], header_base64: &str, secrets: &[&[u8]]) -> Resul
     }
 }
 
+/// Whether `given` is the secret `expected`, in a time that tells neither where they differ nor how long the secret is. An
+/// empty secret is nobody's.
+#[must_use]
+pub fn is_secret(given: &[u8], expected: &[u8]) -> bool {
+    let digest = |text: &[u8]| {
+        Hmac::<Sha256>::new_from_slice(b"weir secret comparison").map(|mut mac| {
+            mac.update(text);
+            mac
+        })
+    };
+    let (Ok(given), Ok(wanted)) = (digest(given), digest(expected)) else {
+        return false; // HMAC takes keys of any length, so this does not happen.
+    };
+    let same = given.verify(&wanted.finalize().into_bytes()).is_ok();
+    same && !expected.is_empty()
+}
+
 macro_rules! topics {
     ($($variant:ident => $name:literal,)+) => {
         /// Webhook topics that weir subscribes to, under Shopify's names.
@@ -255,6 +272,13 @@ mod tests {
         let forged = STANDARD.encode(mac.finalize().into_bytes());
         assert_eq!(verify_hmac(b"{}", &forged, &[b""]), Err(SignatureError::NoSecret));
         assert_eq!(verify_hmac(b"{}", &forged, &[b"", NEW]), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn a_secret_is_itself_and_an_empty_one_nobodys() {
+        assert!(is_secret(NEW, NEW));
+        assert!(!is_secret(OLD, NEW) && !is_secret(&NEW[1..], NEW) && !is_secret(b"", NEW));
+        assert!(!is_secret(b"", b"") && !is_secret(NEW, b""));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // Runs the commerce Worker locally until SIGTERM, SIGINT or the end of stdin:
 //
 //   node edge/local/local.mjs '{"postgres":"postgres://...?sslmode=disable","lake":"http://127.0.0.1:8080","token":"...",
-//     "secrets":"new,old","shops":["demo.myshopify.com"],"persist":null,"port":0}'
+//     "secrets":"new,old","shops":["demo.myshopify.com"],"internalToken":"...","persist":null,"port":0}'
 //
 // Prints one line {"listening": address of the Worker, "admin": address of the inspection API} when ready. The inspection
 // API is for people and tests at this machine only: GET /quarantine lists what the Worker quarantined.

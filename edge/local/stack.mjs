@@ -39,8 +39,10 @@ export default { fetch: () => new Response("this Worker is reached by RPC only",
  * Starts the stack.
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
- * separated), shops (domains), persist (directory for queue-independent state, or null), port (0 = any), and for tests
- * maxBodyBytes, maxRetries, maxBatchTimeoutSeconds, log (function of one line).
+ * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
+ * queue-independent state, or null), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
+ * postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps ./index.js), log (function of
+ * one line).
  */
 export async function startStack(config) {
   const log = config.log ?? (() => {});
@@ -53,7 +55,7 @@ export async function startStack(config) {
       for (const stream of [stdout, stderr]) forEachLine(stream, log);
     },
     ...(config.persist ? { r2Persist: join(config.persist, "r2") } : {}),
-    workers: [commerceWorker(config, await modules()), streamDouble(config)],
+    workers: [commerceWorker(config, await modules(config.entry)), streamDouble(config)],
   });
   const url = (await miniflare.ready).origin;
   return {
@@ -64,7 +66,7 @@ export async function startStack(config) {
   };
 }
 
-async function modules() {
+async function modules(entry) {
   const read = async (path) => {
     try {
       return await readFile(join(BUILD, path));
@@ -73,6 +75,7 @@ async function modules() {
     }
   };
   return [
+    ...(entry ? [{ type: "ESModule", path: "entry.js", contents: entry }] : []),
     { type: "ESModule", path: "index.js", contents: (await read("index.js")).toString() },
     { type: "CompiledWasm", path: "index_bg.wasm", contents: await read("index_bg.wasm") },
   ];
@@ -91,11 +94,13 @@ function commerceWorker(config, modules) {
     compatibilityDate: "2026-07-01",
     bindings: {
       SHOPIFY_WEBHOOK_SECRETS: config.secrets,
+      WEIR_INTERNAL_TOKEN: config.internalToken ?? "",
       SHOPS: JSON.stringify(config.shops),
       MAX_BODY_BYTES: String(config.maxBodyBytes ?? 5_000_000),
       // Locally an outage lasts seconds.
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
+      ...postgresTimeouts(config.postgresTimeoutMillis),
     },
     queueProducers: { DELIVERIES: QUEUE },
     queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
@@ -103,6 +108,11 @@ function commerceWorker(config, modules) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: { COMMERCE_TELEMETRY: { name: "stream", entrypoint: "CommerceTelemetry" } },
   };
+}
+
+function postgresTimeouts(millis) {
+  if (millis === undefined) return {};
+  return { POSTGRES_CONNECT_TIMEOUT_MILLIS: String(millis), POSTGRES_STATEMENT_TIMEOUT_MILLIS: String(millis) };
 }
 
 function streamDouble(config) {

@@ -12,6 +12,9 @@ use crate::{failed, Result};
 /// Webhook secrets the Worker accepts: the new one and, during rotation, the old one.
 pub const SECRETS: [&str; 2] = ["weir_test_secret_new", "weir_test_secret_old"];
 
+/// Token of the Worker's internal routes.
+pub const INTERNAL_TOKEN: &str = "weir_test_internal_token";
+
 /// A running commerce Worker.
 pub struct CommerceWorker {
     /// Base address of the Worker.
@@ -32,7 +35,7 @@ impl CommerceWorker {
         let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
         let config = json!({
             "postgres": postgres, "lake": lake, "token": TOKEN, "secrets": SECRETS.join(","), "shops": shops,
-            "persist": null, "port": 0,
+            "internalToken": INTERNAL_TOKEN, "persist": null, "port": 0,
         });
         let service = Service::start(Spec {
             name: "commerce Worker",

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod history;
 pub mod maintain;
 pub mod performance;
+pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
@@ -42,6 +43,8 @@ pub enum Command {
     WhatIf(what_if::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
+    /// Lists, shows and replays what the commerce Worker could not take.
+    Quarantine(quarantine::Args),
 }
 
 /// Runs one verb to its end.
@@ -58,5 +61,6 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::History(args) => history::run(args).await,
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
+        Command::Quarantine(args) => quarantine::run(args).await,
     }
 }

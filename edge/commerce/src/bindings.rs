@@ -1,9 +1,14 @@
-//! Names and values that wrangler.jsonc binds, and the R2 room that both handlers write to.
+//! Names and values that wrangler.jsonc binds, and the R2 room that all handlers write to.
 
-use worker::{Bucket, Env, Error, HttpMetadata, Result};
+use std::time::Duration;
+
+use weir_domain::webhook::Delivery;
+use weir_edge_shared::connection::Timeouts;
+use worker::{Bucket, Env, Error, HttpMetadata, MessageBuilder, QueueContentType, Result};
 
 use crate::admission::Admission;
 use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
+use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
 
 /// Queue of admitted deliveries.
@@ -54,6 +59,27 @@ pub fn max_delay_seconds(env: &Env) -> u32 {
         .unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
 }
 
+/// How long PostgreSQL may take, vars POSTGRES_CONNECT_TIMEOUT_MILLIS and POSTGRES_STATEMENT_TIMEOUT_MILLIS.
+pub fn postgres_timeouts(env: &Env) -> Timeouts {
+    let millis = |name: &str, default: Duration| {
+        text(env, name)
+            .and_then(|value| value.parse().ok())
+            .map_or(default, Duration::from_millis)
+    };
+    let default = Timeouts::default();
+    Timeouts {
+        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
+        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
+    }
+}
+
+/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN; empty when there is none, which opens nothing.
+pub fn internal_token(env: &Env) -> String {
+    env.secret("WEIR_INTERNAL_TOKEN")
+        .map(|value| value.to_string())
+        .unwrap_or_default()
+}
+
 /// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
 pub fn dead_letter_queue(env: &Env) -> Option<String> {
     text(env, "DEAD_LETTER_QUEUE")
@@ -62,6 +88,18 @@ pub fn dead_letter_queue(env: &Env) -> Option<String> {
 /// Now, RFC 3339 UTC with milliseconds.
 pub fn now() -> String {
     js_sys::Date::new_0().to_iso_string().into()
+}
+
+/// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
+pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()> {
+    let packed = HandOver::pack(delivery, replays)?;
+    if let Some((key, body)) = packed.object {
+        env.bucket(BUCKET)?.put(key, body).execute().await?;
+    }
+    let message = MessageBuilder::new(packed.text)
+        .content_type(QueueContentType::Text)
+        .build();
+    env.queue(DELIVERIES)?.send(message).await
 }
 
 /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a
@@ -73,6 +111,7 @@ pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
         ("webhook_id", record.delivery.webhook_id.clone()),
         ("topic", record.delivery.topic.clone()),
         ("shop_domain", record.delivery.shop_domain.clone()),
+        ("quarantined_at", record.quarantined_at.clone()),
     ];
     bucket
         .put(record.key(), text)

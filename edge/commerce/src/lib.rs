@@ -6,12 +6,14 @@
 //! | what travels on the queue, and when the body goes to R2 instead | [`message`] |
 //! | a batch: one `weir.ingest`, the stream, one decision per message | [`consume`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
+//! | who may list, see and replay the quarantine | [`internal`] |
 //! | when a failed message comes back | [`backoff`] |
-//! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_queue`, `bindings` |
+//! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
 
 pub mod admission;
 pub mod backoff;
 pub mod consume;
+pub mod internal;
 pub mod message;
 pub mod quarantine;
 
@@ -19,6 +21,8 @@ pub mod quarantine;
 mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod worker_http;
+#[cfg(target_arch = "wasm32")]
+mod worker_internal;
 #[cfg(target_arch = "wasm32")]
 mod worker_queue;
 

@@ -19,6 +19,14 @@ pub struct QueueMessage {
     pub body_key: Option<String>,
     /// Size of the body in bytes, wherever it is.
     pub body_bytes: usize,
+    /// How often it was replayed from the quarantine.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replays: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
+pub(crate) fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A delivery ready to be handed over: put the object first, if there is one, then send the text.
@@ -31,16 +39,17 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// Packs `delivery`, with the body in the message when it fits.
+    /// Packs `delivery`, replayed `replays` times, with the body in the message when it fits.
     ///
     /// # Errors
     /// When it does not serialise, which a delivery does.
-    pub fn pack(delivery: Delivery) -> serde_json::Result<Self> {
+    pub fn pack(delivery: Delivery, replays: u32) -> serde_json::Result<Self> {
         let body_bytes = delivery.body.len();
         let mut message = QueueMessage {
             delivery,
             body_key: None,
             body_bytes,
+            replays,
         };
         let text = serde_json::to_string(&message)?;
         if text.len() <= MAX_MESSAGE_BYTES {
@@ -110,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_small_body_travels_in_the_message() {
-        let packed = HandOver::pack(delivery("{}".into())).unwrap();
+        let packed = HandOver::pack(delivery("{}".into()), 0).unwrap();
         assert_eq!(packed.object, None);
         let message: QueueMessage = serde_json::from_str(&packed.text).unwrap();
         assert_eq!((message.delivery, message.body_bytes), (delivery("{}".into()), 2));
@@ -119,7 +128,7 @@ mod tests {
     #[test]
     fn a_large_body_goes_to_r2_under_a_harmless_key() {
         let body = format!("\"{}\"", "é".repeat(60_000));
-        let packed = HandOver::pack(delivery(body.clone())).unwrap();
+        let packed = HandOver::pack(delivery(body.clone()), 0).unwrap();
         assert!(packed.text.len() < 1000);
         let (key, object) = packed.object.unwrap();
         assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/.._w_1.json");
@@ -131,7 +140,10 @@ mod tests {
     #[test]
     fn escapes_count_towards_the_size_of_the_message() {
         // 60,000 quotes are 120,000 bytes of JSON text.
-        assert!(HandOver::pack(delivery("\"".repeat(60_000))).unwrap().object.is_some());
+        assert!(HandOver::pack(delivery("\"".repeat(60_000)), 0)
+            .unwrap()
+            .object
+            .is_some());
     }
 
     #[test]

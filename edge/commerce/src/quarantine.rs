@@ -2,10 +2,15 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
 
-use crate::message::object_key;
+use crate::message::{is_zero, object_key, QueueMessage};
+
+/// Where the quarantine lies in the bucket.
+pub const PREFIX: &str = "quarantine/";
+
+const UNREADABLE_MESSAGE: &str = "unreadable_message";
 
 /// A raw body; bytes that are not text are kept as base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +33,7 @@ impl Body {
 }
 
 /// One object of the quarantine.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineRecord {
     /// Reason class: those of verdicts, and `retries_exhausted`, `unreadable_message`, `database_refused`.
     pub reason: String,
@@ -39,11 +44,14 @@ pub struct QuarantineRecord {
     /// The delivery, ready to be handed over again.
     pub delivery: Delivery,
     /// The body when it is not text.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
     /// R2 key of the body when it lies there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_key: Option<String>,
+    /// How often it had been replayed before it came here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replays: u32,
 }
 
 impl QuarantineRecord {
@@ -58,7 +66,15 @@ impl QuarantineRecord {
             delivery,
             body_base64: None,
             body_key: None,
+            replays: 0,
         }
+    }
+
+    /// The same of a delivery that was replayed before.
+    #[must_use]
+    pub fn after_replays(mut self, replays: u32) -> Self {
+        self.replays = replays;
+        self
     }
 
     /// The same with the raw body.
@@ -71,10 +87,36 @@ impl QuarantineRecord {
         self
     }
 
-    /// Where it is kept: `quarantine/{date of receipt}/{shop}/{webhook_id}.json`.
+    /// Where it is kept: `quarantine/{date of receipt}/{shop}/{webhook_id}.json`, and after replays `.replay-{n}.json`.
+    ///
+    /// A replay that fails again must not come to lie where the replayed record is about to be removed.
     #[must_use]
     pub fn key(&self) -> String {
-        object_key("quarantine", &self.delivery, "json")
+        match self.replays {
+            0 => object_key("quarantine", &self.delivery, "json"),
+            replays => object_key("quarantine", &self.delivery, &format!("replay-{replays}.json")),
+        }
+    }
+
+    /// The message that replays it, its body still at `body_key` if it has one.
+    ///
+    /// # Errors
+    /// Why it cannot be replayed: there is nothing in it that the consumer could take.
+    pub fn into_replay(self) -> Result<QueueMessage, &'static str> {
+        if self.reason == UNREADABLE_MESSAGE {
+            return Err("it is a queue message that is not a delivery");
+        }
+        if self.body_base64.is_some() {
+            return Err("its body is not text; Shopify sends JSON");
+        }
+        let mut delivery = self.delivery;
+        delivery.source = Some("replay".into());
+        Ok(QueueMessage {
+            body_bytes: delivery.body.len(),
+            delivery,
+            body_key: self.body_key,
+            replays: self.replays.saturating_add(1),
+        })
     }
 }
 
@@ -93,7 +135,7 @@ pub fn unreadable_message(id: &str, text: String, quarantined_at: String) -> Qua
     };
     QuarantineRecord::new(
         delivery,
-        "unreadable_message",
+        UNREADABLE_MESSAGE,
         "the queue message is not a delivery",
         quarantined_at,
     )
@@ -116,5 +158,31 @@ mod tests {
     fn the_key_names_day_shop_and_delivery() {
         let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
         assert_eq!(record.key(), "quarantine/2026-11-24/unknown/message-1.json");
+        assert!(record.key().starts_with(PREFIX));
+    }
+
+    #[test]
+    fn a_replay_is_the_delivery_and_has_a_key_of_its_own() {
+        let mut record = unreadable_message("1", "{}".into(), "2026-11-24T10:00:00.000Z".into());
+        assert!(record.clone().into_replay().is_err());
+        record.reason = "missing_field".into();
+        assert!(record
+            .clone()
+            .with_body(Body::from_bytes(b"\xff"))
+            .into_replay()
+            .is_err());
+        let message = record.clone().into_replay().unwrap();
+        assert_eq!((message.replays, message.body_bytes), (1, 2));
+        assert_eq!(message.delivery.source.as_deref(), Some("replay"));
+        let again = QuarantineRecord::new(message.delivery, "missing_field", "", String::new()).after_replays(1);
+        assert_eq!(again.key(), "quarantine/2026-11-24/unknown/message-1.replay-1.json");
+        assert_eq!(again.into_replay().unwrap().replays, 2);
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let record = unreadable_message("1", "x".into(), "2026-11-24T10:00:00.000Z".into()).after_replays(3);
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<QuarantineRecord>(&text).unwrap(), record);
     }
 }

@@ -3,11 +3,10 @@
 use futures_util::StreamExt;
 use serde_json::json;
 use weir_domain::webhook::Delivery;
-use worker::{console_error, Env, MessageBuilder, Method, QueueContentType, Request, Response, Result};
+use worker::{console_error, Env, Method, Request, Response, Result};
 
 use crate::admission::{Admission, Refusal};
-use crate::bindings::{admission, keep, now, BUCKET, DELIVERIES};
-use crate::message::HandOver;
+use crate::bindings::{admission, hand_over, keep, now, BUCKET};
 use crate::quarantine::QuarantineRecord;
 
 /// Routes a request.
@@ -16,6 +15,7 @@ pub async fn route(request: Request, env: Env) -> Result<Response> {
         (Method::Get, "/healthz") => Response::from_json(&json!({"status": "ok"})),
         (Method::Post, "/webhooks/shopify") => shopify(request, &env).await,
         (_, "/webhooks/shopify" | "/healthz") => answer(405, "method_not_allowed", ""),
+        (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request, &env).await,
         _ => answer(404, "not_found", ""),
     }
 }
@@ -77,24 +77,13 @@ async fn read_body(request: &mut Request, admission: &Admission) -> Result<std::
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
-    match hand_over(env, delivery).await {
+    match hand_over(env, delivery, 0).await {
         Ok(()) => Response::from_json(&json!({"status": "accepted"})),
         Err(error) => {
             console_error!("hand-over failed: {error}");
             answer(503, "hand_over_failed", "not taken; deliver again")
         }
     }
-}
-
-async fn hand_over(env: &Env, delivery: Delivery) -> Result<()> {
-    let packed = HandOver::pack(delivery)?;
-    if let Some((key, body)) = packed.object {
-        env.bucket(BUCKET)?.put(key, body).execute().await?;
-    }
-    let message = MessageBuilder::new(packed.text)
-        .content_type(QueueContentType::Text)
-        .build();
-    env.queue(DELIVERIES)?.send(message).await
 }
 
 async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Response> {
@@ -112,6 +101,7 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
     answer(refusal.status, refusal.reason, &refusal.detail)
 }
 
-fn answer(status: u16, reason: &str, detail: &str) -> Result<Response> {
+/// An answer that says why.
+pub fn answer(status: u16, reason: &str, detail: &str) -> Result<Response> {
     Ok(Response::from_json(&json!({"reason": reason, "detail": detail}))?.with_status(status))
 }

@@ -9,7 +9,7 @@ use worker::{
 };
 
 use crate::backoff::retry_delay_seconds;
-use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, BUCKET, POSTGRES, STREAM};
+use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, POSTGRES, STREAM};
 use crate::consume::{consume, Decision};
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
@@ -52,9 +52,10 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let mut ready = Vec::with_capacity(entries.len());
     let mut deliveries = Vec::with_capacity(entries.len());
     for Entry { raw, message } in entries {
+        let replays = message.replays;
         match with_body(bucket, message).await {
             Ok(delivery) => {
-                ready.push(raw);
+                ready.push((raw, replays));
                 deliveries.push(delivery);
             }
             Err(cause) => retry(&raw, &cause, max_delay),
@@ -63,15 +64,15 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     if deliveries.is_empty() {
         return Ok(());
     }
-    let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?);
+    let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
     let stream: PipelineStream = env.get_binding(STREAM)?;
     let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
-    for ((raw, delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
+    for (((raw, replays), delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
         match decision {
             Decision::Acknowledge => raw.ack(),
             Decision::Retry { cause } => retry(raw, &cause, max_delay),
             Decision::Quarantine { reason, detail } => {
-                let record = QuarantineRecord::new(delivery, &reason, &detail, now());
+                let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(*replays);
                 keep_then_acknowledge(bucket, raw, &record, max_delay).await;
             }
         }
@@ -81,7 +82,7 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
 
 /// The delivery with its body, which a large one has in R2. The object stays: a redelivery needs it again, and the
 /// bucket's lifecycle rule removes it.
-async fn with_body(bucket: &Bucket, message: QueueMessage) -> std::result::Result<Delivery, String> {
+pub async fn with_body(bucket: &Bucket, message: QueueMessage) -> std::result::Result<Delivery, String> {
     let mut delivery = message.delivery;
     if let Some(key) = message.body_key {
         let object = bucket.get(&key).execute().await.map_err(|error| error.to_string())?;
@@ -95,7 +96,8 @@ async fn with_body(bucket: &Bucket, message: QueueMessage) -> std::result::Resul
 async fn bury(bucket: &Bucket, entries: Vec<Entry>, max_delay: u32) {
     for Entry { raw, message } in entries {
         let detail = "every attempt at PostgreSQL or the stream failed; see the log";
-        let mut record = QuarantineRecord::new(message.delivery, "retries_exhausted", detail, now());
+        let mut record =
+            QuarantineRecord::new(message.delivery, "retries_exhausted", detail, now()).after_replays(message.replays);
         record.body_key = message.body_key;
         keep_then_acknowledge(bucket, &raw, &record, max_delay).await;
     }

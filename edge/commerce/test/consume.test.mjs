@@ -39,6 +39,24 @@ test("PostgreSQL is unreachable: nothing is acknowledged, and the dead letter is
   assert.equal(lake.attempts, 0);
 });
 
+for (const hang of ["connection", "statement"]) {
+  test(`PostgreSQL hangs at the ${hang}: given up, retried, and the consumer is free for others`, async (t) => {
+    const { deliver, postgres, lake, quarantine } = await world(t, { postgresTimeoutMillis: 500 });
+    postgres.hang = hang;
+    assert.equal((await deliver(BODY, { id: "a" })).status, 200);
+    // A second attempt means that the first was given up and its message not acknowledged.
+    await until("two attempts", () => postgres.connections >= 2);
+    assert.equal((await deliver(BODY, { id: "b" })).status, 200);
+    await until("a third attempt", () => postgres.connections >= 3);
+    assert.deepEqual(lake.events, []);
+    postgres.hang = null;
+    await until("both events", () => lake.events.length === 2);
+    assert.deepEqual(lake.events.map(({ event_id }) => event_id).sort(), ["event-a", "event-b"]);
+    await until("the end of every connection, the abandoned ones too", () => postgres.open.size === 0);
+    assert.deepEqual(await quarantine(), []);
+  });
+}
+
 test("the stream is down: retried until it takes the same event", async (t) => {
   const { deliver, postgres, lake, quarantine } = await world(t);
   lake.down = true;

@@ -1,9 +1,10 @@
 // The far ends of the commerce Worker, scripted: PostgreSQL's wire protocol (as much as one simple query needs) and the
-// stream endpoint of `weir serve`. Both listen on a port of their own and record what reached them.
+// stream endpoint of `weir serve`, which record what reached them; and a faulty way to a real PostgreSQL. Each listens on a
+// port of its own.
 
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 
 /** A message of PostgreSQL's protocol: type, length, payload. */
 function message(type, ...parts) {
@@ -31,12 +32,17 @@ const failure = ({ code, text }) =>
 /**
  * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
  * for an error, or null to cut the connection.
+ *
+ * `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
+ * counts those opened, `open` those open now.
  */
-export async function fakePostgres(answer) {
-  const calls = [];
+export async function fakePostgres(answer, port = 0) {
+  const postgres = { calls: [], connections: 0, hang: null };
+  const { calls } = postgres;
   const open = new Set();
   const server = createServer((socket) => {
     open.add(socket);
+    postgres.connections += 1;
     socket.on("close", () => open.delete(socket)).on("error", () => {});
     let buffer = Buffer.alloc(0);
     let started = false;
@@ -52,7 +58,7 @@ export async function fakePostgres(answer) {
         buffer = buffer.subarray(length);
         if (type === "startup") {
           started = true;
-          socket.write(AUTHENTICATED);
+          if (postgres.hang !== "connection") socket.write(AUTHENTICATED);
         } else if (type === "Q") {
           respond(socket, payload.subarray(0, -1).toString());
         } else if (type === "X") {
@@ -68,25 +74,31 @@ export async function fakePostgres(answer) {
     if (literal === undefined) return socket.destroy();
     const deliveries = JSON.parse(literal.replaceAll("''", "'"));
     calls.push(deliveries);
+    if (postgres.hang === "statement") return;
     const result = answer(deliveries, calls.length);
     if (result === null) return socket.destroy();
     socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
   };
-  server.listen(0, "127.0.0.1");
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
-  return {
-    calls,
+  return Object.assign(postgres, {
+    open,
+    port: server.address().port,
     url: `postgres://edge:secret@127.0.0.1:${server.address().port}/weir?sslmode=disable`,
-    stop: () => {
+    stop: async () => {
       for (const socket of open) socket.destroy();
-      server.close();
+      await new Promise((resolve) => server.close(resolve));
     },
-  };
+  });
 }
 
-/** The stream endpoint of the `weir` server; `down` makes it answer 503. */
+/**
+ * The stream endpoint of the `weir` server. `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
+ * what a cut connection looks like to the sender.
+ */
 export async function fakeLake(token) {
-  const lake = { events: [], attempts: 0, down: false };
+  const lake = { events: [], attempts: 0, down: false, failAfterWrite: false };
+  lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
     lake.attempts += 1;
@@ -94,7 +106,7 @@ export async function fakeLake(token) {
     const status = lake.down ? 503 : !authorised ? 401 : request.url === "/v1/streams/commerce_v1" ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
     lake.events.push(...events);
-    response.writeHead(status, { "content-type": "application/json" });
+    response.writeHead(lake.failAfterWrite ? 503 : status, { "content-type": "application/json" });
     response.end(JSON.stringify({ accepted: events.length, rejected: [] }));
   });
   server.listen(0, "127.0.0.1");
@@ -147,4 +159,51 @@ export async function until(what, condition, limitMillis = 15_000) {
     if (Date.now() > deadline) throw new Error(`not within ${limitMillis} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/**
+ * A way to a real PostgreSQL at `url` that can fail. `mode`: "pass"; "refuse" cuts each connection at once; "lose" lets a
+ * statement be committed and cuts before its answer arrives. `refused` and `lost` count.
+ */
+export async function faultyWay(url) {
+  const { hostname, port } = new URL(url);
+  const way = { mode: "pass", refused: 0, lost: 0 };
+  // ReadyForQuery, idle: the statement's transaction is over. Then only does PostgreSQL say so.
+  const done = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+  const open = new Set();
+  const server = createServer((near) => {
+    if (way.mode === "refuse") {
+      way.refused += 1;
+      return near.destroy();
+    }
+    const far = connect(Number(port), hostname);
+    let asked = false;
+    for (const [socket, other] of [[near, far], [far, near]]) {
+      open.add(socket);
+      socket.on("error", () => {}).on("close", () => {
+        open.delete(socket);
+        other.destroy();
+      });
+    }
+    near.on("data", (chunk) => {
+      asked ||= chunk.includes("select weir.ingest(");
+      far.write(chunk);
+    });
+    far.on("data", (chunk) => {
+      if (way.mode !== "lose" || !asked) return near.write(chunk);
+      if (!chunk.subarray(-done.length).equals(done)) return;
+      way.lost += 1;
+      near.destroy();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const here = new URL(url);
+  here.port = String(server.address().port);
+  way.url = here.href;
+  way.stop = () => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  };
+  return way;
 }

@@ -7,6 +7,7 @@ import { acceptAll, fakeLake, fakePostgres } from "./doubles.mjs";
 export const SHOP = "demo.myshopify.com";
 export const SECRETS = { new: "test_secret_new", old: "test_secret_old" };
 const TOKEN = "test-token";
+const INTERNAL_TOKEN = "test-internal-token";
 
 export const sign = (body, secret = SECRETS.new) => createHmac("sha256", secret).update(body).digest("base64");
 
@@ -23,11 +24,26 @@ export async function world(t, { answer = acceptAll, ...config } = {}) {
     token: TOKEN,
     secrets: `${SECRETS.new},${SECRETS.old}`,
     shops: [SHOP],
+    internalToken: INTERNAL_TOKEN,
     log: (line) => log.push(line),
     ...config,
   });
   t.after(stack.stop);
-  return { postgres, lake, log, ...stack, deliver: (body, options) => deliver(stack.url, body, options) };
+  return {
+    postgres,
+    lake,
+    log,
+    ...stack,
+    deliver: (body, options) => deliver(stack.url, body, options),
+    internal: (path, options) => internal(stack.url, path, options),
+  };
+}
+
+/** Calls an internal route; `authorization` null sends none. */
+async function internal(url, path, { method = "GET", authorization = `Bearer ${INTERNAL_TOKEN}` } = {}) {
+  const headers = authorization === null ? {} : { authorization };
+  const response = await fetch(`${url}/internal/${path}`, { method, headers });
+  return { status: response.status, body: await response.json() };
 }
 
 async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = SHOP, signature, prefix = "X-", without } = {}) {

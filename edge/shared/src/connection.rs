@@ -1,7 +1,31 @@
-//! What of a connection string counts.
+//! What of a connection string counts, and how long a connection may take.
 //!
 //! User, password, database, host and port come from the binding's own fields: the runtime composes its connection string
 //! without encoding them, so a password with `@` or a space would be cut.
+
+use std::time::Duration;
+
+/// How long PostgreSQL may take before a call is given up and its deliveries are retried.
+///
+/// Giving up does not tell whether the call was committed: repeating it is safe, since the extension knows a delivery again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From opening the socket to a session that takes statements.
+    pub connect: Duration,
+    /// From sending the statement to its whole answer and the end of the connection.
+    pub statement: Duration,
+}
+
+impl Default for Timeouts {
+    /// What Hyperdrive itself allows (Cloudflare's "Hyperdrive limits"): 15 s for the initial connection, 60 s for a
+    /// statement. Waiting longer gains nothing; and both together are far from a queue consumer's 15 minutes.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            statement: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Whether `connection_string` says `sslmode=disable`. Everything else, and silence, means TLS.
 #[must_use]

@@ -3,13 +3,17 @@
 //! One fresh connection, one simple query, one row, one text column: prepared statements and typed multi-row results over
 //! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
 
-use futures_util::future::join;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{join, select, Either};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use worker::postgres_tls::PassthroughTls;
-use worker::{Hyperdrive, SecureTransport, Socket};
+use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 
-use crate::connection::tls_is_disabled;
+use crate::connection::{tls_is_disabled, Timeouts};
 use crate::ingest::{IngestError, IngestTransport};
 use crate::sql::ingest_statement;
 
@@ -17,13 +21,14 @@ use crate::sql::ingest_statement;
 #[derive(Debug)]
 pub struct HyperdriveTransport {
     hyperdrive: Hyperdrive,
+    timeouts: Timeouts,
 }
 
 impl HyperdriveTransport {
     /// A transport over `hyperdrive`, whose configuration must have query caching disabled: writes do not invalidate it.
     #[must_use]
-    pub fn new(hyperdrive: Hyperdrive) -> Self {
-        Self { hyperdrive }
+    pub fn new(hyperdrive: Hyperdrive, timeouts: Timeouts) -> Self {
+        Self { hyperdrive, timeouts }
     }
 
     fn connect(&self) -> Result<(Config, Socket), IngestError> {
@@ -51,9 +56,9 @@ impl IngestTransport for HyperdriveTransport {
     async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
         let statement = ingest_statement(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
         let (config, socket) = self.connect()?;
-        let (client, connection) = config
-            .connect_raw(socket, PassthroughTls)
-            .await
+        let connecting = config.connect_raw(socket, PassthroughTls);
+        let (client, connection) = within(self.timeouts.connect, "connection", connecting)
+            .await?
             .map_err(|error| database(&error))?;
         // Both halves are driven here. A spawned connection outlives the request and crashes Hyperdrive's local proxy;
         // dropping the client at the end of its half lets the connection say Terminate and finish.
@@ -62,8 +67,20 @@ impl IngestTransport for HyperdriveTransport {
             drop(client);
             answer
         };
-        let (answer, _closed) = join(query, connection).await;
+        let (answer, _closed) = within(self.timeouts.statement, "answer", join(query, connection)).await?;
         one_text(&answer.map_err(|error| database(&error))?)
+    }
+}
+
+/// The outcome of `work`, or an error of the connection when it takes longer than `limit`. `work` is dropped then, and its
+/// socket is closed with the event that opened it.
+async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> Result<T, IngestError> {
+    match select(pin!(work), pin!(Delay::from(limit))).await {
+        Either::Left((outcome, _)) => Ok(outcome),
+        Either::Right(((), _)) => Err(IngestError::connection(format!(
+            "no {what} within {} ms",
+            limit.as_millis()
+        ))),
     }
 }
 

@@ -1,0 +1,161 @@
+//! `weir quarantine`: what the commerce Worker could not take, and handing it over again.
+
+use clap::Subcommand;
+use serde_json::{json, Value};
+
+use super::client::{cell, Client};
+use crate::{Error, Result};
+
+/// Arguments of `weir quarantine`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// URL of the commerce Worker.
+    #[arg(
+        long,
+        env = "WEIR_WORKER_URL",
+        global = true,
+        default_value = "http://127.0.0.1:8787"
+    )]
+    url: String,
+    /// The Worker's secret WEIR_INTERNAL_TOKEN.
+    #[arg(
+        long,
+        env = "WEIR_INTERNAL_TOKEN",
+        hide_env_values = true,
+        global = true,
+        default_value = ""
+    )]
+    token: String,
+    /// Print JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists every delivery in the quarantine with the reason.
+    List,
+    /// Prints one record: the delivery with its body, reason and detail.
+    Show {
+        /// Key, as `list` prints it.
+        key: String,
+    },
+    /// Hands deliveries over again; each leaves the quarantine once the queue has it.
+    Replay {
+        /// Keys, as `list` prints them.
+        #[arg(required = true)]
+        keys: Vec<String>,
+    },
+}
+
+/// Lists, shows or replays.
+///
+/// # Errors
+/// [`Error::Invalid`] for a key that is none; [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it
+/// said otherwise. A replay stops at the first error, and says which key that was.
+pub async fn run(args: Args) -> Result<()> {
+    let worker = Client {
+        url: args.url,
+        token: args.token,
+        json: args.json,
+    };
+    match args.action {
+        Action::List => list(&worker).await,
+        Action::Show { key } => {
+            let record = about(&worker, worker.get(&path(&key)?, &[]).await)?;
+            println!("{record:#}");
+            Ok(())
+        }
+        Action::Replay { keys } => replay(&worker, &keys).await,
+    }
+}
+
+async fn list(worker: &Client) -> Result<()> {
+    let mut records = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let parameters = [("cursor", cursor.as_deref())];
+        let page = about(worker, worker.get("/internal/quarantine", &parameters).await)?;
+        records.extend(page["records"].as_array().cloned().unwrap_or_default());
+        cursor = page["cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let columns = ["key", "reason", "topic", "quarantined_at", "bytes"];
+    let row = |record: &Value| columns.iter().map(|column| cell(&record[column])).collect();
+    let rows = records.iter().map(row).collect();
+    worker.show(&Value::from(records), &columns, rows);
+    Ok(())
+}
+
+async fn replay(worker: &Client, keys: &[String]) -> Result<()> {
+    let paths = keys.iter().map(|key| path(key)).collect::<Result<Vec<_>>>()?;
+    let mut answers = Vec::with_capacity(keys.len());
+    for (key, path) in keys.iter().zip(paths) {
+        let answer = worker.post(&format!("{path}/replay"), &json!({})).await;
+        let answer = about(worker, answer).map_err(|error| match error {
+            Error::Remote { status, message } => Error::Remote {
+                status,
+                message: format!("{key}: {message}"),
+            },
+            other => other,
+        })?;
+        answers.push(answer);
+    }
+    let rows = answers
+        .iter()
+        .map(|answer| vec![cell(&answer["key"]), cell(&answer["status"])]);
+    let rows = rows.collect();
+    worker.show(&Value::from(answers), &["key", "status"], rows);
+    Ok(())
+}
+
+/// The route of `key`, which is a path itself.
+fn path(key: &str) -> Result<String> {
+    let harmless = |letter: char| letter.is_ascii_alphanumeric() || "._-/".contains(letter);
+    if key.starts_with("quarantine/") && key.ends_with(".json") && key.chars().all(harmless) {
+        return Ok(format!("/internal/{key}"));
+    }
+    Err(Error::Invalid(format!(
+        "{key:?} is not a key of the quarantine; `weir quarantine list` prints them"
+    )))
+}
+
+/// The same with what to do about it: these answers come from the Worker, not from `weir serve`.
+fn about(worker: &Client, answer: Result<Value>) -> Result<Value> {
+    answer.map_err(|error| match error {
+        Error::NotFound(_) => Error::NotFound(format!(
+            "no commerce Worker answers at {}; name it with --url or WEIR_WORKER_URL",
+            worker.url
+        )),
+        Error::Remote { status: 401, .. } => Error::Remote {
+            status: 401,
+            message: "the Worker refused the token; give its secret WEIR_INTERNAL_TOKEN (--token or the same variable)"
+                .into(),
+        },
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_key_becomes_a_path() {
+        let key = "quarantine/2026-11-24/demo.myshopify.com/w-1.replay-1.json";
+        assert_eq!(path(key).unwrap(), format!("/internal/{key}"));
+        for other in [
+            "",
+            "w-1",
+            "bodies/a.json",
+            "quarantine/a.json?x=.json",
+            "quarantine/a b.json",
+        ] {
+            assert!(path(other).is_err(), "{other}");
+        }
+    }
+}

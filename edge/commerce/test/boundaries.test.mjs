@@ -1,0 +1,122 @@
+// One cut at each boundary that a delivery crosses: before the queue has it, between PostgreSQL and the stream, after the
+// stream and before the acknowledgement, and a PostgreSQL that goes and comes back under a backlog.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { acceptAll, fakePostgres, until } from "./doubles.mjs";
+import { world } from "./world.mjs";
+
+const BODY = '{"id": 820982911946154508}';
+
+// The built Worker, with a queue in front of the real one that refuses while told to (POST /refuse).
+const REFUSING_QUEUE = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./index.js";
+export * from "./index.js";
+
+let refusing = false;
+
+class WorkerQueue {
+  constructor(queue) { this.queue = queue; }
+  async send(...message) {
+    if (refusing) throw new Error("Queue send failed: Internal Server Error");
+    await this.queue.send(...message);
+  }
+}
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/refuse") {
+      refusing = (await request.text()) === "true";
+      return new Response();
+    }
+    return new Worker(this.ctx, { ...this.env, DELIVERIES: new WorkerQueue(this.env.DELIVERIES) }).fetch(request);
+  }
+  queue(batch) {
+    return new Worker(this.ctx, this.env).queue(batch);
+  }
+}
+`;
+
+const refuse = (url, refusing) => fetch(`${url}/refuse`, { method: "POST", body: String(refusing) });
+
+/** Answers as weir.ingest does: what it has seen before is a duplicate, with the same events. */
+function remembering() {
+  const seen = new Set();
+  return (deliveries) => {
+    const result = acceptAll(deliveries);
+    for (const verdict of result.deliveries) {
+      if (seen.has(verdict.webhook_id)) verdict.verdict = "duplicate";
+      seen.add(verdict.webhook_id);
+    }
+    return result;
+  };
+}
+
+test("the queue refuses: 503, so that Shopify comes back, and then nothing is missing", async (t) => {
+  const { url, deliver, lake, postgres } = await world(t, { entry: REFUSING_QUEUE });
+  const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+  await refuse(url, true);
+  for (const [id, body] of [["small", BODY], ["large", large]]) {
+    const answer = await deliver(body, { id });
+    assert.deepEqual([answer.status, answer.body.reason], [503, "hand_over_failed"], id);
+  }
+  await refuse(url, false);
+  assert.equal((await deliver(BODY, { id: "small" })).status, 200);
+  assert.equal((await deliver(large, { id: "large" })).status, 200);
+  await until("both events", () => lake.events.length === 2);
+  const bodies = new Map(postgres.calls.flat().map(({ webhook_id, body }) => [webhook_id, body]));
+  assert.deepEqual([bodies.get("small"), bodies.get("large")], [BODY, large]);
+});
+
+test("the queue refuses a replay: 503, and the record stays until it does not", async (t) => {
+  const { url, deliver, internal, quarantine, lake } = await world(t, { entry: REFUSING_QUEUE });
+  assert.equal((await deliver("not json")).status, 422);
+  const [{ key }] = await quarantine();
+  await refuse(url, true);
+  assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 503);
+  assert.deepEqual((await quarantine()).map((record) => record.key), [key]);
+  await refuse(url, false);
+  assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("the stream fails after PostgreSQL committed, before and after it kept the events: the same events come again", async (t) => {
+  const { deliver, lake, postgres, quarantine } = await world(t, { answer: remembering() });
+  const ids = ["a", "b", "c"];
+  lake.down = true;
+  await Promise.all(ids.map((id) => deliver(BODY, { id })));
+  await until("an attempt that the stream did not take", () => lake.attempts >= 1);
+  assert.deepEqual(lake.events, []);
+
+  lake.failAfterWrite = true;
+  lake.down = false;
+  await until("events that the stream took without saying so", () => new Set(lake.ids()).size === ids.length);
+  lake.failAfterWrite = false;
+  const unconfirmed = lake.events.length;
+  await until("the confirmed ones", () => new Set(lake.ids().slice(unconfirmed)).size === ids.length);
+
+  assert.deepEqual([...new Set(lake.ids())].sort(), ids.map((id) => `event-${id}`));
+  for (const event of lake.events) {
+    assert.deepEqual(event, lake.events.find(({ event_id }) => event_id === event.event_id));
+  }
+  assert.ok(postgres.calls.flat().length >= 3 * ids.length, "each was ingested once and then again as a duplicate");
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("PostgreSQL goes and comes back: the backlog drains, each event once", async (t) => {
+  const { deliver, postgres, lake, log, quarantine } = await world(t);
+  await postgres.stop();
+  const ids = Array.from({ length: 250 }, (_, index) => `w-${index}`);
+  const answers = await Promise.all(ids.map((id) => deliver(BODY, { id })));
+  assert.ok(answers.every(({ status }) => status === 200));
+  await until("a retry", () => log.some((line) => line.includes("again in")));
+  assert.deepEqual(lake.events, []);
+
+  const back = await fakePostgres(acceptAll, postgres.port);
+  t.after(back.stop);
+  await until("the backlog", () => lake.events.length >= ids.length, 60_000);
+  assert.deepEqual(lake.ids().sort(), ids.map((id) => `event-${id}`).sort());
+  assert.deepEqual(await quarantine(), []);
+});
