@@ -128,8 +128,8 @@ async fn the_catalog_is_open_on_loopback_only_and_never_to_a_web_page() {
 async fn other_writers_can_use_the_catalog() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/other_writers.py");
-    common::python(&[script, &format!("{}/iceberg", server.url())]).await;
+    let script = common::in_package("tests/other_writers.py");
+    common::python(&[&script, &format!("{}/iceberg", server.url())]).await;
 
     let lake = &server.app().lake;
     assert_eq!(

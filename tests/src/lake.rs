@@ -111,10 +111,13 @@ impl LakeServer {
     /// When the reader fails; the message has its output.
     pub async fn read_back(&self, reader: &str, table: &str) -> Result<Vec<Value>> {
         let python = std::env::var("WEIR_PYTHON").map_err(|_| failed("WEIR_PYTHON is not set; use `make test`"))?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/readers/read_table.py");
+        let script = crate::workspace_root()?
+            .join("tests/readers/read_table.py")
+            .display()
+            .to_string();
         let catalog = format!("{}/iceberg", self.url);
         let output = tokio::process::Command::new(python)
-            .args([script, reader, &catalog, "weir", table])
+            .args([&script, reader, &catalog, "weir", table])
             .output()
             .await?;
         if !output.status.success() {

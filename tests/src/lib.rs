@@ -27,6 +27,21 @@ impl std::fmt::Display for HarnessError {
 
 impl std::error::Error for HarnessError {}
 
+/// The checkout that is being tested. Asked at run time, not baked in when compiling: a build directory may be shared by
+/// several clones, and the one that compiled this may be gone.
+///
+/// # Errors
+/// When neither cargo nor `scripts/env.sh` set the environment.
+pub fn workspace_root() -> Result<std::path::PathBuf> {
+    if let Some(root) = std::env::var_os("WEIR_ROOT") {
+        return Ok(root.into());
+    }
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from);
+    let root = package.as_deref().and_then(std::path::Path::parent);
+    root.map(Into::into)
+        .ok_or_else(|| failed("WEIR_ROOT is not set; use `make`, or `. scripts/env.sh` first"))
+}
+
 /// Result of harness calls.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 

@@ -1,7 +1,5 @@
 //! The commerce Worker in workerd, over a local Hyperdrive, queue, R2 and stream.
 
-use std::path::Path;
-
 use serde_json::{json, Value};
 
 use crate::lake::{listening, TOKEN};
@@ -31,7 +29,7 @@ impl CommerceWorker {
     /// # Errors
     /// When the Worker is not built (`make build`) or workerd does not become ready.
     pub fn start(postgres: &str, lake: &str, shops: &[&str]) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace");
+        let root = crate::workspace_root()?;
         let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
         let config = json!({
             "postgres": postgres, "lake": lake, "token": TOKEN, "secrets": SECRETS.join(","), "shops": shops,

@@ -1,8 +1,6 @@
 //! The commerce Worker in workerd over a real PostgreSQL with the extension: this starts the one, makes a database, and
 //! runs the Worker's own tests against it.
 
-use std::path::Path;
-
 use serde_json::json;
 use tokio::process::Command;
 use weir_tests::postgres::Cluster;
@@ -31,7 +29,7 @@ async fn the_workers_tests_pass_over_postgres() {
         .await
         .unwrap();
 
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace");
+    let root = weir_tests::workspace_root().unwrap();
     let node = std::env::var("WEIR_NODE").expect("WEIR_NODE; use `make test`, or source scripts/env.sh");
     let output = Command::new(node)
         .args(["--test", "--test-reporter=tap", "--test-timeout", TEST_TIMEOUT_MILLIS])

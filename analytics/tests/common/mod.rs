@@ -87,10 +87,16 @@ pub async fn python(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A file of this package in the checkout under test. At run time, not baked in: a build directory may be shared by several
+/// clones.
+pub fn in_package(path: &str) -> String {
+    format!("{}/{path}", std::env::var("CARGO_MANIFEST_DIR").expect("set by cargo"))
+}
+
 /// A table's rows as `pyiceberg` or `duckdb` reads them through the server's catalog.
 pub async fn read(reader: &str, url: &str, table: &str) -> Vec<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers/read_table.py");
-    let output = python(&[script, reader, &format!("{url}/iceberg"), "weir", table]).await;
+    let script = in_package("../tests/readers/read_table.py");
+    let output = python(&[&script, reader, &format!("{url}/iceberg"), "weir", table]).await;
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
