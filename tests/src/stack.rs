@@ -1,6 +1,6 @@
 //! All real parts together: PostgreSQL, `weir serve`, the commerce Worker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
@@ -83,7 +83,7 @@ impl Stack {
         const IN_FLIGHT: usize = 16;
         for (index, chunk) in deliveries.chunks(IN_FLIGHT).enumerate() {
             let calls = chunk.iter().map(|delivery| self.worker.deliver(delivery));
-            for (delivery, result) in chunk.iter().zip(futures_join_all(calls).await) {
+            for (delivery, result) in chunk.iter().zip(futures_util::future::join_all(calls).await) {
                 let (status, body) = result?;
                 if status != 200 {
                     return Err(failed(format!("{} answered {status}: {body}", delivery.topic)));
@@ -95,11 +95,14 @@ impl Stack {
     }
 
     /// Waits until every delivery is in PostgreSQL and every event it leads to is in the Iceberg table, as an independent
-    /// reader sees it. Returns the number of distinct events.
+    /// reader sees it, and nothing else is. `times` is how often all of them have been delivered so far: each event is sent
+    /// again by each repetition, so that a repetition still in the queue is waited for. Returns the number of distinct
+    /// events.
     ///
     /// # Errors
-    /// When that does not happen in time; the message says what is missing and has the Worker's log.
-    pub async fn drained(&self, deliveries: &[Delivery]) -> Result<usize> {
+    /// When that does not happen in time, the message says what is missing and has the Worker's log; at once when the
+    /// table has an event that no delivery leads to.
+    pub async fn drained(&self, deliveries: &[Delivery], times: usize) -> Result<usize> {
         let deadline = Instant::now() + Duration::from_secs(DRAIN_SECONDS);
         let distinct: BTreeSet<_> = deliveries
             .iter()
@@ -123,8 +126,15 @@ impl Stack {
         loop {
             self.lake.flush().await?;
             let rows = self.lake.read_back("duckdb", "commerce.telemetry").await?;
-            let found: BTreeSet<_> = rows.iter().filter_map(|row| row["event_id"].as_str()).collect();
-            let missing = expected.iter().filter(|id| !found.contains(id.as_str())).count();
+            let mut found = BTreeMap::<&str, usize>::new();
+            for id in rows.iter().filter_map(|row| row["event_id"].as_str()) {
+                *found.entry(id).or_default() += 1;
+            }
+            if let Some(extra) = found.keys().find(|id| !expected.contains(**id)) {
+                return Err(failed(format!("event {extra} is in the lake and of no delivery")));
+            }
+            let seen = |id: &String| found.get(id.as_str()).copied().unwrap_or_default();
+            let missing = expected.iter().filter(|id| seen(id) < times).count();
             if missing == 0 {
                 return Ok(expected.len());
             }
@@ -163,9 +173,4 @@ impl Stack {
             self.worker.log()
         )))
     }
-}
-
-/// Awaits all futures; results in order.
-async fn futures_join_all<F: std::future::Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    futures_util::future::join_all(futures).await
 }

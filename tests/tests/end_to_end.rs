@@ -61,7 +61,7 @@ async fn webhooks_become_daily_sales_and_explained_labels() -> Result<()> {
         .flat_map(|history| history.deliveries.clone())
         .collect();
     stack.deliver_all(&deliveries, |_| {}).await?;
-    let events = stack.drained(&deliveries).await?;
+    let events = stack.drained(&deliveries, 1).await?;
     assert!(
         events > deliveries.len() / 3,
         "{events} events of {} deliveries",
@@ -132,7 +132,7 @@ async fn assert_same_after_repetition(
     }
     let backwards: Vec<Delivery> = deliveries.iter().rev().cloned().collect();
     stack.deliver_all(&backwards, |_| {}).await?;
-    assert_eq!(stack.drained(&backwards).await?, events);
+    assert_eq!(stack.drained(&backwards, 2).await?, events);
     refresh(stack).await?;
     for (shop, before) in shops.iter().zip(before) {
         assert_eq!(measured(stack, "duckdb", shop).await?, before, "{}", shop.domain);
@@ -148,7 +148,7 @@ async fn deliveries_in_reverse_order_give_the_same_sales() -> Result<()> {
     // One at a time per order would hide races, so they go out in parallel: only the overall order is turned round.
     let backwards: Vec<Delivery> = history.deliveries.iter().rev().cloned().collect();
     stack.deliver_all(&backwards, |_| {}).await?;
-    stack.drained(&backwards).await?;
+    stack.drained(&backwards, 1).await?;
     refresh(&stack).await?;
     assert_eq!(measured(&stack, "duckdb", &shop).await?, history.sales);
     Ok(())
@@ -214,7 +214,7 @@ async fn bad_input_gets_a_clear_answer_and_loses_nothing() -> Result<()> {
     assert_eq!(stack.worker.deliver(&neighbour).await?.0, 200);
     assert_eq!(stack.worker.deliver(&order).await?.0, 200, "the same delivery again");
 
-    stack.drained(&[order.clone(), neighbour]).await?;
+    stack.drained(&[order.clone(), neighbour], 1).await?;
     let quarantined = wait_for_quarantine(&stack, &["broken-json", "with-nul"]).await?;
     assert_eq!(quarantined.len(), 2, "{quarantined:?}");
     let orders: i64 = stack

@@ -58,7 +58,7 @@ async fn demo() -> Result<()> {
         println!();
     }
     clock.say("waiting until every event is in Iceberg, as DuckDB's own reader sees it ...");
-    let events = stack.drained(&deliveries).await?;
+    let events = stack.drained(&deliveries, 1).await?;
     clock.say(&format!(
         "{events} distinct events expected, {events} found in commerce.telemetry: none lost, none extra"
     ));
