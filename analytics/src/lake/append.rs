@@ -28,12 +28,8 @@ impl Lake {
     ) -> Result<CommitOutcome> {
         properties.insert(COMMIT_ID.to_owned(), commit_id.to_owned());
         let table = self.load(table).await?;
-        if let Some(snapshot_id) = Self::committed(table.metadata(), &properties) {
-            return Ok(CommitOutcome {
-                snapshot_id: Some(snapshot_id),
-                rows: 0,
-                already_committed: true,
-            });
+        if let Some(done) = Self::already(table.metadata(), &properties) {
+            return Ok(done);
         }
         let added = write::data_files(&table, batches).await?;
         if added.is_empty() {

@@ -97,8 +97,17 @@ impl CommitClient {
 }
 
 impl Lake {
+    /// The outcome for a commit whose name the table's history already holds: nothing is left to do.
+    pub(super) fn already(metadata: &TableMetadata, properties: &HashMap<String, String>) -> Option<CommitOutcome> {
+        Self::committed(metadata, properties).map(|snapshot_id| CommitOutcome {
+            snapshot_id: Some(snapshot_id),
+            rows: 0,
+            already_committed: true,
+        })
+    }
+
     /// Whether the table's history holds a commit of this name; its snapshot.
-    pub(super) fn committed(metadata: &TableMetadata, properties: &HashMap<String, String>) -> Option<i64> {
+    fn committed(metadata: &TableMetadata, properties: &HashMap<String, String>) -> Option<i64> {
         let id = properties.get(COMMIT_ID)?;
         metadata
             .snapshots()

@@ -56,12 +56,8 @@ impl Lake {
             return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
         }
         let table = self.load(table).await?;
-        if let Some(snapshot_id) = Self::committed(table.metadata(), &properties) {
-            return Ok(CommitOutcome {
-                snapshot_id: Some(snapshot_id),
-                rows: 0,
-                already_committed: true,
-            });
+        if let Some(done) = Self::already(table.metadata(), &properties) {
+            return Ok(done);
         }
         let added = write::data_files(&table, &batches).await?;
         if let Err(error) = within(&scope, &added) {
