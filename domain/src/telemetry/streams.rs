@@ -356,6 +356,11 @@ pub fn publication() -> StreamSchema {
             optional("placement", String, "Where on the page [BFO: site]"),
             optional("product_id", String, "Shopify product shown [IAO: identifier]"),
             optional(
+                "order_id",
+                String,
+                "Order of a conversion or attribution [IAO: identifier]",
+            ),
+            optional(
                 "url",
                 String,
                 "Page without query, but for allow-listed campaign keys [IAO: identifier]",
