@@ -13,4 +13,5 @@ pub mod order_state;
 pub mod sales;
 pub mod shopify;
 pub mod telemetry;
+pub mod watermark;
 pub mod webhook;
