@@ -19,6 +19,9 @@ const MAX_EXPONENT: u32 = 300;
 /// RFC 3339 write the same way.
 const TIMES: std::ops::Range<i64> = -2_208_988_800_000_000..253_370_764_800_000_000;
 
+/// 10^15 minor units: no order comes near, and sums and quantity x price of such amounts stay far inside i64.
+const MAX_MINOR_UNITS: u64 = 1_000_000_000_000_000;
+
 /// Members that hold personal data or a credential, wherever they occur in a body.
 const PERSONAL: [&str; 27] = [
     "customer",
@@ -182,6 +185,12 @@ pub fn instant(text: &str) -> Option<i64> {
     TIMES.contains(&time).then_some(time)
 }
 
+/// A decimal text as minor units; `None` when it is no believable amount of the currency.
+pub(super) fn minor_units(text: &str, currency: Currency) -> Option<i64> {
+    let minor = money::parse_minor(text, currency).ok()?;
+    (minor.unsigned_abs() <= MAX_MINOR_UNITS).then_some(minor)
+}
+
 fn write_string(text: &str, out: &mut String) {
     out.push_str(&serde_json::Value::from(text).to_string());
 }
@@ -222,6 +231,10 @@ impl<'a> Node<'a> {
 
     pub fn mismatch(&self, name: &str, detail: &'static str) -> BodyError {
         fault(Reason::TypeMismatch, &self.path(name), detail)
+    }
+
+    pub fn is_null(&self, name: &str) -> bool {
+        self.members.get(name) == Some(&Json::Null)
     }
 
     fn get(&self, name: &str) -> Option<&'a Json> {
@@ -291,8 +304,7 @@ impl<'a> Node<'a> {
         };
         let minor = money::parse_minor(text, currency)
             .map_err(|_| self.mismatch(name, "expected a decimal amount of the currency"))?;
-        // 10^15 minor units: no order comes near, and sums and quantity x price of such amounts stay far inside i64.
-        if minor.unsigned_abs() > 1_000_000_000_000_000 {
+        if minor.unsigned_abs() > MAX_MINOR_UNITS {
             return Err(self.mismatch(name, "expected an amount below 10^15 minor units"));
         }
         Ok(Some(minor))

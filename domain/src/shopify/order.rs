@@ -69,14 +69,7 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
 fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Line, BodyError> {
     let quantity = quantity(node, "quantity")?;
     let unit_price = amount(node, "price", currency, Some(presentment))?;
-    for value in [unit_price.shop, unit_price.presentment] {
-        if value
-            .checked_mul(quantity)
-            .is_none_or(|value| value.abs() > MAX_LINE_VALUE)
-        {
-            return Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"));
-        }
-    }
+    value_fits(node, unit_price, quantity)?;
     let mut discount = Amount::default();
     for allocation in node.objects("discount_allocations")? {
         discount = discount + amount(&allocation, "amount", currency, Some(presentment))?;
@@ -106,7 +99,21 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
     })
 }
 
-fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
+/// Refuses a line whose value is beyond belief.
+pub(super) fn value_fits(node: &Node<'_>, unit_price: Amount, quantity: i64) -> Result<(), BodyError> {
+    let fits = |value: i64| {
+        value
+            .checked_mul(quantity)
+            .is_some_and(|value| value.abs() <= MAX_LINE_VALUE)
+    };
+    if fits(unit_price.shop) && fits(unit_price.presentment) {
+        Ok(())
+    } else {
+        Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"))
+    }
+}
+
+pub(super) fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
     let units = node.int(name)?.unwrap_or(0);
     if (0..=MAX_QUANTITY).contains(&units) {
         Ok(units)
@@ -117,7 +124,7 @@ fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
 
 /// A tax rate in billionths. It only matters for a line discounted to nothing, so a rate that is not a plain decimal
 /// (Shopify sends numbers such as `6e-2` too) counts as unknown, 0.
-fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
+pub(super) fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
     let Some(text) = node.decimal("rate")? else {
         return Ok(0);
     };
@@ -229,6 +236,7 @@ pub(super) fn refund(
             .or(created_at)
             .unwrap_or(context.triggered_at),
         triggered_at: context.triggered_at,
+        is_brief: false,
         paid_amount: paid.map(|(sum, _)| sum),
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
         lines,
