@@ -12,7 +12,7 @@ if [ "${1:-}" = --dev ]; then
   shift
 fi
 workers=("$@")
-[ ${#workers[@]} -gt 0 ] || workers=(commerce)
+[ ${#workers[@]} -gt 0 ] || workers=(commerce sync)
 
 # worker-build asks rustup for the target when rustup's rustc lacks it. Where the system's own rustc has it, that one goes
 # first and nothing has to be fetched.
@@ -26,7 +26,7 @@ inputs_digest() { # of everything that the build of worker $1 reads
   {
     echo "${optimise[*]-} $(rustc --version) $WEIR_WASM_BINDGEN_VERSION"
     find Cargo.toml Cargo.lock domain/Cargo.toml domain/src edge/shared/Cargo.toml edge/shared/src \
-      "edge/$1/Cargo.toml" "edge/$1/src" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+      "edge/$1/Cargo.toml" "edge/$1/src" $(ls -d "edge/$1/graphql" 2>/dev/null) -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
   } | sha256sum | cut -d' ' -f1
 }
 

@@ -112,13 +112,6 @@ pub fn daily_window(watermark: Option<Timestamp>, now: Timestamp, overlap: Signe
 }
 
 impl Window {
-    /// As Shopify's search syntax. The field that is filtered is the field that is sorted by: with another one, rows that
-    /// change while a page is read are missed.
-    #[must_use]
-    pub fn search(&self) -> String {
-        format!("updated_at:>='{:.0}' updated_at:<'{:.0}'", self.from, self.to)
-    }
-
     /// Both halves, which together are the whole; `None` when it is too short to part (two seconds or less).
     #[must_use]
     pub fn halves(&self) -> Option<(Self, Self)> {

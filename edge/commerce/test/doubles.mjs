@@ -26,6 +26,12 @@ function textRow(value) {
   return Buffer.concat([message("T", ...column), message("D", int16(1), int32(text.length), text), message("C", "SELECT 1"), READY]);
 }
 
+/** The argument of weir.ingest. */
+function deliveriesOf(sql) {
+  const literal = /^select weir\.ingest\('(.*)'::json\)::text$/s.exec(sql)?.[1];
+  return literal === undefined ? undefined : JSON.parse(literal.replaceAll("''", "'"));
+}
+
 const failure = ({ code, text }) =>
   Buffer.concat([message("E", Buffer.from("SERROR\0VERROR\0C" + code + "\0M" + text + "\0\0")), READY]);
 
@@ -33,10 +39,10 @@ const failure = ({ code, text }) =>
  * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
  * for an error, or null to cut the connection.
  *
- * `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
+ * `read` takes what `answer` gets from a statement's text, or undefined for one that is not expected. `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
  * counts those opened, `open` those open now.
  */
-export async function fakePostgres(answer, port = 0) {
+export async function fakePostgres(answer, port = 0, read = deliveriesOf) {
   const postgres = { calls: [], connections: 0, hang: null };
   const { calls } = postgres;
   const open = new Set();
@@ -70,9 +76,8 @@ export async function fakePostgres(answer, port = 0) {
     });
   });
   const respond = (socket, sql) => {
-    const literal = /^select weir\.ingest\('(.*)'::json\)::text$/s.exec(sql)?.[1];
-    if (literal === undefined) return socket.destroy();
-    const deliveries = JSON.parse(literal.replaceAll("''", "'"));
+    const deliveries = read(sql);
+    if (deliveries === undefined) return socket.destroy();
     calls.push(deliveries);
     if (postgres.hang === "statement") return;
     const result = answer(deliveries, calls.length);

@@ -1,0 +1,181 @@
+// Shopify, played: Admin GraphQL 2026-10 over the real schema, bulk operations with their rules and faults, results, and
+// webhooks of the same shop. For tests and the demo only.
+
+import { once } from "node:events";
+import { createHmac, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { buildSchema } from "graphql";
+import { answer } from "./execute.mjs";
+import { Operations } from "./operations.mjs";
+
+const SCHEMA = buildSchema(readFileSync(new URL("schema.graphql", import.meta.url), "utf8"));
+export const API_VERSION = "2026-10";
+
+/** What may be set to go wrong. Numbers of times count down. */
+const NO_FAULTS = {
+  runMillis: 5, // twice: until RUNNING, until the end
+  hold: undefined, // a promise that no operation ends before
+  ending: undefined, // (operation, number) -> how it ends, see Operations.end
+  cutAt: 100, // nodes of a nested connection per parent
+  shuffled: false,
+  throttled: 0, // answers THROTTLED
+  tooMany: 0, // answers 429
+  apiVersion: API_VERSION, // what X-Shopify-API-Version says
+  truncated: 0, // results cut off in the middle
+  refused: 0, // results answered 403, as when the address has expired
+  silent: false, // no webhooks
+};
+
+/** One shop of the fake. */
+export class FakeShopify {
+  /**
+   * config: domain, token (access token), data ({orders, products}), or files (JSONL by kind); scopes; webhook ({url, secret});
+   * subscriptions (edges' nodes).
+   */
+  constructor(config, server) {
+    Object.assign(this, { data: { orders: [], products: [] }, subscriptions: [], scopes: ["read_orders", "read_all_orders", "read_products"] }, config);
+    this.schema = SCHEMA;
+    this.server = server;
+    this.faults = { ...NO_FAULTS };
+    this.operations = new Operations(this);
+    this.calls = []; // names of operations that were called
+    this.leaks = 0; // requests of a result that carried a credential
+    this.downloads = 0;
+  }
+
+  resultUrl(id) {
+    return `${this.server.url}/results/${this.domain}/${id.split("/").pop()}?Signature=${randomUUID()}`;
+  }
+
+  /** Tells the app that an operation is over, unless it is not to know. */
+  async finished(operation) {
+    if (this.faults.silent || !this.webhook) return;
+    const body = {
+      admin_graphql_api_id: operation.id,
+      completed_at: operation.completedAt,
+      created_at: operation.createdAt,
+      error_code: operation.errorCode?.toLowerCase() ?? null,
+      status: operation.status.toLowerCase(),
+      type: "query",
+    };
+    await this.fire("bulk_operations/finish", JSON.stringify(body)).catch(() => {}); // Polling is the fallback.
+  }
+
+  /** Sends a signed webhook of this shop and returns the answer's status. */
+  async fire(topic, body) {
+    const response = await fetch(this.webhook.url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "x-shopify-topic": topic,
+        "x-shopify-shop-domain": this.domain,
+        "x-shopify-webhook-id": randomUUID(),
+        "x-shopify-api-version": API_VERSION,
+        "x-shopify-triggered-at": new Date().toISOString(),
+        "x-shopify-hmac-sha256": createHmac("sha256", this.webhook.secret).update(body).digest("base64"),
+      },
+      body,
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  #root() {
+    const by = (rows) => ({ id }) => rows.find((row) => row.id === id) ?? null;
+    return {
+      shop: { id: "gid://shopify/Shop/1", name: this.domain, myshopifyDomain: this.domain, currencyCode: "EUR", ianaTimezone: "Europe/Paris" },
+      currentAppInstallation: { accessScopes: this.scopes.map((handle) => ({ handle })) },
+      bulkOperation: ({ id }) => this.operations.find(id),
+      bulkOperations: () => [...this.operations.all].reverse(),
+      bulkOperationRunQuery: (args) => this.operations.run(args),
+      bulkOperationCancel: (args) => this.operations.cancel(args),
+      order: by(this.data.orders),
+      product: by(this.data.products),
+      webhookSubscriptions: () => this.subscriptions,
+      webhookSubscriptionCreate: ({ topic, webhookSubscription }) => {
+        const made = { id: `gid://shopify/WebhookSubscription/${this.subscriptions.length + 1}`, topic, ...webhookSubscription };
+        this.subscriptions.push(made);
+        return { webhookSubscription: made, userErrors: [] };
+      },
+    };
+  }
+
+  async graphql(request, body) {
+    if (request.headers["x-shopify-access-token"] !== this.token) return [401, { errors: "[API] Invalid API key or access token" }];
+    const faults = this.faults;
+    if (faults.tooMany > 0) {
+      faults.tooMany -= 1;
+      return [429, { errors: "Exceeded 2 calls per second for api client." }, { "retry-after": "0.05" }];
+    }
+    const cost = { requestedQueryCost: 10, actualQueryCost: 10, throttleStatus: { maximumAvailable: 2000, currentlyAvailable: 1990, restoreRate: 100 } };
+    if (faults.throttled > 0) {
+      faults.throttled -= 1;
+      cost.throttleStatus.currentlyAvailable = 0;
+      return [200, { errors: [{ message: "Throttled", extensions: { code: "THROTTLED" } }], extensions: { cost } }];
+    }
+    const call = JSON.parse(body);
+    this.calls.push(call.operationName ?? "Rest");
+    return [200, { ...(await answer(SCHEMA, call, this.#root())), extensions: { cost } }];
+  }
+
+  async download(request, response, number) {
+    this.downloads += 1;
+    if (request.headers["x-shopify-access-token"] || request.headers.authorization) this.leaks += 1;
+    const result = this.operations.result(`gid://shopify/BulkOperation/${number}`);
+    if (!result || this.faults.refused > 0) {
+      if (result) this.faults.refused -= 1;
+      response.writeHead(403).end("<Error><Code>ExpiredToken</Code></Error>");
+      return;
+    }
+    const isCut = this.faults.truncated > 0;
+    if (isCut) this.faults.truncated -= 1;
+    response.writeHead(200, { "content-type": "application/jsonl" });
+    let left = isCut ? Math.floor(result.bytes / 2) : Infinity;
+    for await (const piece of result.body()) {
+      const bytes = Buffer.from(piece);
+      if (!response.write(bytes.subarray(0, left))) await once(response, "drain");
+      left -= bytes.length;
+      if (left <= 0) break;
+    }
+    response.end(); // A cut result ends like a whole one: only the counts tell.
+  }
+}
+
+/** Starts the fake with `shops` (configs of FakeShopify). */
+export async function fakeShopify(shops, port = 0) {
+  const fake = { shops: {} };
+  const server = createServer(async (request, response) => {
+    try {
+      await handle(fake, request, response);
+    } catch (error) {
+      console.error(error);
+      if (!response.headersSent) response.writeHead(500);
+      response.end();
+    }
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  fake.url = `http://127.0.0.1:${server.address().port}`;
+  fake.origin = `${fake.url}/shops/{shop}`;
+  for (const config of shops) fake.shops[config.domain] = new FakeShopify(config, fake);
+  fake.stop = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return fake;
+}
+
+async function handle(fake, request, response) {
+  const [room, domain, ...path] = new URL(request.url, fake.url).pathname.slice(1).split("/");
+  const shop = fake.shops[domain];
+  const body = Buffer.concat(await request.toArray()).toString();
+  if (shop && room === "results" && path.length === 1) return shop.download(request, response, path[0]);
+  if (!shop || room !== "shops" || path.join("/") !== `admin/api/${API_VERSION}/graphql.json`) {
+    response.writeHead(404).end("{}");
+    return;
+  }
+  const [status, answer, headers = {}] = await shop.graphql(request, body);
+  response.writeHead(status, { "content-type": "application/json", "x-shopify-api-version": shop.faults.apiVersion, ...headers });
+  response.end(JSON.stringify(answer));
+}

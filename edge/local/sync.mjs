@@ -1,0 +1,91 @@
+// The sync Worker in workerd: workflows, the watermark object, the archive in R2, and a service binding to itself.
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { Log, LogLevel, Miniflare } from "miniflare";
+import { streamBinding, streamWorker } from "./streams.mjs";
+
+const ROOT = fileURLToPath(new URL("../sync/", import.meta.url));
+const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
+
+/** Binding, name and class of each workflow, as in wrangler.jsonc. */
+const WORKFLOWS = {
+  DAILY_SHOPIFY_BULK_SYNC: { name: "daily-shopify-bulk-sync", className: "DailyShopifyBulkSync" },
+  FULL_BACKFILL: { name: "full-backfill", className: "FullBackfill" },
+  MEASUREMENT_REFRESH: { name: "measurement-refresh", className: "MeasurementRefresh" },
+  ARTIFACT_REPLICATION: { name: "artifact-replication", className: "ArtifactReplication" },
+  WEBHOOK_RECONCILE: { name: "webhook-reconcile", className: "WebhookReconcile" },
+  REPLAY: { name: "replay", className: "Replay" },
+};
+
+async function modules() {
+  const read = async (path) => {
+    try {
+      return await readFile(join(ROOT, path));
+    } catch (error) {
+      throw new Error("the sync Worker is not built: run scripts/build-workers.sh", { cause: error });
+    }
+  };
+  const scripts = SCRIPTS.map(async (path) => ({ type: "ESModule", path, contents: (await read(path)).toString() }));
+  return [...(await Promise.all(scripts)), { type: "CompiledWasm", path: "build/index_bg.wasm", contents: await read("build/index_bg.wasm") }];
+}
+
+/**
+ * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
+ * for tests partBytes, pollMillis, retryDelayMillis, backfillPauseMillis.
+ */
+export async function syncWorker(config) {
+  return {
+    name: "sync",
+    modules: await modules(),
+    compatibilityDate: "2026-07-01",
+    bindings: {
+      SHOPS: JSON.stringify(config.shops),
+      WEIR_INTERNAL_TOKEN: config.internalToken ?? "",
+      SHOPIFY_ORIGIN: config.shopifyOrigin,
+      SHOPIFY_ACCESS_TOKENS: JSON.stringify(config.accessTokens ?? {}),
+      WEBHOOK_URL: config.webhookUrl ?? "",
+      LAKE_URL: config.lake,
+      LAKE_TOKEN: config.token,
+      // Locally an operation takes seconds, and an outage too.
+      POLL_MILLIS: String(config.pollMillis ?? 1000),
+      RETRY_DELAY_MILLIS: String(config.retryDelayMillis ?? 200),
+      BACKFILL_PAUSE_MILLIS: String(config.backfillPauseMillis ?? 1000),
+      ...(config.partBytes ? { PART_BYTES: String(config.partBytes) } : {}),
+    },
+    workflows: WORKFLOWS,
+    durableObjects: { WATERMARKS: { className: "WatermarkObject", useSQLite: true } },
+    r2Buckets: { BUCKET: "weir-sync" },
+    hyperdrives: { POSTGRES: config.postgres },
+    serviceBindings: {
+      SELF: { name: "sync", entrypoint: "Steps" },
+      COMMERCE_TELEMETRY: streamBinding("commerce_v1"),
+      SYNC_TELEMETRY: streamBinding("sync_v1"),
+    },
+  };
+}
+
+/** Where workflows, objects and the archive are kept between runs: options of Miniflare. */
+export const persistence = (directory) =>
+  directory
+    ? { r2Persist: join(directory, "r2"), workflowsPersist: join(directory, "workflows"), durableObjectsPersist: join(directory, "objects") }
+    : {};
+
+/** Starts the sync Worker alone, with its streams; for its tests. */
+export async function startSync(config) {
+  const log = config.log ?? (() => {});
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: config.port ?? 0,
+    cf: false,
+    log: new Log(LogLevel.NONE),
+    handleRuntimeStdio: (stdout, stderr) => {
+      for (const stream of [stdout, stderr]) stream.setEncoding("utf8").on("data", (text) => text.split("\n").forEach(log));
+    },
+    ...persistence(config.persist),
+    workers: [await syncWorker(config), streamWorker(config, "commerce_v1"), streamWorker(config, "sync_v1")],
+  });
+  const url = (await miniflare.ready).origin;
+  return { url, miniflare, bucket: () => miniflare.getR2Bucket("BUCKET", "sync"), stop: () => miniflare.dispose() };
+}

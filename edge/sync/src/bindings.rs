@@ -1,0 +1,120 @@
+//! Names and values that wrangler.jsonc binds.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use weir_edge_shared::connection::Timeouts;
+use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::pipeline::PipelineStream;
+use worker::{Bucket, Env, Stub};
+
+use crate::step::StepError;
+
+/// Shopify's most generous answer is a page of a few megabytes; a bulk result is streamed and has no such limit.
+const DEFAULT_PART_BYTES: u64 = 8_000_000;
+
+fn text(env: &Env, name: &str) -> Option<String> {
+    let value = env.var(name).ok().map(|value| value.to_string());
+    value.filter(|value| !value.trim().is_empty())
+}
+
+fn secret(env: &Env, name: &str) -> String {
+    env.secret(name).map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn unbound(error: &worker::Error) -> StepError {
+    StepError::lasting("not_configured", error.to_string())
+}
+
+/// The archive and the quarantine.
+pub fn bucket(env: &Env) -> Result<Bucket, StepError> {
+    env.bucket("BUCKET").map_err(|error| unbound(&error))
+}
+
+/// PostgreSQL, over a Hyperdrive with caching disabled; vars POSTGRES_CONNECT_TIMEOUT_MILLIS, POSTGRES_STATEMENT_TIMEOUT_MILLIS.
+pub fn postgres(env: &Env) -> Result<HyperdriveTransport, StepError> {
+    let millis = |name: &str, default: Duration| {
+        let given = text(env, name).and_then(|value| value.parse().ok());
+        given.map_or(default, Duration::from_millis)
+    };
+    let default = Timeouts::default();
+    let timeouts = Timeouts {
+        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
+        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
+    };
+    let hyperdrive = env.hyperdrive("POSTGRES").map_err(|error| unbound(&error))?;
+    Ok(HyperdriveTransport::new(hyperdrive, timeouts))
+}
+
+/// Stream `commerce_v1`.
+pub fn commerce_stream(env: &Env) -> Result<PipelineStream, StepError> {
+    env.get_binding("COMMERCE_TELEMETRY").map_err(|error| unbound(&error))
+}
+
+/// Stream `sync_v1`.
+pub fn sync_stream(env: &Env) -> Result<PipelineStream, StepError> {
+    env.get_binding("SYNC_TELEMETRY").map_err(|error| unbound(&error))
+}
+
+/// The watermark object of `shop`; each shop has its own.
+pub fn watermark_object(env: &Env, shop: &str) -> worker::Result<Stub> {
+    env.durable_object("WATERMARKS")?.get_by_name(shop)
+}
+
+/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN; empty when there is none, which opens nothing.
+pub fn internal_token(env: &Env) -> String {
+    secret(env, "WEIR_INTERNAL_TOKEN")
+}
+
+/// Origin of a shop's Admin API, var SHOPIFY_ORIGIN with `{shop}` in it, and its access token, from the secret
+/// SHOPIFY_ACCESS_TOKENS: `{"demo.myshopify.com": "shpat_..."}`.
+pub fn shopify(env: &Env, shop: &str) -> Result<(String, String), StepError> {
+    let origin = text(env, "SHOPIFY_ORIGIN").unwrap_or_else(|| "https://{shop}".into());
+    let tokens: Value = serde_json::from_str(&secret(env, "SHOPIFY_ACCESS_TOKENS")).map_err(|_| {
+        StepError::lasting(
+            "not_configured",
+            "SHOPIFY_ACCESS_TOKENS is not a JSON object of tokens by shop",
+        )
+    })?;
+    let token = tokens[shop].as_str().filter(|token| !token.is_empty()).ok_or_else(|| {
+        StepError::lasting(
+            "not_configured",
+            format!("SHOPIFY_ACCESS_TOKENS has no token of {shop}"),
+        )
+    })?;
+    Ok((origin.replace("{shop}", shop), token.to_owned()))
+}
+
+/// Where webhooks are to be delivered: var WEBHOOK_URL.
+pub fn webhook_url(env: &Env) -> Result<String, StepError> {
+    text(env, "WEBHOOK_URL").ok_or_else(|| StepError::lasting("not_configured", "WEBHOOK_URL is not set"))
+}
+
+/// Base address and token of `weir serve`: var LAKE_URL, secret LAKE_TOKEN.
+pub fn lake(env: &Env) -> Result<(String, String), StepError> {
+    let url = text(env, "LAKE_URL").ok_or_else(|| StepError::lasting("not_configured", "LAKE_URL is not set"))?;
+    Ok((url.trim_end_matches('/').to_owned(), secret(env, "LAKE_TOKEN")))
+}
+
+/// How far a window reaches back over the watermark, var OVERLAP_MINUTES.
+pub fn overlap(env: &Env) -> SignedDuration {
+    let minutes = text(env, "OVERLAP_MINUTES").and_then(|value| value.parse().ok());
+    minutes.map_or(weir_domain::watermark::MIN_OVERLAP, SignedDuration::from_mins)
+}
+
+/// Most bytes of the archive that one step takes, var PART_BYTES.
+pub fn part_bytes(env: &Env) -> u64 {
+    text(env, "PART_BYTES")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(DEFAULT_PART_BYTES)
+}
+
+/// Now, to the millisecond.
+pub fn now() -> Timestamp {
+    let millis = worker::Date::now().as_millis();
+    i64::try_from(millis)
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .unwrap_or_default()
+}

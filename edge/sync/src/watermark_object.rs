@@ -1,0 +1,274 @@
+//! The watermark object: one per shop, SQLite inside. Keeps watermarks, their last moves, which run waits for which bulk
+//! operation, and how far the runs are.
+//!
+//! Calls are `POST /{verb}` with a JSON object. A call runs to its end without waiting for anything, so it is one transaction.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{json, Value};
+use weir_domain::watermark::{self, Reached, Watermark};
+use worker::{durable_object, DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State};
+
+/// Moves and progress notes that are kept.
+const KEPT_ROWS: i64 = 1000;
+
+const TABLES: &str = "
+create table if not exists watermark (key text primary key, ts text not null);
+create table if not exists move (
+  number integer primary key autoincrement, key text not null, from_ts text, to_ts text not null,
+  moved_at text not null, instance_id text not null);
+create table if not exists operation (operation_id text primary key, workflow text not null, instance_id text not null);
+create table if not exists progress (
+  number integer primary key autoincrement, workflow text not null, instance_id text not null, step text not null,
+  attempt integer not null, status text not null, noted_at text not null, facts text not null);
+create table if not exists sequence (key text primary key, reached integer not null);
+";
+
+/// See the module.
+#[durable_object]
+pub struct WatermarkObject {
+    sql: SqlStorage,
+}
+
+impl DurableObject for WatermarkObject {
+    fn new(state: State, _env: Env) -> Self {
+        Self {
+            sql: state.storage().sql(),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let call: Value = request.json().await?;
+        for statement in TABLES.split(';').filter(|statement| !statement.trim().is_empty()) {
+            self.sql.exec(statement, None)?;
+        }
+        match request.path().as_str() {
+            "/get" => Response::from_json(&json!({"watermark": self.get(text(&call, "key"))?})),
+            "/advance" => self.advance(&call),
+            "/note" => self.note(&call),
+            "/expect" => self.expect(&call),
+            "/whose" => self.whose(&call),
+            "/sequence" => self.sequence(&call),
+            "/state" => self.state(),
+            _ => Response::error("not found", 404),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    ts: String,
+}
+
+fn text<'a>(call: &'a Value, name: &str) -> &'a str {
+    call[name].as_str().unwrap_or_default()
+}
+
+fn values<const N: usize>(texts: [&str; N]) -> Vec<SqlStorageValue> {
+    texts.into_iter().map(SqlStorageValue::from).collect()
+}
+
+fn parsed(value: &Value) -> Result<Option<Timestamp>> {
+    match value.as_str() {
+        None => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| worker::Error::RustError(format!("{text:?} is not a time"))),
+    }
+}
+
+impl WatermarkObject {
+    fn get(&self, key: &str) -> Result<Option<Watermark>> {
+        let rows: Vec<Row> = self
+            .sql
+            .exec("select ts from watermark where key = ?", values([key]))?
+            .to_array()?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let ts = row
+            .ts
+            .parse()
+            .map_err(|_| worker::Error::RustError(format!("stored {:?}", row.ts)))?;
+        Ok(Some(Watermark {
+            key: key.to_owned(),
+            value_json: Reached { ts },
+        }))
+    }
+
+    /// `{key, expected, to, instance_id, moved_at}`. 409 when refused; nothing has changed then.
+    fn advance(&self, call: &Value) -> Result<Response> {
+        let key = text(call, "key");
+        let current = self.get(key)?.map(|watermark| watermark.value_json.ts);
+        let (expected, to) = (parsed(&call["expected"])?, parsed(&call["to"])?);
+        let Some(to) = to else {
+            return Ok(
+                Response::from_json(&json!({"kind": "bad_call", "detail": "`to` is missing"}))?.with_status(400),
+            );
+        };
+        // The same run asks again when its answer was lost. Its move is done, and is not a second one.
+        if current == Some(to) && self.last_mover(key)?.as_deref() == Some(text(call, "instance_id")) {
+            return Response::from_json(&json!({"moved": false, "watermark": self.get(key)?}));
+        }
+        if let Err(refusal) = watermark::advance(current, expected, to) {
+            let body = json!({"kind": refusal.kind(), "detail": refusal.to_string()});
+            return Ok(Response::from_json(&body)?.with_status(409));
+        }
+        let (from, to) = (current.map(watermark::text), watermark::text(to));
+        self.sql.exec(
+            "insert into watermark (key, ts) values (?, ?) on conflict (key) do update set ts = excluded.ts",
+            values([key, &to]),
+        )?;
+        let row = vec![
+            key.into(),
+            SqlStorageValue::from(from),
+            to.into(),
+            text(call, "moved_at").into(),
+            text(call, "instance_id").into(),
+        ];
+        self.sql.exec(
+            "insert into move (key, from_ts, to_ts, moved_at, instance_id) values (?, ?, ?, ?, ?)",
+            row,
+        )?;
+        self.trim("move")?;
+        Response::from_json(&json!({"moved": true, "watermark": self.get(key)?}))
+    }
+
+    fn last_mover(&self, key: &str) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Mover {
+            instance_id: String,
+        }
+        let statement = "select instance_id from move where key = ? order by number desc limit 1";
+        let rows: Vec<Mover> = self.sql.exec(statement, values([key]))?.to_array()?;
+        Ok(rows.into_iter().next().map(|row| row.instance_id))
+    }
+
+    /// `{workflow, instance_id, step, attempt, status, noted_at, facts}`: how far a run is.
+    fn note(&self, call: &Value) -> Result<Response> {
+        let row = vec![
+            text(call, "workflow").into(),
+            text(call, "instance_id").into(),
+            text(call, "step").into(),
+            SqlStorageValue::from(call["attempt"].as_i64().unwrap_or(1)),
+            text(call, "status").into(),
+            text(call, "noted_at").into(),
+            call["facts"].to_string().into(),
+        ];
+        self.sql.exec(
+            "insert into progress (workflow, instance_id, step, attempt, status, noted_at, facts) values (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )?;
+        self.trim("progress")?;
+        Response::from_json(&json!({}))
+    }
+
+    fn trim(&self, table: &'static str) -> Result<()> {
+        let statement = format!("delete from {table} where number <= (select max(number) from {table}) - ?");
+        self.sql.exec(&statement, vec![SqlStorageValue::from(KEPT_ROWS)])?;
+        Ok(())
+    }
+
+    /// `{operation_id, workflow, instance_id}`: who waits for the operation.
+    fn expect(&self, call: &Value) -> Result<Response> {
+        self.sql.exec(
+            "insert or replace into operation (operation_id, workflow, instance_id) values (?, ?, ?)",
+            values([
+                text(call, "operation_id"),
+                text(call, "workflow"),
+                text(call, "instance_id"),
+            ]),
+        )?;
+        Response::from_json(&json!({}))
+    }
+
+    /// `{operation_id}` -> `{workflow, instance_id}`, both null for an operation that is not ours.
+    fn whose(&self, call: &Value) -> Result<Response> {
+        #[derive(Deserialize)]
+        struct Owner {
+            workflow: String,
+            instance_id: String,
+        }
+        let statement = "select workflow, instance_id from operation where operation_id = ?";
+        let rows: Vec<Owner> = self
+            .sql
+            .exec(statement, values([text(call, "operation_id")]))?
+            .to_array()?;
+        let owner = rows.into_iter().next().map(|row| (row.workflow, row.instance_id));
+        let (workflow, instance_id) = owner.unzip();
+        Response::from_json(&json!({"workflow": workflow, "instance_id": instance_id}))
+    }
+
+    /// `{key, to}`: a number that only grows; without `to` only read. -> `{reached}`.
+    fn sequence(&self, call: &Value) -> Result<Response> {
+        #[derive(Deserialize)]
+        struct Reached {
+            reached: i64,
+        }
+        if let Some(to) = call["to"].as_i64() {
+            let row = vec![text(call, "key").into(), SqlStorageValue::try_from_i64(to)?];
+            self.sql.exec(
+                "insert into sequence (key, reached) values (?, ?)
+                 on conflict (key) do update set reached = max(reached, excluded.reached)",
+                row,
+            )?;
+        }
+        let statement = "select reached from sequence where key = ?";
+        let rows: Vec<Reached> = self.sql.exec(statement, values([text(call, "key")]))?.to_array()?;
+        Response::from_json(&json!({"reached": rows.first().map(|row| row.reached)}))
+    }
+
+    /// Everything for the status route and the dashboard.
+    fn state(&self) -> Result<Response> {
+        #[derive(Deserialize, serde::Serialize)]
+        struct Kept {
+            key: String,
+            ts: String,
+        }
+        #[derive(Deserialize, serde::Serialize)]
+        struct Move {
+            key: String,
+            from_ts: Option<String>,
+            to_ts: String,
+            moved_at: String,
+            instance_id: String,
+        }
+        #[derive(Deserialize)]
+        struct Progress {
+            workflow: String,
+            instance_id: String,
+            step: String,
+            attempt: i64,
+            status: String,
+            noted_at: String,
+            facts: String,
+        }
+        let kept: Vec<Kept> = self
+            .sql
+            .exec("select key, ts from watermark order by key", None)?
+            .to_array()?;
+        let moves: Vec<Move> = self
+            .sql
+            .exec(
+                "select key, from_ts, to_ts, moved_at, instance_id from move order by number desc limit 50",
+                None,
+            )?
+            .to_array()?;
+        let progress: Vec<Progress> = self
+            .sql
+            .exec("select workflow, instance_id, step, attempt, status, noted_at, facts from progress order by number desc limit 200", None)?
+            .to_array()?;
+        let watermarks = kept
+            .iter()
+            .map(|row| json!({"key": row.key, "value_json": {"ts": row.ts}}));
+        let progress = progress.iter().map(|row| {
+            let facts: Value = serde_json::from_str(&row.facts).unwrap_or(Value::Null);
+            json!({"workflow": row.workflow, "instance_id": row.instance_id, "step": row.step, "attempt": row.attempt,
+                "status": row.status, "noted_at": row.noted_at, "facts": facts})
+        });
+        Response::from_json(&json!({
+            "watermarks": watermarks.collect::<Vec<_>>(), "moves": moves, "progress": progress.collect::<Vec<_>>(),
+        }))
+    }
+}

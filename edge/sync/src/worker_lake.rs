@@ -1,0 +1,88 @@
+//! Steps that call `weir serve`: a refresh of the measurement, and specifications on their way to the lake.
+
+use serde_json::{json, Value};
+use weir_edge_shared::sql::Argument;
+use worker::{Env, Fetch, Headers, Method, Request, RequestInit};
+
+use crate::bindings::{lake, postgres};
+use crate::step::{Counts, Outcome, Run, StepError};
+use crate::upsert::database;
+use crate::worker_watermark;
+
+/// Key of the number of the newest change of a specification that is in the lake.
+const SPECIFICATIONS: &str = "objective_spec_sequence";
+
+async fn post(env: &Env, path: &str, body: &Value) -> Result<Value, StepError> {
+    let (url, token) = lake(env)?;
+    let (status, text) = exchange(&format!("{url}{path}"), &token, body)
+        .await
+        .map_err(|error| StepError::passing("lake_unreachable", error.to_string()))?;
+    match status {
+        200 => serde_json::from_str(&text).map_err(|error| StepError::passing("unreadable_answer", error.to_string())),
+        400..=428 | 430..=499 => Err(StepError::lasting(&format!("lake_{status}"), text)),
+        _ => Err(StepError::passing(&format!("lake_{status}"), text)),
+    }
+}
+
+async fn exchange(url: &str, token: &str, body: &Value) -> worker::Result<(u16, String)> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/json")?;
+    headers.set("authorization", &format!("Bearer {token}"))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(Some(body.to_string().into()));
+    let mut response = Fetch::Request(Request::new_with_init(url, &init)?).send().await?;
+    Ok((response.status_code(), response.text().await?))
+}
+
+/// Refreshes the measurement: `{refresh_id}`. The container does the work and tells of its steps itself.
+pub async fn refresh(env: &Env, input: &Value) -> Result<Outcome, StepError> {
+    let body = match input["now"].as_str() {
+        Some(now) => json!({"now": now}),
+        None => json!({}),
+    };
+    let answer = post(env, "/v1/refresh", &body).await?;
+    let number = |name: &str| answer[name].as_i64();
+    Ok(Outcome {
+        counts: Counts {
+            read: number("event_count"),
+            upserted: number("rows_committed"),
+            ..Counts::default()
+        },
+        output: json!({"refresh_id": answer["refresh_id"]}),
+        ..Outcome::default()
+    })
+}
+
+/// Takes changed objective specifications from PostgreSQL to the lake: `{sequence, published}`. Sending one again changes
+/// nothing there, so a run that dies in between is simply repeated.
+pub async fn replicate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
+    let text = postgres(env)?
+        .call("weir.objective_snapshot", &[] as &[Argument<'_>])
+        .await
+        .map_err(|error| database(&error))?;
+    let snapshot: Value = serde_json::from_str(&text)
+        .map_err(|error| StepError::passing("unreadable_answer", format!("weir.objective_snapshot: {error}")))?;
+    let key = json!({"key": SPECIFICATIONS});
+    let reached = worker_watermark::call(env, &run.shop_domain, "sequence", &key).await?;
+    let sequence = snapshot["sequence"].as_i64().unwrap_or_default();
+    let specifications = snapshot["specifications"].as_array().cloned().unwrap_or_default();
+    let read = i64::try_from(specifications.len()).unwrap_or(i64::MAX);
+    let is_new = reached["reached"].as_i64() != Some(sequence);
+    if is_new && !specifications.is_empty() {
+        post(env, "/v1/objective", &Value::Array(specifications)).await?;
+    }
+    let move_on = json!({"key": SPECIFICATIONS, "to": sequence});
+    worker_watermark::call(env, &run.shop_domain, "sequence", &move_on).await?;
+    Ok(Outcome {
+        output: json!({"sequence": sequence, "published": if is_new { read } else { 0 }}),
+        counts: Counts {
+            read: Some(read),
+            upserted: Some(if is_new { read } else { 0 }),
+            unchanged: Some(if is_new { 0 } else { read }),
+            ..Counts::default()
+        },
+        ..Outcome::default()
+    })
+}

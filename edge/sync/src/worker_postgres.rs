@@ -1,0 +1,175 @@
+//! Steps that reach PostgreSQL: parts of the archive into rows, and the run's events out to the stream.
+
+use serde_json::{json, Value};
+use weir_domain::watermark::text;
+use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::sql::Argument;
+use worker::{console_warn, Env};
+
+use crate::bindings::{bucket, commerce_stream, now, part_bytes, postgres};
+use crate::jsonl::{chunks, Chunk};
+use crate::settle::{Page, PAGE_EVENTS};
+use crate::step::{Counts, Outcome, Run, StepError};
+use crate::upsert::{database, quarantined, Answer, Provenance};
+use crate::worker_archive::{keep, plain, read_range};
+
+/// Pages of events that one step sends.
+const PAGES_A_STEP: usize = 10;
+
+/// One part of the archived `{key}` from `{offset}` on, `{size}` bytes long: `{next, counts}`; `next` is null at the end.
+pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
+    let (key, offset, size) = (
+        input["key"].as_str().unwrap_or_default(),
+        input["offset"].as_u64().unwrap_or_default(),
+        input["size"].as_u64().unwrap_or_default(),
+    );
+    let provenance = provenance(run, input);
+    let length = part_bytes(env).min(size.saturating_sub(offset));
+    let last = offset + length >= size;
+    let part = read_range(env, key, offset, length).await?;
+    let (chunks, used) = chunks(&part, last);
+    drop(part);
+    if used == 0 && length > 0 {
+        let detail = format!("a line of {key} at byte {offset} is longer than {length} bytes");
+        return Err(StepError::lasting("line_too_long", detail));
+    }
+    let postgres = postgres(env)?;
+    let mut counts = Totals::default();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let place = format!("{}-{offset}-{index}", plain(key));
+        counts.add(&ingest(env, run, &postgres, &provenance, chunk, &place).await?, chunk);
+    }
+    let next = offset + used as u64;
+    Ok(Outcome {
+        output: json!({"next": (!last).then_some(next), "counts": counts.counts()}),
+        counts: Counts {
+            bytes: i64::try_from(used).ok(),
+            ..counts.counts()
+        },
+        ..Outcome::default()
+    })
+}
+
+fn provenance(run: &Run, input: &Value) -> Provenance {
+    let text_of = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
+    Provenance {
+        operation_id: text_of("operation_id"),
+        kind: text_of("kind"),
+        source: run.source.clone(),
+        started_at: text_of("started_at"),
+        received_at: text(now()),
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    read: i64,
+    upserted: i64,
+    unchanged: i64,
+    rejected: i64,
+}
+
+impl Totals {
+    fn add(&mut self, answer: &Answer, chunk: &Chunk) {
+        let unsendable = i64::try_from(chunk.unsendable.len()).unwrap_or(i64::MAX);
+        self.read += answer.read + unsendable;
+        self.upserted += answer.upserted;
+        self.unchanged += answer.unchanged;
+        self.rejected += answer.rejected + unsendable;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            read: Some(self.read),
+            upserted: Some(self.upserted),
+            unchanged: Some(self.unchanged),
+            rejected: Some(self.rejected),
+            ..Counts::default()
+        }
+    }
+}
+
+async fn ingest(
+    env: &Env,
+    run: &Run,
+    postgres: &HyperdriveTransport,
+    provenance: &Provenance,
+    chunk: &Chunk,
+    place: &str,
+) -> Result<Answer, StepError> {
+    let about = json!(provenance).to_string();
+    let arguments = [
+        Argument::Text(&run.shop_domain),
+        Argument::Text(&chunk.text),
+        Argument::Json(&about),
+    ];
+    let text = postgres
+        .call("weir.ingest_bulk", &arguments)
+        .await
+        .map_err(|error| database(&error))?;
+    let answer = Answer::read(&text, chunk.lines)?;
+    if let Some(record) = quarantined(provenance, &run.shop_domain, &chunk.text, &answer, &chunk.unsendable) {
+        let lines = record["rejections"].as_array().map_or(0, Vec::len);
+        let key = quarantine_key(run, place);
+        console_warn!("{lines} lines are kept in {key}");
+        // Before the step says so: a rejected line is counted only once it is durable.
+        keep(&bucket(env)?, &key, record.to_string()).await?;
+    }
+    Ok(answer)
+}
+
+fn quarantine_key(run: &Run, place: &str) -> String {
+    format!(
+        "quarantine/{}/{}/{place}.json",
+        plain(&run.shop_domain),
+        plain(&run.instance_id)
+    )
+}
+
+/// Events of `{operation_ids}` from `{after}` on, as many pages as fit one step: `{next, events, streamed, events_rejected}`.
+pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
+    let (postgres, stream) = (postgres(env)?, commerce_stream(env)?);
+    let schema = weir_domain::telemetry::commerce();
+    let mut after = input["after"].clone();
+    let (mut events, mut streamed, mut rejected) = (0, 0, 0);
+    for page_number in 0..PAGES_A_STEP {
+        let about = json!({
+            "operation_ids": input["operation_ids"], "source": run.source, "received_at": text(now()),
+            "after": after, "limit": PAGE_EVENTS,
+        })
+        .to_string();
+        let arguments = [Argument::Text(&run.shop_domain), Argument::Json(&about)];
+        let text = postgres
+            .call("weir.bulk_events", &arguments)
+            .await
+            .map_err(|error| database(&error))?;
+        let page = Page::read(&text)?;
+        let sent = page.send(&schema, &stream).await?;
+        if !sent.invalid.is_empty() {
+            let key = quarantine_key(
+                run,
+                &format!("events-{}-{page_number}", plain(&input["after"].to_string())),
+            );
+            console_warn!("{} events are kept in {key}", sent.invalid.len());
+            let record = json!({"shop_domain": run.shop_domain, "events": sent.invalid});
+            keep(&bucket(env)?, &key, record.to_string()).await?;
+        }
+        events += i64::try_from(page.events.len()).unwrap_or(i64::MAX);
+        streamed += sent.streamed;
+        rejected += i64::try_from(sent.invalid.len()).unwrap_or(i64::MAX);
+        after = page.next.unwrap_or(Value::Null);
+        if after.is_null() {
+            break;
+        }
+    }
+    Ok(Outcome {
+        output: json!({"next": after, "events": events, "streamed": streamed, "events_rejected": rejected}),
+        counts: Counts {
+            read: Some(events),
+            streamed: Some(streamed),
+            rejected: Some(rejected),
+            ..Counts::default()
+        },
+        ..Outcome::default()
+    })
+}

@@ -1,0 +1,154 @@
+// The far ends of the sync Worker besides Shopify: weir.ingest_bulk and weir.bulk_events over PostgreSQL's wire, with their
+// contract kept in memory, and the `weir` server's streams, specifications and refresh.
+
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { fakePostgres } from "../../commerce/test/doubles.mjs";
+
+/** `select weir.f('a', '{}'::json)::text` -> {function, arguments}. */
+function callOf(sql) {
+  const [, name, list] = /^select weir\.(\w+)\((.*)\)::text$/s.exec(sql) ?? [];
+  if (!name) return undefined;
+  const values = [...list.matchAll(/'((?:[^']|'')*)'(::json)?/g)];
+  return { name, values: values.map(([, text]) => text.replaceAll("''", "'")) };
+}
+
+const uuid = (text) => createHash("sha256").update(text).digest("hex").replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-5$3-8$4-$5");
+
+/** An event that passes commerce_v1, with an id that depends on the root and its revision only. */
+function eventOf(shop, root, about) {
+  const occurred_at = new Date(root.updatedAt).toISOString();
+  return {
+    event_id: uuid(`${root.id} ${root.updatedAt}`),
+    event_type: root.__typename === "Product" ? "product_changed" : "order_created",
+    schema_version: 1,
+    occurred_at,
+    received_at: about.received_at,
+    event_date: occurred_at.slice(0, 10),
+    event_hour: Number(occurred_at.slice(11, 13)),
+    source: about.source,
+    shop_domain: shop,
+    [root.__typename === "Product" ? "product_id" : "order_id"]: root.id.split("/").pop(),
+  };
+}
+
+/** Rows by gid, as the extension would have them. */
+export class Store {
+  constructor() {
+    this.rows = new Map(); // gid -> line text
+    this.readBy = new Map(); // operation -> root gids
+    this.upserts = 0;
+    this.specifications = { sequence: 0, specifications: [] };
+    this.failing = 0; // calls that are cut off
+    this.miscount = 0; // rows that an answer forgets
+    this.lose = 0; // events that a page says it has and has not
+  }
+
+  answer({ name, values }) {
+    if (this.failing > 0) {
+      this.failing -= 1;
+      return null;
+    }
+    if (name === "ingest_bulk") return this.ingest(values[1], JSON.parse(values[2]));
+    if (name === "bulk_events") return this.events(values[0], JSON.parse(values[1]));
+    if (name === "objective_snapshot") return this.specifications;
+    return { sqlstate: "42883", text: `function weir.${name} does not exist` };
+  }
+
+  ingest(text, run) {
+    const rejections = [];
+    let upserted = 0;
+    let unchanged = 0;
+    const roots = this.readBy.get(run.operation_id) ?? new Set();
+    this.readBy.set(run.operation_id, roots);
+    const lines = text.split("\n").filter(Boolean);
+    for (const [index, line] of lines.entries()) {
+      const reason = this.refusal(line);
+      if (reason) {
+        rejections.push({ line: index + 1, id: null, reason, detail: "test" });
+        continue;
+      }
+      const row = JSON.parse(line);
+      // The core and the ledger of one order are two rows of one gid.
+      const key = `${run.kind} ${row.id} ${row.__parentId ?? ""}`;
+      if (row.__parentId === undefined) roots.add(key);
+      const canonical = JSON.stringify(Object.entries(row).sort());
+      if (this.rows.get(key) === canonical) unchanged += 1;
+      else {
+        this.rows.set(key, canonical);
+        upserted += 1;
+      }
+    }
+    this.upserts += upserted;
+    const read = lines.length - this.miscount;
+    return { read, upserted, unchanged, rejected: rejections.length, roots: 0, rejections };
+  }
+
+  refusal(line) {
+    try {
+      const row = JSON.parse(line);
+      return row.poison ? "type_mismatch" : row.id ? null : "missing_field";
+    } catch {
+      return "parse_failure";
+    }
+  }
+
+  events(shop, about) {
+    const keys = [...new Set(about.operation_ids.flatMap((id) => [...(this.readBy.get(id) ?? [])]))].sort();
+    const roots = keys.filter((key) => !key.startsWith("orders_ledger ")).map((key) => Object.fromEntries(JSON.parse(this.rows.get(key))));
+    const from = Number(about.after ?? 0);
+    const events = roots.slice(from, from + about.limit).map((root) => eventOf(shop, root, about));
+    const next = from + about.limit < roots.length ? String(from + about.limit) : null;
+    return { events, next };
+  }
+}
+
+export async function bulkPostgres(store) {
+  return fakePostgres((call) => store.answer(call), 0, callOf);
+}
+
+/** `weir serve` as far as the sync Worker knows it. */
+export async function bulkLake(token) {
+  const lake = { commerce_v1: [], sync_v1: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0 };
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    const reply = (status, value) => {
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(JSON.stringify(value));
+    };
+    if (request.headers.authorization !== `Bearer ${token}`) return reply(401, {});
+    const stream = /^\/v1\/streams\/(\w+)$/.exec(request.url)?.[1];
+    if (lake.down > 0 && stream !== "sync_v1") {
+      lake.down -= 1;
+      return reply(503, {});
+    }
+    if (stream) {
+      const events = JSON.parse(body);
+      lake[stream].push(...events);
+      if (lake.failAfterWrite > 0 && stream === "commerce_v1") {
+        lake.failAfterWrite -= 1;
+        return reply(503, {});
+      }
+      return reply(200, { accepted: events.length, rejected: [] });
+    }
+    if (request.url === "/v1/objective") {
+      lake.objectives.push(JSON.parse(body));
+      return reply(200, { objectives: [] });
+    }
+    if (request.url === "/v1/refresh") {
+      lake.refreshes.push(JSON.parse(body));
+      return reply(200, { refresh_id: `r-${lake.refreshes.length}`, event_count: 3, rows_committed: 2 });
+    }
+    return reply(404, {});
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  lake.url = `http://127.0.0.1:${server.address().port}`;
+  lake.ids = () => lake.commerce_v1.map(({ event_id }) => event_id);
+  lake.stop = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return lake;
+}

@@ -1,0 +1,128 @@
+// Starting workflows and looking at them: by schedule, and over HTTP with a token.
+
+import { createOnce } from "./workflows.mjs";
+
+const day = () => new Date().toISOString().slice(0, 10);
+const handle = (shop) => shop.replace(/\.myshopify\.com$/, "").replace(/[^a-zA-Z0-9_-]/g, "_");
+const plain = (text) => text.replace(/[^a-zA-Z0-9_-]/g, "_");
+
+/**
+ * The workflows by name: binding, whose it is, and the part of the instance's id after name and shop. The id makes a second
+ * start of the same run find the first.
+ */
+const WORKFLOWS = {
+  daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date },
+  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: ({ from }) => plain(from.slice(0, 10)), needs: ["from"] },
+  measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
+  artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
+  webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date },
+  replay: { binding: "REPLAY", perShop: true, run: ({ prefix }) => plain(`${prefix.slice(-40)}-${Date.now()}`), needs: ["prefix"] },
+};
+
+/** Which workflow each cron trigger of wrangler.jsonc starts. */
+const SCHEDULES = {
+  "15 3 * * *": "daily_shopify_bulk_sync",
+  "45 2 * * *": "webhook_reconcile",
+  "5 * * * *": "measurement_refresh",
+  "*/10 * * * *": "artifact_replication",
+};
+
+/** Starts what `cron` is for, for every shop it is for. */
+export async function scheduled(cron, env) {
+  const name = SCHEDULES[cron];
+  if (!name) throw new Error(`no workflow is scheduled at ${cron}`);
+  const shops = WORKFLOWS[name].perShop ? JSON.parse(env.SHOPS) : [undefined];
+  for (const shop of shops) await start(env, name, { shop });
+}
+
+async function start(env, name, { restart = false, ...given }) {
+  const { binding, perShop, run } = WORKFLOWS[name];
+  const params = { date: day(), ...given };
+  const id = [name, ...(perShop ? [handle(params.shop)] : []), run(params)].join("-").slice(0, 100);
+  const isNew = await createOnce(env[binding], id, params);
+  if (isNew || !restart) return { workflow: name, instance_id: id, status: isNew ? "started" : "exists" };
+  await (await env[binding].get(id)).restart();
+  return { workflow: name, instance_id: id, status: "restarted" };
+}
+
+const json = (status, body) => Response.json(body, { status });
+const refuse = (status, reason, detail = "") => json(status, { reason, detail });
+
+async function isAuthorised(request, env) {
+  const digest = (text) => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const given = (request.headers.get("authorization") ?? "").replace(/^Bearer /, "");
+  const same = crypto.subtle.timingSafeEqual(await digest(given), await digest(env.WEIR_INTERNAL_TOKEN ?? ""));
+  return same && Boolean(env.WEIR_INTERNAL_TOKEN);
+}
+
+/** Answers a request from outside. Steps are not among the routes: they are reached over the binding to itself only. */
+export async function route(request, env) {
+  const url = new URL(request.url);
+  const [room, ...path] = url.pathname.slice(1).split("/");
+  if (room === "healthz" && request.method === "GET") return json(200, { status: "ok" });
+  if (room !== "internal") return refuse(404, "not_found");
+  if (!(await isAuthorised(request, env))) return refuse(401, "unauthorised", "the bearer token is missing or wrong");
+  const [what, name, id] = path;
+  const key = `${request.method} ${what}`;
+  if (key === "POST workflows" && WORKFLOWS[name] && !id) return begin(request, env, name);
+  if (key === "GET workflows" && WORKFLOWS[name] && id) return look(env, name, id);
+  if (key === "GET status" && !name) return status(env, url.searchParams.get("shop") ?? "");
+  if (key === "POST finished" && !name) return finished(request, env);
+  return refuse(404, "not_found");
+}
+
+async function begin(request, env, name) {
+  const body = await request.json().catch(() => null);
+  if (body === null || typeof body !== "object") return refuse(400, "bad_parameter", "the body is a JSON object");
+  const { perShop, needs = [] } = WORKFLOWS[name];
+  if (perShop && !JSON.parse(env.SHOPS).includes(body.shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
+  const absent = needs.find((parameter) => typeof body[parameter] !== "string" || body[parameter] === "");
+  if (absent) return refuse(400, "bad_parameter", `${absent} is missing`);
+  if (body.from !== undefined && Number.isNaN(Date.parse(body.from))) return refuse(400, "bad_parameter", "from is no time");
+  return json(200, await start(env, name, body));
+}
+
+async function look(env, name, id) {
+  try {
+    const instance = await env[WORKFLOWS[name].binding].get(id);
+    const { status, error, output } = await instance.status();
+    return json(200, { workflow: name, instance_id: id, status, error: error ?? null, output: output ?? null });
+  } catch (error) {
+    if (/not.?found|does not exist/i.test(String(error))) return refuse(404, "unknown_instance", id);
+    throw error;
+  }
+}
+
+const watermarks = async (env, verb, shop_domain, more = {}) => {
+  const response = await env.SELF.fetch(`http://sync/internal/watermark/${verb}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${env.WEIR_INTERNAL_TOKEN}` },
+    body: JSON.stringify({ shop_domain, ...more }),
+  });
+  if (response.status !== 200) throw new Error(`watermark object: ${response.status} ${await response.text()}`);
+  return response.json();
+};
+
+/** Watermarks, their last moves, the newest steps, and the state of each run among them. */
+async function status(env, shop) {
+  if (shop !== "*" && !JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
+  const state = await watermarks(env, "state", shop);
+  const runs = new Map(state.progress.map(({ workflow, instance_id }) => [instance_id, workflow]));
+  const instances = [];
+  for (const [id, name] of [...runs].slice(0, 10)) {
+    const instance = await env[WORKFLOWS[name].binding].get(id).then((found) => found.status(), () => ({ status: "unknown" }));
+    instances.push({ workflow: name, instance_id: id, status: instance.status, error: instance.error ?? null });
+  }
+  return json(200, { shop_domain: shop, ...state, instances });
+}
+
+/** The webhook bulk_operations/finish: wakes the run that waits for the operation. A stranger's operation wakes nobody. */
+async function finished(request, env) {
+  const { shop, operation_id } = await request.json();
+  if (!JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
+  const { workflow, instance_id } = await watermarks(env, "whose", shop, { operation_id });
+  if (!instance_id) return json(200, { woken: null });
+  const instance = await env[WORKFLOWS[workflow].binding].get(instance_id);
+  await instance.sendEvent({ type: "bulk_operations_finish", payload: { operation_id } });
+  return json(200, { woken: instance_id });
+}

@@ -1,0 +1,90 @@
+// How a workflow takes its steps: each is one call of Rust over the service binding to itself, with a named retry policy.
+
+import { NonRetryableError } from "cloudflare:workflows";
+
+const minutes = (count) => count * 60_000;
+
+/**
+ * The retry policies. Delays grow exponentially from `delay`; a wait that Shopify asks for comes on top of it. `timeout` is
+ * for one attempt.
+ */
+const POLICIES = {
+  // Shopify: throttles pass in seconds, an incident in an hour.
+  shopify: { limit: 9, delayMillis: 10_000, timeout: minutes(5) },
+  // A result of gigabytes takes minutes to copy.
+  archive: { limit: 5, delayMillis: 10_000, timeout: minutes(30) },
+  // PostgreSQL and the streams: a failover takes a minute, a maintenance an hour.
+  database: { limit: 9, delayMillis: 5_000, timeout: minutes(15) },
+  // The watermark object: a restart of it takes seconds.
+  watermark: { limit: 5, delayMillis: 1_000, timeout: minutes(1) },
+  // `weir serve` while a container starts or another refresh runs.
+  lake: { limit: 6, delayMillis: 20_000, timeout: minutes(30) },
+};
+
+const POLICY_OF = {
+  preflight: "shopify",
+  request: "shopify",
+  poll: "shopify",
+  subscriptions: "shopify",
+  download: "archive",
+  rest: "archive",
+  replayed: "archive",
+  upsert: "database",
+  stream: "database",
+  initiate: "watermark",
+  slices: "watermark",
+  halve: "watermark",
+  advance: "watermark",
+  report: "watermark",
+  refresh: "lake",
+  replicate: "lake",
+};
+
+/** A failed step, as its message says: "error_kind: detail". Messages are all that the runtime keeps of an error. */
+const FAILURE = /^([a-z0-9_]+): /i;
+
+/** The class of a failure, for example "missing_scope"; undefined for what is not a step's own failure. */
+export const errorKind = (error) => FAILURE.exec(String(error?.message ?? error).replace(/^Error: /, ""))?.[1];
+
+export class Runner {
+  /** `run`: workflow, instance_id, shop_domain, source. */
+  constructor(env, step, run) {
+    this.env = env;
+    this.step = step;
+    this.run = run;
+  }
+
+  /** Takes the step `route` under the name `name`, which is unique in the run, and returns its result. */
+  do(name, route, input = {}) {
+    const { limit, delayMillis, timeout } = POLICIES[POLICY_OF[route]];
+    const delay = Number(this.env.RETRY_DELAY_MILLIS ?? delayMillis);
+    const policy = { retries: { limit, delay, backoff: "exponential" }, timeout };
+    return this.step.do(name, policy, ({ attempt }) => this.#call(route, { run: { ...this.run, step: name, attempt }, input }));
+  }
+
+  async #call(route, body) {
+    const response = await this.env.SELF.fetch(`http://sync/internal/step/${route}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.env.WEIR_INTERNAL_TOKEN}` },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (response.status === 200) return JSON.parse(text);
+    const failure = response.status === 503 || response.status === 422 ? JSON.parse(text) : {};
+    const message = `${failure.error_kind ?? `step_${response.status}`}: ${failure.detail ?? text.slice(0, 200)}`;
+    if (response.status === 422) throw new NonRetryableError(message);
+    if (failure.retry_after_ms > 0) await scheduler.wait(failure.retry_after_ms);
+    throw new Error(message);
+  }
+
+  /** Runs `work`; when a step of it fails for good, that is told in SYNC_TELEMETRY before the run fails. */
+  async guarded(work) {
+    try {
+      return await work();
+    } catch (error) {
+      const error_kind = errorKind(error);
+      if (error_kind) await this.do("report", "report", { error_kind });
+      throw error;
+    }
+  }
+}

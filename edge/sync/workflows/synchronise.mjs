@@ -1,0 +1,125 @@
+// Everything of a window: operations at Shopify, their results in the archive, rows in PostgreSQL, events in the stream.
+
+const KINDS = ["orders_core", "orders_ledger", "products"];
+
+/** How often one query is asked for before its window is halved, or the run fails where a smaller window would not help. */
+const TRIES = 3;
+/** How many polls without an end before an operation is given up: Shopify itself ends one after ten days. */
+const MAX_POLLS = 20_000;
+
+/** Synchronises `window` and returns the counts that must agree. `label` sets apart the steps of several windows of one run. */
+export async function synchronise(runner, window, date, label = "") {
+  const results = await collect(runner, window, date, label);
+  const totals = { lines: 0, read: 0, upserted: 0, unchanged: 0, rejected: 0, events: 0, streamed: 0, events_rejected: 0 };
+  for (const result of results) {
+    await upsert(runner, result, totals);
+    for await (const rest of restOf(runner, result)) await upsert(runner, rest, totals);
+  }
+  const operations = results.map(({ operation_id }) => operation_id);
+  await stream(runner, operations, totals, label);
+  return totals;
+}
+
+/**
+ * The whole results of all queries over `window`: [{name, kind, operation_id, started_at, key, lines, bytes, cut}].
+ *
+ * Up to five operations run at once. One wait serves all of them: the webhook bulk_operations/finish ends it, or the time
+ * until the next poll.
+ */
+async function collect(runner, window, date, label) {
+  const item = (kind, window, name) => ({ kind, window, name, tries: 0, excluded: [], operation_id: null });
+  let open = KINDS.map((kind) => item(kind, window, `${label}${kind}`));
+  const results = [];
+  for (let round = 1; open.length > 0; round += 1) {
+    if (round > MAX_POLLS) throw new Error(`operation_endless: after ${MAX_POLLS} polls an operation still runs`);
+    for (const one of open.filter(({ operation_id }) => operation_id === null).slice(0, 5)) await request(runner, one);
+    const waiting = open.filter(({ operation_id }) => operation_id !== null);
+    const ids = waiting.map(({ operation_id }) => operation_id);
+    const { operations } = await runner.do(`poll ${label}${round}`, "poll", { operations: ids });
+    const next = open.filter(({ operation_id }) => operation_id === null);
+    for (const [index, one] of waiting.entries()) {
+      const { result, again } = await settle(runner, one, operations[index], date);
+      if (result) results.push(result);
+      next.push(...again);
+    }
+    open = next;
+    if (open.some(({ operation_id }) => operation_id !== null)) await wait(runner, `${label}${round}`);
+  }
+  return results.sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+async function request(runner, one) {
+  const { kind, window, excluded } = one;
+  one.tries += 1;
+  const name = `request ${one.name} ${one.tries}`;
+  one.operation_id = (await runner.do(name, "request", { kind, window, excluded })).operation_id;
+}
+
+/** What the state of an operation leads to: a result, or what is still to be done. */
+async function settle(runner, one, operation, date) {
+  if (operation.state === "running") return { again: [one] };
+  if (operation.state === "failed") throw new Error(`${operation.error_kind}: ${one.name}`);
+  if (operation.state === "complete") {
+    const { kind, operation_id } = one;
+    const input = { operation_id, kind, started_at: operation.started_at, date };
+    const result = await runner.do(`download ${one.name} ${one.tries}`, "download", input);
+    if (!result.gone) return { result: { ...result, ...input, name: one.name }, again: [] };
+  }
+  return { again: await anew(runner, one, operation) };
+}
+
+/** The same query again, without the operation that failed; its halves when it has failed too often. */
+async function anew(runner, one, operation) {
+  const fresh = { ...one, operation_id: null, excluded: [...one.excluded, one.operation_id] };
+  if (one.tries < TRIES) return [fresh];
+  const error_kind = operation.error_kind ?? "result_gone";
+  if (!operation.halves) throw new Error(`${error_kind}: ${one.name} failed ${TRIES} times`);
+  const { windows } = await runner.do(`halve ${one.name}`, "halve", { window: one.window });
+  if (windows.length < 2) throw new Error(`${error_kind}: ${one.name} cannot be halved any more`);
+  return windows.map((window, index) => ({ ...fresh, window, name: `${one.name}.${index + 1}`, tries: 0, excluded: [] }));
+}
+
+async function wait(runner, name) {
+  const timeout = Number(runner.env.POLL_MILLIS ?? 60_000);
+  try {
+    await runner.step.waitForEvent(`finish ${name}`, { type: "bulk_operations_finish", timeout });
+  } catch (error) {
+    // A webhook that does not come is no failure: polling is the fallback.
+    if (!/timed? ?out/i.test(String(error))) throw error;
+  }
+}
+
+/** The connections that a result has cut, as results of their own. */
+async function* restOf(runner, result) {
+  if (!result.cut) return;
+  const { kind, operation_id, started_at, key, name } = result;
+  for (let from = 0; from !== null; ) {
+    const input = { key, kind, operation_id, started_at, from };
+    const { next, ...rest } = await runner.do(`rest ${name} ${from}`, "rest", input);
+    yield { ...result, ...rest, name: `${name} rest ${from}`, cut: 0 };
+    from = next;
+  }
+}
+
+/** One result into PostgreSQL, part by part. */
+export async function upsert(runner, result, totals) {
+  const { kind, operation_id, started_at, key, name } = result;
+  totals.lines += result.lines;
+  for (let offset = result.bytes > 0 ? 0 : null; offset !== null; ) {
+    const input = { key, kind, operation_id, started_at, offset, size: result.bytes };
+    const { next, counts } = await runner.do(`upsert ${name} ${offset}`, "upsert", input);
+    for (const count of ["read", "upserted", "unchanged", "rejected"]) totals[count] += counts[count];
+    offset = next;
+  }
+}
+
+/** The events of what these operations have read, page by page. */
+export async function stream(runner, operation_ids, totals, label = "") {
+  let after = null;
+  for (let page = 1; ; page += 1) {
+    const sent = await runner.do(`stream ${label}${page}`, "stream", { operation_ids, after });
+    for (const count of ["events", "streamed", "events_rejected"]) totals[count] += sent[count];
+    after = sent.next;
+    if (after === null) return;
+  }
+}

@@ -1,0 +1,120 @@
+// The workflows. Each is a list of steps; what a step does is Rust's.
+
+import { WorkflowEntrypoint } from "cloudflare:workers";
+import { Runner } from "./runner.mjs";
+import { stream, synchronise, upsert } from "./synchronise.mjs";
+
+const runnerOf = (workflow, source, { env }, event, step) => {
+  const shop_domain = event.payload.shop ?? "*";
+  return new Runner(env, step, { workflow, instance_id: event.instanceId, shop_domain, source });
+};
+
+/** Daily: everything of Shopify's that changed since the watermark. payload: shop, date (yyyy-mm-dd, names the archive). */
+export class DailyShopifyBulkSync extends WorkflowEntrypoint {
+  run(event, step) {
+    const runner = runnerOf("daily_shopify_bulk_sync", "bulk_sync", this, event, step);
+    return runner.guarded(async () => {
+      const { days_readable } = await runner.do("preflight", "preflight");
+      const { window, watermark } = await runner.do("initiate", "initiate");
+      const totals = await synchronise(runner, window, event.payload.date);
+      const move = { key: "orders_last_watermark", expected: watermark, to: window.to, totals };
+      await runner.do("advance", "advance", move);
+      return { window, totals, days_readable };
+    });
+  }
+}
+
+/** Slices of one instance of a backfill; a run has a limited number of steps, so the next instance goes on. */
+const SLICES_AN_INSTANCE = 12;
+
+/** What lies before the daily sync's floor, month by month from the oldest. payload: shop, from (RFC 3339). */
+export class FullBackfill extends WorkflowEntrypoint {
+  run(event, step) {
+    const { shop, from } = event.payload;
+    const runner = runnerOf("full_backfill", "backfill", this, event, step);
+    return runner.guarded(async () => {
+      await runner.do("preflight", "preflight");
+      const plan = await runner.do("slices", "slices", { from, most: SLICES_AN_INSTANCE });
+      let expected = plan.watermark;
+      for (const window of plan.slices) {
+        const month = window.from.slice(0, 7);
+        const totals = await synchronise(runner, window, `backfill-${month}`, `${month} `);
+        const move = { key: "orders_backfill_watermark", expected, to: window.to, totals };
+        await runner.do(`advance ${month}`, "advance", move);
+        expected = window.to;
+        // Shopify's bulk capacity is the merchant's too: other apps get their turn between two months.
+        await step.sleep(`pause ${month}`, Number(this.env.BACKFILL_PAUSE_MILLIS ?? 60_000));
+      }
+      if (!plan.complete) await this.#goOn(step, event, shop, from);
+      return { slices: plan.slices.length, reached: expected, complete: plan.complete };
+    });
+  }
+
+  async #goOn(step, event, shop, from) {
+    const [, head, number = "1"] = /^(.*?)(?:-part(\d+))?$/.exec(event.instanceId);
+    await step.do("continue", async () => {
+      await createOnce(this.env.FULL_BACKFILL, `${head}-part${Number(number) + 1}`, { shop, from });
+    });
+  }
+}
+
+/** Creates an instance; one that exists already is the same run and no error. Returns whether it is new. */
+export async function createOnce(workflow, id, params) {
+  try {
+    await workflow.create({ id, params });
+    return true;
+  } catch (error) {
+    if (/already.?exists/i.test(String(error))) return false;
+    throw error;
+  }
+}
+
+/** Hourly: the container refreshes the measurement; this owns the order and the retries. payload: now (optional). */
+export class MeasurementRefresh extends WorkflowEntrypoint {
+  run(event, step) {
+    const runner = runnerOf("measurement_refresh", "workflow", this, event, step);
+    return runner.guarded(async () => {
+      // Thresholds before the labels that they decide.
+      const { sequence } = await runner.do("replicate", "replicate");
+      const { refresh_id } = await runner.do("refresh", "refresh", { now: event.payload.now });
+      return { sequence, refresh_id };
+    });
+  }
+}
+
+/** Objective specifications from PostgreSQL to the lake; a repetition changes nothing. */
+export class ArtifactReplication extends WorkflowEntrypoint {
+  run(event, step) {
+    const runner = runnerOf("artifact_replication", "workflow", this, event, step);
+    return runner.guarded(() => runner.do("replicate", "replicate"));
+  }
+}
+
+/** Daily: subscriptions that Shopify removed are created again. payload: shop. */
+export class WebhookReconcile extends WorkflowEntrypoint {
+  run(event, step) {
+    const runner = runnerOf("webhook_reconcile", "workflow", this, event, step);
+    return runner.guarded(() => runner.do("subscriptions", "subscriptions"));
+  }
+}
+
+/** Results of the archive, or rejected lines of the quarantine, through the same path as live. payload: shop, prefix. */
+export class Replay extends WorkflowEntrypoint {
+  run(event, step) {
+    const runner = runnerOf("replay", "replay", this, event, step);
+    return runner.guarded(async () => {
+      const totals = { lines: 0, read: 0, upserted: 0, unchanged: 0, rejected: 0, events: 0, streamed: 0, events_rejected: 0 };
+      const operations = new Set();
+      for (let cursor = null, page = 1; page === 1 || cursor; page += 1) {
+        const listing = await runner.do(`list ${page}`, "replayed", { prefix: event.payload.prefix, cursor });
+        for (const { key, size, run } of listing.objects) {
+          await upsert(runner, { ...run, key, bytes: size, lines: 0, name: key }, totals);
+          operations.add(run.operation_id);
+        }
+        cursor = listing.cursor;
+      }
+      if (operations.size > 0) await stream(runner, [...operations], totals);
+      return totals;
+    });
+  }
+}
