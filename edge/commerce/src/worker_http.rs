@@ -1,11 +1,11 @@
 //! `POST /webhooks/shopify`: bytes in, hand-over, answer. 200 only after the hand-over is durable.
 
-use futures_util::StreamExt;
 use serde_json::json;
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::http::{answer, read_body};
 use worker::{console_error, Env, Method, Request, Response, Result};
 
-use crate::admission::{Admission, Refusal};
+use crate::admission::Refusal;
 use crate::bindings::{admission, hand_over, keep, now, BUCKET};
 use crate::quarantine::QuarantineRecord;
 
@@ -29,9 +29,9 @@ async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
         }
     };
     let received_at = now();
-    let body = match read_body(&mut request, &admission).await? {
-        Ok(body) => body,
-        Err(refusal) => return refuse(env, refusal, received_at).await,
+    let Some(body) = read_body(&mut request, admission.max_body_bytes).await? else {
+        let refusal = Refusal::too_large(admission.max_body_bytes);
+        return refuse(env, refusal, received_at).await;
     };
     let headers = request.headers().clone();
     let find = |name: &str| headers.get(name).ok().flatten();
@@ -39,41 +39,6 @@ async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
         Ok(delivery) => accept(env, delivery).await,
         Err(refusal) => refuse(env, refusal, received_at).await,
     }
-}
-
-/// How much of a refused body is still read and dropped, in bytes. An answer before the end of the body resets the
-/// connection of a client that is still sending, which then never sees the 413.
-const MAX_DISCARDED_BYTES: usize = 32 << 20;
-
-/// The body, kept no further than the limit, whatever Content-Length says.
-async fn read_body(request: &mut Request, admission: &Admission) -> Result<std::result::Result<Vec<u8>, Refusal>> {
-    let limit = admission.max_body_bytes;
-    let announced = request
-        .headers()
-        .get("content-length")?
-        .and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_DISCARDED_BYTES) {
-        return Ok(Err(Refusal::too_large(limit)));
-    }
-    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(limit));
-    let mut seen_bytes = 0;
-    // A request without a body has no stream.
-    let Ok(mut chunks) = request.stream() else {
-        return Ok(Ok(body));
-    };
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        seen_bytes += chunk.len();
-        if seen_bytes <= limit {
-            body.extend_from_slice(&chunk);
-        } else if seen_bytes > MAX_DISCARDED_BYTES {
-            break;
-        }
-    }
-    if seen_bytes > limit {
-        return Ok(Err(Refusal::too_large(limit)));
-    }
-    Ok(Ok(body))
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
@@ -99,9 +64,4 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
         }
     }
     answer(refusal.status, refusal.reason, &refusal.detail)
-}
-
-/// An answer that says why.
-pub fn answer(status: u16, reason: &str, detail: &str) -> Result<Response> {
-    Ok(Response::from_json(&json!({"reason": reason, "detail": detail}))?.with_status(status))
 }

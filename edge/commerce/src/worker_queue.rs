@@ -1,6 +1,8 @@
 //! The queue handlers: deliveries to PostgreSQL and the stream, dead letters to the quarantine.
 
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::backoff::retry_delay_seconds;
+use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
 use worker::{
@@ -8,9 +10,8 @@ use worker::{
     Result,
 };
 
-use crate::backoff::retry_delay_seconds;
 use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, POSTGRES, STREAM};
-use crate::consume::{consume, Decision};
+use crate::consume::consume;
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
 

@@ -39,10 +39,31 @@ pub fn quote_literal(text: &str) -> Result<String, NulInLiteral> {
 /// # Errors
 /// [`NulInLiteral`] when the text contains U+0000 (serialised JSON never does: it escapes control characters).
 pub fn ingest_statement(deliveries: &str) -> Result<String, NulInLiteral> {
+    call_statement("ingest", deliveries, Argument::Json)
+}
+
+/// A call of the function `name` in schema `weir` with one argument of type `argument_type`; one row with one text column.
+///
+/// # Errors
+/// [`NulInLiteral`] when the argument contains U+0000.
+pub fn call_statement(name: &'static str, argument: &str, argument_type: Argument) -> Result<String, NulInLiteral> {
+    let cast = match argument_type {
+        Argument::Json => "json",
+        Argument::Text => "text",
+    };
     Ok(format!(
-        "select weir.ingest({}::json)::text",
-        quote_literal(deliveries)?
+        "select weir.{name}({}::{cast})::text",
+        quote_literal(argument)?
     ))
+}
+
+/// Type of the argument of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// JSON text.
+    Json,
+    /// Plain text.
+    Text,
 }
 
 #[cfg(test)]
@@ -85,6 +106,14 @@ mod tests {
         assert_eq!(
             ingest_statement("[\"'); drop table t; --\"]").unwrap(),
             "select weir.ingest('[\"''); drop table t; --\"]'::json)::text"
+        );
+    }
+
+    #[test]
+    fn a_call_names_its_function_and_type() {
+        assert_eq!(
+            call_statement("publication_catalogue", "o'shop", Argument::Text).unwrap(),
+            "select weir.publication_catalogue('o''shop'::text)::text"
         );
     }
 
