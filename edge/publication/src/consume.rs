@@ -9,9 +9,10 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::Value;
 use weir_domain::telemetry::StreamSchema;
+use weir_edge_shared::call::CallTransport;
 use weir_edge_shared::decision::Decision;
-use weir_edge_shared::ingest::{IngestError, SelectTransport, Verdict};
-use weir_edge_shared::sql::{call_statement, Argument};
+use weir_edge_shared::ingest::{IngestError, Verdict};
+use weir_edge_shared::sql::Argument;
 use weir_edge_shared::stream::{check, send_all, StreamSender};
 
 /// Verdict on one interaction.
@@ -61,7 +62,7 @@ impl Recorded {
 pub async fn record(
     events: &[&Value],
     commerce: &StreamSchema,
-    transport: &impl SelectTransport,
+    transport: &impl CallTransport,
     stream: &impl StreamSender,
 ) -> Vec<Decision> {
     match process(events, commerce, transport, stream).await {
@@ -91,14 +92,14 @@ fn settle(outcome: Result<Vec<Decision>, IngestError>, count: usize) -> Vec<Deci
 async fn process(
     events: &[&Value],
     commerce: &StreamSchema,
-    transport: &impl SelectTransport,
+    transport: &impl CallTransport,
     stream: &impl StreamSender,
 ) -> Result<Vec<Decision>, IngestError> {
-    let unsendable = |error: &dyn std::fmt::Display| IngestError::connection(error.to_string());
-    let argument = serde_json::to_string(events).map_err(|error| unsendable(&error))?;
-    let statement =
-        call_statement("record_interactions", &argument, Argument::Json).map_err(|error| unsendable(&error))?;
-    let recorded = Recorded::parse(&transport.select(&statement).await?, events.len())?;
+    let argument = serde_json::to_string(events).map_err(|error| IngestError::connection(error.to_string()))?;
+    let answer = transport
+        .call("weir.record_interactions", &[Argument::Json(&argument)])
+        .await?;
+    let recorded = Recorded::parse(&answer, events.len())?;
     let rows = checked(&recorded.events, commerce)?;
     let sent = send_all(&rows, stream).await;
     let decide = |verdict: &InteractionVerdict| {
@@ -161,10 +162,11 @@ mod tests {
         statements: RefCell<Vec<String>>,
     }
 
-    impl SelectTransport for Database {
-        async fn select(&self, statement: &str) -> Result<String, IngestError> {
-            self.statements.borrow_mut().push(statement.to_owned());
-            (self.answer)(self.statements.borrow().len(), statement)
+    impl CallTransport for Database {
+        async fn call(&self, function: &str, arguments: &[Argument<'_>]) -> Result<String, IngestError> {
+            let statement = weir_edge_shared::sql::call_statement(function, arguments).unwrap();
+            self.statements.borrow_mut().push(statement.clone());
+            (self.answer)(self.statements.borrow().len(), &statement)
         }
     }
 

@@ -6,8 +6,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use weir_domain::interaction::catalogue::Catalogue;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::ingest::SelectTransport;
-use weir_edge_shared::sql::{call_statement, Argument};
+use weir_edge_shared::sql::Argument;
 use worker::{console_error, console_log, console_warn, Env, Error, Result};
 
 use crate::bindings::{catalogue_ttl_millis, patience, postgres_timeouts, shops, CATALOGUE, POSTGRES};
@@ -56,9 +55,10 @@ async fn read(env: &Env, shop_domain: &str) -> std::result::Result<Catalogue, St
 pub async fn refresh(env: &Env, shop_domain: &str) -> Result<Value> {
     let failed = |error: &dyn std::fmt::Display| Error::RustError(error.to_string());
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
-    let statement =
-        call_statement("publication_catalogue", shop_domain, Argument::Text).map_err(|error| failed(&error))?;
-    let text = transport.select(&statement).await.map_err(|error| failed(&error))?;
+    let text = transport
+        .call("weir.publication_catalogue", &[Argument::Text(shop_domain)])
+        .await
+        .map_err(|error| failed(&error))?;
     let catalogue: Catalogue = serde_json::from_str(&text).map_err(|error| failed(&error))?;
     let store = env.kv(CATALOGUE)?;
     let put = store.put(&key(shop_domain), text).map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! Calls of PostgreSQL over Hyperdrive.
+//! A call of one of weir's functions over Hyperdrive.
 //!
 //! One fresh connection, one simple query, one row, one text column: prepared statements and typed multi-row results over
 //! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
@@ -14,10 +14,10 @@ use worker::postgres_tls::PassthroughTls;
 use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 
 use crate::connection::{tls_is_disabled, Timeouts};
-use crate::ingest::{IngestError, IngestTransport, SelectTransport};
-use crate::sql::ingest_statement;
+use crate::ingest::{IngestError, IngestTransport};
+use crate::sql::{call_statement, Argument};
 
-/// [`IngestTransport`] and [`SelectTransport`] over a Hyperdrive binding. Host, port and credentials come from the binding, not from configuration.
+/// [`IngestTransport`] over a Hyperdrive binding. Host, port and credentials come from the binding, not from configuration.
 #[derive(Debug)]
 pub struct HyperdriveTransport {
     hyperdrive: Hyperdrive,
@@ -50,17 +50,14 @@ impl HyperdriveTransport {
             .map_err(|error| IngestError::connection(error.to_string()))?;
         Ok((config, socket))
     }
-}
 
-impl IngestTransport for HyperdriveTransport {
-    async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
-        let statement = ingest_statement(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
-        self.select(&statement).await
-    }
-}
-
-impl SelectTransport for HyperdriveTransport {
-    async fn select(&self, statement: &str) -> Result<String, IngestError> {
+    /// Calls `function` with `arguments` and returns its one text.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the call failed; then it is unknown whether it was committed.
+    pub async fn call(&self, function: &str, arguments: &[Argument<'_>]) -> Result<String, IngestError> {
+        let statement =
+            call_statement(function, arguments).map_err(|error| IngestError::connection(error.to_string()))?;
         let (config, socket) = self.connect()?;
         let connecting = config.connect_raw(socket, PassthroughTls);
         let (client, connection) = within(self.timeouts.connect, "connection", connecting)
@@ -69,12 +66,18 @@ impl SelectTransport for HyperdriveTransport {
         // Both halves are driven here. A spawned connection outlives the request and crashes Hyperdrive's local proxy;
         // dropping the client at the end of its half lets the connection say Terminate and finish.
         let query = async move {
-            let answer = client.simple_query(statement).await;
+            let answer = client.simple_query(&statement).await;
             drop(client);
             answer
         };
         let (answer, _closed) = within(self.timeouts.statement, "answer", join(query, connection)).await?;
         one_text(&answer.map_err(|error| database(&error))?)
+    }
+}
+
+impl IngestTransport for HyperdriveTransport {
+    async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
+        self.call("weir.ingest", &[Argument::Json(deliveries)]).await
     }
 }
 
@@ -97,7 +100,7 @@ fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         })
-        .ok_or_else(|| IngestError::connection("the call returned no row"))
+        .ok_or_else(|| IngestError::connection("the function returned no row"))
 }
 
 /// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out: it may quote

@@ -44,15 +44,6 @@ pub trait IngestTransport {
     fn ingest(&self, deliveries: &str) -> impl Future<Output = Result<String, IngestError>>;
 }
 
-/// How the edge reaches the other functions of schema `weir`; see [`crate::sql::call_statement`].
-pub trait SelectTransport {
-    /// Runs `statement` once and returns its one row's one text column.
-    ///
-    /// # Errors
-    /// [`IngestError`] when it failed; then it is unknown whether it was committed.
-    fn select(&self, statement: &str) -> impl Future<Output = Result<String, IngestError>>;
-}
-
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

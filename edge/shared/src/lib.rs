@@ -5,6 +5,7 @@
 //! (the modules for wasm32) has no counterpart on the host; the rest is tested there.
 
 pub mod backoff;
+pub mod call;
 pub mod connection;
 pub mod counters;
 pub mod decision;

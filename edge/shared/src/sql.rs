@@ -39,31 +39,29 @@ pub fn quote_literal(text: &str) -> Result<String, NulInLiteral> {
 /// # Errors
 /// [`NulInLiteral`] when the text contains U+0000 (serialised JSON never does: it escapes control characters).
 pub fn ingest_statement(deliveries: &str) -> Result<String, NulInLiteral> {
-    call_statement("ingest", deliveries, Argument::Json)
+    call_statement("weir.ingest", &[Argument::Json(deliveries)])
 }
 
-/// A call of the function `name` in schema `weir` with one argument of type `argument_type`; one row with one text column.
+/// An argument of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument<'a> {
+    /// Text.
+    Text(&'a str),
+    /// JSON text.
+    Json(&'a str),
+}
+
+/// The call of `function`, a name of ours and never of a payload, with its answer as one text column.
 ///
 /// # Errors
-/// [`NulInLiteral`] when the argument contains U+0000.
-pub fn call_statement(name: &'static str, argument: &str, argument_type: Argument) -> Result<String, NulInLiteral> {
-    let cast = match argument_type {
-        Argument::Json => "json",
-        Argument::Text => "text",
-    };
-    Ok(format!(
-        "select weir.{name}({}::{cast})::text",
-        quote_literal(argument)?
-    ))
-}
-
-/// Type of the argument of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Argument {
-    /// JSON text.
-    Json,
-    /// Plain text.
-    Text,
+/// [`NulInLiteral`] when an argument contains U+0000.
+pub fn call_statement(function: &str, arguments: &[Argument<'_>]) -> Result<String, NulInLiteral> {
+    let quoted = arguments.iter().map(|argument| match argument {
+        Argument::Text(text) => quote_literal(text),
+        Argument::Json(text) => quote_literal(text).map(|literal| literal + "::json"),
+    });
+    let quoted = quoted.collect::<Result<Vec<_>, _>>()?.join(", ");
+    Ok(format!("select {function}({quoted})::text"))
 }
 
 #[cfg(test)]
@@ -110,11 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn a_call_names_its_function_and_type() {
-        assert_eq!(
-            call_statement("publication_catalogue", "o'shop", Argument::Text).unwrap(),
-            "select weir.publication_catalogue('o''shop'::text)::text"
-        );
+    fn a_call_quotes_each_argument() {
+        let statement = call_statement("weir.f", &[Argument::Text("it's"), Argument::Json("{}")]).unwrap();
+        assert_eq!(statement, "select weir.f('it''s', '{}'::json)::text");
+        assert_eq!(call_statement("weir.f", &[]).unwrap(), "select weir.f()::text");
+        assert!(call_statement("weir.f", &[Argument::Text("\0")]).is_err());
     }
 
     proptest! {
