@@ -21,6 +21,9 @@ pub const POSTGRES: &str = "POSTGRES";
 /// Pipelines stream `commerce_v1`.
 pub const STREAM: &str = "COMMERCE_TELEMETRY";
 
+/// Analytics Engine dataset of verdicts; without the binding nothing is counted.
+pub const COUNTERS: &str = "COMMERCE_COUNTERS";
+
 /// Shopify's largest webhook bodies are a few hundred kilobytes; 5 MB is far beyond.
 const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
 

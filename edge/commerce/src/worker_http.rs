@@ -2,25 +2,28 @@
 
 use serde_json::json;
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::analytics_engine::AnalyticsEngine;
+use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::http::{answer, read_body};
-use worker::{console_error, Env, Method, Request, Response, Result};
+use worker::{console_error, Context, Env, Method, Request, Response, Result};
 
 use crate::admission::Refusal;
-use crate::bindings::{admission, hand_over, keep, now, BUCKET};
+use crate::bindings::{admission, hand_over, keep, now, BUCKET, COUNTERS};
+use crate::counting::received;
 use crate::quarantine::QuarantineRecord;
 
 /// Routes a request.
-pub async fn route(request: Request, env: Env) -> Result<Response> {
+pub async fn route(request: Request, env: Env, context: &Context) -> Result<Response> {
     match (request.method(), request.path().as_str()) {
         (Method::Get, "/healthz") => Response::from_json(&json!({"status": "ok"})),
-        (Method::Post, "/webhooks/shopify") => shopify(request, &env).await,
+        (Method::Post, "/webhooks/shopify") => shopify(request, &env, context).await,
         (_, "/webhooks/shopify" | "/healthz") => answer(405, "method_not_allowed", ""),
         (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request, &env).await,
         _ => answer(404, "not_found", ""),
     }
 }
 
-async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
+async fn shopify(mut request: Request, env: &Env, context: &Context) -> Result<Response> {
     let admission = match admission(env) {
         Ok(admission) => admission,
         Err(error) => {
@@ -31,14 +34,23 @@ async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
     let received_at = now();
     let Some(body) = read_body(&mut request, admission.max_body_bytes).await? else {
         let refusal = Refusal::too_large(admission.max_body_bytes);
+        count(env, context, &received(Err(&refusal)));
         return refuse(env, refusal, received_at).await;
     };
     let headers = request.headers().clone();
     let find = |name: &str| headers.get(name).ok().flatten();
-    match admission.admit(&body, find, received_at.clone()) {
+    let outcome = admission.admit(&body, find, received_at.clone());
+    count(env, context, &received(outcome.as_ref()));
+    match outcome {
         Ok(delivery) => accept(env, delivery).await,
         Err(refusal) => refuse(env, refusal, received_at).await,
     }
+}
+
+/// Counts beside the answer, which never waits for it.
+fn count(env: &Env, context: &Context, counters: &Counters) {
+    let (sink, points) = (AnalyticsEngine::bound(env, COUNTERS), counters.points());
+    context.wait_until(async move { sink.write(&points).await });
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {

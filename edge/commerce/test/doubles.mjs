@@ -95,17 +95,19 @@ export async function fakePostgres(answer, port = 0) {
 
 /**
  * The stream endpoint of the `weir` server. `events` are those of commerce_v1, `published` those of publication_v1; `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
- * what a cut connection looks like to the sender. `hang` names a stream that never answers.
+ * what a cut connection looks like to the sender. `hang` names a stream that never
+ * answers, until `release` cuts those who wait.
  */
 export async function fakeLake(token) {
   const lake = { events: [], published: [], attempts: 0, down: false, failAfterWrite: false, hang: null };
+  const hanging = [];
   const streams = { "/v1/streams/commerce_v1": lake.events, "/v1/streams/publication_v1": lake.published };
   lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
     lake.attempts += 1;
     const authorised = request.headers.authorization === `Bearer ${token}`;
-    if (lake.hang && request.url.endsWith(lake.hang)) return;
+    if (lake.hang && request.url.endsWith(lake.hang)) return hanging.push(response);
     const stream = streams[request.url];
     const status = lake.down ? 503 : !authorised ? 401 : stream ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
@@ -116,6 +118,10 @@ export async function fakeLake(token) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   lake.url = `http://127.0.0.1:${server.address().port}`;
+  lake.release = () => {
+    lake.hang = null;
+    for (const response of hanging.splice(0)) response.destroy();
+  };
   lake.stop = () => {
     server.closeAllConnections();
     server.close();
