@@ -7,6 +7,7 @@
 
 pub mod classification;
 pub mod events;
+pub mod interaction;
 pub mod money;
 pub mod objective;
 pub mod order_state;

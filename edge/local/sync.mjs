@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
-import { streamBinding, streamWorker } from "./streams.mjs";
+import { forEachLine, postgresTimeouts, streamDouble } from "./parts.mjs";
 
 const ROOT = fileURLToPath(new URL("../sync/", import.meta.url));
 const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
@@ -33,7 +33,7 @@ async function modules() {
 
 /**
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
- * for tests partBytes, pollMillis, retryDelayMillis, backfillPauseMillis.
+ * for tests partBytes, postgresTimeoutMillis, pollMillis, retryDelayMillis, backfillPauseMillis.
  */
 export async function syncWorker(config) {
   return {
@@ -52,6 +52,7 @@ export async function syncWorker(config) {
       POLL_MILLIS: String(config.pollMillis ?? 1000),
       RETRY_DELAY_MILLIS: String(config.retryDelayMillis ?? 200),
       BACKFILL_PAUSE_MILLIS: String(config.backfillPauseMillis ?? 1000),
+      ...postgresTimeouts(config.postgresTimeoutMillis),
       ...(config.partBytes ? { PART_BYTES: String(config.partBytes) } : {}),
     },
     workflows: WORKFLOWS,
@@ -60,8 +61,8 @@ export async function syncWorker(config) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       SELF: { name: "sync", entrypoint: "Steps" },
-      COMMERCE_TELEMETRY: streamBinding("commerce_v1"),
-      SYNC_TELEMETRY: streamBinding("sync_v1"),
+      COMMERCE_TELEMETRY: { name: "commerce_v1", entrypoint: "Telemetry" },
+      SYNC_TELEMETRY: { name: "sync_v1", entrypoint: "Telemetry" },
     },
   };
 }
@@ -81,10 +82,10 @@ export async function startSync(config) {
     cf: false,
     log: new Log(LogLevel.NONE),
     handleRuntimeStdio: (stdout, stderr) => {
-      for (const stream of [stdout, stderr]) stream.setEncoding("utf8").on("data", (text) => text.split("\n").forEach(log));
+      for (const stream of [stdout, stderr]) forEachLine(stream, log);
     },
     ...persistence(config.persist),
-    workers: [await syncWorker(config), streamWorker(config, "commerce_v1"), streamWorker(config, "sync_v1")],
+    workers: [await syncWorker(config), streamDouble("commerce_v1", "commerce_v1", config), streamDouble("sync_v1", "sync_v1", config)],
   });
   const url = (await miniflare.ready).origin;
   return { url, miniflare, bucket: () => miniflare.getR2Bucket("BUCKET", "sync"), stop: () => miniflare.dispose() };

@@ -5,15 +5,15 @@
 //! | a delivery is admitted or refused | [`admission`] |
 //! | what travels on the queue, and when the body goes to R2 instead | [`message`] |
 //! | a batch: one `weir.ingest`, the stream, one decision per message | [`consume`] |
+//! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
-//! | who may list, see and replay the quarantine | [`internal`] |
-//! | when a failed message comes back | [`backoff`] |
+//! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
+//! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
 
 pub mod admission;
-pub mod backoff;
 pub mod consume;
-pub mod internal;
+pub mod counting;
 pub mod message;
 pub mod quarantine;
 
@@ -31,8 +31,8 @@ mod entry {
     use worker::{event, Context, Env, MessageBatch, Request, Response, Result};
 
     #[event(fetch)]
-    async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-        crate::worker_http::route(request, env).await
+    async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+        crate::worker_http::route(request, env, &context).await
     }
 
     #[event(queue)]

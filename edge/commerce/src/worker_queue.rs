@@ -1,6 +1,10 @@
 //! The queue handlers: deliveries to PostgreSQL and the stream, dead letters to the quarantine.
 
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::analytics_engine::AnalyticsEngine;
+use weir_edge_shared::backoff::retry_delay_seconds;
+use weir_edge_shared::counters::{CounterSink, Counters};
+use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
 use worker::{
@@ -8,9 +12,11 @@ use worker::{
     Result,
 };
 
-use crate::backoff::retry_delay_seconds;
-use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, POSTGRES, STREAM};
-use crate::consume::{consume, Decision};
+use crate::bindings::{
+    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, COUNTERS, POSTGRES, STREAM,
+};
+use crate::consume::consume;
+use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
 
@@ -67,7 +73,9 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
     let stream: PipelineStream = env.get_binding(STREAM)?;
     let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
+    let mut counters = Counters::default();
     for (((raw, replays), delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
+        consumed(&mut counters, &delivery, &decision);
         match decision {
             Decision::Acknowledge => raw.ack(),
             Decision::Retry { cause } => retry(raw, &cause, max_delay),
@@ -77,6 +85,8 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
             }
         }
     }
+    // Last: what is decided is carried out already.
+    AnalyticsEngine::bound(env, COUNTERS).write(&counters.points()).await;
     Ok(())
 }
 

@@ -26,23 +26,25 @@ function textRow(value) {
   return Buffer.concat([message("T", ...column), message("D", int16(1), int32(text.length), text), message("C", "SELECT 1"), READY]);
 }
 
-/** The argument of weir.ingest. */
-function deliveriesOf(sql) {
-  const literal = /^select weir\.ingest\('(.*)'::json\)::text$/s.exec(sql)?.[1];
-  return literal === undefined ? undefined : JSON.parse(literal.replaceAll("''", "'"));
+/** `select weir.f('...'::json)::text` -> { name, argument }. */
+function callOf(sql) {
+  const [, name, literal, cast] = /^select weir\.(\w+)\('(.*)'(::json)?\)::text$/s.exec(sql) ?? [];
+  if (literal === undefined) return undefined;
+  const text = literal.replaceAll("''", "'");
+  return { name, argument: cast ? JSON.parse(text) : text };
 }
 
 const failure = ({ code, text }) =>
   Buffer.concat([message("E", Buffer.from("SERROR\0VERROR\0C" + code + "\0M" + text + "\0\0")), READY]);
 
 /**
- * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
- * for an error, or null to cut the connection.
+ * Starts a server that answers each statement with `answer(argument, number, function)`: the result of weir.ingest (or of
+ * another function with one argument), `{ sqlstate, text }` for an error, or null to cut the connection.
  *
- * `read` takes what `answer` gets from a statement's text, or undefined for one that is not expected. `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
+ * `read` takes function and argument from a statement's text, or undefined from one that is not expected. `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
  * counts those opened, `open` those open now.
  */
-export async function fakePostgres(answer, port = 0, read = deliveriesOf) {
+export async function fakePostgres(answer, port = 0, read = callOf) {
   const postgres = { calls: [], connections: 0, hang: null };
   const { calls } = postgres;
   const open = new Set();
@@ -76,11 +78,11 @@ export async function fakePostgres(answer, port = 0, read = deliveriesOf) {
     });
   });
   const respond = (socket, sql) => {
-    const deliveries = read(sql);
-    if (deliveries === undefined) return socket.destroy();
-    calls.push(deliveries);
+    const { name, argument } = read(sql) ?? {};
+    if (argument === undefined) return socket.destroy();
+    calls.push(argument);
     if (postgres.hang === "statement") return;
-    const result = answer(deliveries, calls.length);
+    const result = answer(argument, calls.length, name);
     if (result === null) return socket.destroy();
     socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
   };
@@ -98,25 +100,34 @@ export async function fakePostgres(answer, port = 0, read = deliveriesOf) {
 }
 
 /**
- * The stream endpoint of the `weir` server. `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
- * what a cut connection looks like to the sender.
+ * The stream endpoint of the `weir` server. `events` are those of commerce_v1, `published` those of publication_v1; `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
+ * what a cut connection looks like to the sender. `hang` names a stream that never
+ * answers, until `release` cuts those who wait.
  */
 export async function fakeLake(token) {
-  const lake = { events: [], attempts: 0, down: false, failAfterWrite: false };
+  const lake = { events: [], published: [], attempts: 0, down: false, failAfterWrite: false, hang: null };
+  const hanging = [];
+  const streams = { "/v1/streams/commerce_v1": lake.events, "/v1/streams/publication_v1": lake.published };
   lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
     lake.attempts += 1;
     const authorised = request.headers.authorization === `Bearer ${token}`;
-    const status = lake.down ? 503 : !authorised ? 401 : request.url === "/v1/streams/commerce_v1" ? 200 : 404;
+    if (lake.hang && request.url.endsWith(lake.hang)) return hanging.push(response);
+    const stream = streams[request.url];
+    const status = lake.down ? 503 : !authorised ? 401 : stream ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
-    lake.events.push(...events);
+    stream?.push(...events);
     response.writeHead(lake.failAfterWrite ? 503 : status, { "content-type": "application/json" });
     response.end(JSON.stringify({ accepted: events.length, rejected: [] }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   lake.url = `http://127.0.0.1:${server.address().port}`;
+  lake.release = () => {
+    lake.hang = null;
+    for (const response of hanging.splice(0)) response.destroy();
+  };
   lake.stop = () => {
     server.closeAllConnections();
     server.close();

@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { fakePostgres } from "../../commerce/test/doubles.mjs";
 
-/** `select weir.f('a', '{}'::json)::text` -> {function, arguments}. */
+/** `select weir.f('a', '{}'::json)::text` -> { name, argument: all of its arguments as texts }. */
 function callOf(sql) {
   const [, name, list] = /^select weir\.(\w+)\((.*)\)::text$/s.exec(sql) ?? [];
   if (!name) return undefined;
   const values = [...list.matchAll(/'((?:[^']|'')*)'(::json)?/g)];
-  return { name, values: values.map(([, text]) => text.replaceAll("''", "'")) };
+  return { name, argument: values.map(([, text]) => text.replaceAll("''", "'")) };
 }
 
 const uuid = (text) => createHash("sha256").update(text).digest("hex").replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-5$3-8$4-$5");
@@ -45,7 +45,7 @@ export class Store {
     this.lose = 0; // events that a page says it has and has not
   }
 
-  answer({ name, values }) {
+  answer(values, number, name) {
     if (this.failing > 0) {
       this.failing -= 1;
       return null;
@@ -105,7 +105,7 @@ export class Store {
 }
 
 export async function bulkPostgres(store) {
-  return fakePostgres((call) => store.answer(call), 0, callOf);
+  return fakePostgres((...call) => store.answer(...call), 0, callOf);
 }
 
 /** `weir serve` as far as the sync Worker knows it. */
