@@ -104,8 +104,9 @@ export class Store {
   }
 }
 
-export async function bulkPostgres(store) {
-  return fakePostgres((...call) => store.answer(...call), 0, callOf);
+/** PostgreSQL with one store a shop; `storeOf` finds it by the call's first argument. */
+export async function bulkPostgres(storeOf) {
+  return fakePostgres((values, number, name) => storeOf(values[0]).answer(values, number, name), 0, callOf);
 }
 
 /** `weir serve` as far as the sync Worker knows it. */

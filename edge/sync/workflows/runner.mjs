@@ -40,11 +40,14 @@ const POLICY_OF = {
   replicate: "lake",
 };
 
-/** A failed step, as its message says: "error_kind: detail". Messages are all that the runtime keeps of an error. */
-const FAILURE = /^([a-z0-9_]+): /i;
+/** What a failed step said, "error_kind: detail", without the words that the runtime puts before it. */
+const said = (error) =>
+  String(error?.message ?? error)
+    .replace(/^Step threw a NonRetryableError with message "(.*)"$/s, "$1")
+    .replace(/^(Error|NonRetryableError): */, "");
 
 /** The class of a failure, for example "missing_scope"; undefined for what is not a step's own failure. */
-export const errorKind = (error) => FAILURE.exec(String(error?.message ?? error).replace(/^Error: /, ""))?.[1];
+export const errorKind = (error) => /^([a-zA-Z0-9_]+): /.exec(said(error))?.[1];
 
 export class Runner {
   /** `run`: workflow, instance_id, shop_domain, source. */
@@ -83,8 +86,10 @@ export class Runner {
       return await work();
     } catch (error) {
       const error_kind = errorKind(error);
-      if (error_kind) await this.do("report", "report", { error_kind });
-      throw error;
+      if (!error_kind) throw error;
+      await this.do("report", "report", { error_kind });
+      // Anew: of a NonRetryableError that leaves run() the runtime keeps no message.
+      throw new Error(said(error));
     }
   }
 }

@@ -58,13 +58,27 @@ export class FullBackfill extends WorkflowEntrypoint {
   }
 }
 
-/** Creates an instance; one that exists already is the same run and no error. Returns whether it is new. */
+/**
+ * Creates an instance; one that exists already is the same run and no error. Returns whether it is new. Looked for first,
+ * since the local runtime does not refuse a second one; created with the refusal in mind, since two may look at once.
+ */
 export async function createOnce(workflow, id, params) {
+  if (await exists(workflow, id)) return false;
   try {
     await workflow.create({ id, params });
     return true;
   } catch (error) {
     if (/already.?exists/i.test(String(error))) return false;
+    throw error;
+  }
+}
+
+async function exists(workflow, id) {
+  try {
+    await (await workflow.get(id)).status();
+    return true;
+  } catch (error) {
+    if (/not.?found|does not exist/i.test(String(error))) return false;
     throw error;
   }
 }

@@ -1,0 +1,239 @@
+// What Shopify and the network do to a run, and what must come of it: the result is whole, or the watermark stays.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { madeUpShop } from "../../fake-shopify/shop.mjs";
+import { DAILY, step, until, world } from "./world.mjs";
+
+const w = await world();
+const ALL_EVENTS = 25;
+
+/** Runs a day and expects the whole of it. */
+async function whole(shop) {
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run) + shop.steps());
+  assert.equal(shop.ids().size, ALL_EVENTS);
+  assert.equal(await shop.watermark(), run.output.window.to);
+  return run;
+}
+
+/** Runs a day and expects it to fail as `kind`, loudly and without a moved watermark. */
+async function fails(shop, kind) {
+  const run = await shop.run();
+  assert.equal(run.status, "errored", `a failed run must not count as a success: ${JSON.stringify(run)}`);
+  assert.match(run.error.message, new RegExp(`^(Error: )?${kind}: `));
+  assert.equal(await shop.watermark(), null);
+  assert.ok(shop.steps().includes(`report failed ${kind}`), String(shop.steps()));
+  return run;
+}
+
+const onceEnding = (ending) => {
+  let times = 0;
+  return (operation) => (operation.query.includes("transactions") && times++ === 0 ? ending : {});
+};
+
+test("a truncated download is noticed by its counts and downloaded again", async () => {
+  const shop = w.shop();
+  shop.faults.truncated = 2;
+  await whole(shop);
+  assert.equal(shop.shopify.downloads, 5);
+  assert.equal(shop.steps().filter((step) => step.endsWith("failed incomplete_download")).length, 2);
+});
+
+test("a download that is never whole fails the run and leaves nothing in the archive", async () => {
+  const shop = w.shop();
+  shop.faults.ending = (operation) => (operation.query.includes("transactions") ? { objectCount: (count) => count + 1 } : {});
+  await fails(shop, "incomplete_download");
+  const { objects } = await (await w.stack.bucket()).list({ prefix: `archive/${shop.domain}/` });
+  assert.ok(objects.every(({ key }) => !key.includes(shop.shopify.operations.all[0].id.split("/").pop())));
+});
+
+test("a partial result of a failed operation is never taken for the whole", async () => {
+  const shop = w.shop();
+  shop.faults.ending = onceEnding({ status: "FAILED", errorCode: "INTERNAL_SERVER_ERROR", partial: true });
+  await whole(shop);
+  assert.equal(shop.shopify.operations.all.length, 4);
+  assert.equal(shop.shopify.downloads, 3);
+});
+
+test("a canceled operation may have a url; it is asked for again all the same", async () => {
+  const shop = w.shop();
+  shop.faults.ending = onceEnding({ status: "CANCELED", withUrl: true });
+  await whole(shop);
+  assert.equal(shop.shopify.operations.all.length, 4);
+  assert.equal(shop.shopify.downloads, 3);
+});
+
+test("a completed operation without a url is a window without rows", async () => {
+  const shop = w.shop({ data: { orders: [], products: [] } });
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.deepEqual([run.output.totals.lines, shop.shopify.downloads], [0, 0]);
+  assert.equal(await shop.watermark(), run.output.window.to);
+});
+
+test("an expired operation, and one whose result has expired, are asked for again", async () => {
+  const [expired, refused] = [w.shop(), w.shop()];
+  expired.faults.ending = onceEnding({ status: "EXPIRED" });
+  await whole(expired);
+  refused.faults.refused = 1;
+  await whole(refused);
+  assert.equal(refused.shopify.operations.all.length, 4);
+});
+
+test("a throttled call waits as long as Shopify says and goes on", async () => {
+  const shop = w.shop();
+  Object.assign(shop.faults, { throttled: 1, tooMany: 2 });
+  await whole(shop);
+  assert.equal(shop.steps().filter((step) => step.endsWith("failed throttled")).length, 3);
+});
+
+test("a window that is too much for Shopify is halved, and both halves are read", async () => {
+  const shop = w.shop({ data: madeUpShop({ days: 100 }) });
+  const day = 86_400_000;
+  const length = (query) => {
+    const [from, to] = [...query.matchAll(/'(\d{4}-[^']+)'/g)].map(([, time]) => Date.parse(time));
+    return to - from;
+  };
+  shop.faults.ending = ({ query }) =>
+    query.includes("transactions") && length(query) > 100 * day ? { status: "FAILED", errorCode: "TIMEOUT" } : {};
+  await whole(shop);
+  assert.ok(shop.steps().includes("halve orders_core succeeded"));
+  assert.ok(shop.steps().includes("download orders_core.2 1 succeeded"), String(shop.steps()));
+});
+
+test("access that Shopify denies fails at once", async () => {
+  const shop = w.shop();
+  shop.faults.ending = onceEnding({ status: "FAILED", errorCode: "ACCESS_DENIED" });
+  await fails(shop, "access_denied");
+  assert.equal(shop.shopify.operations.all.length, 3);
+});
+
+test("an answer that does not account for each line fails the run, and the next run reads the same again", async () => {
+  const shop = w.shop();
+  shop.store.miscount = 1;
+  await fails(shop, "unaccounted_lines");
+  shop.store.miscount = 0;
+  const again = await shop.run(DAILY, { date: "2026-11-25" });
+  assert.equal(again.status, "complete");
+  assert.equal(shop.ids().size, ALL_EVENTS);
+});
+
+test("counts that do not agree move nothing", async () => {
+  const shop = w.shop();
+  const totals = { lines: 3, read: 3, upserted: 1, unchanged: 1, rejected: 1, events: 2, streamed: 2, events_rejected: 0 };
+  const advance = (more) =>
+    step(w, "advance", shop, { key: "orders_last_watermark", expected: null, to: "2026-11-24T10:00:00.000Z", totals: { ...totals, ...more } });
+  assert.equal((await advance({ lines: 4 })).error_kind, "count_mismatch");
+  assert.equal((await advance({ streamed: 1 })).error_kind, "count_mismatch");
+  assert.equal(await shop.watermark(), null);
+  assert.equal((await advance({})).moved, true);
+  assert.equal(await shop.watermark(), "2026-11-24T10:00:00.000Z");
+  assert.equal((await advance({})).moved, false, "the same run again, whose answer was lost");
+});
+
+test("the watermark never goes back, and not under the feet of another run", async () => {
+  const shop = w.shop();
+  await whole(shop);
+  const reached = await shop.watermark();
+  let release;
+  shop.faults.hold = new Promise((resolve) => (release = resolve));
+  const slow = await shop.start(DAILY, { date: "2026-11-25" });
+  await until("the slow run has read the watermark", () => shop.steps().filter((step) => step === "initiate succeeded").length === 2);
+  await until("its operations run", () => shop.shopify.operations.running().length === 3);
+  shop.faults.hold = undefined;
+  const quick = await shop.run(DAILY, { date: "2026-11-26" });
+  assert.equal(quick.status, "complete", JSON.stringify(quick));
+  release();
+  const late = await w.end(DAILY, slow.instance_id);
+  const { watermarks, moves } = await shop.status();
+  assert.ok(watermarks[0].value_json.ts >= reached);
+  assert.equal(late.status, "errored");
+  assert.match(late.error.message, /stale_watermark/);
+  assert.deepEqual(moves.map(({ to_ts }) => to_ts), [...moves.map(({ to_ts }) => to_ts)].sort().reverse());
+  assert.equal(watermarks[0].value_json.ts, quick.output.window.to);
+});
+
+test("one's own operation is found again by its text; a stranger's is left alone", async () => {
+  const shop = w.shop();
+  const stranger = shop.shopify.operations.add("{ products { edges { node { id } } } }", { status: "RUNNING" });
+  let release;
+  shop.faults.hold = new Promise((resolve) => (release = resolve));
+  const { instance_id } = await shop.start(DAILY);
+  await until("a run has its operations", () => shop.shopify.operations.running().length === 4);
+  const [, first] = shop.shopify.operations.all;
+  // What a step does that is repeated because its answer was lost.
+  const [, from, to] = /'([^']+)' updated_at:<'([^']+)'/.exec(first.query);
+  const answer = await step(w, "request", shop, { kind: "orders_core", window: { from, to }, excluded: [] });
+  assert.deepEqual(answer, { operation_id: first.id, found: true });
+  release();
+  assert.equal((await w.end(DAILY, instance_id)).status, "complete");
+  assert.equal(stranger.status, "RUNNING");
+  assert.ok(!shop.shopify.calls.includes("Cancel"));
+  assert.equal(shop.shopify.operations.all.length, 4);
+});
+
+test("while five operations run, a run waits for its turn and cancels nobody's", async () => {
+  const shop = w.shop();
+  const strangers = Array.from({ length: 5 }, () => shop.shopify.operations.add("{ orders { edges { node { id } } } }", { status: "RUNNING" }));
+  const { instance_id } = await shop.start(DAILY);
+  await until("it was told that there is no room", () => shop.steps().some((step) => step.endsWith("failed operations_full")));
+  assert.ok(strangers.every(({ status }) => status === "RUNNING"));
+  for (const stranger of strangers) stranger.status = "COMPLETED";
+  assert.equal((await w.end(DAILY, instance_id)).status, "complete");
+});
+
+test("the filter's field is the field of the cursor", async () => {
+  const shop = w.shop();
+  await whole(shop);
+  for (const { query } of shop.shopify.operations.all) {
+    assert.match(query, /\(query: "updated_at:>='[^']+' updated_at:<'[^']+'", sortKey: UPDATED_AT\)/);
+  }
+});
+
+test("a line that PostgreSQL refuses is kept with its reason and holds nobody up", async () => {
+  const data = madeUpShop();
+  const shop = w.shop({ data });
+  const refusal = shop.store.refusal.bind(shop.store);
+  shop.store.refusal = (line) => (line.includes(`"name":"#1003"`) ? "type_mismatch" : refusal(line));
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.deepEqual([run.output.totals.rejected, run.output.totals.read], [1, 150]);
+  const bucket = await w.stack.bucket();
+  const { objects } = await bucket.list({ prefix: `quarantine/${shop.domain}/` });
+  const record = await (await bucket.get(objects[0].key)).json();
+  assert.equal(record.rejections[0].reason, "type_mismatch");
+  assert.match(record.rejections[0].line, /"#1003"/);
+  // Once whatever refused it is mended, the object is handed over again.
+  shop.store.refusal = refusal;
+  const replay = await shop.run("replay", { prefix: objects[0].key });
+  assert.equal(replay.status, "complete", JSON.stringify(replay));
+  assert.equal(replay.output.upserted, 1);
+});
+
+test("another version of the API raises the alarm and nothing is read", async () => {
+  const shop = w.shop();
+  shop.faults.apiVersion = "2026-07";
+  const run = await fails(shop, "api_version");
+  assert.match(run.error.message, /ALARM: Shopify served API version 2026-07 instead of 2026-10/);
+  assert.deepEqual([shop.shopify.operations.all.length, shop.store.rows.size], [0, 0]);
+});
+
+test("a missing scope fails before anything is asked for; without read_all_orders it is said loudly", async () => {
+  const none = w.shop({ scopes: ["read_products"] });
+  const run = await fails(none, "missing_scope");
+  assert.match(run.error.message, /read_orders/);
+  const some = w.shop({ scopes: ["read_orders", "write_products"] });
+  const { output } = await whole(some);
+  assert.equal(output.days_readable, 60);
+  assert.ok(w.log.some((line) => line.includes(some.domain) && line.includes("60 days")), w.log.join("\n"));
+});
+
+test("PostgreSQL and the stream may fail in the middle: nothing is lost and nothing counts twice", async () => {
+  const shop = w.shop();
+  shop.store.failing = 2;
+  w.lake.failAfterWrite = 1;
+  await whole(shop);
+  assert.equal(shop.events().length, 2 * ALL_EVENTS, "sent again, since the stream did not confirm");
+  assert.equal(shop.store.upserts, 150);
+});

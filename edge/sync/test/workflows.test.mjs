@@ -1,0 +1,125 @@
+// The other workflows, the routes, and who may use them.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { madeUpShop } from "../../fake-shopify/shop.mjs";
+import { DAILY, step, until, world } from "./world.mjs";
+
+const w = await world();
+const DAY = 86_400_000;
+
+test("a backfill reads month by month up to the floor, with a watermark of its own, and goes on where it was", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 24, days: 400, now: now - 130 * DAY }) });
+  const from = new Date(now - 540 * DAY).toISOString();
+  const first = await shop.run("full_backfill", { from });
+  assert.equal(first.status, "complete", JSON.stringify(first));
+  assert.deepEqual([first.output.slices, first.output.complete], [12, false]);
+  const head = (await shop.status()).instances.find(({ workflow }) => workflow === "full_backfill").instance_id.replace(/-part\d+$/, "");
+  const second = await w.end("full_backfill", `${head}-part2`);
+  assert.equal(second.output?.complete, true, JSON.stringify(second));
+  const floor = now - 128 * DAY;
+  assert.ok(Math.abs(Date.parse(await shop.watermark("orders_backfill_watermark")) - floor) < 60_000);
+  assert.equal(await shop.watermark(), null, "the daily watermark is another");
+  assert.equal(shop.ids().size, 24 + 6);
+  assert.ok(shop.events().every(({ source }) => source === "backfill"));
+  const { moves } = await shop.status();
+  assert.equal(moves.length, first.output.slices + second.output.slices, "progress is visible month by month");
+});
+
+test("specifications go to the lake once, and again only when one changed", async () => {
+  const store = w.anyStore;
+  store.specifications = { sequence: 3, specifications: [{ objective_spec_id: "default" }] };
+  const before = w.lake.objectives.length;
+  const once = await step(w, "replicate", { domain: "*" }, {});
+  const twice = await step(w, "replicate", { domain: "*" }, {});
+  assert.deepEqual([once.published, twice.published, w.lake.objectives.length - before], [1, 0, 1]);
+  store.specifications = { sequence: 4, specifications: [{ objective_spec_id: "default", revision: 2 }] };
+  const run = await w.run("artifact_replication", {});
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.deepEqual(run.output, { sequence: 4, published: 1 });
+});
+
+test("a refresh sends changed thresholds first, survives a lake that starts, and is the same within its hour", async () => {
+  w.lake.down = 3;
+  const { instance_id } = await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" });
+  const run = await w.end("measurement_refresh", instance_id);
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.deepEqual(w.lake.refreshes, [{ now: "2026-11-24T10:00:00Z" }]);
+  assert.equal((await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" })).status, "exists");
+  assert.equal(w.lake.refreshes.length, 1);
+  assert.ok(w.lake.sync_v1.some(({ workflow, step, status }) => workflow === "measurement_refresh" && step === "refresh" && status === "failed"));
+});
+
+test("subscriptions that Shopify removed are created again, and only those", async () => {
+  const uri = w.options.webhookUrl;
+  const shop = w.shop({ subscriptions: [{ id: "gid://shopify/WebhookSubscription/9", topic: "ORDERS_CREATE", uri, format: "JSON" }] });
+  const run = await shop.run("webhook_reconcile");
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.ok(run.output.created.includes("BULK_OPERATIONS_FINISH") && !run.output.created.includes("ORDERS_CREATE"));
+  const again = await shop.run("webhook_reconcile", { date: "2026-11-25" });
+  assert.deepEqual(again.output.created, []);
+});
+
+test("the archive can be replayed: the same rows, the same events, no watermark", async () => {
+  const shop = w.shop();
+  await shop.run();
+  const [rows, ids, watermark] = [new Map(shop.store.rows), shop.ids(), await shop.watermark()];
+  shop.store.rows.clear();
+  shop.store.readBy.clear();
+  const run = await shop.run("replay", { prefix: `archive/${shop.domain}/` });
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.equal(run.output.upserted, 150);
+  assert.deepEqual(shop.store.rows, rows);
+  assert.deepEqual(shop.ids(), ids);
+  assert.ok(shop.events().some(({ source }) => source === "replay"));
+  assert.equal(await shop.watermark(), watermark);
+});
+
+test("a replay of what is not there says so", async () => {
+  const shop = w.shop();
+  const run = await shop.run("replay", { prefix: "secrets/" });
+  assert.match(run.error.message, /bad_parameter: .*archive/);
+  const absent = await shop.run("replay", { prefix: "quarantine/none.json" });
+  assert.match(absent.error.message, /quarantine_missing/);
+});
+
+test("steps are not reachable from outside, with or without the token", async () => {
+  const body = { run: {}, input: {} };
+  for (const authorization of [undefined, null, "Bearer wrong"]) {
+    for (const path of ["step/advance", "step/poll", "watermark/advance"]) {
+      const { status } = await w.call(path, { method: "POST", body, authorization });
+      assert.equal(status, authorization === undefined ? 404 : 401, path);
+    }
+  }
+});
+
+test("routes need the token and say what is wrong", async () => {
+  const shop = w.shop();
+  const post = (path, body) => w.call(path, { method: "POST", body });
+  assert.equal((await w.call(`status?shop=${shop.domain}`, { authorization: null })).status, 401);
+  assert.equal((await w.call("status?shop=stranger.myshopify.com")).status, 404);
+  assert.equal((await post(`workflows/${DAILY}`, { shop: "stranger.myshopify.com" })).body.reason, "unknown_shop");
+  assert.equal((await post("workflows/full_backfill", { shop: shop.domain })).body.detail, "from is missing");
+  assert.equal((await post("workflows/full_backfill", { shop: shop.domain, from: "yesterday" })).body.reason, "bad_parameter");
+  assert.equal((await post("workflows/no_such_workflow", {})).status, 404);
+  assert.equal((await w.call(`workflows/${DAILY}/no-such-instance`)).body.reason, "unknown_instance");
+  assert.equal((await post("finished", { shop: "stranger.myshopify.com", operation_id: "x" })).status, 404);
+});
+
+test("each schedule starts its workflow, for every shop it is for", async () => {
+  const few = await world({ shops: 2 });
+  const shops = [few.shop(), few.shop()];
+  const worker = await few.stack.miniflare.getWorker("sync");
+  for (const cron of ["15 3 * * *", "45 2 * * *", "5 * * * *", "*/10 * * * *"]) {
+    assert.equal((await worker.scheduled({ cron })).outcome, "ok", cron);
+  }
+  const today = new Date().toISOString().slice(0, 10);
+  for (const [index] of shops.entries()) {
+    for (const workflow of [DAILY, "webhook_reconcile"]) {
+      assert.equal((await few.end(workflow, `${workflow}-shop-${index + 1}-${today}`)).status, "complete");
+    }
+  }
+  await until("the refresh ran", () => few.lake.refreshes.length === 1);
+  await until("the replication ran", () => few.lake.sync_v1.some(({ workflow }) => workflow === "artifact_replication"));
+});
