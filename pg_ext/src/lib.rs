@@ -60,7 +60,7 @@ fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
 }
 
 /// `weir.bulk_events(shop text, run json) -> json`: applies a page of what bulk operations have read and returns its
-/// events.
+/// events; `limit` counts orders and products.
 #[pg_extern(sql = r#"create function weir.bulk_events(shop text, run json) returns json
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn bulk_events_json(shop: &str, run: &str) -> String {

@@ -297,3 +297,17 @@ fn a_brief_refund_never_hides_what_came_back() {
         "2026-11-03T00:00:00.000000Z"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_line_ends_in_a_panic(at in 0..LINE.len(), with in "[\\x00-\\x7f\\u{e9}]{0,4}", kind in 0..3_usize) {
+        for text in [CORE, LINE] {
+            let at = at.min(text.len());
+            let broken = format!("{}{with}{}", &text[..at], text.get(at + 1..).unwrap_or(""));
+            for text in [&broken, &broken[..at.min(broken.len())]] {
+                let _ = BulkLine::read(BulkKind::ALL[kind], text, 0);
+                let _ = (BulkLine::gid_in(text), BulkLine::parent_in(text));
+            }
+        }
+    }
+}
