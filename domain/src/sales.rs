@@ -348,4 +348,6 @@ pub fn day(at: i64, zone: &TimeZone) -> String {
 }
 
 #[cfg(test)]
+mod agreed_tests;
+#[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ const HINT: &str =
     r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
 
 /// Everything of a shop, parts before wholes.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 21] = [
     "commerce.sales_ledger",
     "commerce.order_line_item",
     "commerce.refund_line_item",
@@ -36,11 +36,16 @@ const TABLES: [&str; 16] = [
     "commerce.fulfillment",
     "commerce.order_edit_line",
     "commerce.order_return",
+    "commerce.agreement_sale",
+    "commerce.sales_agreement",
+    "commerce.agreement_reading",
     "commerce.order_header",
     "commerce.product_variant",
     "commerce.product",
     "commerce.tombstone",
     "commerce.webhook_delivery",
+    "commerce.bulk_line",
+    "commerce.bulk_operation",
     "privacy.data_request",
     "privacy.salt",
 ];

@@ -2,20 +2,23 @@
 -- weir_edge holds exactly the table rights that weir.ingest needs: it reads the objectives, it truncates and defines nothing.
 grant usage on schema weir to weir_edge, weir_admin, weir_reader;
 grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_snapshot(), weir.objective_changes(bigint),
-    weir.reconcile(text, date, date), weir.order_event(bigint[]), weir.version()
+    weir.ingest_bulk(text, text, json), weir.ingest_bulk(text, text, text), weir.bulk_events(text, json),
+    weir.bulk_events(text, text), weir.reconcile(text, date, date), weir.order_event(bigint[]), weir.version()
 to weir_edge;
 grant usage on schema commerce, configuration, privacy to weir_edge;
 grant select on configuration.macrodata_artifact, configuration.objective_change to weir_edge;
 grant select on all tables in schema commerce to weir_edge;
 grant insert, update on
     commerce.order_header, commerce.product, commerce.refund, commerce.payment, commerce.fulfillment,
-    commerce.order_edit_line, commerce.order_return, commerce.tombstone
+    commerce.order_edit_line, commerce.order_return, commerce.agreement_reading, commerce.bulk_line, commerce.tombstone
 to weir_edge;
 grant insert, delete on
     commerce.order_line_item, commerce.product_variant, commerce.refund_line_item, commerce.refund_adjustment,
     commerce.sales_ledger
 to weir_edge;
-grant insert on commerce.webhook_delivery to weir_edge;
+grant insert on
+    commerce.webhook_delivery, commerce.sales_agreement, commerce.agreement_sale, commerce.bulk_operation
+to weir_edge;
 grant select, insert on privacy.salt to weir_edge;
 -- Forgetting runs with its owner's rights: the Workers may ask for it, and cannot delete anything themselves.
 grant execute on function weir.redact_customer(json), weir.redact_shop(json) to weir_edge;

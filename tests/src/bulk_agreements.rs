@@ -54,7 +54,10 @@ pub(crate) fn write(order_id: i64, order: &Order, body: &Value, lines: &mut Vec<
     let items = array(&body["line_items"]).iter();
     let mut of_order: Vec<Line<'_>> = items.map(|item| Line::read(body, item)).collect();
 
-    writer.agree("OrderAgreement", "ORDER", &body["created_at"], 0, json!({}));
+    let placed = ["created_at", "processed_at", "updated_at"]
+        .iter()
+        .find(|name| body[**name].is_string());
+    writer.agree("OrderAgreement", "ORDER", &body[*placed.expect("a time")], 0, json!({}));
     for line in &mut of_order {
         let first = line.quantity - added.get(&line.id).copied().unwrap_or(0).min(line.quantity);
         writer.sell(line, first);

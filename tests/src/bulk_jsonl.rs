@@ -285,7 +285,7 @@ impl Order {
             "returnStatus": "NO_RETURN", "edited": !self.edits.is_empty(), "sourceName": body["source_name"],
             "retailLocation": null, "app": null, "customer": customer.map(|id| json!({"id": gid("Customer", id)})),
             "customerLocale": body["customer_locale"], "tags": ["a & b", "</tag>"], "discountCodes": [],
-            "paymentGatewayNames": body["payment_gateway_names"], "totalPriceSet": bag(body, body, "total_price"),
+            "paymentGatewayNames": body["payment_gateway_names"], "totalPriceSet": body["total_price"].is_string().then(|| bag(body, body, "total_price")),
             "transactions": transactions.collect::<Vec<_>>(), "refunds": refunds.collect::<Vec<_>>(),
             "fulfillments": fulfillments.collect::<Vec<_>>()})
     }

@@ -6,6 +6,7 @@
 //! ([`order_facts`], [`product_fact`]), as the very facts that webhooks tell.
 
 mod assemble;
+mod fields;
 mod line;
 
 pub use assemble::{order_facts, product_fact, Node};

@@ -3,12 +3,14 @@
 //! Every statement runs as a writing one, so that each sees what other transactions committed before it started
 //! (`read committed`): what is read after a lock is what the lock protects.
 
+mod bulk;
 mod columns;
 mod orders;
 mod products;
 mod read;
 mod write;
 
+pub use bulk::{read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine};
 pub use orders::{lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder};
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{known_deliveries, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered};

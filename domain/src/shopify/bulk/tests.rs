@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::events::exact_time;
 use crate::money::Currency;
@@ -8,6 +10,8 @@ use crate::shopify::{self, Context, Fact, Reason};
 #[derive(Debug)]
 struct Field {
     name: String,
+    /// The type of the inline fragment it stands in.
+    of: Option<String>,
     selected: Vec<Field>,
 }
 
@@ -19,13 +23,16 @@ fn selection(tokens: &mut std::iter::Peekable<std::vec::IntoIter<String>>) -> Ve
             "}" => break,
             "..." => {
                 assert_eq!(tokens.next().as_deref(), Some("on"));
-                tokens.next();
+                let of = tokens.next();
                 assert_eq!(tokens.next().as_deref(), Some("{"));
-                fields.extend(selection(tokens));
+                let mut more = selection(tokens);
+                more.iter_mut().for_each(|field| field.of.clone_from(&of));
+                fields.extend(more);
             }
             name => {
                 let mut field = Field {
                     name: name.to_owned(),
+                    of: None,
                     selected: Vec::new(),
                 };
                 if tokens.peek().is_some_and(|next| next == "{") {
@@ -118,6 +125,60 @@ fn queries_keep_the_rules_of_bulk_operations() {
     }
     let refused = "{ orders { edges { node { __typename id refunds { refundLineItems { edges { node { __typename id } } } } } } } }";
     assert!(std::panic::catch_unwind(|| check(&parse(refused), false)).is_err());
+}
+
+/// Types of the Admin API 2026-10 that the queries touch: type -> field -> type of the field.
+fn schema() -> BTreeMap<String, BTreeMap<String, String>> {
+    let text = include_str!("../../../fixtures/admin-schema/admin-2026-10.graphql");
+    let mut types: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut current = None;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("type" | "interface"), Some(name)) => current = Some(name.to_owned()),
+            (Some("}"), _) => current = None,
+            _ => {
+                let (Some(name), Some((field, of))) = (&current, line.rsplit_once(": ")) else {
+                    continue;
+                };
+                let field = field.split(['(', ':']).next().unwrap().trim().to_owned();
+                let of = of.trim_matches(['[', ']', '!']).to_owned();
+                types.entry(name.clone()).or_default().insert(field, of);
+            }
+        }
+    }
+    types
+}
+
+/// Checks that every field is one of its type, and that objects and only objects are selected from.
+fn check_types(types: &BTreeMap<String, BTreeMap<String, String>>, of: &str, fields: &[Field]) -> usize {
+    let mut count = 0;
+    for field in fields.iter().filter(|field| field.name != "__typename") {
+        let of = field.of.as_deref().unwrap_or(of);
+        let found = types.get(of).and_then(|fields| fields.get(&field.name));
+        let found = found.unwrap_or_else(|| panic!("{of} has no field {}", field.name));
+        assert_eq!(
+            types.contains_key(found),
+            !field.selected.is_empty(),
+            "{of}.{}",
+            field.name
+        );
+        count += 1 + check_types(types, found, &field.selected);
+    }
+    count
+}
+
+#[test]
+fn queries_ask_for_fields_that_the_admin_api_has() {
+    let types = schema();
+    for kind in BulkKind::ALL {
+        assert!(
+            check_types(&types, "QueryRoot", &parse(&kind.query(0, 1))) > 20,
+            "{kind:?}"
+        );
+    }
+    let wrong = parse("{ orders { edges { node { __typename id total } } } }");
+    assert!(std::panic::catch_unwind(|| check_types(&types, "QueryRoot", &wrong)).is_err());
 }
 
 const CORE: &str = r##"{"__typename":"Order","id":"gid:\/\/shopify\/Order\/9007199254740993","name":"#1 \u0026 more",
@@ -296,4 +357,18 @@ fn a_brief_refund_never_hides_what_came_back() {
         exact_time(one.refunds[0].created_at.unwrap()),
         "2026-11-03T00:00:00.000000Z"
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_ends_in_a_panic(at in 0..LINE.len(), with in "[\\x00-\\x7f\\u{e9}]{0,4}", kind in 0..3_usize) {
+        for text in [CORE, LINE] {
+            let at = at.min(text.len());
+            let broken = format!("{}{with}{}", &text[..at], text.get(at + 1..).unwrap_or(""));
+            for text in [&broken, &broken[..at.min(broken.len())]] {
+                let _ = BulkLine::read(BulkKind::ALL[kind], text, 0);
+                let _ = (BulkLine::gid_in(text), BulkLine::parent_in(text));
+            }
+        }
+    }
 }
