@@ -1,19 +1,21 @@
-// Runs the commerce Worker locally until SIGTERM, SIGINT or the end of stdin:
+// Runs the commerce Worker, and the sync Worker if asked for, locally until SIGTERM, SIGINT or the end of stdin:
 //
 //   node edge/local/local.mjs '{"postgres":"postgres://...?sslmode=disable","lake":"http://127.0.0.1:8080","token":"...",
-//     "secrets":"new,old","shops":["demo.myshopify.com"],"internalToken":"...","persist":null,"port":0}'
+//     "secrets":"new,old","shops":["demo.myshopify.com"],"internalToken":"...","persist":null,"port":0,
+//     "sync":{"shopifyOrigin":"http://.../shops/{shop}","accessTokens":{"demo.myshopify.com":"..."}}}'
 //
-// Prints one line {"listening": address of the Worker, "admin": address of the inspection API} when ready. The inspection
-// API is for people and tests at this machine only: GET /quarantine lists what the Worker quarantined.
+// Prints one line {"listening": address of the commerce Worker, "sync": address of the sync Worker, "admin": address of the
+// inspection API} when ready. With "sync" and without "secrets" only the sync Worker runs. The inspection API is for people and tests at this machine only: GET /quarantine lists what the Worker quarantined.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { startStack } from "./stack.mjs";
+import { startSync } from "./sync.mjs";
 import workerd from "workerd";
 
 const config = JSON.parse(process.argv[2] ?? "null");
-if (!config?.postgres || !config?.lake || !config?.secrets || !Array.isArray(config?.shops)) {
+if (!config?.postgres || !config?.lake || !(config?.secrets || config?.sync) || !Array.isArray(config?.shops)) {
   console.error("usage: local.mjs '{\"postgres\":...,\"lake\":...,\"token\":...,\"secrets\":...,\"shops\":[...]}'");
   process.exit(2);
 }
@@ -23,7 +25,10 @@ if (process.platform === "linux") {
   process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("workerd.sh", import.meta.url));
 }
 
-const stack = await startStack({ ...config, log: (line) => console.error(line) });
+const log = (line) => console.error(line);
+const { sync: syncConfig, ...shared } = config;
+const sync = syncConfig ? await startSync({ ...shared, port: 0, ...syncConfig, log }) : undefined;
+const stack = config.secrets ? await startStack({ ...shared, syncUrl: sync?.url, log }) : undefined;
 
 const admin = createServer(async (request, response) => {
   const reply = (status, value) => {
@@ -31,7 +36,7 @@ const admin = createServer(async (request, response) => {
     response.end(JSON.stringify(value));
   };
   try {
-    if (request.method === "GET" && request.url === "/quarantine") reply(200, await stack.quarantine());
+    if (stack && request.method === "GET" && request.url === "/quarantine") reply(200, await stack.quarantine());
     else reply(404, { reason: "not_found" });
   } catch (error) {
     console.error(error);
@@ -47,7 +52,8 @@ async function stop() {
   stopping = true;
   admin.close();
   admin.closeAllConnections();
-  await stack.stop();
+  await stack?.stop();
+  await sync?.stop();
   process.exit(0);
 }
 // Miniflare's own handlers would exit with the signal's status before workerd and the storage are closed.
@@ -55,4 +61,4 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.removeAllListeners(signal).o
 // Whoever started this holds the other end: when it dies, so does the Worker.
 process.stdin.on("end", stop).on("error", stop).resume();
 
-console.log(JSON.stringify({ listening: stack.url, admin: `http://127.0.0.1:${admin.address().port}` }));
+console.log(JSON.stringify({ listening: stack?.url, sync: sync?.url, admin: `http://127.0.0.1:${admin.address().port}` }));

@@ -8,12 +8,14 @@
 //! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
+//! | which run of the sync Worker a finished bulk operation wakes | [`finished`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
 
 pub mod admission;
 pub mod consume;
 pub mod counting;
+pub mod finished;
 pub mod message;
 pub mod quarantine;
 

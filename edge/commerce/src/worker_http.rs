@@ -54,8 +54,14 @@ fn count(env: &Env, context: &Context, counters: &Counters) {
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
+    let finished = crate::finished::of(&delivery);
     match hand_over(env, delivery, 0).await {
-        Ok(()) => Response::from_json(&json!({"status": "accepted"})),
+        Ok(()) => {
+            if let Some(finished) = finished {
+                crate::bindings::wake_sync(env, &finished).await;
+            }
+            Response::from_json(&json!({"status": "accepted"}))
+        }
         Err(error) => {
             console_error!("hand-over failed: {error}");
             answer(503, "hand_over_failed", "not taken; deliver again")

@@ -33,6 +33,13 @@ function eventOf(shop, root, about) {
   };
 }
 
+/** The same value with the keys of all objects in order: the rest of a connection is written with others than the bulk result. */
+function sorted(value) {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
+}
+
 /** Rows by gid, as the extension would have them. */
 export class Store {
   constructor() {
@@ -73,7 +80,7 @@ export class Store {
       // The core and the ledger of one order are two rows of one gid.
       const key = `${run.kind} ${row.id} ${row.__parentId ?? ""}`;
       if (row.__parentId === undefined) roots.add(key);
-      const canonical = JSON.stringify(Object.entries(row).sort());
+      const canonical = JSON.stringify(Object.entries(sorted(row)));
       if (this.rows.get(key) === canonical) unchanged += 1;
       else {
         this.rows.set(key, canonical);
@@ -111,7 +118,7 @@ export async function bulkPostgres(storeOf) {
 
 /** `weir serve` as far as the sync Worker knows it. */
 export async function bulkLake(token) {
-  const lake = { commerce_v1: [], sync_v1: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0 };
+  const lake = { commerce_v1: [], sync_v1: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0, beforeReply: null };
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
     const reply = (status, value) => {
@@ -126,6 +133,7 @@ export async function bulkLake(token) {
     }
     if (stream) {
       const events = JSON.parse(body);
+      await lake.beforeReply?.(stream, events);
       lake[stream].push(...events);
       if (lake.failAfterWrite > 0 && stream === "commerce_v1") {
         lake.failAfterWrite -= 1;

@@ -62,10 +62,11 @@ export async function route(request, env) {
   if (room === "healthz" && request.method === "GET") return json(200, { status: "ok" });
   if (room !== "internal") return refuse(404, "not_found");
   if (!(await isAuthorised(request, env))) return refuse(401, "unauthorised", "the bearer token is missing or wrong");
-  const [what, name, id] = path;
+  const [what, name, id, verb] = path;
   const key = `${request.method} ${what}`;
   if (key === "POST workflows" && WORKFLOWS[name] && !id) return begin(request, env, name);
-  if (key === "GET workflows" && WORKFLOWS[name] && id) return look(env, name, id);
+  if (key === "POST workflows" && WORKFLOWS[name] && verb === "resume") return resume(env, name, id);
+  if (key === "GET workflows" && WORKFLOWS[name] && id && !verb) return look(env, name, id);
   if (key === "GET status" && !name) return status(env, url.searchParams.get("shop") ?? "");
   if (key === "POST finished" && !name) return finished(request, env);
   return refuse(404, "not_found");
@@ -91,6 +92,15 @@ async function look(env, name, id) {
     if (/not.?found|does not exist/i.test(String(error))) return refuse(404, "unknown_instance", id);
     throw error;
   }
+}
+
+/** Lets a run go on that stands still: one that was paused, or, locally, one that a restart has interrupted. */
+async function resume(env, name, id) {
+  const instance = await env[WORKFLOWS[name].binding].get(id);
+  const { status } = await instance.status();
+  if (status !== "paused") await instance.pause();
+  await instance.resume();
+  return json(200, { workflow: name, instance_id: id, status: "resumed" });
 }
 
 const watermarks = async (env, verb, shop_domain, more = {}) => {
