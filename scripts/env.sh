@@ -37,4 +37,4 @@ export RUST_BACKTRACE=0
 
 # What builds for this machine. Always named together: cargo unifies features over the packages of one call, and another
 # selection would compile arrow, iceberg and their like a second time.
-WEIR_HOST_PACKAGES=(-p weir-domain -p weir-edge-shared -p weir-commerce -p weir-publication -p weir-analytics -p weir-tests)
+WEIR_HOST_PACKAGES=(-p weir-domain -p weir-edge-shared -p weir-commerce -p weir-publication -p weir-sync -p weir-analytics -p weir-tests)

@@ -5,6 +5,7 @@
 //! - [`lake`]: `weir serve`  - [`workerd`]: the commerce Worker in workerd  - [`stack`]: all of them together
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
 //! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
+//! - [`sync`]: the sync Worker in workerd, and Shopify's Admin API played beside it
 
 #![recursion_limit = "256"] // one json! literal is a whole Shopify order
 
@@ -16,6 +17,7 @@ pub mod service;
 pub mod shop;
 pub mod shopify_body;
 pub mod stack;
+pub mod sync;
 pub mod workerd;
 
 /// What the harness reports when a part cannot be started or does not answer: what, where, what to do.

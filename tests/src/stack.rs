@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::lake::LakeServer;
 use crate::postgres::{Cluster, Database};
-use crate::shop::{Delivery, Shop};
+use crate::shop::{DaySales, Delivery, Shop};
 use crate::workerd::CommerceWorker;
 use crate::{failed, Result};
 
@@ -104,24 +104,7 @@ impl Stack {
     /// table has an event that no delivery leads to.
     pub async fn drained(&self, deliveries: &[Delivery], times: usize) -> Result<usize> {
         let deadline = Instant::now() + Duration::from_secs(DRAIN_SECONDS);
-        let distinct: BTreeSet<_> = deliveries
-            .iter()
-            .map(|d| (&d.shop_domain, &d.topic, &d.webhook_id))
-            .collect();
-        loop {
-            let row = self
-                .admin
-                .query_one("select count(*) from commerce.webhook_delivery", &[])
-                .await?;
-            let seen = usize::try_from(row.get::<_, i64>(0))?;
-            if seen >= distinct.len() {
-                break;
-            }
-            self.still_time(deadline, || {
-                format!("{seen} of {} deliveries are in PostgreSQL", distinct.len())
-            })?;
-            tokio::time::sleep(POLL).await;
-        }
+        self.in_postgres(deliveries, deadline).await?;
         let expected = self.expected_event_ids(deliveries).await?;
         loop {
             self.lake.flush().await?;
@@ -145,6 +128,49 @@ impl Stack {
         }
     }
 
+    /// Waits until every delivery is in PostgreSQL and each of its events in the Iceberg table, whatever else is there.
+    ///
+    /// # Errors
+    /// When that does not happen in time.
+    pub async fn settled(&self, deliveries: &[Delivery]) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(DRAIN_SECONDS);
+        self.in_postgres(deliveries, deadline).await?;
+        let expected = self.expected_event_ids(deliveries).await?;
+        loop {
+            self.lake.flush().await?;
+            let rows = self.lake.read_back("duckdb", "commerce.telemetry").await?;
+            let found: BTreeSet<&str> = rows.iter().filter_map(|row| row["event_id"].as_str()).collect();
+            let missing = expected.iter().filter(|id| !found.contains(id.as_str())).count();
+            if missing == 0 {
+                return Ok(());
+            }
+            self.still_time(deadline, || {
+                format!("{missing} of {} events are not in the lake", expected.len())
+            })?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn in_postgres(&self, deliveries: &[Delivery], deadline: Instant) -> Result<()> {
+        let ids: Vec<&str> = deliveries.iter().map(|delivery| delivery.webhook_id.as_str()).collect();
+        let distinct: BTreeSet<_> = deliveries
+            .iter()
+            .map(|d| (&d.shop_domain, &d.topic, &d.webhook_id))
+            .collect();
+        loop {
+            let sql = "select count(*) from commerce.webhook_delivery where webhook_id = any($1)";
+            let row = self.admin.query_one(sql, &[&ids]).await?;
+            let seen = usize::try_from(row.get::<_, i64>(0))?;
+            if seen >= distinct.len() {
+                return Ok(());
+            }
+            self.still_time(deadline, || {
+                format!("{seen} of {} deliveries are in PostgreSQL", distinct.len())
+            })?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// The ids of the events that the deliveries lead to: a delivery PostgreSQL has seen returns its events again.
     async fn expected_event_ids(&self, deliveries: &[Delivery]) -> Result<BTreeSet<String>> {
         let mut ids = BTreeSet::new();
@@ -161,6 +187,34 @@ impl Stack {
             }
         }
         Ok(ids)
+    }
+
+    /// measurement.sales of one shop as an independent reader (`pyiceberg` or `duckdb`) sees it: (product, day) -> sales.
+    ///
+    /// # Errors
+    /// When the reader fails, or a row is not what the table's schema says.
+    pub async fn measured(&self, reader: &str, shop: &Shop) -> Result<BTreeMap<(String, String), DaySales>> {
+        let mut sales = BTreeMap::new();
+        let rows = self.lake.read_back(reader, "measurement.sales").await?;
+        for row in rows.iter().filter(|row| row["shop_domain"] == shop.domain) {
+            let wrong = || failed(format!("measurement.sales has {row}"));
+            let number = |name: &str| row[name].as_i64().ok_or_else(wrong);
+            let text = |name: &str| row[name].as_str().map(str::to_owned).ok_or_else(wrong);
+            let day = DaySales {
+                units_sold: number("units_sold")?,
+                units_returned: number("units_returned")?,
+                gross_sales: number("gross_sales")?,
+                discounts: number("discounts")?,
+                returns: number("returns")?,
+            };
+            let net_sales = day.gross_sales - day.discounts - day.returns;
+            let key = (text("product_id")?, text("day")?);
+            if row["currency"] != shop.currency || number("net_sales")? != net_sales || sales.insert(key, day).is_some()
+            {
+                return Err(wrong());
+            }
+        }
+        Ok(sales)
     }
 
     fn still_time(&self, deadline: Instant, what: impl Fn() -> String) -> Result<()> {

@@ -1,10 +1,8 @@
 //! The real path, once: signed webhook -> queue -> one `weir.ingest` -> stream -> Iceberg -> DuckDB -> measurement, read
 //! back by readers that are not ours. One test binary, one stack per test; nothing is shared and nothing is left.
 
-use std::collections::BTreeMap;
-
 use serde_json::{json, Value};
-use weir_tests::shop::{DaySales, Delivery, History, Shop};
+use weir_tests::shop::{Delivery, History, Shop};
 use weir_tests::stack::Stack;
 use weir_tests::workerd::SECRETS;
 use weir_tests::Result;
@@ -20,35 +18,6 @@ fn histories(shops: &[Shop]) -> Vec<History> {
 
 async fn refresh(stack: &Stack) -> Result<Value> {
     stack.lake.post("/v1/refresh", &json!({ "now": NOW })).await
-}
-
-/// measurement.sales of one shop as the reader sees it, without rows of nothing.
-async fn measured(stack: &Stack, reader: &str, shop: &Shop) -> Result<BTreeMap<(String, String), DaySales>> {
-    let number = |row: &Value, name: &str| row[name].as_i64().unwrap_or_else(|| panic!("{name} in {row}"));
-    let text = |row: &Value, name: &str| {
-        row[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("{name} in {row}"))
-            .to_owned()
-    };
-    let rows = stack.lake.read_back(reader, "measurement.sales").await?;
-    let mut sales = BTreeMap::new();
-    for row in rows.iter().filter(|row| row["shop_domain"] == shop.domain) {
-        assert_eq!(row["currency"], shop.currency);
-        let day = DaySales {
-            units_sold: number(row, "units_sold"),
-            units_returned: number(row, "units_returned"),
-            gross_sales: number(row, "gross_sales"),
-            discounts: number(row, "discounts"),
-            returns: number(row, "returns"),
-        };
-        assert_eq!(number(row, "net_sales"), day.gross_sales - day.discounts - day.returns);
-        assert!(
-            sales.insert((text(row, "product_id"), text(row, "day")), day).is_none(),
-            "two rows for one key"
-        );
-    }
-    Ok(sales)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +41,7 @@ async fn webhooks_become_daily_sales_and_explained_labels() -> Result<()> {
     for (shop, history) in shops.iter().zip(&histories) {
         for reader in ["pyiceberg", "duckdb"] {
             assert_eq!(
-                measured(&stack, reader, shop).await?,
+                stack.measured(reader, shop).await?,
                 history.sales,
                 "{} by {reader}",
                 shop.domain
@@ -128,14 +97,14 @@ async fn assert_same_after_repetition(
 ) -> Result<()> {
     let mut before = vec![];
     for shop in shops {
-        before.push(measured(stack, "duckdb", shop).await?);
+        before.push(stack.measured("duckdb", shop).await?);
     }
     let backwards: Vec<Delivery> = deliveries.iter().rev().cloned().collect();
     stack.deliver_all(&backwards, |_| {}).await?;
     assert_eq!(stack.drained(&backwards, 2).await?, events);
     refresh(stack).await?;
     for (shop, before) in shops.iter().zip(before) {
-        assert_eq!(measured(stack, "duckdb", shop).await?, before, "{}", shop.domain);
+        assert_eq!(stack.measured("duckdb", shop).await?, before, "{}", shop.domain);
     }
     Ok(())
 }
@@ -150,7 +119,7 @@ async fn deliveries_in_reverse_order_give_the_same_sales() -> Result<()> {
     stack.deliver_all(&backwards, |_| {}).await?;
     stack.drained(&backwards, 1).await?;
     refresh(&stack).await?;
-    assert_eq!(measured(&stack, "duckdb", &shop).await?, history.sales);
+    assert_eq!(stack.measured("duckdb", &shop).await?, history.sales);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
+pub mod sync;
 pub mod what_if;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,12 @@ pub enum Command {
     Maintain(maintain::Args),
     /// Lists, shows and replays what the commerce Worker could not take.
     Quarantine(quarantine::Args),
+    /// Starts the daily synchronisation with Shopify, and shows how it is and how far it got.
+    Sync(sync::Args),
+    /// Reads a shop's past, month by month, up to where the daily synchronisation begins.
+    Backfill(sync::Backfill),
+    /// Reads what was archived or quarantined once more, through the same path.
+    Replay(sync::Replay),
 }
 
 /// Runs one verb to its end.
@@ -62,5 +69,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,
+        Command::Sync(args) => sync::run(args).await,
+        Command::Backfill(args) => sync::backfill(args).await,
+        Command::Replay(args) => sync::replay(args).await,
     }
 }

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use serde_json::{json, Value};
 use weir_domain::money::format_minor;
+use weir_tests::bulk_jsonl::Sequence;
 use weir_tests::lake::{weir_binary, TOKEN};
 use weir_tests::shop::{Delivery, Shop};
 use weir_tests::stack::Stack;
+use weir_tests::sync::{FakeShopify, SyncWorker};
 use weir_tests::{failed, Result};
 
 #[tokio::main]
@@ -68,6 +70,8 @@ async fn demo() -> Result<()> {
     let (status, _) = stack.worker.deliver(&deliveries[0]).await?;
     clock.say(&format!("the same delivery again is answered {status} and counts once"));
 
+    bulk_sync(&clock, &stack, &shops, &deliveries).await?;
+
     clock.say("refreshing the measurement ...");
     let refreshed = stack
         .lake
@@ -109,6 +113,54 @@ fn title(shop: &Shop, product_id: &str) -> &'static str {
         .iter()
         .find(|product| product.id.to_string() == product_id)
         .map_or("?", |product| product.title)
+}
+
+/// The daily synchronisation of the first shop: whatever its webhooks said, read once more in bulk.
+async fn bulk_sync(clock: &Clock, stack: &Stack, shops: &[Shop], deliveries: &[Delivery]) -> Result<()> {
+    let shop = shops[0].domain;
+    let told: Vec<Delivery> = deliveries
+        .iter()
+        .filter(|one| one.shop_domain == shop)
+        .cloned()
+        .collect();
+    clock.say("starting the sync Worker beside a played Shopify Admin API ...");
+    let shopify = FakeShopify::start(&[(shop, told.as_slice())], Sequence::Shuffled(1))?;
+    let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop], &shopify)?;
+    let day = jiff::Timestamp::now().to_string();
+    let run = worker
+        .run("daily_shopify_bulk_sync", &json!({ "shop": shop, "date": &day[..10] }))
+        .await?;
+    let totals = &run["totals"];
+    clock.say(&format!(
+        "daily bulk sync of {shop}: {} lines read = {} written + {} known + {} rejected; {} events, {} streamed",
+        totals["read"],
+        totals["upserted"],
+        totals["unchanged"],
+        totals["rejected"],
+        totals["events"],
+        totals["streamed"]
+    ));
+    let status = worker.status(shop).await?;
+    for one in rows(&status, "watermarks")? {
+        clock.say(&format!(
+            "watermark {} is now {}",
+            text(&one, "key"),
+            text(&one["value_json"], "ts")
+        ));
+    }
+    println!("\n  its steps, newest first, as SYNC_TELEMETRY has them");
+    println!("  {:<28} {:>7} {:<10} facts", "step", "attempt", "status");
+    for step in rows(&status, "progress")? {
+        println!(
+            "  {:<28} {:>7} {:<10} {}",
+            text(&step, "step"),
+            text(&step, "attempt"),
+            text(&step, "status"),
+            step["facts"]
+        );
+    }
+    println!();
+    Ok(())
 }
 
 async fn print_sales(stack: &Stack, shop: &Shop) -> Result<()> {

@@ -1,0 +1,217 @@
+//! `weir sync`, `weir backfill`, `weir replay`: the sync Worker's workflows, started and looked at.
+
+use clap::Subcommand;
+use serde_json::{json, Value};
+
+use super::client::{cell, Client};
+use crate::{Error, Result};
+
+/// Where the sync Worker is, and how its answers are shown.
+#[derive(Debug, clap::Args)]
+pub struct Worker {
+    /// URL of the sync Worker.
+    #[arg(
+        long = "url",
+        env = "WEIR_SYNC_URL",
+        global = true,
+        default_value = "http://127.0.0.1:8787"
+    )]
+    url: String,
+    /// The Worker's secret WEIR_INTERNAL_TOKEN.
+    #[arg(
+        long,
+        env = "WEIR_INTERNAL_TOKEN",
+        hide_env_values = true,
+        global = true,
+        default_value = ""
+    )]
+    token: String,
+    /// Print JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Arguments of `weir sync`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    worker: Worker,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Starts today's synchronisation of a shop; one that runs or ran today is left as it is.
+    Start {
+        /// Shop domain.
+        #[arg(long)]
+        shop: String,
+        /// Begin today's run anew, if it failed.
+        #[arg(long)]
+        restart: bool,
+    },
+    /// Prints the newest runs of a shop with their steps.
+    Status {
+        /// Shop domain.
+        #[arg(long)]
+        shop: String,
+    },
+    /// Prints how far a shop has been read, and the last moves.
+    Watermark {
+        /// Shop domain.
+        #[arg(long)]
+        shop: String,
+    },
+}
+
+/// Arguments of `weir backfill`.
+#[derive(Debug, clap::Args)]
+pub struct Backfill {
+    #[command(flatten)]
+    worker: Worker,
+    /// Shop domain.
+    #[arg(long)]
+    shop: String,
+    /// First day, yyyy-mm-dd; the backfill goes month by month up to where the daily synchronisation begins.
+    #[arg(long)]
+    from: String,
+}
+
+/// Arguments of `weir replay`.
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    #[command(flatten)]
+    worker: Worker,
+    /// Shop domain.
+    #[arg(long)]
+    shop: String,
+    /// `archive/SHOP/DATE/` for what was downloaded on a day, or the key of one object under `quarantine/`.
+    prefix: String,
+}
+
+/// Starts a synchronisation or shows how it is.
+///
+/// # Errors
+/// [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it said otherwise.
+pub async fn run(args: Args) -> Result<()> {
+    let worker = client(args.worker);
+    match args.action {
+        Action::Start { shop, restart } => {
+            let body = json!({"shop": shop, "restart": restart});
+            start(&worker, "daily_shopify_bulk_sync", &body).await
+        }
+        Action::Status { shop } => status(&worker, &shop).await,
+        Action::Watermark { shop } => watermark(&worker, &shop).await,
+    }
+}
+
+/// Starts a backfill.
+///
+/// # Errors
+/// As [`run`]; [`Error::Invalid`] when the day is none.
+pub async fn backfill(args: Backfill) -> Result<()> {
+    let from = instant(&args.from)?;
+    let body = json!({"shop": args.shop, "from": from});
+    start(&client(args.worker), "full_backfill", &body).await
+}
+
+/// Starts a replay.
+///
+/// # Errors
+/// As [`run`].
+pub async fn replay(args: Replay) -> Result<()> {
+    let body = json!({"shop": args.shop, "prefix": args.prefix});
+    start(&client(args.worker), "replay", &body).await
+}
+
+fn client(worker: Worker) -> Client {
+    Client {
+        url: worker.url,
+        token: worker.token,
+        json: worker.json,
+    }
+}
+
+/// The first instant of a day of UTC.
+fn instant(day: &str) -> Result<String> {
+    let day: jiff::civil::Date = day
+        .parse()
+        .map_err(|_| Error::Invalid(format!("{day:?} is not a day; write yyyy-mm-dd")))?;
+    Ok(format!("{day}T00:00:00.000Z"))
+}
+
+async fn start(worker: &Client, workflow: &str, body: &Value) -> Result<()> {
+    let answer = about(
+        worker,
+        worker.post(&format!("/internal/workflows/{workflow}"), body).await,
+    )?;
+    let columns = ["instance_id", "status"];
+    let row = columns.iter().map(|column| cell(&answer[column])).collect();
+    worker.show(&answer, &columns, vec![row]);
+    Ok(())
+}
+
+async fn state(worker: &Client, shop: &str) -> Result<Value> {
+    let parameters = [("shop", Some(shop))];
+    about(worker, worker.get("/internal/status", &parameters).await)
+}
+
+fn rows(list: &Value, columns: &[&str]) -> Vec<Vec<String>> {
+    let row = |one: &Value| columns.iter().map(|column| cell(&one[column])).collect();
+    list.as_array().into_iter().flatten().map(row).collect()
+}
+
+async fn status(worker: &Client, shop: &str) -> Result<()> {
+    let state = state(worker, shop).await?;
+    let runs = ["workflow", "instance_id", "status"];
+    worker.show(&state, &runs, rows(&state["instances"], &runs));
+    if !worker.json {
+        println!();
+        let steps = ["noted_at", "instance_id", "step", "attempt", "status", "facts"];
+        worker.show(&state, &steps, rows(&state["progress"], &steps));
+    }
+    Ok(())
+}
+
+async fn watermark(worker: &Client, shop: &str) -> Result<()> {
+    let state = state(worker, shop).await?;
+    let watermarks = state["watermarks"].as_array().into_iter().flatten();
+    let reached = watermarks.map(|one| vec![cell(&one["key"]), cell(&one["value_json"]["ts"])]);
+    worker.show(&state, &["key", "reached"], reached.collect());
+    if !worker.json {
+        println!();
+        let moves = ["moved_at", "key", "from_ts", "to_ts", "instance_id"];
+        worker.show(&state, &moves, rows(&state["moves"], &moves));
+    }
+    Ok(())
+}
+
+/// The same with what to do about it: these answers come from the Worker, not from `weir serve`.
+fn about(worker: &Client, answer: Result<Value>) -> Result<Value> {
+    answer.map_err(|error| match error {
+        Error::NotFound(_) => Error::NotFound(format!(
+            "no sync Worker answers at {}; name it with --url or WEIR_SYNC_URL",
+            worker.url
+        )),
+        Error::Remote { status: 401, .. } => Error::Remote {
+            status: 401,
+            message: "the Worker refused the token; give its secret WEIR_INTERNAL_TOKEN (--token or the same variable)"
+                .into(),
+        },
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_becomes_its_first_instant_and_nothing_else_does() {
+        assert_eq!(instant("2024-02-29").unwrap(), "2024-02-29T00:00:00.000Z");
+        for wrong in ["2023-02-29", "last month", "", "2024-02-29T10:00:00Z; drop"] {
+            assert!(instant(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// The fake refuses what Shopify refuses, in Shopify's words (recorded on API 2026-04), and our own operations are valid.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { buildSchema, parse, validate } from "graphql";
+import { fakeShopify } from "../shopify.mjs";
+import { complaints } from "../rules.mjs";
+
+const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
+const schema = buildSchema(read("../schema.graphql"));
+const nest = (...names) => names.reduceRight((inner, name) => `${name} { edges { node { id ${inner} } } }`, "");
+
+test("our bulk queries keep every rule, and every document of ours is valid on the Admin API", () => {
+  const bulk = new URL("../../../domain/src/shopify/queries/", import.meta.url);
+  for (const file of readdirSync(bulk)) assert.deepEqual(complaints(schema, readFileSync(new URL(file, bulk), "utf8")), [], file);
+  assert.deepEqual(validate(schema, parse(read("../../sync/graphql/admin.graphql"))), []);
+});
+
+test("each broken rule is refused with the recorded message", () => {
+  const only = (query, message) => assert.deepEqual(complaints(schema, query), [message]);
+  const invalid = "Selecting via 'nodes' is not supported. Invalid connection fields:";
+  const byEdges = "All connection fields in a bulk query must select their contents using 'edges' > 'node', e.g: 'products { edges { node {'.";
+  only("{ products { nodes { id title } } }", `${byEdges} ${invalid} 'products'.`);
+  only("{ orders { nodes { id } } }", `${byEdges} ${invalid} 'orders'.`);
+  assert.deepEqual(complaints(schema, '{ node(id: "gid://shopify/Product/0") { id } }'), [
+    "Bulk queries cannot contain a top level `node` field.",
+    "Bulk queries must contain at least one connection.",
+  ]);
+  only(`{ ${nest("collections", "products", "variants", "metafields")} }`, "Bulk queries cannot contain connections with a nesting depth greater than 2.");
+  const five = ["variants", "metafields", "collections", "media", "sellingPlanGroups"].map((name) => nest(name)).join(" ");
+  only(`{ products { edges { node { id ${five} } } } }`, "Bulk queries cannot contain more than 5 connections.");
+  only(
+    `{ products { edges { node { title ${nest("variants")} } } } }`,
+    "The parent 'node' field for a nested connection must select the 'id' field without an alias and must be of 'ID' return type. Connection fields without 'id': products.",
+  );
+  only(`mutation { productCreate(input: { title: "x" }) { product { id } } }`, "Invalid operation type. Only `query` operations are supported.");
+  only(
+    "{ orders { edges { node { id fulfillments { events { edges { node { id } } } } } } } }",
+    "Queries that contain a connection field within a list field are not currently supported.",
+  );
+  only("{ shop { id } }", "Bulk queries must contain at least one connection.");
+  only("", "Invalid bulk query: syntax error, unexpected end of file");
+});
+
+test("the sixth operation is refused, naming the five", async (t) => {
+  const domain = "demo.myshopify.com";
+  const fake = await fakeShopify([{ domain, token: "T" }]);
+  t.after(fake.stop);
+  const { operations } = fake.shops[domain];
+  const five = Array.from({ length: 5 }, () => operations.add("{ products { edges { node { id } } } }", { status: "RUNNING" }).id);
+  const answer = operations.run({ query: "{ products { edges { node { id } } } }" });
+  const message = `A bulk query operation for this app and shop is already in progress: ${five.join(", ")}.`;
+  assert.deepEqual(answer, { bulkOperation: null, userErrors: [{ field: null, message, code: "OPERATION_IN_PROGRESS" }] });
+});
+
+test("a result has the shape and the escapes of a recorded one", async (t) => {
+  const domain = "demo.myshopify.com";
+  const product = {
+    __typename: "Product",
+    id: "gid://shopify/Product/10243914727730",
+    title: "Salt & pepper",
+    updatedAt: "2026-11-24T10:00:00Z",
+    variants: [{ __typename: "ProductVariant", id: "gid://shopify/ProductVariant/51487966167346", title: "Default Title", sku: null }],
+  };
+  const fake = await fakeShopify([{ domain, token: "T", data: { orders: [], products: [product] } }]);
+  t.after(fake.stop);
+  const call = async (query) => {
+    const response = await fetch(`${fake.url}/shops/${domain}/admin/api/2026-10/graphql.json`, {
+      method: "POST",
+      headers: { "x-shopify-access-token": "T" },
+      body: JSON.stringify({ query }),
+    });
+    return (await response.json()).data;
+  };
+  const query = "{ products { edges { node { id title variants { edges { node { id title sku } } } } } } }";
+  const { bulkOperationRunQuery } = await call(`mutation { bulkOperationRunQuery(query: "${query}") { bulkOperation { id status objectCount } userErrors { code } } }`);
+  assert.deepEqual([bulkOperationRunQuery.bulkOperation.status, bulkOperationRunQuery.bulkOperation.objectCount], ["CREATED", "0"]);
+  let operation;
+  do {
+    const id = bulkOperationRunQuery.bulkOperation.id;
+    operation = (await call(`{ bulkOperation(id: "${id}") { status objectCount rootObjectCount fileSize url partialDataUrl } }`)).bulkOperation;
+  } while (operation.status !== "COMPLETED");
+  const text = await (await fetch(operation.url)).text();
+  assert.equal(
+    text,
+    String.raw`{"id":"gid:\/\/shopify\/Product\/10243914727730","title":"Salt \u0026 pepper"}` +
+      "\n" +
+      String.raw`{"id":"gid:\/\/shopify\/ProductVariant\/51487966167346","title":"Default Title","sku":null,"__parentId":"gid:\/\/shopify\/Product\/10243914727730"}` +
+      "\n",
+  );
+  assert.deepEqual([operation.objectCount, operation.rootObjectCount, operation.fileSize], ["2", "1", String(text.length)]);
+});

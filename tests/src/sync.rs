@@ -1,0 +1,155 @@
+//! The sync Worker in workerd, and Shopify's Admin API played beside it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{json, Value};
+
+use crate::bulk_jsonl::{jsonl, BulkShop, Sequence};
+use crate::lake::{listening, TOKEN};
+use crate::service::{Service, Spec};
+use crate::shop::Delivery;
+use crate::workerd::INTERNAL_TOKEN;
+use crate::{failed, Result};
+
+/// How long a run may take. A bound, not a measurement.
+const RUN_SECONDS: u64 = 120;
+const POLL: Duration = Duration::from_millis(50);
+
+/// Access token that the played Shopify accepts.
+const ACCESS_TOKEN: &str = "shpat_weir_test";
+
+fn node(script: &str, config: &Value) -> Result<Vec<String>> {
+    let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
+    let script = crate::workspace_root()?.join(script).display().to_string();
+    Ok(vec![node, script, config.to_string()])
+}
+
+fn service(name: &'static str, command: Vec<String>) -> Result<Service> {
+    Service::start(Spec {
+        name,
+        command,
+        environment: vec![],
+        stop_signal: "TERM",
+        remove_directory: None,
+        user: None,
+    })
+}
+
+/// Shopify's Admin API for some shops: the real schema, the rules of bulk operations, and results that say what the shop's
+/// webhooks said.
+pub struct FakeShopify {
+    /// Address with `{shop}` in it.
+    pub origin: String,
+    _service: Service,
+    _results: tempfile::TempDir,
+}
+
+impl FakeShopify {
+    /// Starts it for `shops`, each as it is after its deliveries; results come in `sequence`.
+    ///
+    /// # Errors
+    /// When node is missing or the fake does not become ready.
+    pub fn start(shops: &[(&str, &[Delivery])], sequence: Sequence) -> Result<Self> {
+        let results = tempfile::Builder::new().prefix("weir-shopify-").tempdir()?;
+        let mut configs = Vec::new();
+        for (domain, deliveries) in shops {
+            let shop = BulkShop::of(deliveries);
+            let all = Timestamp::MIN..Timestamp::MAX;
+            let mut files = json!({});
+            for (kind, lines) in [
+                ("orders_core", shop.orders_core(all.clone())),
+                ("orders_ledger", shop.orders_ledger(all.clone())),
+                ("products", shop.products(all.clone())),
+            ] {
+                let path = results.path().join(format!("{domain}.{kind}.jsonl"));
+                std::fs::write(&path, jsonl(lines, sequence))?;
+                files[kind] = path.display().to_string().into();
+            }
+            configs.push(json!({"domain": domain, "token": ACCESS_TOKEN, "files": files}));
+        }
+        let command = node("edge/fake-shopify/main.mjs", &json!({"shops": configs}))?;
+        let service = service("played Shopify", command)?;
+        Ok(Self {
+            origin: listening(&service.next_line()?, "origin")?,
+            _service: service,
+            _results: results,
+        })
+    }
+}
+
+/// A running sync Worker.
+pub struct SyncWorker {
+    /// Base address.
+    pub url: String,
+    client: reqwest::Client,
+    service: Service,
+}
+
+impl SyncWorker {
+    /// Starts the Worker for `shops`, reading from `shopify`, writing to `postgres` and sending to `lake`.
+    ///
+    /// # Errors
+    /// When the Worker is not built (`make build`) or workerd does not become ready.
+    pub fn start(postgres: &str, lake: &str, shops: &[&str], shopify: &FakeShopify) -> Result<Self> {
+        let tokens: serde_json::Map<_, _> = shops
+            .iter()
+            .map(|shop| ((*shop).to_owned(), Value::from(ACCESS_TOKEN)))
+            .collect();
+        let config = json!({
+            "postgres": postgres, "lake": lake, "token": TOKEN, "shops": shops, "internalToken": INTERNAL_TOKEN,
+            "persist": null, "sync": {"shopifyOrigin": shopify.origin, "accessTokens": tokens, "pollMillis": 100},
+        });
+        let service = service("sync Worker", node("edge/local/local.mjs", &config)?)?;
+        Ok(Self {
+            url: listening(&service.next_line()?, "sync")?,
+            client: reqwest::Client::new(),
+            service,
+        })
+    }
+
+    /// Starts `workflow` with `body` and waits for its end. Returns what the run gave back.
+    ///
+    /// # Errors
+    /// When the run fails or does not end in time; the message has the Worker's log.
+    pub async fn run(&self, workflow: &str, body: &Value) -> Result<Value> {
+        let started = self.post(&format!("/internal/workflows/{workflow}"), body).await?;
+        let id = started["instance_id"]
+            .as_str()
+            .ok_or_else(|| failed(format!("{workflow} was not started: {started}")))?;
+        let deadline = Instant::now() + Duration::from_secs(RUN_SECONDS);
+        loop {
+            let state = self.get(&format!("/internal/workflows/{workflow}/{id}")).await?;
+            if state["status"] == "complete" {
+                return Ok(state["output"].clone());
+            }
+            if state["status"] == "errored" || Instant::now() > deadline {
+                return Err(failed(format!(
+                    "{id}: {state}; the Worker's log:\n{}",
+                    self.service.log()
+                )));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Watermarks, their moves, and the newest steps of `shop`'s runs.
+    ///
+    /// # Errors
+    /// When the Worker cannot be reached.
+    pub async fn status(&self, shop: &str) -> Result<Value> {
+        self.get(&format!("/internal/status?shop={shop}")).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let response = request.bearer_auth(INTERNAL_TOKEN).send().await?;
+        Ok(serde_json::from_str(&response.text().await?)?)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.client.post(format!("{}{path}", self.url)).json(body);
+        let response = request.bearer_auth(INTERNAL_TOKEN).send().await?;
+        Ok(serde_json::from_str(&response.text().await?)?)
+    }
+}

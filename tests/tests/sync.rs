@@ -1,0 +1,179 @@
+//! Webhooks alone, the bulk sync alone, and both mixed give the same measurements: over the real PostgreSQL, the Workers in
+//! workerd and the lake; only Shopify is played.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{json, Value};
+use weir_tests::bulk_jsonl::Sequence;
+use weir_tests::lake::weir_binary;
+use weir_tests::shop::{DaySales, Delivery, History, Shop};
+use weir_tests::stack::Stack;
+use weir_tests::sync::{FakeShopify, SyncWorker};
+use weir_tests::workerd::INTERNAL_TOKEN;
+use weir_tests::{failed, Result};
+
+const DAILY: &str = "daily_shopify_bulk_sync";
+
+type Sales = BTreeMap<(String, String), DaySales>;
+
+/// A stack with both shops, and what they told until now.
+struct World {
+    shops: [Shop; 2],
+    histories: Vec<History>,
+    stack: Stack,
+    now: Timestamp,
+}
+
+impl World {
+    async fn start() -> Result<Self> {
+        let now = Timestamp::now();
+        let shops = [Shop::tokyo(), Shop::paris()];
+        let histories = shops.iter().map(|shop| shop.history(now)).collect();
+        let stack = Stack::start(&shops, |_| {}).await?;
+        Ok(Self {
+            shops,
+            histories,
+            stack,
+            now,
+        })
+    }
+
+    fn deliveries(&self) -> Vec<Delivery> {
+        self.histories
+            .iter()
+            .flat_map(|history| history.deliveries.clone())
+            .collect()
+    }
+
+    /// A sync Worker over this stack, and Shopify as it is after all deliveries.
+    fn sync(&self, sequence: Sequence) -> Result<(FakeShopify, SyncWorker)> {
+        let told: Vec<(&str, &[Delivery])> = self
+            .shops
+            .iter()
+            .zip(&self.histories)
+            .map(|(shop, history)| (shop.domain, history.deliveries.as_slice()))
+            .collect();
+        let shopify = FakeShopify::start(&told, sequence)?;
+        let domains: Vec<&str> = self.shops.iter().map(|shop| shop.domain).collect();
+        let worker = SyncWorker::start(&self.stack.database.edge_url, &self.stack.lake.url, &domains, &shopify)?;
+        Ok((shopify, worker))
+    }
+
+    /// Runs the daily sync of each shop on `date`.
+    async fn synchronise(&self, worker: &SyncWorker, date: &str) -> Result<Vec<Value>> {
+        let mut runs = Vec::new();
+        for shop in &self.shops {
+            runs.push(worker.run(DAILY, &json!({"shop": shop.domain, "date": date})).await?);
+        }
+        Ok(runs)
+    }
+
+    async fn measure(&self) -> Result<Vec<Sales>> {
+        self.stack.lake.flush().await?;
+        let now = json!({"now": self.now.to_string()});
+        self.stack.lake.post("/v1/refresh", &now).await?;
+        let mut measured = Vec::new();
+        for shop in &self.shops {
+            measured.push(self.stack.measured("duckdb", shop).await?);
+        }
+        Ok(measured)
+    }
+
+    fn expected(&self) -> Vec<Sales> {
+        self.histories.iter().map(|history| history.sales.clone()).collect()
+    }
+
+    /// Distinct ids of the events of one type in the lake.
+    async fn ids(&self, event_type: &str) -> Result<std::collections::BTreeSet<String>> {
+        let rows = self.stack.lake.read_back("duckdb", "commerce.telemetry").await?;
+        let of_type = rows.iter().filter(|row| row["event_type"] == event_type);
+        Ok(of_type
+            .filter_map(|row| row["event_id"].as_str().map(str::to_owned))
+            .collect())
+    }
+}
+
+/// What a verb of the `weir` command prints.
+async fn weir(worker: &SyncWorker, arguments: &[&str]) -> Result<String> {
+    let output = tokio::process::Command::new(weir_binary()?)
+        .args(arguments)
+        .args(["--url", &worker.url, "--token", INTERNAL_TOKEN])
+        .output()
+        .await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(output.stdout));
+    }
+    Err(failed(text(output.stderr)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bulk_sync_alone_gives_the_sales() -> Result<()> {
+    let world = World::start().await?;
+    let (_shopify, worker) = world.sync(Sequence::Shuffled(7))?;
+    let runs = world.synchronise(&worker, "2026-11-24").await?;
+    for (run, shop) in runs.iter().zip(&world.shops) {
+        let totals = &run["totals"];
+        assert_eq!(
+            (&totals["rejected"], &totals["unchanged"]),
+            (&json!(0), &json!(0)),
+            "{run}"
+        );
+        let status = worker.status(shop.domain).await?;
+        assert_eq!(
+            status["watermarks"][0]["value_json"]["ts"], run["window"]["to"],
+            "{status}"
+        );
+    }
+    assert_eq!(world.measure().await?, world.expected());
+    let again = world.synchronise(&worker, "2026-11-25").await?;
+    for run in &again {
+        let totals = &run["totals"];
+        assert_eq!(totals["upserted"], 0, "everything is known: {run}");
+        assert_eq!(totals["unchanged"], totals["read"]);
+    }
+    assert_eq!(world.measure().await?, world.expected());
+    let watermark = weir(&worker, &["sync", "watermark", "--shop", world.shops[0].domain]).await?;
+    assert!(
+        watermark.contains("orders_last_watermark") && watermark.contains("2026-11-25"),
+        "{watermark}"
+    );
+    let status = weir(&worker, &["sync", "status", "--shop", world.shops[0].domain]).await?;
+    assert!(status.contains("complete") && status.contains("advance"), "{status}");
+    let second = weir(&worker, &["sync", "start", "--shop", "stranger.myshopify.com"]).await;
+    assert!(second.unwrap_err().to_string().contains("not registered"));
+    let telemetry = world.stack.lake.read_back("duckdb", "sync.telemetry").await?;
+    let told = |step: &str| {
+        telemetry
+            .iter()
+            .any(|row| row["step"] == step && row["status"] == "succeeded")
+    };
+    assert!(told("advance") && told("preflight"), "{telemetry:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_and_the_bulk_sync_mixed_give_the_same_sales_and_the_same_events() -> Result<()> {
+    let world = World::start().await?;
+    let all = world.deliveries();
+    // Every other webhook is lost for ever; the bulk sync finds what they would have said.
+    let some: Vec<Delivery> = all.iter().step_by(2).cloned().collect();
+    let (early, late) = some.split_at(some.len() / 2);
+    world.stack.deliver_all(early, |_| {}).await?;
+    world.stack.drained(early, 1).await?;
+    let (_shopify, worker) = world.sync(Sequence::Grouped)?;
+    world.synchronise(&worker, "2026-11-24").await?;
+    world.stack.deliver_all(late, |_| {}).await?;
+    world.stack.settled(late).await?;
+    assert_eq!(world.measure().await?, world.expected());
+
+    let (created, payments) = (world.ids("order_created").await?, world.ids("payment_captured").await?);
+    let alone = World::start().await?;
+    alone.stack.deliver_all(&all, |_| {}).await?;
+    alone.stack.drained(&all, 1).await?;
+    assert_eq!(alone.measure().await?, alone.expected());
+    assert_eq!(alone.ids("order_created").await?, created);
+    assert_eq!(alone.ids("payment_captured").await?, payments);
+    Ok(())
+}
