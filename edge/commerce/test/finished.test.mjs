@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { until } from "./doubles.mjs";
 import { SHOP, world } from "./world.mjs";
 
 const OPERATION = "gid://shopify/BulkOperation/147595010";
@@ -28,6 +29,8 @@ test("the end of a bulk operation is passed on, with the token, and only that", 
   const w = await world(t, { syncUrl: sync.url });
   assert.equal((await w.deliver(BODY, { id: "w-1", topic: "bulk_operations/finish" })).status, 200);
   assert.equal((await w.deliver(`{"id":1}`, { id: "w-2" })).status, 200);
+  await until("the other delivery is through", () => w.lake.ids().includes("event-w-2"));
+  assert.deepEqual(w.postgres.calls.flat().map(({ webhook_id }) => webhook_id), ["w-2"], "not PostgreSQL's, nor the quarantine's");
   assert.deepEqual(sync.calls, [
     { path: "/internal/finished", token: "Bearer test-internal-token", body: { shop: SHOP, operation_id: OPERATION } },
   ]);

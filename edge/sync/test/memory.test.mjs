@@ -69,7 +69,7 @@ test(`${MEGABYTES} MB pass through the Worker in pieces`, { timeout: 600_000 }, 
   let peak = 0;
   const watching = setInterval(async () => (peak = Math.max(peak, await residentMegabytes())), 50);
   const began = Date.now();
-  const run = await w.end(DAILY, instance_id, 590_000).finally(() => clearInterval(watching));
+  const run = await w.end(DAILY, instance_id, 590_000).finally(() => clearInterval(watching)).catch((error) => { throw new Error(w.log.slice(-20).join("\n") + shop.steps() + peak, { cause: error }); });
   assert.equal(run.status, "complete", JSON.stringify(run));
   assert.equal(run.output.totals.read, lines);
   t.diagnostic(`${MEGABYTES} MB, ${lines} lines in ${((Date.now() - began) / 1000).toFixed(1)} s; workerd ${before.toFixed(0)} -> at most ${peak.toFixed(0)} MB`);
