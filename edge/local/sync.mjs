@@ -33,7 +33,7 @@ async function modules() {
 
 /**
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
- * for tests partBytes, postgresTimeoutMillis, pollMillis, retryDelayMillis, backfillPauseMillis.
+ * for tests partBytes, postgresTimeoutMillis, inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
  */
 export async function syncWorker(config) {
   return {
@@ -80,6 +80,7 @@ export async function startSync(config) {
     host: "127.0.0.1",
     port: config.port ?? 0,
     cf: false,
+    ...(config.inspectorPort === undefined ? {} : { inspectorPort: config.inspectorPort }),
     log: new Log(LogLevel.NONE),
     handleRuntimeStdio: (stdout, stderr) => {
       for (const stream of [stdout, stderr]) forEachLine(stream, log);

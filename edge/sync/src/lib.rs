@@ -39,6 +39,8 @@ mod worker_admin;
 #[cfg(target_arch = "wasm32")]
 mod worker_archive;
 #[cfg(target_arch = "wasm32")]
+mod worker_copy;
+#[cfg(target_arch = "wasm32")]
 mod worker_http;
 #[cfg(target_arch = "wasm32")]
 mod worker_lake;

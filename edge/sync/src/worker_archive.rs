@@ -1,19 +1,18 @@
 //! Steps about the archive in R2: a result into it, the rest of what was cut, what is in it.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use futures_util::StreamExt;
 use serde_json::{json, Value};
 use weir_domain::shopify::bulk::BulkKind;
-use worker::{Bucket, Env, Fetch, FixedLengthStream, Method, Range, Request, RequestInit, RequestRedirect, Response};
+use worker::{Bucket, Env, Fetch, Method, Range, Request, RequestInit, RequestRedirect, Response};
 
 use crate::bindings::bucket;
 use crate::jsonl::{Cut, Scan};
-use crate::operation::{Operation, State};
+use crate::operation::State;
 use crate::rest::{document, lines, variables, Place};
 use crate::step::{Counts, Outcome, Run, StepError};
+use crate::worker_copy::copy;
 use crate::{worker_admin, worker_shopify};
 
 /// Lines of cut connections that one step reads; about what fits its memory twice.
@@ -97,18 +96,12 @@ pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
     let date = input["date"].as_str().unwrap_or("undated");
     let number = id.rsplit('/').next().unwrap_or_default();
     let base = format!("archive/{}/{}/{}", plain(&run.shop_domain), plain(date), plain(number));
-    let scan = archive(
-        env,
-        &format!("{base}.jsonl"),
-        &mut response,
-        &operation,
-        provenance(input),
-    )
-    .await?;
+    let key = format!("{base}.jsonl");
+    let scan = copy(&bucket(env)?, &key, &mut response, &operation, provenance(input)).await?;
     let bytes = scan.bytes;
     let cut = cuts(env, &base, scan).await?;
     Ok(Outcome {
-        output: json!({"key": format!("{base}.jsonl"), "lines": expected.0, "bytes": bytes, "cut": cut}),
+        output: json!({"key": key, "lines": expected.0, "bytes": bytes, "cut": cut}),
         counts: Counts {
             read: i64::try_from(expected.0).ok(),
             bytes: i64::try_from(bytes).ok(),
@@ -135,50 +128,6 @@ async fn fetch_result(url: &str) -> Result<Response, StepError> {
     init.redirect = RequestRedirect::Follow;
     let request = Request::new_with_init(url, &init).map_err(failed)?;
     Fetch::Request(request).send().await.map_err(failed)
-}
-
-/// Streams the result to `key`, counting. What is shorter, longer or has another number of lines than Shopify said is no
-/// result: it is removed and downloaded again.
-async fn archive(
-    env: &Env,
-    key: &str,
-    response: &mut Response,
-    operation: &Operation,
-    provenance: HashMap<String, String>,
-) -> Result<Scan, StepError> {
-    let expected = (
-        operation.object_count.unwrap_or_default(),
-        operation.file_size.unwrap_or_default(),
-    );
-    let incomplete = |what: String| StepError::passing("incomplete_download", what);
-    let bucket = bucket(env)?;
-    let scan = Rc::new(RefCell::new(Scan::default()));
-    let counting = Rc::clone(&scan);
-    let pieces = response
-        .stream()
-        .map_err(|error| incomplete(error.to_string()))?
-        .map(move |piece| {
-            if let Ok(piece) = &piece {
-                counting.borrow_mut().feed(piece);
-            }
-            piece
-        });
-    let pieces = FixedLengthStream::wrap(pieces, expected.1);
-    let stored = bucket.put(key, pieces).custom_metadata(provenance).execute().await;
-    let mut scan = scan.take();
-    scan.finish();
-    let agreed = (scan.lines, scan.bytes) == expected;
-    if let Err(error) = stored {
-        return Err(incomplete(format!("{} of {} bytes: {error}", scan.bytes, expected.1)));
-    }
-    if !agreed {
-        bucket.delete(key).await.map_err(r2)?;
-        return Err(incomplete(format!(
-            "{} lines and {} bytes; Shopify said {} and {}",
-            scan.lines, scan.bytes, expected.0, expected.1
-        )));
-    }
-    Ok(scan)
 }
 
 /// Writes down which connections may be cut, beside the result; returns how many.

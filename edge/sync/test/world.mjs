@@ -94,7 +94,8 @@ async function begin(world, workflow, body = {}) {
 async function ended(world, workflow, id, patienceMillis = 60_000) {
   const deadline = Date.now() + patienceMillis;
   for (;;) {
-    const { body } = await world.call(`workflows/${workflow}/${id}`);
+    // On a busy machine a connection may be cut; the run does not hang on it.
+    const { body } = await world.call(`workflows/${workflow}/${id}`).catch((error) => ({ body: { status: String(error) } }));
     if (OVER.includes(body.status)) return body;
     if (Date.now() > deadline) {
       const steps = world.lake.sync_v1.filter(({ instance_id }) => instance_id === id).map(({ step, status }) => `${step} ${status}`);
