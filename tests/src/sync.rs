@@ -117,6 +117,14 @@ impl SyncWorker {
         let id = started["instance_id"]
             .as_str()
             .ok_or_else(|| failed(format!("{workflow} was not started: {started}")))?;
+        self.end(workflow, id).await
+    }
+
+    /// Waits for the end of the run `id` of `workflow`. Returns what it gave back.
+    ///
+    /// # Errors
+    /// As [`SyncWorker::run`].
+    pub async fn end(&self, workflow: &str, id: &str) -> Result<Value> {
         let deadline = Instant::now() + Duration::from_secs(RUN_SECONDS);
         loop {
             let state = self.get(&format!("/internal/workflows/{workflow}/{id}")).await?;

@@ -135,6 +135,25 @@ async fn the_bulk_sync_alone_gives_the_sales() -> Result<()> {
     assert!(status.contains("complete") && status.contains("advance"), "{status}");
     let second = weir(&worker, &["sync", "start", "--shop", "stranger.myshopify.com"]).await;
     assert!(second.unwrap_err().to_string().contains("not registered"));
+    let archive = format!("archive/{0}/2026-11-24/", world.shops[0].domain);
+    let replay = weir(
+        &worker,
+        &["replay", "--json", "--shop", world.shops[0].domain, &archive],
+    )
+    .await?;
+    let replay: Value = serde_json::from_str(&replay)?;
+    let replayed = worker
+        .end("replay", replay["instance_id"].as_str().unwrap_or_default())
+        .await?;
+    assert_eq!(
+        (&replayed["read"], &replayed["unchanged"]),
+        (&runs[0]["totals"]["read"], &runs[0]["totals"]["read"]),
+        "the same operations again: {replayed}"
+    );
+    let backfill = ["backfill", "--shop", world.shops[0].domain, "--from", "last year"];
+    let refused = weir(&worker, &backfill).await.unwrap_err().to_string();
+    assert!(refused.contains("yyyy-mm-dd"), "{refused}");
+    assert_eq!(world.measure().await?, world.expected());
     let telemetry = world.stack.lake.read_back("duckdb", "sync.telemetry").await?;
     let told = |step: &str| {
         telemetry

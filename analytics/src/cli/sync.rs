@@ -57,6 +57,12 @@ enum Action {
         #[arg(long)]
         shop: String,
     },
+    /// Prints the keys of lines and events that were not taken; `weir replay` sends one again.
+    Quarantine {
+        /// Shop domain.
+        #[arg(long)]
+        shop: String,
+    },
     /// Prints how far a shop has been read, and the last moves.
     Watermark {
         /// Shop domain.
@@ -102,6 +108,7 @@ pub async fn run(args: Args) -> Result<()> {
             start(&worker, "daily_shopify_bulk_sync", &body).await
         }
         Action::Status { shop } => status(&worker, &shop).await,
+        Action::Quarantine { shop } => quarantine(&worker, &shop).await,
         Action::Watermark { shop } => watermark(&worker, &shop).await,
     }
 }
@@ -171,6 +178,24 @@ async fn status(worker: &Client, shop: &str) -> Result<()> {
         let steps = ["noted_at", "instance_id", "step", "attempt", "status", "facts"];
         worker.show(&state, &steps, rows(&state["progress"], &steps));
     }
+    Ok(())
+}
+
+async fn quarantine(worker: &Client, shop: &str) -> Result<()> {
+    let mut records = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let parameters = [("shop", Some(shop)), ("cursor", cursor.as_deref())];
+        let page = about(worker, worker.get("/internal/quarantine", &parameters).await)?;
+        records.extend(page["records"].as_array().cloned().unwrap_or_default());
+        cursor = page["cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let columns = ["key", "quarantined_at", "bytes"];
+    let records = Value::from(records);
+    worker.show(&records, &columns, rows(&records, &columns));
     Ok(())
 }
 

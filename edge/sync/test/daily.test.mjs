@@ -98,3 +98,49 @@ test("a connection that the result has cut is read to its end", async () => {
   assert.equal(rows("ProductSale"), 230 + 100 + 3 + 3, "and so is one below another");
   assert.equal(run.output.totals.lines, run.output.totals.read);
 });
+
+test("so are cut variants, shipping lines and lines of returns", async () => {
+  const data = madeUpShop({ count: 4 });
+  const many = (count, make) => Array.from({ length: count }, (_, index) => make(index));
+  const [order] = data.orders;
+  const [product] = data.products;
+  const zero = order.totalTaxSet;
+  product.variants = many(130, (index) => ({ ...product.variants[0], id: `gid://shopify/ProductVariant/${7000 + index}` }));
+  order.shippingLines = many(110, (index) => ({
+    __typename: "ShippingLine",
+    id: `gid://shopify/ShippingLine/${index}`,
+    title: "Post",
+    code: null,
+    isRemoved: false,
+    originalPriceSet: zero,
+    discountedPriceSet: zero,
+  }));
+  const returned = (index) => ({
+    __typename: "ReturnLineItem",
+    id: `gid://shopify/ReturnLineItem/${index}`,
+    quantity: 1,
+    refundableQuantity: 1,
+    refundedQuantity: 0,
+    customerNote: null,
+    returnReasonNote: "",
+    returnReasonDefinition: null,
+    fulfillmentLineItem: { id: `gid://shopify/FulfillmentLineItem/${index}`, lineItem: order.lineItems[0] },
+  });
+  const at = order.createdAt;
+  order.returns = many(2, (index) => ({
+    __typename: "Return",
+    id: `gid://shopify/Return/${index}`,
+    name: "#1-R1",
+    status: "OPEN",
+    createdAt: at,
+    requestApprovedAt: at,
+    closedAt: null,
+    totalQuantity: 1,
+    returnLineItems: index === 1 ? many(205, returned) : [returned(900)],
+  }));
+  const shop = w.shop({ data });
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run) + w.log.slice(-5).join("\n"));
+  const rows = (typename) => [...shop.store.rows.values()].filter((row) => row.includes(`["__typename","${typename}"]`)).length;
+  assert.deepEqual([rows("ProductVariant"), rows("ShippingLine"), rows("Return"), rows("ReturnLineItem")], [130, 110, 2, 206]);
+});

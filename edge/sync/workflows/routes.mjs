@@ -68,6 +68,7 @@ export async function route(request, env) {
   if (key === "POST workflows" && WORKFLOWS[name] && verb === "resume") return resume(env, name, id);
   if (key === "GET workflows" && WORKFLOWS[name] && id && !verb) return look(env, name, id);
   if (key === "GET status" && !name) return status(env, url.searchParams.get("shop") ?? "");
+  if (key === "GET quarantine" && !name) return quarantine(env, url.searchParams);
   if (key === "POST finished" && !name) return finished(request, env);
   return refuse(404, "not_found");
 }
@@ -124,6 +125,15 @@ async function status(env, shop) {
     instances.push({ workflow: name, instance_id: id, status: instance.status, error: instance.error ?? null });
   }
   return json(200, { shop_domain: shop, ...state, instances });
+}
+
+/** Keys of the lines and events of a shop that were not taken, a page of them; each can be replayed. */
+async function quarantine(env, parameters) {
+  const shop = parameters.get("shop") ?? "";
+  if (!JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
+  const page = await env.BUCKET.list({ prefix: `quarantine/${shop}/`, cursor: parameters.get("cursor") ?? undefined });
+  const records = page.objects.map(({ key, size, uploaded }) => ({ key, bytes: size, quarantined_at: uploaded.toISOString() }));
+  return json(200, { records, cursor: page.truncated ? page.cursor : null });
 }
 
 /** The webhook bulk_operations/finish: wakes the run that waits for the operation. A stranger's operation wakes nobody. */

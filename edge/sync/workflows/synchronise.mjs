@@ -2,6 +2,8 @@
 
 const KINDS = ["orders_core", "orders_ledger", "products"];
 
+/** How many operations of one app Shopify runs at once in a shop. */
+const MAX_AT_ONCE = 5;
 /** How often one query is asked for before its window is halved, or the run fails where a smaller window would not help. */
 const TRIES = 3;
 /** How many polls without an end before an operation is given up: Shopify itself ends one after ten days. */
@@ -32,7 +34,9 @@ async function collect(runner, window, date, label) {
   const results = [];
   for (let round = 1; open.length > 0; round += 1) {
     if (round > MAX_POLLS) throw new Error(`operation_endless: after ${MAX_POLLS} polls an operation still runs`);
-    for (const one of open.filter(({ operation_id }) => operation_id === null).slice(0, 5)) await request(runner, one);
+    const running = open.filter(({ operation_id }) => operation_id !== null).length;
+    const fitting = open.filter(({ operation_id }) => operation_id === null).slice(0, MAX_AT_ONCE - running);
+    for (const one of fitting) await request(runner, one);
     const waiting = open.filter(({ operation_id }) => operation_id !== null);
     const ids = waiting.map(({ operation_id }) => operation_id);
     const { operations } = await runner.do(`poll ${label}${round}`, "poll", { operations: ids });
