@@ -47,9 +47,9 @@ enum Action {
         /// Shop domain.
         #[arg(long)]
         shop: String,
-        /// Begin today's run anew, if it failed.
+        /// Start another one, if today's failed.
         #[arg(long)]
-        restart: bool,
+        again: bool,
     },
     /// Prints the newest runs of a shop with their steps.
     Status {
@@ -103,8 +103,8 @@ pub struct Replay {
 pub async fn run(args: Args) -> Result<()> {
     let worker = client(args.worker);
     match args.action {
-        Action::Start { shop, restart } => {
-            let body = json!({"shop": shop, "restart": restart});
+        Action::Start { shop, again } => {
+            let body = json!({"shop": shop, "again": again});
             start(&worker, "daily_shopify_bulk_sync", &body).await
         }
         Action::Status { shop } => status(&worker, &shop).await,

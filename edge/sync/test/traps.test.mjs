@@ -233,6 +233,19 @@ test("a missing scope fails before anything is asked for; without read_all_order
   assert.ok(w.log.some((line) => line.includes(some.domain) && line.includes("60 days")), w.log.join("\n"));
 });
 
+test("a failed run stays failed; another one of the same day is started on demand only", async () => {
+  const shop = w.shop({ scopes: [] });
+  const failed = await fails(shop, "missing_scope");
+  shop.shopify.scopes = ["read_orders", "read_all_orders", "read_products"];
+  assert.deepEqual((await shop.start(DAILY)).status, "exists");
+  const again = await shop.start(DAILY, { again: true });
+  assert.deepEqual([again.status, again.instance_id], ["started", `${failed.instance_id}-2`]);
+  assert.equal((await w.end(DAILY, again.instance_id)).status, "complete");
+  assert.equal((await shop.start(DAILY, { again: true })).status, "exists", "it succeeded: there is nothing to do again");
+  const ids = shop.telemetry().map(({ event_id }) => event_id);
+  assert.equal(new Set(ids).size, ids.length);
+});
+
 test("PostgreSQL and the stream may fail in the middle: nothing is lost and nothing counts twice", async () => {
   const shop = w.shop();
   shop.store.failing = 2;

@@ -35,14 +35,20 @@ export async function scheduled(cron, env) {
   for (const shop of shops) await start(env, name, { shop });
 }
 
-async function start(env, name, { restart = false, ...given }) {
+/**
+ * Starts a run, or finds it. `again` starts another one under the next id where the last one failed: the failed one stays as
+ * it is, and its telemetry too.
+ */
+async function start(env, name, { again = false, ...given }) {
   const { binding, perShop, run } = WORKFLOWS[name];
   const params = { date: day(), ...given };
-  const id = [name, ...(perShop ? [handle(params.shop)] : []), run(params)].join("-").slice(0, 100);
-  const isNew = await createOnce(env[binding], id, params);
-  if (isNew || !restart) return { workflow: name, instance_id: id, status: isNew ? "started" : "exists" };
-  await (await env[binding].get(id)).restart();
-  return { workflow: name, instance_id: id, status: "restarted" };
+  const first = [name, ...(perShop ? [handle(params.shop)] : []), run(params)].join("-").slice(0, 95);
+  for (let number = 1; ; number += 1) {
+    const id = number === 1 ? first : `${first}-${number}`;
+    if (await createOnce(env[binding], id, params)) return { workflow: name, instance_id: id, status: "started" };
+    const { status } = await (await env[binding].get(id)).status();
+    if (!again || !["errored", "terminated"].includes(status)) return { workflow: name, instance_id: id, status: "exists" };
+  }
 }
 
 const json = (status, body) => Response.json(body, { status });
