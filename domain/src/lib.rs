@@ -10,6 +10,7 @@ pub mod events;
 pub mod money;
 pub mod objective;
 pub mod order_state;
+pub mod publication;
 pub mod sales;
 pub mod shopify;
 pub mod telemetry;

@@ -52,9 +52,30 @@ pub struct Header {
     pub total_price: Option<i64>,
     pub customer_id: Option<i64>,
     pub source_name: Option<String>,
+    /// What the body's own note attributes say of who brought the buyer.
+    pub referred_by: ReferredBy,
     /// The body without personal data; written, never read back.
     #[serde(skip)]
     pub raw: Option<String>,
+}
+
+/// Who brought the buyer: a publisher, through a program. Ids of the publication catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ReferredBy {
+    pub publisher_id: Option<String>,
+    pub program_id: Option<String>,
+}
+
+/// An attribution of an order that was recorded on its own; the newest one wins, and wins over what the order's body says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Attribution {
+    // First in the order of comparison: (occurred_at, event_id) decides which attribution is the newest.
+    pub occurred_at: i64,
+    /// Breaks ties of `occurred_at`.
+    pub event_id: String,
+    pub referred_by: ReferredBy,
 }
 
 /// A line item.
@@ -218,6 +239,8 @@ pub struct OrderState {
     pub edits: Vec<EditLine>,
     /// Newest version of each return.
     pub returns: Vec<Return>,
+    /// Newest attribution, which may be known before the order.
+    pub attribution: Option<Attribution>,
     /// Earliest `updated_at` of a version that was paid, fulfilled and not cancelled.
     pub completed_at: Option<i64>,
     /// When the order was deleted; terminal.
@@ -260,7 +283,29 @@ impl OrderState {
             Fact::Return { returned, .. } => stale = !self.apply_return(returned),
             _ => {}
         }
-        if *self == before {
+        self.settle(&before, stale)
+    }
+
+    /// Merges an attribution: the newest by (`occurred_at`, `event_id`) holds.
+    pub fn attribute(&mut self, new: &Attribution) -> Applied {
+        let before = self.clone();
+        let stale = self.attribution.as_ref().is_some_and(|known| known > new);
+        if !stale {
+            self.attribution = Some(new.clone());
+        }
+        self.settle(&before, stale)
+    }
+
+    /// Who brought the buyer: as attributed, else as the order's body says.
+    #[must_use]
+    pub fn referred_by(&self) -> Option<&ReferredBy> {
+        let told = self.header.as_ref().map(|header| &header.referred_by);
+        self.attribution.as_ref().map(|one| &one.referred_by).or(told)
+    }
+
+    /// Advances the revision if anything changed, and says what was found.
+    fn settle(&mut self, before: &Self, stale: bool) -> Applied {
+        if *self == *before {
             return if stale || self.deleted_at.is_some() {
                 Applied::Stale
             } else {

@@ -26,7 +26,13 @@ const HINT: &str =
     r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
 
 /// Everything of a shop, parts before wholes.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 22] = [
+    "publication.publication_telemetry",
+    "publication.link",
+    "publication.item",
+    "publication.program",
+    "publication.publisher",
+    "publication.catalogue",
     "commerce.sales_ledger",
     "commerce.order_line_item",
     "commerce.refund_line_item",

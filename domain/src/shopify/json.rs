@@ -332,6 +332,18 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The objects of a list that may be anything.
+    pub fn list(&self, name: &str) -> Vec<&'a BTreeMap<String, Json>> {
+        let Some(Json::Array(items)) = self.get(name) else {
+            return Vec::new();
+        };
+        let object = |item: &'a Json| match item {
+            Json::Object(members) => Some(members),
+            _ => None,
+        };
+        items.iter().filter_map(object).collect()
+    }
+
     pub fn objects(&self, name: &str) -> Result<Vec<Node<'a>>, BodyError> {
         match self.get(name) {
             None => Ok(Vec::new()),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::json::Node;
+use super::json::{Json, Node};
 use super::{BodyError, Context, Fact};
 use crate::money::Currency;
 use crate::order_state::{
-    Adjustment, Amount, EditLine, Fulfillment, Header, Line, OrderSnapshot, Payment, Refund, RefundLine, Return,
+    Adjustment, Amount, EditLine, Fulfillment, Header, Line, OrderSnapshot, Payment, ReferredBy, Refund, RefundLine,
+    Return,
 };
+use crate::publication::is_catalogue_id;
 
 /// Most units of one line that are believed. Keeps quantity x price inside i64.
 const MAX_QUANTITY: i64 = 1_000_000;
@@ -44,6 +46,10 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
             None => None,
         },
         source_name: node.text("source_name")?,
+        referred_by: ReferredBy {
+            publisher_id: note_attribute(node, "weir_publisher"),
+            program_id: note_attribute(node, "weir_program"),
+        },
         raw: Some(node.raw()),
     };
     let mut lines = Vec::new();
@@ -64,6 +70,16 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         refunds: refunds.collect::<Result<_, _>>()?,
         fulfillments: fulfillments.collect::<Result<_, _>>()?,
     })
+}
+
+/// A note attribute that names an id of the publication catalogue. A cart's attributes are the buyer's to write: what is
+/// no such id is none of ours, and no reason to refuse the order.
+fn note_attribute(node: &Node<'_>, name: &str) -> Option<String> {
+    let is_named = |item: &&BTreeMap<String, Json>| item.get("name") == Some(&Json::String(name.to_owned()));
+    match node.list("note_attributes").into_iter().find(is_named)?.get("value") {
+        Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone()),
+        _ => None,
+    }
 }
 
 fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Line, BodyError> {

@@ -110,6 +110,12 @@ fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.after.header.as_ref()?.source_name.as_deref())
             .int(|row| Some(row.after.revision))
             .text(|row| row.after.header.as_ref()?.raw.as_deref())
+            .text(|row| row.after.referred_by()?.publisher_id.as_deref())
+            .text(|row| row.after.referred_by()?.program_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.publisher_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.program_id.as_deref())
+            .time(|row| Some(row.after.attribution.as_ref()?.occurred_at))
+            .text(|row| Some(row.after.attribution.as_ref()?.event_id.as_str()))
     });
 }
 

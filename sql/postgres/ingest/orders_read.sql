@@ -16,7 +16,10 @@ select header.shop_id, header.order_id, json_build_object(
         'presentment_currency', header.presentment_currency,
         'total_price', header.total_price_minor,
         'customer_id', header.customer_id,
-        'source_name', header.source_name
+        'source_name', header.source_name,
+        'referred_by', json_build_object(
+            'publisher_id', header.note_publisher_id, 'program_id', header.note_program_id
+        )
     ) end,
     'lines', coalesce((
         select json_agg(json_build_object(
@@ -125,6 +128,11 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_return as returned
         where returned.shop_id = header.shop_id and returned.order_id = header.order_id
     ), '[]'::json),
+    'attribution', case when header.attribution_event_id is not null then json_build_object(
+        'occurred_at', (extract(epoch from header.attributed_at) * 1000000)::bigint,
+        'event_id', header.attribution_event_id,
+        'referred_by', json_build_object('publisher_id', header.publisher_id, 'program_id', header.program_id)
+    ) end,
     'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
     'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
     'revision', header.revision

@@ -4,6 +4,7 @@ mod migration;
 mod objectives;
 mod permutation;
 mod privacy;
+mod publication;
 mod readback;
 mod retention;
 
@@ -608,7 +609,7 @@ async fn every_table_and_column_says_what_it_is() {
     let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
         from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind in ('r', 'v')
+        where n.nspname in ('commerce', 'configuration', 'privacy', 'publication') and c.relkind in ('r', 'v')
         and (coalesce(col_description(c.oid, a.attnum), '') !~ '\\[.+\\]$'
             or coalesce(obj_description(c.oid, 'pg_class'), '') !~ '\\[.+\\]$')";
     let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();

@@ -37,7 +37,10 @@ async fn a_database_of_the_first_migration_is_brought_up_to_date() {
     ))
     .await
     .unwrap();
-    for expected in [5, 0] {
+    // Whatever migrations there are but the first.
+    let migrations = weir_tests::workspace_root().unwrap().join("sql/postgres/migrations");
+    let newer = std::fs::read_dir(migrations).unwrap().count() as i32 - 1;
+    for expected in [newer, 0] {
         let count: i32 = old.query_one("select weir.migrate()", &[]).await.unwrap().get(0);
         assert_eq!(count, expected);
     }

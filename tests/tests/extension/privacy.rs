@@ -24,7 +24,7 @@ fn redact(customer: &str) -> String {
 /// Names of the tables in which a row holds `text`.
 async fn tables_with(admin: &Client, text: &str) -> Vec<String> {
     let tables = "select table_schema || '.' || table_name from information_schema.tables
-        where table_schema in ('commerce', 'configuration', 'privacy') and table_type = 'BASE TABLE' order by 1";
+        where table_schema in ('commerce', 'configuration', 'privacy', 'publication') and table_type = 'BASE TABLE' order by 1";
     let mut found = Vec::new();
     for table in admin.query(tables, &[]).await.unwrap() {
         let table: String = table.get(0);
@@ -96,7 +96,8 @@ async fn a_forgotten_customer_stays_forgotten() {
         .await
         .unwrap();
     let certificate: Value = serde_json::from_str(rows[0].get(0)).unwrap();
-    let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2});
+    let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2,
+        "publication.publication_telemetry": 0});
     assert_eq!((rows.len(), &certificate["removed"]), (1, &removed));
 
     // Replays: the delivery itself, the same body as a new delivery, a newer body, another request for data.
@@ -229,7 +230,7 @@ async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
     assert_eq!(certificate["removed"]["commerce.order_header"], 1);
     // Whatever tables there are: only the shop, the tombstone and the memory of the request itself.
     let tables = "select c.oid::regclass::text from pg_class as c join pg_attribute as a on a.attrelid = c.oid
-        where c.relkind = 'r' and a.attname = 'shop_id' and c.relnamespace::regnamespace::text in ('commerce', 'privacy')
+        where c.relkind = 'r' and a.attname = 'shop_id' and c.relnamespace::regnamespace::text in ('commerce', 'privacy', 'publication')
         order by 1";
     let mut left = Vec::new();
     for table in admin.query(tables, &[]).await.unwrap() {
