@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(5, "005_privacy"),
     migration!(6, "006_order_enriched"),
     migration!(9, "009_publication"),
+    migration!(10, "010_customer"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -10,11 +10,11 @@ grant select on configuration.macrodata_artifact, configuration.objective_change
 grant select on all tables in schema commerce to weir_edge;
 grant insert, update on
     commerce.order_header, commerce.product, commerce.refund, commerce.payment, commerce.fulfillment,
-    commerce.order_edit_line, commerce.order_return, commerce.tombstone
+    commerce.order_edit_line, commerce.order_return, commerce.tombstone, commerce.customer
 to weir_edge;
 grant insert, delete on
     commerce.order_line_item, commerce.product_variant, commerce.refund_line_item, commerce.refund_adjustment,
-    commerce.sales_ledger
+    commerce.sales_ledger, commerce.fulfillment_line_item
 to weir_edge;
 grant insert on commerce.webhook_delivery to weir_edge;
 grant select, insert on privacy.salt to weir_edge;

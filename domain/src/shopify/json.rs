@@ -20,7 +20,7 @@ const MAX_EXPONENT: u32 = 300;
 const TIMES: std::ops::Range<i64> = -2_208_988_800_000_000..253_370_764_800_000_000;
 
 /// Members that hold personal data or a credential, wherever they occur in a body.
-const PERSONAL: [&str; 27] = [
+const PERSONAL: [&str; 29] = [
     "customer",
     "billing_address",
     "shipping_address",
@@ -46,6 +46,8 @@ const PERSONAL: [&str; 27] = [
     "landing_site",
     "referring_site",
     "staff_note",
+    "customer_note",
+    "return_reason_note",
     "properties",
     "tracking_urls",
 ];

@@ -4,12 +4,14 @@
 //! (`read committed`): what is read after a lock is what the lock protects.
 
 mod columns;
+mod customers;
 mod interactions;
 mod orders;
 mod products;
 mod read;
 mod write;
 
+pub use customers::write as write_customers;
 pub use interactions::{
     events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,
     InteractionKey,

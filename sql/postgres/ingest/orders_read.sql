@@ -101,7 +101,15 @@ select header.shop_id, header.order_id, json_build_object(
             'created_at', (extract(epoch from shipment.created_at) * 1000000)::bigint,
             'updated_at', (extract(epoch from shipment.updated_at) * 1000000)::bigint,
             'triggered_at', (extract(epoch from shipment.triggered_at) * 1000000)::bigint,
-            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint
+            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint,
+            'lines', coalesce((
+                select json_agg(json_build_object(
+                    'line_item_id', item.line_item_id, 'quantity', item.quantity
+                ) order by item.line_item_id)
+                from commerce.fulfillment_line_item as item
+                where item.shop_id = header.shop_id and item.order_id = header.order_id
+                    and item.fulfillment_id = shipment.fulfillment_id
+            ), '[]'::json)
         ) order by shipment.fulfillment_id)
         from commerce.fulfillment as shipment
         where shipment.shop_id = header.shop_id and shipment.order_id = header.order_id

@@ -1,5 +1,6 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+mod customers;
 mod migration;
 mod objectives;
 mod permutation;
@@ -129,7 +130,7 @@ macro_rules! fixture {
     };
 }
 
-const FIXTURES: [(&str, &str); 22] = [
+const FIXTURES: [(&str, &str); 25] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -150,6 +151,9 @@ const FIXTURES: [(&str, &str); 22] = [
     fixture!("returns/decline", "returns__decline"),
     fixture!("returns/cancel", "returns__cancel"),
     fixture!("orders/cancelled", "orders__cancelled"),
+    fixture!("customers/create", "customers__create"),
+    fixture!("customers/update", "customers__update"),
+    fixture!("customers/delete", "customers__delete"),
     fixture!("products/delete", "products__delete"),
     fixture!("orders/delete", "orders__delete"),
 ];
@@ -391,7 +395,7 @@ async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
             r#"{"id": 10, "line_items": [{"id": 1, "price": "ten"}]}"#,
         ),
         delivery("7", "orders/create", r#"{"id": 11, "unread": 1e400000}"#),
-        delivery("8", "customers/create", "{}"),
+        delivery("8", "carts/update", "{}"),
         stranger,
         untimed,
         json!(null),

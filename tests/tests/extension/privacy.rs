@@ -74,10 +74,16 @@ async fn a_forgotten_customer_stays_forgotten() {
     let about = json!({"shop_domain": SHOP, "customer_id": CUSTOMER.parse::<i64>().unwrap()});
     let data = call(&admin, "customer_data", &about).await;
     assert_eq!(data["customer_key"], key);
+    assert_eq!(data["customer"]["customer_id"], about["customer_id"]);
     assert_eq!(data["orders"][1]["order"]["order_id"], 8);
     assert_eq!(data["orders"][0]["lines"].as_array().unwrap().len(), 1);
     assert_eq!(data["data_requests"][0]["request_id"], 9999);
-    let named = ["commerce.order_header", "privacy.data_request", "privacy.salt"];
+    let named = [
+        "commerce.customer",
+        "commerce.order_header",
+        "privacy.data_request",
+        "privacy.salt",
+    ];
     assert_eq!(tables_with(&admin, CUSTOMER).await, named);
 
     // The Workers' login forgets; an order of the same customer in the same batch does not bring them back.
@@ -97,7 +103,8 @@ async fn a_forgotten_customer_stays_forgotten() {
         .unwrap();
     let certificate: Value = serde_json::from_str(rows[0].get(0)).unwrap();
     let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2,
-        "publication.publication_telemetry": 0});
+        "publication.publication_telemetry": 0, "commerce.customer": 1, "commerce.refund": 0, "commerce.payment": 0,
+        "commerce.order_return": 0});
     assert_eq!((rows.len(), &certificate["removed"]), (1, &removed));
 
     // Replays: the delivery itself, the same body as a new delivery, a newer body, another request for data.
