@@ -8,6 +8,7 @@ mod privacy;
 mod publication;
 mod readback;
 mod retention;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
