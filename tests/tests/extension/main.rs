@@ -1,6 +1,7 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
 mod customers;
+mod glossary;
 mod migration;
 mod objectives;
 mod permutation;
@@ -695,7 +696,10 @@ fn tool_path(tool: &str) -> std::path::PathBuf {
 async fn the_server_is_of_the_version_that_was_asked_for() {
     let (_database, edge) = shop().await;
     let server: String = edge.query_one("show server_version", &[]).await.unwrap().get(0);
-    let output = std::process::Command::new(tool_path("pg_config")).arg("--version").output().unwrap();
+    let output = std::process::Command::new(tool_path("pg_config"))
+        .arg("--version")
+        .output()
+        .unwrap();
     let asked = String::from_utf8(output.stdout).unwrap();
     let major = |text: &str| text.split('.').next().map(str::to_owned);
     assert_eq!(major(asked.trim_start_matches("PostgreSQL ")), major(&server));
