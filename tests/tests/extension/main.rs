@@ -1,6 +1,7 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
 mod customers;
+mod fuzz;
 mod glossary;
 mod migration;
 mod objectives;
