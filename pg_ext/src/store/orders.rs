@@ -8,7 +8,7 @@ use weir_domain::order_state::{
 };
 use weir_domain::sales::SalesRow;
 
-use super::{cell, key_arrays, run, write, Key};
+use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
 
 macro_rules! ingest_sql {
@@ -20,7 +20,7 @@ macro_rules! ingest_sql {
 /// Anchors and locks the orders in key order.
 pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
     if !keys.is_empty() {
-        run(
+        run_kept(
             client,
             ingest_sql!("order_header_lock"),
             &key_arrays(keys.iter().copied()),
@@ -33,7 +33,7 @@ pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, O
     if keys.is_empty() {
         return BTreeMap::new();
     }
-    let rows = run(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
+    let rows = run_kept(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
     rows.map(|row| {
         let state: String = cell(&row, 3);
         let state = serde_json::from_str(&state)
