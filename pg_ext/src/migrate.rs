@@ -26,6 +26,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(4, "004_objective_change"),
     migration!(5, "005_privacy"),
     migration!(6, "006_order_enriched"),
+    migration!(13, "013_raw_compression"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -31,7 +31,7 @@ pub fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, arguments: &[DatumWi
 }
 
 /// Runs one of the statements of every batch, with the plan that the session keeps of it.
-fn run_kept<'conn>(
+pub fn run_kept<'conn>(
     client: &mut SpiClient<'conn>,
     sql: &'static str,
     arguments: &[DatumWithOid<'_>],

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::{Oid, PgOid};
+use pgrx::pg_sys::PgOid;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult, SpiTupleTable};
 
 thread_local! {
@@ -26,10 +26,7 @@ pub fn execute<'conn>(
     let plan = match kept {
         Some(plan) => plan,
         None => {
-            let types: Vec<PgOid> = arguments
-                .iter()
-                .map(|argument| PgOid::from(Oid::from(argument.oid())))
-                .collect();
+            let types: Vec<PgOid> = arguments.iter().map(|argument| PgOid::from(argument.oid())).collect();
             // As a writing statement, like everything in this module: it sees what others committed before it.
             let plan = Rc::new(client.prepare_mut(sql, &types)?.keep());
             PLANS.with_borrow_mut(|plans| plans.insert(key, Rc::clone(&plan)));

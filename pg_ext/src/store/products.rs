@@ -14,11 +14,9 @@ const WRITE: &str = include_str!("../../../sql/postgres/ingest/product_write.sql
 const VARIANTS_CLEAR: &str = include_str!("../../../sql/postgres/ingest/product_variant_clear.sql");
 const VARIANTS_WRITE: &str = include_str!("../../../sql/postgres/ingest/product_variant_write.sql");
 
-/// Anchors and locks the products in key order.
-pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
-    if !keys.is_empty() {
-        run_kept(client, LOCK, &key_arrays(keys.iter().copied()));
-    }
+/// Anchors and locks the products in key order; returns those that were there before.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    write::anchor(client, LOCK, keys)
 }
 
 /// What is known of the products.

@@ -104,7 +104,21 @@ pub fn read_salts(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTre
     if customers.is_empty() {
         return BTreeMap::new();
     }
-    run_kept(client, SALTS_MAKE, &key_arrays(customers.iter().copied()));
+    let mut salts = salts_of(client, customers);
+    let missing: BTreeSet<Key> = customers
+        .iter()
+        .filter(|key| !salts.contains_key(key))
+        .copied()
+        .collect();
+    if !missing.is_empty() {
+        run_kept(client, SALTS_MAKE, &key_arrays(missing.iter().copied()));
+        // Read, not returned: another transaction may have made it first.
+        salts.extend(salts_of(client, &missing));
+    }
+    salts
+}
+
+fn salts_of(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTreeMap<Key, String> {
     let rows = run_kept(client, SALTS_READ, &key_arrays(customers.iter().copied()));
     rows.map(|row| ((cell(&row, 1), cell(&row, 2)), cell(&row, 3)))
         .collect()

@@ -1,11 +1,24 @@
 //! What orders and products share when they are written.
 
+use std::collections::BTreeSet;
+
 use pgrx::spi::SpiClient;
 
 use super::columns::Columns;
-use super::{key_arrays, run_kept, Key};
+use super::{cell, key_arrays, run_kept, Key};
 
 const TOMBSTONES: &str = include_str!("../../../sql/postgres/ingest/tombstone_write.sql");
+
+/// Anchors and locks rows in key order; returns the keys that had a row before.
+pub fn anchor(client: &mut SpiClient<'_>, sql: &'static str, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let mut known = keys.clone();
+    if !keys.is_empty() {
+        for row in run_kept(client, sql, &key_arrays(keys.iter().copied())) {
+            known.remove(&(cell(&row, 1), cell(&row, 2)));
+        }
+    }
+    known
+}
 
 /// Removes the rows of `keys` that a newer version may lack.
 pub fn clear(client: &mut SpiClient<'_>, sql: &'static str, keys: &[Key]) {
