@@ -6,10 +6,12 @@
 //! side share one meaning.
 
 pub mod classification;
+pub mod customer;
 pub mod events;
 pub mod money;
 pub mod objective;
 pub mod order_state;
+pub mod publication;
 pub mod sales;
 pub mod shopify;
 pub mod telemetry;

@@ -41,6 +41,8 @@ fn is_personal(key: &str) -> bool {
             | "landing_site"
             | "referring_site"
             | "staff_note"
+            | "customer_note"
+            | "return_reason_note"
             | "properties"
             | "tracking_urls"
     )
@@ -298,6 +300,14 @@ impl<'a> Node<'a> {
                 .map(|item| item.digits().and_then(|text| text.parse().ok()).ok_or_else(wrong))
                 .collect(),
             Some(_) => Err(wrong()),
+        }
+    }
+
+    /// The items of a list that may be anything; none where it is no list.
+    pub fn list(&self, name: &str) -> &'a [Json<'a>] {
+        match self.get(name) {
+            Some(Json::Array(items)) => items,
+            _ => &[],
         }
     }
 

@@ -38,6 +38,12 @@ impl<'a, R> Columns<'a, R> {
         self
     }
 
+    pub fn float(mut self, value: impl Fn(&R) -> Option<f64>) -> Self {
+        self.arrays
+            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self
+    }
+
     /// Microseconds since 1970, as text that the statement casts.
     pub fn time(mut self, value: impl Fn(&R) -> Option<i64>) -> Self {
         let values: Vec<Option<String>> = self.rows.iter().map(|row| value(row).map(exact_time)).collect();

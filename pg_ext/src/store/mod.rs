@@ -4,12 +4,19 @@
 //! (`read committed`): what is read after a lock is what the lock protects.
 
 mod columns;
+mod customers;
+mod interactions;
 mod orders;
 mod plans;
 mod products;
 mod read;
 mod write;
 
+pub use customers::write as write_customers;
+pub use interactions::{
+    events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,
+    InteractionKey,
+};
 pub use orders::{lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder};
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{known_deliveries, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{
-    Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine, Return,
+    Adjustment, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine, Return,
 };
 use weir_domain::sales::SalesRow;
 
@@ -107,6 +107,12 @@ fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.after.header.as_ref()?.source_name.as_deref())
             .int(|row| Some(row.after.revision))
             .text(|row| row.after.header.as_ref()?.raw.as_deref())
+            .text(|row| row.after.referred_by()?.publisher_id.as_deref())
+            .text(|row| row.after.referred_by()?.program_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.publisher_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.program_id.as_deref())
+            .time(|row| Some(row.after.attribution.as_ref()?.occurred_at))
+            .text(|row| Some(row.after.attribution.as_ref()?.event_id.as_str()))
     });
 }
 
@@ -153,6 +159,7 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.triggered_at))
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
+            .text(|row| row.1.raw.0.as_deref())
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
@@ -212,6 +219,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.created_at)
             .time(|row| row.1.processed_at)
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
     write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
@@ -225,6 +233,20 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.updated_at))
             .time(|row| Some(row.1.triggered_at))
             .time(|row| row.1.shipped_at)
+    });
+    let other = keys(changed, |state| &state.fulfillments);
+    write::clear(client, ingest_sql!("fulfillment_line_item_clear"), &other);
+    let items = shipments
+        .iter()
+        .flat_map(|(key, shipment)| shipment.lines.iter().map(|item| (*key, shipment.fulfillment_id, item)));
+    let items: Vec<(Key, i64, &FulfillmentLine)> = items.collect();
+    write::put(client, ingest_sql!("fulfillment_line_item_write"), &items, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.line_item_id))
+            .int(|row| Some(row.2.quantity))
     });
     let edits: Vec<Child<'_, EditLine>> = children(changed, |state| &state.edits);
     write::put(client, ingest_sql!("order_edit_line_write"), &edits, |columns| {
@@ -247,6 +269,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.status.as_deref())
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
     });
 }
 
