@@ -75,10 +75,10 @@ impl State {
             order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        store::lock_orders(client, &order_keys);
-        store::lock_products(client, &product_keys);
-        let orders_before = store::read_orders(client, &order_keys);
-        let products_before = store::read_products(client, &product_keys);
+        let known_orders = store::lock_orders(client, &order_keys);
+        let known_products = store::lock_products(client, &product_keys);
+        let orders_before = store::read_orders(client, &known_orders);
+        let products_before = store::read_products(client, &known_products);
         Self {
             orders: orders_before.clone(),
             orders_before,
@@ -189,12 +189,14 @@ impl State {
             let Some(shop) = zones.get(&key.0) else { continue };
             if before != after {
                 let ledger = sales::ledger(after, &shop.zone);
-                let changed = sales::ledger(before, &shop.zone) != ledger;
+                let stored = sales::ledger(before, &shop.zone);
+                let changed = stored != ledger;
                 orders.push(ChangedOrder {
                     key: *key,
                     before,
                     after,
                     ledger: changed.then_some(ledger),
+                    had_ledger: !stored.is_empty(),
                 });
             }
         }

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(6, "006_order_enriched"),
     migration!(9, "009_publication"),
     migration!(10, "010_customer"),
+    migration!(13, "013_raw_compression"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -14,7 +14,7 @@ use weir_domain::shopify::Fact;
 
 use crate::delivery::Delivery;
 use crate::report;
-use crate::store::{cell, read_redacted, run, Key, KnownShop};
+use crate::store::{cell, read_redacted, run, run_kept, Key, KnownShop};
 
 macro_rules! privacy_sql {
     ($name:literal) => {
@@ -129,7 +129,7 @@ pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
     } else {
         privacy_sql!("lock_shared")
     };
-    run(client, sql, &[DatumWithOid::from(shop_id)]);
+    run_kept(client, sql, &[DatumWithOid::from(shop_id)]);
 }
 
 /// Forgets a customer: the salt goes, orders lose the customer, a tombstone stays.

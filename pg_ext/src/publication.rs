@@ -155,11 +155,8 @@ impl Entry {
 
 /// The id of an interaction that cannot be used, if it can be said.
 fn named(text: &str) -> Option<String> {
-    match Json::parse(text) {
-        Ok(Json::Object(mut members)) => match members.remove("event_id") {
-            Some(Json::String(id)) => Some(id),
-            _ => None,
-        },
+    match Json::parse(text).ok()?.member("event_id") {
+        Some(Json::String(id)) => Some(id.clone().into_owned()),
         _ => None,
     }
 }
@@ -225,8 +222,8 @@ fn attribute(
 ) -> BTreeMap<Key, OrderState> {
     let order_of = |entry: &Entry| Some((entry.shop_id, entry.interaction.as_ref()?.attribution()?.0));
     let orders: BTreeSet<Key> = entries.iter().filter_map(order_of).collect();
-    store::lock_orders(client, &orders);
-    let before = store::read_orders(client, &orders);
+    let known = store::lock_orders(client, &orders);
+    let before = store::read_orders(client, &known);
     let mut after = before.clone();
     let mut remembered = Vec::new();
     for entry in entries.iter_mut().filter(|one| one.verdict == Some(Verdict::Accepted)) {
@@ -257,6 +254,7 @@ fn attribute(
             before,
             after,
             ledger: None,
+            had_ledger: false,
         })
     });
     store::write_orders(client, &changed.collect::<Vec<_>>());

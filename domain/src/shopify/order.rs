@@ -77,9 +77,9 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
 /// A note attribute that names an id of the publication catalogue. A cart's attributes are the buyer's to write: what is
 /// no such id is none of ours, and no reason to refuse the order.
 fn note_attribute(node: &Node<'_>, name: &str) -> Option<String> {
-    let is_named = |item: &&BTreeMap<String, Json>| item.get("name") == Some(&Json::String(name.to_owned()));
-    match node.list("note_attributes").into_iter().find(is_named)?.get("value") {
-        Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone()),
+    let is_named = |item: &&Json<'_>| matches!(item.member("name"), Some(Json::String(text)) if text == name);
+    match node.list("note_attributes").iter().find(is_named)?.member("value") {
+        Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone().into_owned()),
         _ => None,
     }
 }

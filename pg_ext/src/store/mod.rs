@@ -7,6 +7,7 @@ mod columns;
 mod customers;
 mod interactions;
 mod orders;
+mod plans;
 mod products;
 mod read;
 mod write;
@@ -31,6 +32,18 @@ pub type Key = (i64, i64);
 /// Runs one statement.
 pub fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, arguments: &[DatumWithOid<'_>]) -> SpiTupleTable<'conn> {
     match client.update(sql, None, arguments) {
+        Ok(rows) => rows,
+        Err(error) => report::internal("a statement of weir failed", &error.to_string()),
+    }
+}
+
+/// Runs one of the statements of every batch, with the plan that the session keeps of it.
+pub fn run_kept<'conn>(
+    client: &mut SpiClient<'conn>,
+    sql: &'static str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiTupleTable<'conn> {
+    match plans::execute(client, sql, arguments) {
         Ok(rows) => rows,
         Err(error) => report::internal("a statement of weir failed", &error.to_string()),
     }

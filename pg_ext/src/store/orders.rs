@@ -8,7 +8,8 @@ use weir_domain::order_state::{
 };
 use weir_domain::sales::SalesRow;
 
-use super::{cell, key_arrays, run, write, Key};
+use super::write::anchor;
+use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
 
 macro_rules! ingest_sql {
@@ -17,15 +18,9 @@ macro_rules! ingest_sql {
     };
 }
 
-/// Anchors and locks the orders in key order.
-pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
-    if !keys.is_empty() {
-        run(
-            client,
-            ingest_sql!("order_header_lock"),
-            &key_arrays(keys.iter().copied()),
-        );
-    }
+/// Anchors and locks the orders in key order; returns those that were there before.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    anchor(client, ingest_sql!("order_header_lock"), keys)
 }
 
 /// What is known of the orders.
@@ -33,7 +28,7 @@ pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, O
     if keys.is_empty() {
         return BTreeMap::new();
     }
-    let rows = run(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
+    let rows = run_kept(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
     rows.map(|row| {
         let state: String = cell(&row, 3);
         let state = serde_json::from_str(&state)
@@ -50,6 +45,8 @@ pub struct ChangedOrder<'a> {
     pub after: &'a OrderState,
     /// Its ledger, if that changed.
     pub ledger: Option<Vec<SalesRow>>,
+    /// Whether ledger rows are stored.
+    pub had_ledger: bool,
 }
 
 type Child<'a, T> = (Key, &'a T);
@@ -65,11 +62,11 @@ fn children<'a, T: PartialEq>(
         .collect()
 }
 
-/// Keys of the orders whose `part` changed.
+/// Keys of the orders that have stored rows of a `part` that changed.
 fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -> &Vec<T>) -> Vec<Key> {
     changed
         .iter()
-        .filter(|row| part(row.before) != part(row.after))
+        .filter(|row| !part(row.before).is_empty() && part(row.before) != part(row.after))
         .map(|row| row.key)
         .collect()
 }
@@ -277,11 +274,8 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
 }
 
 fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    let other = changed
-        .iter()
-        .filter(|row| row.ledger.is_some())
-        .map(|row| row.key)
-        .collect::<Vec<_>>();
+    let stored = |row: &&ChangedOrder<'_>| row.ledger.is_some() && row.had_ledger;
+    let other: Vec<Key> = changed.iter().filter(stored).map(|row| row.key).collect();
     write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
     let rows = changed
         .iter()
