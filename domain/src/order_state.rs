@@ -124,6 +124,9 @@ pub struct Refund {
     /// How new this version is: the order's `updated_at` when embedded, else the refund's creation.
     pub observed_at: i64,
     pub triggered_at: i64,
+    /// Told without lines and adjustments, as bulk operations do; a version told in full is never replaced by a brief one.
+    #[serde(default)]
+    pub is_brief: bool,
     pub paid_amount: Option<i64>,
     pub paid_currency: Option<String>,
     pub lines: Vec<RefundLine>,
@@ -245,6 +248,39 @@ pub struct Return {
     pub raw: Raw,
 }
 
+/// What shop and buyer agreed on at one moment, from Shopify's own ledger. Never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Agreement {
+    pub agreement_id: i64,
+    pub happened_at: i64,
+    /// order, order_edit, refund, return or unknown.
+    pub reason: String,
+    pub refund_id: Option<i64>,
+    pub return_id: Option<i64>,
+    pub sales: Vec<Sale>,
+}
+
+/// One row of an agreement. Units and amounts of what goes back are negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sale {
+    pub sale_id: i64,
+    /// order, return, update or unknown.
+    pub action_type: String,
+    /// product, gift_card, shipping, tip, duty, fee, additional_fee, adjustment or unknown.
+    pub line_type: String,
+    pub quantity: i64,
+    pub line_item_id: Option<i64>,
+    pub product_id: Option<i64>,
+    pub variant_id: Option<i64>,
+    /// After discounts, with tax.
+    pub total: Amount,
+    /// Without tax.
+    pub discount: Amount,
+    pub tax: Amount,
+}
+
 /// An order's body: the header and all that it embeds.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -288,6 +324,12 @@ pub struct OrderState {
     pub returns: Vec<Return>,
     /// Newest attribution, which may be known before the order.
     pub attribution: Option<Attribution>,
+    /// Shopify's own ledger as far as it was read; empty while it was not.
+    #[serde(default)]
+    pub agreements: Vec<Agreement>,
+    /// `updated_at` of the order when its agreements were read in full; `None` while they were not.
+    #[serde(default)]
+    pub agreements_updated_at: Option<i64>,
     /// Earliest `updated_at` of a version that was paid, fulfilled and not cancelled.
     pub completed_at: Option<i64>,
     /// When the order was deleted; terminal.
@@ -327,6 +369,9 @@ impl OrderState {
                     merge(&mut self.edits, line, |l| (l.edit_id, l.line_item_id), version);
                 }
             }
+            Fact::Agreements {
+                updated_at, agreements, ..
+            } => stale = !self.apply_agreements(*updated_at, agreements),
             Fact::Return { returned, .. } => stale = !self.apply_return(returned),
             _ => {}
         }
@@ -352,7 +397,8 @@ impl OrderState {
 
     /// Advances the revision if anything changed, and says what was found.
     fn settle(&mut self, before: &Self, stale: bool) -> Applied {
-        if *self == *before {
+        // A version that only was told later says nothing new, and must not look like a change.
+        if *self == *before || self.without_versions() == before.without_versions() {
             return if stale || self.deleted_at.is_some() {
                 Applied::Stale
             } else {
@@ -409,7 +455,7 @@ impl OrderState {
             &mut self.refunds,
             refund,
             |r| r.refund_id,
-            |r| (r.observed_at, r.triggered_at),
+            |r| (!r.is_brief, r.observed_at, r.triggered_at),
         )
     }
 
@@ -440,6 +486,40 @@ impl OrderState {
             stored.name = name;
         }
         newer
+    }
+
+    /// Agreements are immutable and only added; the newest reading counts.
+    fn apply_agreements(&mut self, updated_at: i64, agreements: &[Agreement]) -> bool {
+        for agreement in agreements {
+            let known = self
+                .agreements
+                .binary_search_by_key(&agreement.agreement_id, |known| known.agreement_id);
+            if let Err(at) = known {
+                self.agreements.insert(at, agreement.clone());
+            }
+        }
+        let newer = self.agreements_updated_at.is_none_or(|known| updated_at >= known);
+        self.agreements_updated_at = self.agreements_updated_at.max(Some(updated_at));
+        newer
+    }
+
+    /// The facts without what only says when they were told.
+    fn without_versions(&self) -> Self {
+        let mut facts = self.clone();
+        if let Some(header) = &mut facts.header {
+            (header.triggered_at, header.raw) = (0, None);
+        }
+        for refund in &mut facts.refunds {
+            refund.triggered_at = 0;
+            // It dates a refund that has no time of its own.
+            if refund.processed_at.or(refund.created_at).is_some() {
+                refund.observed_at = 0;
+            }
+        }
+        facts.payments.iter_mut().for_each(|payment| payment.triggered_at = 0);
+        facts.fulfillments.iter_mut().for_each(|one| one.triggered_at = 0);
+        facts.returns.iter_mut().for_each(|one| one.triggered_at = 0);
+        facts
     }
 
     /// Whether the order was deleted at Shopify.

@@ -33,7 +33,10 @@ pub fn ingest(text: &str) -> String {
         privacy::enforce(client, &mut deliveries, &shops);
         let mut state = State::load(client, &deliveries);
         let applied = state.apply(client, &mut deliveries, &shops);
-        state.write(client, &shops);
+        state.write(
+            client,
+            &shops.values().map(|known| (known.shop_id, &known.shop)).collect(),
+        );
         store::remember(client, applied);
         answer(client, &deliveries, &mut state, &shops)
     })
@@ -57,11 +60,13 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
 }
 
 /// Orders and products of a call: as they were and as they are.
-struct State {
+pub struct State {
     orders_before: BTreeMap<Key, OrderState>,
-    orders: BTreeMap<Key, OrderState>,
+    /// Orders as they are.
+    pub orders: BTreeMap<Key, OrderState>,
     products_before: BTreeMap<Key, Product>,
-    products: BTreeMap<Key, Product>,
+    /// Products as they are.
+    pub products: BTreeMap<Key, Product>,
     /// Customers that the call tells of.
     customers: BTreeMap<Key, Customer>,
 }
@@ -75,8 +80,13 @@ impl State {
             order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        let known_orders = store::lock_orders(client, &order_keys);
-        let known_products = store::lock_products(client, &product_keys);
+        Self::read(client, &order_keys, &product_keys)
+    }
+
+    /// Locks and reads orders and products.
+    pub fn read(client: &mut SpiClient<'_>, order_keys: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
+        let known_orders = store::lock_orders(client, order_keys);
+        let known_products = store::lock_products(client, product_keys);
         let orders_before = store::read_orders(client, &known_orders);
         let products_before = store::read_products(client, &known_products);
         Self {
@@ -180,13 +190,13 @@ impl State {
         )
     }
 
-    fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<String, KnownShop>) {
-        let zones: BTreeMap<i64, &Shop> = shops.values().map(|known| (known.shop_id, &known.shop)).collect();
+    /// Writes what changed; `shops` by id.
+    pub fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<i64, &Shop>) {
         let unknown = OrderState::default();
         let mut orders = Vec::new();
         for (key, after) in &self.orders {
             let before = self.orders_before.get(key).unwrap_or(&unknown);
-            let Some(shop) = zones.get(&key.0) else { continue };
+            let Some(shop) = shops.get(&key.0) else { continue };
             if before != after {
                 let ledger = sales::ledger(after, &shop.zone);
                 let stored = sales::ledger(before, &shop.zone);

@@ -2,6 +2,7 @@
 //!
 //! - [`delivery`]: the batch as text, verdicts, the answer
 //! - [`ingest`]: the one transaction from deliveries to events
+//! - [`bulk`]: lines of Shopify's bulk operations, put together and told as the same events
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
@@ -13,6 +14,7 @@
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
 //! detail and hint, and neither ever repeats the payload.
 
+mod bulk;
 mod delivery;
 mod ingest;
 mod migrate;
@@ -42,6 +44,35 @@ fn ingest_json(deliveries: &str) -> String {
 #[pg_extern(name = "ingest", strict, volatile, parallel_unsafe)]
 fn ingest_text(deliveries: &str) -> String {
     ingest::ingest(deliveries)
+}
+
+/// `weir.ingest_bulk(shop text, lines text, run json) -> json`: keeps a chunk of a bulk operation's JSONL.
+#[pg_extern(
+    sql = r#"create function weir.ingest_bulk(shop text, lines text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn ingest_bulk_json(shop: &str, lines: &str, run: &str) -> String {
+    bulk::ingest(shop, lines, run)
+}
+
+/// The same over text, for drivers whose parameters are text.
+#[pg_extern(name = "ingest_bulk", strict, volatile, parallel_unsafe)]
+fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
+    bulk::ingest(shop, lines, run)
+}
+
+/// `weir.bulk_events(shop text, run json) -> json`: applies a page of what bulk operations have read and returns its
+/// events; `limit` counts orders and products.
+#[pg_extern(sql = r#"create function weir.bulk_events(shop text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn bulk_events_json(shop: &str, run: &str) -> String {
+    bulk::events(shop, run)
+}
+
+/// The same over text, for drivers whose parameters are text.
+#[pg_extern(name = "bulk_events", strict, volatile, parallel_unsafe)]
+fn bulk_events_text(shop: &str, run: &str) -> String {
+    bulk::events(shop, run)
 }
 
 /// `weir.migrate() -> integer`: applies missing migrations, renews roles and grants; how many were applied.
@@ -133,7 +164,8 @@ fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
     readback::reconcile(shop_domain, first_day, last_day)
 }
 
-/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries received longer ago; how many.
+/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries and bulk lines received longer ago;
+/// how many deliveries.
 #[pg_extern(sql = r#"create function weir.purge_deliveries(older_than interval) returns bigint
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn purge_deliveries(older_than: Interval) -> i64 {

@@ -27,6 +27,8 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(4, "004_objective_change"),
     migration!(5, "005_privacy"),
     migration!(6, "006_order_enriched"),
+    migration!(7, "007_bulk"),
+    migration!(8, "008_sales_agreement"),
     migration!(9, "009_publication"),
     migration!(10, "010_customer"),
     migration!(13, "013_raw_compression"),

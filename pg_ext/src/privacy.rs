@@ -26,7 +26,7 @@ const HINT: &str =
     r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
 
 /// Everything of a shop, parts before wholes.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 29] = [
     "publication.publication_telemetry",
     "publication.link",
     "publication.item",
@@ -43,12 +43,17 @@ const TABLES: [&str; 24] = [
     "commerce.fulfillment",
     "commerce.order_edit_line",
     "commerce.order_return",
+    "commerce.agreement_sale",
+    "commerce.sales_agreement",
+    "commerce.agreement_reading",
     "commerce.order_header",
     "commerce.product_variant",
     "commerce.product",
     "commerce.customer",
     "commerce.tombstone",
     "commerce.webhook_delivery",
+    "commerce.bulk_line",
+    "commerce.bulk_operation",
     "privacy.data_request",
     "privacy.salt",
 ];

@@ -5,9 +5,12 @@
 //! - [`lake`]: `weir serve`  - [`workerd`]: the commerce Worker in workerd  - [`stack`]: all of them together
 //! - [`glossary`]: the part of GLOSSARY.md that is generated
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
+//! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
 
 #![recursion_limit = "256"] // one json! literal is a whole Shopify order
 
+mod bulk_agreements;
+pub mod bulk_jsonl;
 pub mod glossary;
 pub mod lake;
 pub mod postgres;

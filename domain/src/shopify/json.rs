@@ -11,6 +11,9 @@ use crate::money::{self, Currency};
 /// RFC 3339 write the same way.
 const TIMES: std::ops::Range<i64> = -2_208_988_800_000_000..253_370_764_800_000_000;
 
+/// 10^15 minor units: no order comes near, and sums and quantity x price of such amounts stay far inside i64.
+const MAX_MINOR_UNITS: u64 = 1_000_000_000_000_000;
+
 /// Members that hold personal data or a credential, wherever they occur in a body.
 fn is_personal(key: &str) -> bool {
     // A match compiles to a comparison by length first, several times faster than a search in a list.
@@ -30,6 +33,7 @@ fn is_personal(key: &str) -> bool {
             | "client_details"
             | "note"
             | "note_attributes"
+            | "customAttributes"
             | "order_status_url"
             | "token"
             | "cart_token"
@@ -150,6 +154,12 @@ pub fn instant(text: &str) -> Option<i64> {
     TIMES.contains(&time).then_some(time)
 }
 
+/// A decimal text as minor units; `None` when it is no believable amount of the currency.
+pub(super) fn minor_units(text: &str, currency: Currency) -> Option<i64> {
+    let minor = money::parse_minor(text, currency).ok()?;
+    (minor.unsigned_abs() <= MAX_MINOR_UNITS).then_some(minor)
+}
+
 fn write_string(text: &str, out: &mut String) {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push('"');
@@ -196,6 +206,10 @@ impl<'a> Node<'a> {
 
     pub fn mismatch(&self, name: &str, detail: &'static str) -> BodyError {
         fault(Reason::TypeMismatch, &self.path(name), detail)
+    }
+
+    pub fn is_null(&self, name: &str) -> bool {
+        find(self.members, name) == Some(&Json::Null)
     }
 
     fn get(&self, name: &str) -> Option<&'a Json<'a>> {
@@ -265,8 +279,7 @@ impl<'a> Node<'a> {
         };
         let minor = money::parse_minor(text, currency)
             .map_err(|_| self.mismatch(name, "expected a decimal amount of the currency"))?;
-        // 10^15 minor units: no order comes near, and sums and quantity x price of such amounts stay far inside i64.
-        if minor.unsigned_abs() > 1_000_000_000_000_000 {
+        if minor.unsigned_abs() > MAX_MINOR_UNITS {
             return Err(self.mismatch(name, "expected an amount below 10^15 minor units"));
         }
         Ok(Some(minor))

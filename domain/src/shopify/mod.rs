@@ -2,10 +2,12 @@
 //!
 //! - [`json`]: exact JSON (numbers stay text), personal data removed, NUL refused
 //! - [`order`], [`product`], [`customer`]: bodies by topic
+//! - [`bulk`]: queries and result lines of bulk operations, told as the same facts
 //!
 //! Every field is optional and unknown fields are ignored: Shopify's published schemas reject real deliveries. Only the
 //! resource's id and values of an impossible type make a delivery unreadable.
 
+pub mod bulk;
 mod customer;
 pub mod json;
 mod order;
@@ -13,7 +15,7 @@ mod product;
 
 use crate::customer::Customer;
 use crate::money::Currency;
-use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
+use crate::order_state::{Agreement, EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
 use json::Json;
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
@@ -74,6 +76,12 @@ pub enum Fact {
     Edit { order_id: i64, lines: Vec<EditLine> },
     /// A return was requested or changed its status.
     Return { order_id: i64, returned: Return },
+    /// Shopify's own ledger of the order, complete as of `updated_at` (microseconds since 1970).
+    Agreements {
+        order_id: i64,
+        updated_at: i64,
+        agreements: Vec<Agreement>,
+    },
     /// Lines of a return changed. The body names neither the order nor a status, and what comes back is told by refunds:
     /// it changes nothing that weir keeps.
     ReturnLinesChanged,
@@ -102,6 +110,7 @@ impl Fact {
             | Self::Payment { order_id, .. }
             | Self::Fulfillment { order_id, .. }
             | Self::Edit { order_id, .. }
+            | Self::Agreements { order_id, .. }
             | Self::Return { order_id, .. } => Some(*order_id),
             _ => None,
         }

@@ -47,10 +47,7 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         total_price: node.money("total_price", currency)?,
         customer_id: customer.as_ref().map(|customer| customer.customer_id),
         source_name: node.text("source_name")?,
-        referred_by: ReferredBy {
-            publisher_id: note_attribute(node, "weir_publisher"),
-            program_id: note_attribute(node, "weir_program"),
-        },
+        referred_by: referred_by(node, "note_attributes", "name"),
         raw: Some(node.raw()),
     };
     let mut lines = Vec::new();
@@ -74,27 +71,27 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
     })
 }
 
-/// A note attribute that names an id of the publication catalogue. A cart's attributes are the buyer's to write: what is
-/// no such id is none of ours, and no reason to refuse the order.
-fn note_attribute(node: &Node<'_>, name: &str) -> Option<String> {
-    let is_named = |item: &&Json<'_>| matches!(item.member("name"), Some(Json::String(text)) if text == name);
-    match node.list("note_attributes").iter().find(is_named)?.member("value") {
-        Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone().into_owned()),
-        _ => None,
+/// Who brought the buyer, as the attributes of an order's `list` say; they are named by their member `name`. A cart's
+/// attributes are the buyer's to write: what is no id of the publication catalogue is none of ours, and no reason to refuse
+/// the order.
+pub(super) fn referred_by(node: &Node<'_>, list: &str, name: &str) -> ReferredBy {
+    let value = |wanted: &str| {
+        let is_wanted = |item: &&Json<'_>| matches!(item.member(name), Some(Json::String(text)) if text == wanted);
+        match node.list(list).iter().find(is_wanted)?.member("value") {
+            Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone().into_owned()),
+            _ => None,
+        }
+    };
+    ReferredBy {
+        publisher_id: value("weir_publisher"),
+        program_id: value("weir_program"),
     }
 }
 
 fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Line, BodyError> {
     let quantity = quantity(node, "quantity")?;
     let unit_price = amount(node, "price", currency, Some(presentment))?;
-    for value in [unit_price.shop, unit_price.presentment] {
-        if value
-            .checked_mul(quantity)
-            .is_none_or(|value| value.abs() > MAX_LINE_VALUE)
-        {
-            return Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"));
-        }
-    }
+    value_fits(node, unit_price, quantity)?;
     let mut discount = Amount::default();
     for allocation in node.objects("discount_allocations")? {
         discount = discount + amount(&allocation, "amount", currency, Some(presentment))?;
@@ -124,7 +121,21 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
     })
 }
 
-fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
+/// Refuses a line whose value is beyond belief.
+pub(super) fn value_fits(node: &Node<'_>, unit_price: Amount, quantity: i64) -> Result<(), BodyError> {
+    let fits = |value: i64| {
+        value
+            .checked_mul(quantity)
+            .is_some_and(|value| value.abs() <= MAX_LINE_VALUE)
+    };
+    if fits(unit_price.shop) && fits(unit_price.presentment) {
+        Ok(())
+    } else {
+        Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"))
+    }
+}
+
+pub(super) fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
     let units = node.int(name)?.unwrap_or(0);
     if (0..=MAX_QUANTITY).contains(&units) {
         Ok(units)
@@ -135,7 +146,7 @@ fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
 
 /// A tax rate in billionths. It only matters for a line discounted to nothing, so a rate that is not a plain decimal
 /// (Shopify sends numbers such as `6e-2` too) counts as unknown, 0.
-fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
+pub(super) fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
     let Some(text) = node.decimal("rate")? else {
         return Ok(0);
     };
@@ -247,6 +258,7 @@ pub(super) fn refund(
             .or(created_at)
             .unwrap_or(context.triggered_at),
         triggered_at: context.triggered_at,
+        is_brief: false,
         paid_amount: paid.map(|(sum, _)| sum),
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
         lines,

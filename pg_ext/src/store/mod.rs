@@ -3,6 +3,7 @@
 //! Every statement runs as a writing one, so that each sees what other transactions committed before it started
 //! (`read committed`): what is read after a lock is what the lock protects.
 
+mod bulk;
 mod columns;
 mod customers;
 mod interactions;
@@ -12,6 +13,7 @@ mod products;
 mod read;
 mod write;
 
+pub use bulk::{read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine};
 pub use customers::write as write_customers;
 pub use interactions::{
     events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,

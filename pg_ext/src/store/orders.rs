@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{
-    Adjustment, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine, Return,
+    Adjustment, Agreement, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine,
+    Return, Sale,
 };
 use weir_domain::sales::SalesRow;
 
@@ -77,6 +78,7 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     lines(client, changed);
     refunds(client, changed);
     movements(client, changed);
+    agreements(client, changed);
     ledgers(client, changed);
     let deleted = changed
         .iter()
@@ -159,6 +161,7 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.triggered_at))
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
+            .flag(|row| Some(row.1.is_brief))
             .text(|row| row.1.raw.0.as_deref())
     });
     let other = keys(changed, |state| &state.refunds);
@@ -270,6 +273,54 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
             .text(|row| row.1.raw.0.as_deref())
+    });
+}
+
+fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    let agreements: Vec<Child<'_, Agreement>> = children(changed, |state| &state.agreements);
+    write::put(client, ingest_sql!("sales_agreement_write"), &agreements, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.agreement_id))
+            .time(|row| Some(row.1.happened_at))
+            .text(|row| Some(row.1.reason.as_str()))
+            .int(|row| row.1.refund_id)
+            .int(|row| row.1.return_id)
+    });
+    let sales = agreements
+        .iter()
+        .flat_map(|(key, agreement)| agreement.sales.iter().map(|sale| (*key, agreement.agreement_id, sale)));
+    let sales: Vec<(Key, i64, &Sale)> = sales.collect();
+    write::put(client, ingest_sql!("agreement_sale_write"), &sales, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.sale_id))
+            .text(|row| Some(row.2.action_type.as_str()))
+            .text(|row| Some(row.2.line_type.as_str()))
+            .int(|row| Some(row.2.quantity))
+            .int(|row| row.2.line_item_id)
+            .int(|row| row.2.product_id)
+            .int(|row| row.2.variant_id)
+            .int(|row| Some(row.2.total.shop))
+            .int(|row| Some(row.2.total.presentment))
+            .int(|row| Some(row.2.discount.shop))
+            .int(|row| Some(row.2.discount.presentment))
+            .int(|row| Some(row.2.tax.shop))
+            .int(|row| Some(row.2.tax.presentment))
+    });
+    let readings = changed
+        .iter()
+        .filter(|row| row.before.agreements_updated_at != row.after.agreements_updated_at)
+        .filter_map(|row| Some((row.key, row.after.agreements_updated_at?)));
+    let readings: Vec<(Key, i64)> = readings.collect();
+    write::put(client, ingest_sql!("agreement_reading_write"), &readings, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .time(|row| Some(row.1))
     });
 }
 

@@ -46,6 +46,7 @@ select header.shop_id, header.order_id, json_build_object(
             'processed_at', (extract(epoch from refund.processed_at) * 1000000)::bigint,
             'observed_at', (extract(epoch from refund.observed_at) * 1000000)::bigint,
             'triggered_at', (extract(epoch from refund.triggered_at) * 1000000)::bigint,
+            'is_brief', refund.is_brief,
             'paid_amount', refund.paid_amount_minor,
             'paid_currency', refund.paid_currency,
             'lines', coalesce((
@@ -141,11 +142,42 @@ select header.shop_id, header.order_id, json_build_object(
         'event_id', header.attribution_event_id,
         'referred_by', json_build_object('publisher_id', header.publisher_id, 'program_id', header.program_id)
     ) end,
+    'agreements', coalesce((
+        select json_agg(json_build_object(
+            'agreement_id', agreement.agreement_id,
+            'happened_at', (extract(epoch from agreement.happened_at) * 1000000)::bigint,
+            'reason', agreement.reason,
+            'refund_id', agreement.refund_id,
+            'return_id', agreement.return_id,
+            'sales', coalesce((
+                select json_agg(json_build_object(
+                    'sale_id', sale.sale_id,
+                    'action_type', sale.action_type,
+                    'line_type', sale.line_type,
+                    'quantity', sale.quantity,
+                    'line_item_id', sale.line_item_id,
+                    'product_id', sale.product_id,
+                    'variant_id', sale.variant_id,
+                    'total', json_build_object('shop', sale.total_minor, 'presentment', sale.presentment_total_minor),
+                    'discount', json_build_object('shop', sale.discount_minor, 'presentment', sale.presentment_discount_minor),
+                    'tax', json_build_object('shop', sale.tax_minor, 'presentment', sale.presentment_tax_minor)
+                ) order by sale.sale_id)
+                from commerce.agreement_sale as sale
+                where sale.shop_id = header.shop_id and sale.order_id = header.order_id
+                    and sale.agreement_id = agreement.agreement_id
+            ), '[]'::json)
+        ) order by agreement.agreement_id)
+        from commerce.sales_agreement as agreement
+        where agreement.shop_id = header.shop_id and agreement.order_id = header.order_id
+    ), '[]'::json),
+    'agreements_updated_at', (extract(epoch from reading.updated_at) * 1000000)::bigint,
     'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
     'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
     'revision', header.revision
 )::text as state
 from unnest($1::bigint[], $2::bigint[]) as wanted (shop_id, order_id)
 join commerce.order_header as header on header.shop_id = wanted.shop_id and header.order_id = wanted.order_id
+left join commerce.agreement_reading as reading
+    on reading.shop_id = header.shop_id and reading.order_id = header.order_id
 left join commerce.tombstone as tombstone
     on tombstone.shop_id = header.shop_id and tombstone.resource = 'order' and tombstone.resource_id = header.order_id

@@ -35,6 +35,11 @@ select json_build_object(
         from commerce.order_header as header
         where header.shop_id = $1 and header.customer_id = $2
     ), '[]'),
+    'bulk_lines', coalesce((
+        select json_agg(to_jsonb(line) order by line.operation_id, line.node_id)
+        from commerce.bulk_line as line
+        where line.shop_id = $1 and line.customer_id = $2
+    ), '[]'),
     'data_requests', coalesce((
         select json_agg(to_jsonb(request) order by request.request_id)
         from privacy.data_request as request

@@ -28,11 +28,17 @@ with salt as (
     where old.shop_id = $1 and (old.customer_id = $2 or old.order_id = any ($3::bigint[]))
         and (old.customer_id is not null or old.raw is not null)
     returning 1
+), line as (
+    update commerce.bulk_line as old set customer_id = null, raw = null
+    where old.shop_id = $1 and (old.customer_id = $2 or old.resource = 'Order' and old.node_id = any ($3::bigint[]))
+        and (old.customer_id is not null or old.raw is not null)
+    returning 1
 ), removed as (
     select (select count(*) from salt) as salts, (select count(*) from request) as requests,
         (select count(*) from header) as headers, (select count(*) from interaction) as interactions,
         (select count(*) from customer) as customers, (select count(*) from refund) as refunds,
-        (select count(*) from payment) as payments, (select count(*) from returned) as returns
+        (select count(*) from payment) as payments, (select count(*) from returned) as returns,
+        (select count(*) from line) as lines
 )
 insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
 select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
@@ -45,14 +51,16 @@ select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
         'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
         'commerce.order_header', removed.headers, 'publication.publication_telemetry', removed.interactions,
         'commerce.customer', removed.customers, 'commerce.refund', removed.refunds,
-        'commerce.payment', removed.payments, 'commerce.order_return', removed.returns
+        'commerce.payment', removed.payments, 'commerce.order_return', removed.returns,
+        'commerce.bulk_line', removed.lines
     )
 )
 from removed
 on conflict (shop_id, subject, subject_digest) do update set
     certificate = case
         when (
-            select salts + requests + headers + interactions + customers + refunds + payments + returns from removed
+            select salts + requests + headers + interactions + customers + refunds + payments + returns + lines
+            from removed
         ) > 0 then excluded.certificate else old.certificate
     end
 returning certificate::text

@@ -1,5 +1,7 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+mod bulk;
+mod bulk_histories;
 mod customers;
 mod fuzz;
 mod glossary;

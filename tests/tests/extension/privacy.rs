@@ -104,7 +104,7 @@ async fn a_forgotten_customer_stays_forgotten() {
     let certificate: Value = serde_json::from_str(rows[0].get(0)).unwrap();
     let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2,
         "publication.publication_telemetry": 0, "commerce.customer": 1, "commerce.refund": 0, "commerce.payment": 0,
-        "commerce.order_return": 0});
+        "commerce.order_return": 0, "commerce.bulk_line": 0});
     assert_eq!((rows.len(), &certificate["removed"]), (1, &removed));
 
     // Replays: the delivery itself, the same body as a new delivery, a newer body, another request for data.
