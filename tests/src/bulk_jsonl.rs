@@ -388,16 +388,8 @@ pub(crate) fn amounts(body: &Value, node: &Value, name: &str) -> [i64; 2] {
     let set = &node[format!("{name}_set")];
     let of = |money: &str, currency: Currency| {
         let amount = &set[money]["amount"];
-        let plain = || {
-            (!node[name].is_null())
-                .then(|| minor(&node[name], currency))
-                .unwrap_or(0)
-        };
-        if amount.is_null() {
-            plain()
-        } else {
-            minor(amount, currency)
-        }
+        let told = [amount, &node[name]].into_iter().find(|amount| !amount.is_null());
+        told.map_or(0, |amount| minor(amount, currency))
     };
     [
         of("shop_money", currency(body)),
