@@ -102,3 +102,19 @@ test("a data error of the whole statement is pinned on the delivery that causes 
   assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "database_refused"]);
   assert.match(kept.detail, /22P05/);
 });
+
+test("deliveries and refusals are counted by shop, topic and outcome", async (t) => {
+  const { deliver, counters } = await world(t);
+  for (const id of ["a", "b", "bad-c"]) assert.equal((await deliver(BODY, { id })).status, 200);
+  assert.equal((await deliver(BODY, { signature: "forged" })).status, 401);
+  const total = (points, ...blobs) =>
+    points.filter((point) => blobs.every((blob, index) => point.blobs[index] === blob)).reduce((sum, { doubles }) => sum + doubles[0], 0);
+  const points = await until("all verdicts", async () => {
+    const found = await counters();
+    return total(found, "consumed") === 3 && total(found, "received") === 4 && found;
+  });
+  assert.equal(total(points, "received", "orders/create", "accepted"), 3);
+  assert.equal(total(points, "received", "", "refused", "bad_signature"), 1);
+  assert.equal(total(points, "consumed", "orders/create", "acknowledged"), 2);
+  assert.equal(total(points, "consumed", "orders/create", "quarantined", "missing_field"), 1);
+});
