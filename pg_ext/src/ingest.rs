@@ -1,12 +1,13 @@
 //! One batch, one transaction: parse, lock, read, merge, write, answer.
 //!
-//! Locks are taken in one order by everyone: privacy by shop, orders by key, then products by key, then salts by key. Whatever a batch
-//! holds, two batches can only wait for each other, never in a circle.
+//! Locks are taken in one order by everyone: privacy by shop, orders by key, then products, customers and salts, each by key. Whatever
+//! a batch holds, two batches can only wait for each other, never in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::{Spi, SpiClient};
 use serde_json::Value;
+use weir_domain::customer::Customer;
 use weir_domain::events::{self, EventKey, Renderer, Shop};
 use weir_domain::order_state::{Applied, OrderState, Product};
 use weir_domain::sales;
@@ -61,6 +62,8 @@ struct State {
     orders: BTreeMap<Key, OrderState>,
     products_before: BTreeMap<Key, Product>,
     products: BTreeMap<Key, Product>,
+    /// Customers that the call tells of.
+    customers: BTreeMap<Key, Customer>,
 }
 
 impl State {
@@ -72,15 +75,16 @@ impl State {
             order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        store::lock_orders(client, &order_keys);
-        store::lock_products(client, &product_keys);
-        let orders_before = store::read_orders(client, &order_keys);
-        let products_before = store::read_products(client, &product_keys);
+        let known_orders = store::lock_orders(client, &order_keys);
+        let known_products = store::lock_products(client, &product_keys);
+        let orders_before = store::read_orders(client, &known_orders);
+        let products_before = store::read_products(client, &known_products);
         Self {
             orders: orders_before.clone(),
             orders_before,
             products: products_before.clone(),
             products_before,
+            customers: BTreeMap::new(),
         }
     }
 
@@ -107,6 +111,7 @@ impl State {
                 delivery.keys.clone_from(keys);
                 continue;
             }
+            self.meet(&fact, delivery.shop_id);
             let (verdict, keys) = self.apply_one(&fact, delivery, &shop.shop);
             delivery.verdict = Some(verdict);
             delivery.keys = keys;
@@ -118,6 +123,24 @@ impl State {
             });
         }
         remembered
+    }
+
+    /// Keeps the newest version of the customer that the fact tells of, if any.
+    fn meet(&mut self, fact: &Fact, shop_id: i64) {
+        let new = match fact {
+            Fact::Customer(customer) => (**customer).clone(),
+            Fact::Order(snapshot) => match &snapshot.customer {
+                Some(customer) => customer.clone(),
+                None => return,
+            },
+            _ => return,
+        };
+        let key = (shop_id, new.customer_id);
+        let merged = match self.customers.remove(&key) {
+            Some(known) => Customer::merged(known, new),
+            None => new,
+        };
+        self.customers.insert(key, merged);
     }
 
     fn apply_one(&mut self, fact: &Fact, delivery: &Delivery, shop: &Shop) -> (Verdict, Vec<EventKey>) {
@@ -166,12 +189,14 @@ impl State {
             let Some(shop) = zones.get(&key.0) else { continue };
             if before != after {
                 let ledger = sales::ledger(after, &shop.zone);
-                let changed = sales::ledger(before, &shop.zone) != ledger;
+                let stored = sales::ledger(before, &shop.zone);
+                let changed = stored != ledger;
                 orders.push(ChangedOrder {
                     key: *key,
                     before,
                     after,
                     ledger: changed.then_some(ledger),
+                    had_ledger: !stored.is_empty(),
                 });
             }
         }
@@ -185,6 +210,7 @@ impl State {
             client,
             &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>(),
         );
+        store::write_customers(client, &self.customers);
     }
 }
 

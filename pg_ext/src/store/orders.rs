@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{
-    Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine, Return,
+    Adjustment, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine, Return,
 };
 use weir_domain::sales::SalesRow;
 
-use super::{cell, key_arrays, run, write, Key};
+use super::write::anchor;
+use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
 
 macro_rules! ingest_sql {
@@ -17,15 +18,9 @@ macro_rules! ingest_sql {
     };
 }
 
-/// Anchors and locks the orders in key order.
-pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
-    if !keys.is_empty() {
-        run(
-            client,
-            ingest_sql!("order_header_lock"),
-            &key_arrays(keys.iter().copied()),
-        );
-    }
+/// Anchors and locks the orders in key order; returns those that were there before.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    anchor(client, ingest_sql!("order_header_lock"), keys)
 }
 
 /// What is known of the orders.
@@ -33,7 +28,7 @@ pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, O
     if keys.is_empty() {
         return BTreeMap::new();
     }
-    let rows = run(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
+    let rows = run_kept(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
     rows.map(|row| {
         let state: String = cell(&row, 3);
         let state = serde_json::from_str(&state)
@@ -50,6 +45,8 @@ pub struct ChangedOrder<'a> {
     pub after: &'a OrderState,
     /// Its ledger, if that changed.
     pub ledger: Option<Vec<SalesRow>>,
+    /// Whether ledger rows are stored.
+    pub had_ledger: bool,
 }
 
 type Child<'a, T> = (Key, &'a T);
@@ -65,11 +62,11 @@ fn children<'a, T: PartialEq>(
         .collect()
 }
 
-/// Keys of the orders whose `part` changed.
+/// Keys of the orders that have stored rows of a `part` that changed.
 fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -> &Vec<T>) -> Vec<Key> {
     changed
         .iter()
-        .filter(|row| part(row.before) != part(row.after))
+        .filter(|row| !part(row.before).is_empty() && part(row.before) != part(row.after))
         .map(|row| row.key)
         .collect()
 }
@@ -110,6 +107,12 @@ fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.after.header.as_ref()?.source_name.as_deref())
             .int(|row| Some(row.after.revision))
             .text(|row| row.after.header.as_ref()?.raw.as_deref())
+            .text(|row| row.after.referred_by()?.publisher_id.as_deref())
+            .text(|row| row.after.referred_by()?.program_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.publisher_id.as_deref())
+            .text(|row| row.after.header.as_ref()?.referred_by.program_id.as_deref())
+            .time(|row| Some(row.after.attribution.as_ref()?.occurred_at))
+            .text(|row| Some(row.after.attribution.as_ref()?.event_id.as_str()))
     });
 }
 
@@ -156,6 +159,7 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.triggered_at))
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
+            .text(|row| row.1.raw.0.as_deref())
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
@@ -215,6 +219,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.created_at)
             .time(|row| row.1.processed_at)
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
     write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
@@ -228,6 +233,20 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.updated_at))
             .time(|row| Some(row.1.triggered_at))
             .time(|row| row.1.shipped_at)
+    });
+    let other = keys(changed, |state| &state.fulfillments);
+    write::clear(client, ingest_sql!("fulfillment_line_item_clear"), &other);
+    let items = shipments
+        .iter()
+        .flat_map(|(key, shipment)| shipment.lines.iter().map(|item| (*key, shipment.fulfillment_id, item)));
+    let items: Vec<(Key, i64, &FulfillmentLine)> = items.collect();
+    write::put(client, ingest_sql!("fulfillment_line_item_write"), &items, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.line_item_id))
+            .int(|row| Some(row.2.quantity))
     });
     let edits: Vec<Child<'_, EditLine>> = children(changed, |state| &state.edits);
     write::put(client, ingest_sql!("order_edit_line_write"), &edits, |columns| {
@@ -250,15 +269,13 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.status.as_deref())
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
     });
 }
 
 fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    let other = changed
-        .iter()
-        .filter(|row| row.ledger.is_some())
-        .map(|row| row.key)
-        .collect::<Vec<_>>();
+    let stored = |row: &&ChangedOrder<'_>| row.ledger.is_some() && row.had_ledger;
+    let other: Vec<Key> = changed.iter().filter(stored).map(|row| row.key).collect();
     write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
     let rows = changed
         .iter()

@@ -1,11 +1,14 @@
 //! Contract of the PostgreSQL extension, over its SQL functions alone.
 
+mod customers;
 mod migration;
 mod objectives;
 mod permutation;
 mod privacy;
+mod publication;
 mod readback;
 mod retention;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -128,7 +131,7 @@ macro_rules! fixture {
     };
 }
 
-const FIXTURES: [(&str, &str); 22] = [
+const FIXTURES: [(&str, &str); 25] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -149,6 +152,9 @@ const FIXTURES: [(&str, &str); 22] = [
     fixture!("returns/decline", "returns__decline"),
     fixture!("returns/cancel", "returns__cancel"),
     fixture!("orders/cancelled", "orders__cancelled"),
+    fixture!("customers/create", "customers__create"),
+    fixture!("customers/update", "customers__update"),
+    fixture!("customers/delete", "customers__delete"),
     fixture!("products/delete", "products__delete"),
     fixture!("orders/delete", "orders__delete"),
 ];
@@ -390,7 +396,7 @@ async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
             r#"{"id": 10, "line_items": [{"id": 1, "price": "ten"}]}"#,
         ),
         delivery("7", "orders/create", r#"{"id": 11, "unread": 1e400000}"#),
-        delivery("8", "customers/create", "{}"),
+        delivery("8", "carts/update", "{}"),
         stranger,
         untimed,
         json!(null),
@@ -608,7 +614,7 @@ async fn every_table_and_column_says_what_it_is() {
     let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
         from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind in ('r', 'v')
+        where n.nspname in ('commerce', 'configuration', 'privacy', 'publication') and c.relkind in ('r', 'v')
         and (coalesce(col_description(c.oid, a.attnum), '') !~ '\\[.+\\]$'
             or coalesce(obj_description(c.oid, 'pg_class'), '') !~ '\\[.+\\]$')";
     let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
