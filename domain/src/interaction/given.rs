@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::text::free_text;
+use crate::publication::is_catalogue_id;
 use super::Kind;
 
 /// Most characters of the sender's own key of an event.
@@ -136,11 +137,6 @@ impl Given {
     }
 }
 
-/// Whether a text can be the id of a publisher, item or program: letters, digits and `. _ : / -`.
-fn is_catalogue_id(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
-    (1..=128).contains(&text.len()) && text.bytes().all(allowed)
-}
 
 struct Fields<'a> {
     event: &'a Map<String, Value>,

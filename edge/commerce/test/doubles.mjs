@@ -196,7 +196,7 @@ export async function faultyWay(url) {
       });
     }
     near.on("data", (chunk) => {
-      asked ||= chunk.includes("select weir.ingest(");
+      asked ||= chunk.includes("select weir.");
       far.write(chunk);
     });
     far.on("data", (chunk) => {
