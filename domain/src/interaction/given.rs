@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::text::free_text;
-use crate::publication::is_catalogue_id;
 use super::Kind;
+use crate::publication::is_catalogue_id;
 
 /// Most characters of the sender's own key of an event.
 pub const MAX_KEY_CHARS: usize = 200;
@@ -136,7 +136,6 @@ impl Given {
         Ok(self)
     }
 }
-
 
 struct Fields<'a> {
     event: &'a Map<String, Value>,
