@@ -15,7 +15,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
- * queue-independent state, or null), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
+ * queue-independent state, or null), sync (what SYNC is bound to; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
  * postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps ./index.js), log (function of
  * one line).
  */
@@ -73,6 +73,7 @@ function commerceWorker(config, modules) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       COMMERCE_TELEMETRY: { name: "stream", entrypoint: "Telemetry" },
+      ...(config.sync ? { SYNC: config.sync } : {}),
       COMMERCE_COUNTERS: { name: "counters", entrypoint: "Dataset" },
     },
   };

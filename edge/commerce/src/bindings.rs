@@ -21,6 +21,8 @@ pub const POSTGRES: &str = "POSTGRES";
 /// Pipelines stream `commerce_v1`.
 pub const STREAM: &str = "COMMERCE_TELEMETRY";
 
+/// Service binding to the sync Worker; without it a finished bulk operation goes the way of all deliveries.
+pub const SYNC: &str = "SYNC";
 /// Analytics Engine dataset of verdicts; without the binding nothing is counted.
 pub const COUNTERS: &str = "COMMERCE_COUNTERS";
 
