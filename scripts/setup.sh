@@ -40,7 +40,8 @@ has_wasm_std() { # has_wasm_std RUSTC : can this compiler already build for wasm
 
 missing=()
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
-for package in build-essential pkg-config libssl-dev clang libclang-dev postgresql-15 postgresql-server-dev-15 python3-venv; do
+for package in build-essential pkg-config libssl-dev clang libclang-dev postgresql-15 postgresql-server-dev-15 python3-venv \
+  chromium-headless-shell; do
   need "$package"
 done
 if ! has_wasm_std "$(command -v rustc)"; then
@@ -124,7 +125,7 @@ node_stamp="$WEIR_ROOT/node_modules/.weir-lock"
 if ! cmp -s package-lock.json "$node_stamp"; then
   # `npm ci` empties what a link points at, which belongs to another checkout.
   if [ -L node_modules ]; then rm node_modules; fi
-  step "npm ci (workerd, esbuild, wasm-opt, Node 22, libduckdb)" "check that the npm registry can be reached" \
+  step "npm ci (workerd, wrangler, esbuild, wasm-opt, Node 22, libduckdb)" "check that the npm registry can be reached" \
     npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
   cp package-lock.json "$node_stamp"
 fi

@@ -8,6 +8,7 @@
 pub mod classification;
 pub mod customer;
 pub mod events;
+pub mod interaction;
 pub mod money;
 pub mod objective;
 pub mod order_state;
