@@ -61,6 +61,8 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
 
 /// Orders and products of a call: as they were and as they are.
 pub struct State {
+    /// Orders whose row this call created, as it did.
+    created: BTreeMap<Key, OrderState>,
     orders_before: BTreeMap<Key, OrderState>,
     /// Orders as they are.
     pub orders: BTreeMap<Key, OrderState>,
@@ -72,24 +74,39 @@ pub struct State {
 }
 
 impl State {
-    /// Locks and reads what the batch touches.
+    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them.
     fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery]) -> Self {
-        let (mut order_keys, mut product_keys) = (BTreeSet::new(), BTreeSet::new());
+        let (mut told, mut product_keys) = (BTreeMap::<Key, OrderState>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
-            order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
+            if let Some(order_id) = fact.order_id() {
+                told.entry((delivery.shop_id, order_id)).or_default().apply(fact);
+            }
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        Self::read(client, &order_keys, &product_keys)
+        let known = store::create_orders(client, &told);
+        told.retain(|key, _| !known.contains(key));
+        let mut state = Self::of(client, &known, &product_keys);
+        state
+            .orders
+            .extend(told.keys().map(|key| (*key, OrderState::default())));
+        state.created = told;
+        state
     }
 
     /// Locks and reads orders and products.
     pub fn read(client: &mut SpiClient<'_>, order_keys: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
-        let known_orders = store::lock_orders(client, order_keys);
+        let known = store::lock_orders(client, order_keys);
+        Self::of(client, &known, product_keys)
+    }
+
+    /// The state of locked orders that are known, and of products.
+    fn of(client: &mut SpiClient<'_>, known_orders: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
         let known_products = store::lock_products(client, product_keys);
-        let orders_before = store::read_orders(client, &known_orders);
+        let orders_before = store::read_orders(client, known_orders);
         let products_before = store::read_products(client, &known_products);
         Self {
+            created: BTreeMap::new(),
             orders: orders_before.clone(),
             orders_before,
             products: products_before.clone(),
@@ -197,7 +214,8 @@ impl State {
         for (key, after) in &self.orders {
             let before = self.orders_before.get(key).unwrap_or(&unknown);
             let Some(shop) = shops.get(&key.0) else { continue };
-            if before != after {
+            let created = self.created.get(key);
+            if before != after || created.is_some_and(|created| created != after) {
                 let ledger = sales::ledger(after, &shop.zone);
                 let stored = sales::ledger(before, &shop.zone);
                 let changed = stored != ledger;
@@ -207,6 +225,7 @@ impl State {
                     after,
                     ledger: changed.then_some(ledger),
                     had_ledger: !stored.is_empty(),
+                    is_created: created == Some(after),
                 });
             }
         }

@@ -255,6 +255,7 @@ fn attribute(
             after,
             ledger: None,
             had_ledger: false,
+            is_created: false,
         })
     });
     store::write_orders(client, &changed.collect::<Vec<_>>());

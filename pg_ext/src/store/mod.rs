@@ -19,7 +19,9 @@ pub use interactions::{
     events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,
     InteractionKey,
 };
-pub use orders::{lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder};
+pub use orders::{
+    create as create_orders, lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder,
+};
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{known_deliveries, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered};
 

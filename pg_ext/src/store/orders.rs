@@ -9,6 +9,7 @@ use weir_domain::order_state::{
 };
 use weir_domain::sales::SalesRow;
 
+use super::columns::Columns;
 use super::write::anchor;
 use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
@@ -22,6 +23,20 @@ macro_rules! ingest_sql {
 /// Anchors and locks the orders in key order; returns those that were there before.
 pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
     anchor(client, ingest_sql!("order_header_lock"), keys)
+}
+
+/// Locks the orders in key order; those that are new are created as they are in `orders`, in the same pass. Returns those
+/// that were there before.
+pub fn create(client: &mut SpiClient<'_>, orders: &BTreeMap<Key, OrderState>) -> BTreeSet<Key> {
+    let rows: Vec<Child<'_, OrderState>> = orders.iter().map(|(key, state)| (*key, state)).collect();
+    let mut known: BTreeSet<Key> = orders.keys().copied().collect();
+    if !rows.is_empty() {
+        let columns = header_columns(Columns::of(&rows)).build();
+        for row in run_kept(client, ingest_sql!("order_header_create"), &columns) {
+            known.remove(&(cell(&row, 1), cell(&row, 2)));
+        }
+    }
+    known
 }
 
 /// What is known of the orders.
@@ -48,6 +63,8 @@ pub struct ChangedOrder<'a> {
     pub ledger: Option<Vec<SalesRow>>,
     /// Whether ledger rows are stored.
     pub had_ledger: bool,
+    /// Whether this call created its row, already as it is in `after`.
+    pub is_created: bool,
 }
 
 type Child<'a, T> = (Key, &'a T);
@@ -87,35 +104,41 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
 }
 
 fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    write::put(client, ingest_sql!("order_header_write"), changed, |columns| {
-        columns
-            .int(|row| Some(row.key.0))
-            .int(|row| Some(row.key.1))
-            .text(|row| row.after.header.as_ref()?.name.as_deref())
-            .time(|row| row.after.header.as_ref()?.created_at)
-            .time(|row| row.after.header.as_ref()?.processed_at)
-            .time(|row| Some(row.after.header.as_ref()?.updated_at))
-            .time(|row| Some(row.after.header.as_ref()?.triggered_at))
-            .time(|row| row.after.header.as_ref()?.cancelled_at)
-            .time(|row| row.after.completed_at)
-            .text(|row| row.after.header.as_ref()?.financial_status.as_deref())
-            .text(|row| row.after.header.as_ref()?.fulfillment_status.as_deref())
-            .flag(|row| Some(row.after.header.as_ref()?.is_test))
-            .flag(|row| Some(row.after.header.as_ref()?.taxes_included))
-            .text(|row| Some(row.after.header.as_ref()?.currency.as_str()))
-            .text(|row| Some(row.after.header.as_ref()?.presentment_currency.as_str()))
-            .int(|row| row.after.header.as_ref()?.total_price)
-            .int(|row| row.after.header.as_ref()?.customer_id)
-            .text(|row| row.after.header.as_ref()?.source_name.as_deref())
-            .int(|row| Some(row.after.revision))
-            .text(|row| row.after.header.as_ref()?.raw.as_deref())
-            .text(|row| row.after.referred_by()?.publisher_id.as_deref())
-            .text(|row| row.after.referred_by()?.program_id.as_deref())
-            .text(|row| row.after.header.as_ref()?.referred_by.publisher_id.as_deref())
-            .text(|row| row.after.header.as_ref()?.referred_by.program_id.as_deref())
-            .time(|row| Some(row.after.attribution.as_ref()?.occurred_at))
-            .text(|row| Some(row.after.attribution.as_ref()?.event_id.as_str()))
+    let open = changed.iter().filter(|row| !row.is_created);
+    let rows: Vec<Child<'_, OrderState>> = open.map(|row| (row.key, row.after)).collect();
+    write::put(client, ingest_sql!("order_header_write"), &rows, |columns| {
+        header_columns(columns)
     });
+}
+
+fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Columns<'a, Child<'s, OrderState>> {
+    columns
+        .int(|row| Some(row.0 .0))
+        .int(|row| Some(row.0 .1))
+        .text(|row| row.1.header.as_ref()?.name.as_deref())
+        .time(|row| row.1.header.as_ref()?.created_at)
+        .time(|row| row.1.header.as_ref()?.processed_at)
+        .time(|row| Some(row.1.header.as_ref()?.updated_at))
+        .time(|row| Some(row.1.header.as_ref()?.triggered_at))
+        .time(|row| row.1.header.as_ref()?.cancelled_at)
+        .time(|row| row.1.completed_at)
+        .text(|row| row.1.header.as_ref()?.financial_status.as_deref())
+        .text(|row| row.1.header.as_ref()?.fulfillment_status.as_deref())
+        .flag(|row| Some(row.1.header.as_ref()?.is_test))
+        .flag(|row| Some(row.1.header.as_ref()?.taxes_included))
+        .text(|row| Some(row.1.header.as_ref()?.currency.as_str()))
+        .text(|row| Some(row.1.header.as_ref()?.presentment_currency.as_str()))
+        .int(|row| row.1.header.as_ref()?.total_price)
+        .int(|row| row.1.header.as_ref()?.customer_id)
+        .text(|row| row.1.header.as_ref()?.source_name.as_deref())
+        .int(|row| Some(row.1.revision))
+        .text(|row| row.1.header.as_ref()?.raw.as_deref())
+        .text(|row| row.1.referred_by()?.publisher_id.as_deref())
+        .text(|row| row.1.referred_by()?.program_id.as_deref())
+        .text(|row| row.1.header.as_ref()?.referred_by.publisher_id.as_deref())
+        .text(|row| row.1.header.as_ref()?.referred_by.program_id.as_deref())
+        .time(|row| Some(row.1.attribution.as_ref()?.occurred_at))
+        .text(|row| Some(row.1.attribution.as_ref()?.event_id.as_str()))
 }
 
 fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
