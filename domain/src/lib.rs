@@ -6,6 +6,7 @@
 //! side share one meaning.
 
 pub mod classification;
+pub mod engagement;
 pub mod events;
 pub mod money;
 pub mod objective;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{engine, tables};
+use super::{base, engine, tables};
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -78,7 +78,7 @@ pub struct PerformanceRow {
 pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     check_day("from", filter.from.as_deref())?;
     check_day("to", filter.to.as_deref())?;
-    let relation = lake.duckdb_relation(&tables::sales(), None).await?;
+    let relation = sales_relation(lake).await?;
     tokio::task::spawn_blocking(move || {
         let connection = engine::open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_sales", &relation)?;
@@ -91,6 +91,14 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
         json_rows(&connection, READ_SALES, params![shop, from, to, product])
     })
     .await?
+}
+
+/// The sales that belong to the performance readers see; no row before the first complete refresh.
+async fn sales_relation(lake: &Lake) -> Result<String> {
+    match base::sales_snapshot(lake).await? {
+        Some(snapshot) => lake.duckdb_relation(&tables::sales(), Some(snapshot)).await,
+        None => lake.relation_of(&tables::sales(), &[]).await,
+    }
 }
 
 /// Rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
@@ -213,7 +221,7 @@ pub struct Windows {
 pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
     check_day("day", day.as_deref())?;
     let performance = lake.duckdb_relation(&tables::performance(), None).await?;
-    let sales = lake.duckdb_relation(&tables::sales(), None).await?;
+    let sales = sales_relation(lake).await?;
     tokio::task::spawn_blocking(move || {
         let connection = engine::open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &performance)?;

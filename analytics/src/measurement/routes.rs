@@ -12,9 +12,9 @@ use serde_json::{json, Value};
 
 use super::explain::{explain, governing, Explanation};
 use super::reads::{HistoryFilter, PerformanceRow, SalesFilter};
-use super::steps::Progress;
+use super::refresh_route::run_refresh;
 use super::what_if::{no_specification, what_if, Answer, Question};
-use super::{objective_store, reads, refresh, telemetry};
+use super::{objective_store, reads};
 use crate::server::App;
 use crate::{Error, Result};
 
@@ -47,30 +47,8 @@ async fn list_objectives(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     Ok(Json(json!({ "objectives": objective_store::load(&app.lake).await? })))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefreshRequest {
-    now: Option<String>,
-}
-
-async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Json<refresh::Outcome>> {
-    app.authorise(&headers)?;
-    let request: RefreshRequest = match body.trim() {
-        "" => RefreshRequest::default(),
-        text => serde_json::from_str(text)?,
-    };
-    let now = match request.now {
-        None => Timestamp::now(),
-        Some(text) => instant("now", &text)?,
-    };
-    let _turn = app.refresh.lock().await;
-    let progress = Arc::new(Progress::default());
-    let result = refresh::run(&app.lake, now, &progress).await;
-    telemetry::report(&app.pipelines, &progress, &result).await?;
-    Ok(Json(result?))
-}
-
-fn instant(field: &str, text: &str) -> Result<Timestamp> {
+/// Reads an RFC 3339 instant, and names the field it came from if it is none.
+pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp> {
     text.parse()
         .map_err(|_| Error::Invalid(format!("{field}: {text:?} is not an RFC 3339 instant")))
 }

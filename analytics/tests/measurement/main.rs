@@ -3,6 +3,7 @@
 //! - `golden`: small histories with the arithmetic beside them.
 //! - `random`: thousands of products against an independent computation in Rust.
 //! - `margins`: what an explanation says would turn a label, turned.
+//! - `incremental`: what builds on the last refresh against what is computed anew.
 //! - `served`: the same through a running server and its lake.
 //! - `what_if`: other thresholds over stored facts.
 //! - `history`: what was said day by day.
@@ -16,6 +17,7 @@ mod common;
 mod golden;
 mod harness;
 mod history;
+mod incremental;
 mod margins;
 mod random;
 mod served;

@@ -20,10 +20,10 @@ const TODAY: [Date; 3] = [date(2026, 3, 31), date(2026, 3, 31), date(2026, 3, 30
 const PRODUCTS_PER_SHOP: u64 = 700;
 
 /// SplitMix64: the same numbers for the same seed on every machine.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % limit
     }
 
-    fn number(&mut self, limit: u64) -> i64 {
+    pub fn number(&mut self, limit: u64) -> i64 {
         i64::try_from(self.below(limit)).unwrap()
     }
 
@@ -43,7 +43,7 @@ impl Random {
         }
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
