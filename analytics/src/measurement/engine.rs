@@ -16,6 +16,7 @@ use weir_domain::objective::{in_force, ObjectiveSpecification};
 use super::base::ShopBefore;
 use super::oracle;
 use super::steps::{Progress, Step};
+use crate::failpoint;
 use crate::{Error, Result};
 
 macro_rules! sql {
@@ -184,6 +185,7 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
     let mut running = Step::Compute;
     for (step, sql) in FILES {
         if step != running {
+            failpoint::hit("refresh_after_compute")?;
             progress.begin(step);
             running = step;
         }

@@ -117,6 +117,7 @@ pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Res
     if plan.inputs.commerce_snapshot.is_some() {
         write::write(lake, &plan, *computed, &mut outcome).await?;
     }
+    failpoint::hit("refresh_after_write")?;
     progress.read(outcome.rows_committed as u64);
     Ok(outcome)
 }

@@ -4,6 +4,7 @@
 //! - `random`: thousands of products against an independent computation in Rust.
 //! - `margins`: what an explanation says would turn a label, turned.
 //! - `incremental`: what builds on the last refresh against what is computed anew.
+//! - `crash`: cut off at every step.
 //! - `served`: the same through a running server and its lake.
 //! - `what_if`: other thresholds over stored facts.
 //! - `history`: what was said day by day.
@@ -14,6 +15,7 @@ mod as_of;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+mod crash;
 mod golden;
 mod harness;
 mod history;
