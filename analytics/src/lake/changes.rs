@@ -37,7 +37,17 @@ impl Lake {
     /// # Errors
     /// As [`Self::load`].
     pub async fn newest_change(&self, table: &TableIdent) -> Result<Option<Commit>> {
-        Ok(newest_change(self.load(table).await?.metadata()))
+        self.newest_change_until(table, None).await
+    }
+
+    /// As [`Self::newest_change`], looking back from a snapshot (the current one if none is named).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn newest_change_until(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<Option<Commit>> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        Ok(newest_change(metadata, snapshot.or(metadata.current_snapshot_id())))
     }
 
     /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
@@ -157,8 +167,8 @@ impl Lake {
     }
 }
 
-fn newest_change(metadata: &TableMetadata) -> Option<Commit> {
-    let mut snapshot = metadata.current_snapshot()?;
+fn newest_change(metadata: &TableMetadata, until: Option<i64>) -> Option<Commit> {
+    let mut snapshot = metadata.snapshot_by_id(until?)?;
     while snapshot.summary().operation == Operation::Replace {
         snapshot = metadata.snapshot_by_id(snapshot.parent_snapshot_id()?)?;
     }

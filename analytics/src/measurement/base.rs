@@ -87,6 +87,17 @@ impl Base {
     }
 }
 
+/// The earliest of the shops' dates in the refresh behind a snapshot of `measurement.performance` (the current one if
+/// none is named): no shop's newest day is before it. None if the snapshot does not tell.
+///
+/// # Errors
+/// As [`Base::read`].
+pub async fn first_day(lake: &Lake, snapshot: Option<i64>) -> Result<Option<Date>> {
+    let commit = lake.newest_change_until(&tables::performance(), snapshot).await?;
+    let base = commit.as_ref().map(Base::of).transpose()?.flatten();
+    Ok(base.and_then(|base| base.shops.iter().map(|shop| shop.computed_on).min()))
+}
+
 fn snapshot_id(property: &str, text: &str) -> Result<i64> {
     text.parse()
         .map_err(|_| Error::Internal(format!("{property} is {text:?}, which is no snapshot id")))

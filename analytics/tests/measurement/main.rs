@@ -1,5 +1,7 @@
 //! Measurement, from telemetry events to labels.
 //!
+//! - `days`: Shopify's bodies in shops of many time zones, from the ledger to the windows, with the arithmetic beside
+//!   them.
 //! - `golden`: small histories with the arithmetic beside them.
 //! - `random`: thousands of products against an independent computation in Rust.
 //! - `margins`: what an explanation says would turn a label, turned.
@@ -16,6 +18,7 @@ mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod days;
 mod golden;
 mod harness;
 mod history;
