@@ -30,8 +30,7 @@ const PLAIN: &str = include_str!("measurement.sql");
 
 #[tokio::main]
 async fn main() {
-    // cargo adds --bench.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match texts[..] {
         ["generate", warehouse, events, products] => generate(warehouse, events, products, 0..DAYS).await,
@@ -41,8 +40,10 @@ async fn main() {
         ["incremental", warehouse] => refresh(warehouse, How::Incremental, DAYS + 1).await,
         ["explain", warehouse] => explain(warehouse).await,
         ["plain", warehouse] => plain(warehouse).await,
-        // `cargo test --benches` and the like: nothing to measure without a warehouse.
-        _ => println!("see scripts/bench-measurement.sh"),
+        _ => {
+            eprintln!("usage: see scripts/bench-measurement.sh");
+            std::process::exit(2);
+        }
     }
 }
 
