@@ -109,10 +109,14 @@ fn snapshot_id(property: &str, text: &str) -> Result<i64> {
 /// # Errors
 /// [`Error::NotFound`] if that snapshot is no longer kept; else from the lake.
 pub async fn sales_snapshot(lake: &Lake) -> Result<Option<i64>> {
-    let Some(base) = Base::read(lake).await? else {
-        return Ok(None);
-    };
     let table = lake.load(&tables::sales()).await?;
+    let Some(base) = Base::read(lake).await? else {
+        // Before the first refresh has ended there is nothing to see; after another writer's change of performance there
+        // is no pair to keep.
+        let performance = lake.load(&tables::performance()).await?;
+        let is_begun = performance.metadata().current_snapshot_id().is_some();
+        return Ok(table.metadata().current_snapshot_id().filter(|_| is_begun));
+    };
     if table.metadata().snapshot_by_id(base.sales).is_some() {
         return Ok(Some(base.sales));
     }

@@ -383,6 +383,28 @@ async fn a_full_refresh_gives_the_same_bytes_and_one_since_a_day_mends_what_diff
 }
 
 #[tokio::test]
+async fn another_writers_change_of_performance_hides_no_sales_and_is_not_built_upon() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    assert_eq!(served.get("/v1/sales").await, json!({ "sales": [] }));
+    served.refresh(NOON).await;
+    let sales = served.text("/v1/sales").await;
+    let lake = &served.server.app().lake;
+    let properties = [(weir_analytics::lake::COMMIT_ID.to_owned(), "other".to_owned())].into();
+    let long_ago = weir_analytics::lake::Scope::PartitionDays(vec![0]);
+    lake.overwrite(&tables::performance(), Vec::new(), long_ago, properties)
+        .await
+        .unwrap();
+    assert_eq!(served.text("/v1/sales").await, sales);
+    let outcome = served.refresh(NOON).await;
+    assert_eq!(outcome["reason"], "there is no earlier refresh to build on");
+    // Sales are already those of this telemetry; only performance is written again.
+    assert_eq!(outcome["committed_tables"], json!(["measurement.performance"]));
+    assert_eq!(served.text("/v1/sales").await, sales);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_product_that_was_looked_at_long_before_it_is_known_keeps_that_day() {
     let served = Served::start().await;
     served.ingest(&demo_events()).await;
