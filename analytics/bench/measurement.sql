@@ -9,11 +9,13 @@ where sales is not null
 group by all;
 
 create table entry as
-select distinct
-    shop_domain, order_id, currency, order_processed_at, unnest(sales, recursive := true)
-from telemetry
-join newest using (shop_domain, order_id, order_revision)
-where not is_test;
+select shop_domain, order_id, currency, order_processed_at, entry.*
+from (
+    select distinct shop_domain, order_id, currency, order_processed_at, unnest(sales) as entry
+    from telemetry
+    join newest using (shop_domain, order_id, order_revision)
+    where not is_test
+);
 
 create table sales as
 select
