@@ -7,6 +7,7 @@
 
 pub mod classification;
 pub mod customer;
+pub mod engagement;
 pub mod events;
 pub mod interaction;
 pub mod money;

@@ -3,12 +3,14 @@
 //! - [`tables`]: definitions of the streams' tables.
 //! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
 //! - [`scan`]: live data files of a snapshot, as DuckDB reads them.
+//! - [`changes`]: what was added since a snapshot.
 //! - [`maintain`]: compaction of small files, expiry of old snapshots.
 //! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`].
 
 pub mod append;
 pub mod catalog_server;
 pub mod catalog_store;
+pub mod changes;
 pub mod commit;
 pub mod maintain;
 pub mod overwrite;

@@ -84,6 +84,11 @@ pub fn duckdb_relation(files: &[String]) -> String {
     )
 }
 
+/// The columns of a table without a row, as [`duckdb_relation`] gives those of its files.
+pub(super) fn empty(table: &iceberg::table::Table) -> Result<String> {
+    empty_relation(table.metadata().current_schema())
+}
+
 fn empty_relation(schema: &Schema) -> Result<String> {
     let columns = schema
         .as_struct()
