@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod error;
+mod failpoint;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;

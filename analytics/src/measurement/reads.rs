@@ -79,8 +79,9 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     check_day("from", filter.from.as_deref())?;
     check_day("to", filter.to.as_deref())?;
     let relation = lake.duckdb_relation(&tables::sales(), None).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_sales", &relation)?;
         let SalesFilter {
             shop,
@@ -127,8 +128,9 @@ pub async fn performance_at(
 ) -> Result<Vec<PerformanceRow>> {
     check_day("day", day.as_deref())?;
     let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
             .into_iter()
@@ -167,8 +169,9 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
         to,
     } = filter;
     let asked = product.clone();
+    let duckdb = lake.duckdb();
     let rows = tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
     })
@@ -214,8 +217,9 @@ pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> 
     check_day("day", day.as_deref())?;
     let performance = lake.duckdb_relation(&tables::performance(), None).await?;
     let sales = lake.duckdb_relation(&tables::sales(), None).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &performance)?;
         engine::view(&connection, "measurement_sales", &sales)?;
         json_rows(&connection, READ_WINDOWS, params![shop, day])?

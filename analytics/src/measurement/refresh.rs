@@ -56,9 +56,10 @@ pub async fn run(lake: &Lake, now: Timestamp, progress: &Arc<Progress>) -> Resul
     let inputs = query(lake, now).await?;
     let source_snapshot_id = inputs.commerce_snapshot;
     let computing = Arc::clone(progress);
+    let duckdb = lake.duckdb();
     let computed = tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
-        let connection = engine::open(&spill)?;
+        let connection = duckdb.open(&spill)?;
         engine::compute(&connection, &inputs, &computing)
     })
     .await??;
