@@ -11,6 +11,7 @@ pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
+pub mod streams;
 pub mod what_if;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,8 @@ pub enum Command {
     Maintain(maintain::Args),
     /// Lists tables and snapshots, merges, expires, finds orphans, runs a select.
     Lake(lake::Args),
+    /// Plans and creates streams, sinks and pipelines at Cloudflare.
+    Streams(streams::Args),
     /// Lists, shows and replays what the commerce Worker could not take.
     Quarantine(quarantine::Args),
 }
@@ -66,6 +69,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
         Command::Lake(args) => lake::run(args).await,
+        Command::Streams(args) => streams::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,
     }
 }

@@ -433,7 +433,7 @@ mod tests {
             ("insert into s_sink\nselect id,\n  nn from s", 3, "nn"),
             ("insert into s_sink\nselect id,\n  (n from s", 3, "Expected"),
             ("insert into s_sink\nselect id,\n  nope(n) as n from s", 3, "nope"),
-            ("insert into s_sink\nselect id from t", 1, "no stream t"),
+            ("insert into s_sink\nselect id from t", 2, "no stream t"),
             ("insert into other select id from s", 1, "inserts into other"),
             ("select id from s", 1, "expected one statement"),
             ("insert into s_sink\nselect id,\n  n as x from s", 3, "no column x"),
