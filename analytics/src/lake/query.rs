@@ -1,6 +1,7 @@
 //! `select` over the lake's tables, for people.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use duckdb::Connection;
 use serde::Serialize;
@@ -43,7 +44,9 @@ impl Lake {
         }
         let (duckdb, sql) = (self.duckdb(), sql.to_owned());
         tokio::task::spawn_blocking(move || {
-            let connection = duckdb.open(&std::env::temp_dir())?;
+            // A folder of its own: DuckDB lets a confined connection read all of the folder it spills into.
+            let spill = Spill(std::env::temp_dir().join(format!("weir-query-{}", uuid::Uuid::new_v4())));
+            let connection = duckdb.open(&spill.0)?;
             only_select(&connection, &sql)?;
             for ((namespace, table), relation) in relations {
                 let (namespace, table) = (quoted(&namespace), quoted(&table));
@@ -58,6 +61,16 @@ impl Lake {
             })
         })
         .await?
+    }
+}
+
+/// Removed on drop, after the connection.
+struct Spill(PathBuf);
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // DuckDB makes the folder only when it spills.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
