@@ -45,7 +45,7 @@ def with_dlt(folder, lines):
     began = time.monotonic()
     pipeline.run(resource, loader_file_format="parquet", write_disposition="append")
     seconds = time.monotonic() - began
-    count = pipeline.dataset().telemetry.arrow().num_rows
+    count = pipeline.last_trace.last_normalize_info.row_counts["telemetry"]
     told("dlt: JSON lines to Iceberg", count, seconds)
 
 
