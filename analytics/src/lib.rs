@@ -9,7 +9,7 @@
 
 pub mod cli;
 pub mod error;
-pub mod failpoint;
+mod failpoint;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;

@@ -85,8 +85,9 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     check_day("from", filter.from.as_deref())?;
     check_day("to", filter.to.as_deref())?;
     let relation = sales_relation(lake).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_sales", &relation)?;
         let SalesFilter {
             shop,
@@ -141,8 +142,9 @@ pub async fn performance_at(
 ) -> Result<Vec<PerformanceRow>> {
     check_day("day", day.as_deref())?;
     let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
             .into_iter()
@@ -177,8 +179,9 @@ pub async fn explanation(
 ) -> Result<Explanation> {
     check_day("day", filter.day.as_deref())?;
     let relation = performance_days(lake, filter.snapshot, filter.day.as_deref()).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         let found = json_rows(
             &connection,
@@ -268,8 +271,9 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
         to,
     } = filter;
     let asked = product.clone();
+    let duckdb = lake.duckdb();
     let rows = tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
     })
@@ -315,8 +319,9 @@ pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> 
     check_day("day", day.as_deref())?;
     let performance = lake.duckdb_relation(&tables::performance(), None).await?;
     let sales = sales_relation(lake).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &performance)?;
         engine::view(&connection, "measurement_sales", &sales)?;
         json_rows(&connection, READ_WINDOWS, params![shop, day])?

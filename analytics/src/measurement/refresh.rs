@@ -98,35 +98,35 @@ pub struct Outcome {
 pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Result<Outcome> {
     progress.begin(Step::Query);
     let mut plan = plan::plan(lake, request).await?;
-    failpoint::hit("refresh_after_query")?;
-    let computed = match compute(&plan, progress).await? {
+    failpoint::reached("refresh_after_query");
+    let computed = match compute(lake, &plan, progress).await? {
         engine::Outcome::Done(computed) => computed,
         engine::Outcome::NeedsFull(reason) => {
             progress.restart();
             progress.begin(Step::Query);
             plan = plan.anew(lake, reason).await?;
-            match compute(&plan, progress).await? {
+            match compute(lake, &plan, progress).await? {
                 engine::Outcome::Done(computed) => computed,
                 engine::Outcome::NeedsFull(reason) => return Err(crate::Error::Internal(reason)),
             }
         }
     };
-    failpoint::hit("refresh_after_classify")?;
+    failpoint::reached("refresh_after_classify");
     progress.begin(Step::Write);
     let mut outcome = outcome(&plan, &computed);
     if plan.inputs.commerce_snapshot.is_some() {
         write::write(lake, &plan, *computed, &mut outcome).await?;
     }
-    failpoint::hit("refresh_after_write")?;
+    failpoint::reached("refresh_after_write");
     progress.read(outcome.rows_committed as u64);
     Ok(outcome)
 }
 
-async fn compute(plan: &Plan, progress: &Arc<Progress>) -> Result<engine::Outcome> {
-    let (inputs, progress) = (plan.inputs.clone(), Arc::clone(progress));
+async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<engine::Outcome> {
+    let (inputs, progress, duckdb) = (plan.inputs.clone(), Arc::clone(progress), lake.duckdb());
     tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
-        let connection = engine::open(&spill)?;
+        let connection = duckdb.open(&spill)?;
         engine::compute(&connection, &inputs, &progress)
     })
     .await?

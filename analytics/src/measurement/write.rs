@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// From the lake. Sales may be committed and performance not: readers see neither, and the next refresh goes on there.
 pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &mut Outcome) -> Result<()> {
     let sales = write_sales(lake, plan, &mut computed, outcome).await?;
-    failpoint::hit("refresh_between_commits")?;
+    failpoint::reached("refresh_between_commits");
     let days = computed
         .days
         .iter()
