@@ -13,3 +13,6 @@ stage "test: played Shopify, sync Worker in workerd" "$WEIR_NODE" --test edge/fa
 stage "test: dry run of every deployment" bash scripts/dry-run-workers.sh
 # Domain, edge on the host, analytics, the extension over PostgreSQL, end to end.
 stage "test: domain, edge, analytics, extension, end to end" cargo test --locked "${WEIR_HOST_PACKAGES[@]}"
+# The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
+stage "test: extension over PostgreSQL 18" env WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" WEIR_HISTORIES=100 \
+  cargo test --locked "${WEIR_HOST_PACKAGES[@]}" --test extension

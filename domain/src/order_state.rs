@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::customer::Customer;
 use crate::shopify::Fact;
 
 /// An amount in the shop's currency and in the currency the buyer saw; the two are never summed with each other.
@@ -29,6 +30,19 @@ impl std::ops::Add for Amount {
         }
     }
 }
+
+/// A stored body. It is no part of the state: states that differ only in it are equal, so that a repetition is seen to
+/// change nothing. `None` when read back: then the stored one stays.
+#[derive(Debug, Clone, Default)]
+pub struct Raw(pub Option<String>);
+
+impl PartialEq for Raw {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Raw {}
 
 /// The order itself, replaced as a whole by a newer version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,9 +66,30 @@ pub struct Header {
     pub total_price: Option<i64>,
     pub customer_id: Option<i64>,
     pub source_name: Option<String>,
+    /// What the body's own note attributes say of who brought the buyer.
+    pub referred_by: ReferredBy,
     /// The body without personal data; written, never read back.
     #[serde(skip)]
     pub raw: Option<String>,
+}
+
+/// Who brought the buyer: a publisher, through a program. Ids of the publication catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ReferredBy {
+    pub publisher_id: Option<String>,
+    pub program_id: Option<String>,
+}
+
+/// An attribution of an order that was recorded on its own; the newest one wins, and wins over what the order's body says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Attribution {
+    // First in the order of comparison: (occurred_at, event_id) decides which attribution is the newest.
+    pub occurred_at: i64,
+    /// Breaks ties of `occurred_at`.
+    pub event_id: String,
+    pub referred_by: ReferredBy,
 }
 
 /// A line item.
@@ -96,6 +131,9 @@ pub struct Refund {
     pub paid_currency: Option<String>,
     pub lines: Vec<RefundLine>,
     pub adjustments: Vec<Adjustment>,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
 }
 
 /// Goods of one line that came back.
@@ -137,6 +175,9 @@ pub struct Payment {
     pub created_at: Option<i64>,
     pub processed_at: Option<i64>,
     pub triggered_at: i64,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
 }
 
 impl Payment {
@@ -165,6 +206,16 @@ pub struct Fulfillment {
     pub triggered_at: i64,
     /// Earliest `updated_at` of a version with status success; stays when the shipment is cancelled afterwards.
     pub shipped_at: Option<i64>,
+    /// What it carries; fixed at Shopify once the shipment is made, absent in some bodies.
+    pub lines: Vec<FulfillmentLine>,
+}
+
+/// Units of one line in a shipment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct FulfillmentLine {
+    pub line_item_id: i64,
+    pub quantity: i64,
 }
 
 /// What one committed order edit did to one line.
@@ -192,6 +243,9 @@ pub struct Return {
     /// Earliest delivery about it.
     pub requested_at: i64,
     pub triggered_at: i64,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
 }
 
 /// What shop and buyer agreed on at one moment, from Shopify's own ledger. Never changes.
@@ -232,9 +286,23 @@ pub struct Sale {
 #[allow(missing_docs)]
 pub struct OrderSnapshot {
     pub header: Header,
+    /// Kept apart from the order.
+    pub customer: Option<Customer>,
     pub lines: Vec<Line>,
     pub refunds: Vec<Refund>,
     pub fulfillments: Vec<Fulfillment>,
+}
+
+impl OrderSnapshot {
+    /// Takes out who bought, and every body in which more of them might be.
+    pub fn forget_customer(&mut self) {
+        self.header.customer_id = None;
+        self.header.raw = None;
+        self.customer = None;
+        for refund in &mut self.refunds {
+            refund.raw = Raw(None);
+        }
+    }
 }
 
 /// All that is known of one order. Vectors are sorted by their ids.
@@ -254,6 +322,8 @@ pub struct OrderState {
     pub edits: Vec<EditLine>,
     /// Newest version of each return.
     pub returns: Vec<Return>,
+    /// Newest attribution, which may be known before the order.
+    pub attribution: Option<Attribution>,
     /// Shopify's own ledger as far as it was read; empty while it was not.
     #[serde(default)]
     pub agreements: Vec<Agreement>,
@@ -305,8 +375,30 @@ impl OrderState {
             Fact::Return { returned, .. } => stale = !self.apply_return(returned),
             _ => {}
         }
+        self.settle(&before, stale)
+    }
+
+    /// Merges an attribution: the newest by (`occurred_at`, `event_id`) holds.
+    pub fn attribute(&mut self, new: &Attribution) -> Applied {
+        let before = self.clone();
+        let stale = self.attribution.as_ref().is_some_and(|known| known > new);
+        if !stale {
+            self.attribution = Some(new.clone());
+        }
+        self.settle(&before, stale)
+    }
+
+    /// Who brought the buyer: as attributed, else as the order's body says.
+    #[must_use]
+    pub fn referred_by(&self) -> Option<&ReferredBy> {
+        let told = self.header.as_ref().map(|header| &header.referred_by);
+        self.attribution.as_ref().map(|one| &one.referred_by).or(told)
+    }
+
+    /// Advances the revision if anything changed, and says what was found.
+    fn settle(&mut self, before: &Self, stale: bool) -> Applied {
         // A version that only was told later says nothing new, and must not look like a change.
-        if *self == before || self.without_versions() == before.without_versions() {
+        if *self == *before || self.without_versions() == before.without_versions() {
             return if stale || self.deleted_at.is_some() {
                 Applied::Stale
             } else {
@@ -371,10 +463,13 @@ impl OrderState {
         let id = new.fulfillment_id;
         let known = self.fulfillments.iter().find(|known| known.fulfillment_id == id);
         let shipped_at = earliest(new.shipped_at, known.and_then(|known| known.shipped_at));
+        // A list before none, whichever version is newer; two lists do not differ at Shopify.
+        let lines = known.map_or(&new.lines, |known| (&known.lines).max(&new.lines)).clone();
         let version = |f: &Fulfillment| (f.updated_at, f.triggered_at);
         let newer = merge(&mut self.fulfillments, new, |f| f.fulfillment_id, version);
         if let Some(stored) = self.fulfillments.iter_mut().find(|stored| stored.fulfillment_id == id) {
             stored.shipped_at = shipped_at;
+            stored.lines = lines;
         }
         newer
     }

@@ -1,6 +1,6 @@
 // Cuts the full Admin schema down to what documents name, for schema.graphql:
 //
-//   node edge/fake-shopify/prune-schema.mjs admin_2026-10.json edge/sync/graphql/*.graphql > edge/fake-shopify/schema.graphql
+//   node edge/fake-shopify/prune-schema.mjs admin_2026-10.json domain/src/shopify/queries/*.graphql edge/sync/graphql/*.graphql --also=Type.field ... > edge/fake-shopify/schema.graphql
 //
 // The introspection is in the npm package @shopify/dev-mcp (dist/data/admin_2026-10.json.gz, ISC licence beside the result).
 // Kept: every field that a document selects with all its arguments, whole enums and input types, and each type that

@@ -53,6 +53,7 @@ function order(index, updatedAt, lineCount) {
     customerLocale: "en",
     tags: ["R&D", "<b>"],
     discountCodes: [],
+    customAttributes: [],
     paymentGatewayNames: ["bogus"],
     subtotalPriceSet: bag(amount),
     totalPriceSet: bag(amount),

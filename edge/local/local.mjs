@@ -10,6 +10,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
+import { forwarder } from "./parts.mjs";
 import { startStack } from "./stack.mjs";
 import { startSync } from "./sync.mjs";
 import workerd from "workerd";
@@ -28,7 +29,7 @@ if (process.platform === "linux") {
 const log = (line) => console.error(line);
 const { sync: syncConfig, ...shared } = config;
 const sync = syncConfig ? await startSync({ ...shared, port: 0, ...syncConfig, log }) : undefined;
-const stack = config.secrets ? await startStack({ ...shared, syncUrl: sync?.url, log }) : undefined;
+const stack = config.secrets ? await startStack({ ...shared, sync: sync && forwarder(sync.url), log }) : undefined;
 
 const admin = createServer(async (request, response) => {
   const reply = (status, value) => {

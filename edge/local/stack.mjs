@@ -3,7 +3,7 @@
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
 import { join } from "node:path";
-import { Log, LogLevel, Miniflare, Response } from "miniflare";
+import { Log, LogLevel, Miniflare } from "miniflare";
 import { builtModules, countersDouble, forEachLine, postgresTimeouts, quarantined, streamDouble } from "./parts.mjs";
 
 const BUCKET = "weir-commerce";
@@ -15,7 +15,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
- * queue-independent state, or null), port (0 = any), syncUrl (of the sync Worker, if one runs), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
+ * queue-independent state, or null), sync (what SYNC is bound to; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
  * postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps ./index.js), log (function of
  * one line).
  */
@@ -73,8 +73,8 @@ function commerceWorker(config, modules) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       COMMERCE_TELEMETRY: { name: "stream", entrypoint: "Telemetry" },
+      ...(config.sync ? { SYNC: config.sync } : {}),
       COMMERCE_COUNTERS: { name: "counters", entrypoint: "Dataset" },
-      ...(config.syncUrl ? { SYNC: forwarder(config.syncUrl) } : {}),
     },
   };
 }
@@ -86,11 +86,3 @@ async function listQuarantine(bucket) {
     return { key, reason: record.reason, detail: record.detail, webhook_id, topic, shop_domain, record };
   });
 }
-
-/** A service binding to a Worker that runs in a runtime of its own. */
-const forwarder = (url) => async (request) => {
-  const { pathname, search } = new URL(request.url);
-  const body = request.method === "GET" ? undefined : await request.arrayBuffer();
-  const answer = await fetch(new URL(pathname + search, url), { method: request.method, headers: [...request.headers], body });
-  return new Response(await answer.arrayBuffer(), { status: answer.status });
-};

@@ -6,6 +6,7 @@
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
+//! - [`publication`]: interactions that touch the domain, and the catalogue of the edge
 //! - [`readback`]: events of orders as they are now, and digests to compare with the lake
 //! - [`retention`]: how long deliveries are remembered
 //! - [`shop`], [`objective`]: what has to be known beforehand
@@ -19,6 +20,7 @@ mod ingest;
 mod migrate;
 mod objective;
 mod privacy;
+mod publication;
 mod readback;
 mod report;
 mod retention;
@@ -168,6 +170,29 @@ fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn purge_deliveries(older_than: Interval) -> i64 {
     retention::purge_deliveries(older_than)
+}
+
+/// `weir.record_interactions(interactions json) -> json`: records referrals, conversions and attributions; returns verdicts, and
+/// the events of orders whose attribution changed.
+#[pg_extern(sql = r#"create function weir.record_interactions(interactions json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn record_interactions(interactions: &str) -> String {
+    publication::record(interactions)
+}
+
+/// `weir.publish_catalogue(catalogue json) -> json`: puts publishers, items, programs and links of a shop, takes out those
+/// that are null; returns the revision and how many entries changed.
+#[pg_extern(sql = r#"create function weir.publish_catalogue(catalogue json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn publish_catalogue(catalogue: &str) -> String {
+    publication::publish_catalogue(catalogue)
+}
+
+/// `weir.publication_catalogue(shop_domain text) -> json`: a shop's catalogue with its revision, 0 before the first.
+#[pg_extern(sql = r#"create function weir.publication_catalogue(shop_domain text) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn publication_catalogue(shop_domain: &str) -> String {
+    publication::catalogue(shop_domain)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

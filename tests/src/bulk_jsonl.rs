@@ -269,6 +269,8 @@ impl Order {
                 "inTransitAt": null, "deliveredAt": null, "totalQuantity": 1, "location": null,
                 "trackingInfo": [{"company": one["tracking_company"], "number": null, "url": null}]})
         });
+        let attributes = array(&body["note_attributes"]).iter();
+        let attributes = attributes.map(|one| json!({"key": one["name"], "value": one["value"]}));
         let customer = body["customer"]["id"].as_i64();
         let fulfillment_status = match body["fulfillment_status"].as_str() {
             None => "UNFULFILLED".to_owned(),
@@ -285,6 +287,7 @@ impl Order {
             "returnStatus": "NO_RETURN", "edited": !self.edits.is_empty(), "sourceName": body["source_name"],
             "retailLocation": null, "app": null, "customer": customer.map(|id| json!({"id": gid("Customer", id)})),
             "customerLocale": body["customer_locale"], "tags": ["a & b", "</tag>"], "discountCodes": [],
+            "customAttributes": attributes.collect::<Vec<_>>(),
             "paymentGatewayNames": body["payment_gateway_names"], "totalPriceSet": body["total_price"].is_string().then(|| bag(body, body, "total_price")),
             "transactions": transactions.collect::<Vec<_>>(), "refunds": refunds.collect::<Vec<_>>(),
             "fulfillments": fulfillments.collect::<Vec<_>>()})
@@ -385,16 +388,8 @@ pub(crate) fn amounts(body: &Value, node: &Value, name: &str) -> [i64; 2] {
     let set = &node[format!("{name}_set")];
     let of = |money: &str, currency: Currency| {
         let amount = &set[money]["amount"];
-        let plain = || {
-            (!node[name].is_null())
-                .then(|| minor(&node[name], currency))
-                .unwrap_or(0)
-        };
-        if amount.is_null() {
-            plain()
-        } else {
-            minor(amount, currency)
-        }
+        let told = [amount, &node[name]].into_iter().find(|amount| !amount.is_null());
+        told.map_or(0, |amount| minor(amount, currency))
     };
     [
         of("shop_money", currency(body)),

@@ -1,14 +1,17 @@
 //! The verbs of the `weir` command. Each module is one verb: its arguments and what it does.
 
+pub mod catalog;
 pub mod client;
 pub mod explain;
 pub mod history;
+pub mod lake;
 pub mod maintain;
 pub mod performance;
 pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
+pub mod streams;
 pub mod sync;
 pub mod what_if;
 
@@ -44,6 +47,10 @@ pub enum Command {
     WhatIf(what_if::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
+    /// Lists tables and snapshots, merges, expires, finds orphans, runs a select.
+    Lake(lake::Args),
+    /// Plans and creates streams, sinks and pipelines at Cloudflare.
+    Streams(streams::Args),
     /// Lists, shows and replays what the commerce Worker could not take.
     Quarantine(quarantine::Args),
     /// Starts the daily synchronisation with Shopify, and shows how it is and how far it got.
@@ -68,6 +75,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::History(args) => history::run(args).await,
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
+        Command::Lake(args) => lake::run(args).await,
+        Command::Streams(args) => streams::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,
         Command::Sync(args) => sync::run(args).await,
         Command::Backfill(args) => sync::backfill(args).await,

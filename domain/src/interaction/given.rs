@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::text::free_text;
 use super::Kind;
+use crate::publication::is_catalogue_id;
 
 /// Most characters of the sender's own key of an event.
 pub const MAX_KEY_CHARS: usize = 200;
@@ -109,9 +110,9 @@ impl Given {
             kind,
             event_key: fields.required("event_key")?,
             shop_domain: fields.required("shop_domain")?.to_ascii_lowercase(),
-            publisher_id: fields.free_text("publisher_id")?,
-            item_id: fields.free_text("item_id")?,
-            program_id: fields.free_text("program_id")?,
+            publisher_id: fields.catalogue_id("publisher_id")?,
+            item_id: fields.catalogue_id("item_id")?,
+            program_id: fields.catalogue_id("program_id")?,
             placement: fields.free_text("placement")?,
             product_id: fields.shopify_id("product_id", "gid://shopify/Product/")?,
             order_id: fields.shopify_id("order_id", "gid://shopify/Order/")?,
@@ -173,6 +174,20 @@ impl Fields<'_> {
             return Ok(None);
         };
         free_text(text).map_err(|wrong| Refusal::new("invalid_text", name, &wrong))
+    }
+
+    /// An id of the catalogue. One that looks like an e-mail address is dropped; any other that PostgreSQL would refuse
+    /// later is refused now, while its sender still listens.
+    fn catalogue_id(&self, name: &str) -> Result<Option<String>, Refusal> {
+        let id = self.free_text(name)?;
+        if id.as_deref().is_none_or(is_catalogue_id) {
+            return Ok(id);
+        }
+        Err(Refusal::new(
+            "type_mismatch",
+            name,
+            "expected 1 to 128 letters, digits and . _ : / -",
+        ))
     }
 
     fn address(&self, name: &str) -> Result<Option<String>, Refusal> {
@@ -268,6 +283,8 @@ mod tests {
             ("event_key", json!(""), "missing_field"),
             ("event_key", json!("x".repeat(MAX_KEY_CHARS + 1)), "invalid_text"),
             ("item_id", json!(["i"]), "type_mismatch"),
+            ("item_id", json!("two words"), "type_mismatch"),
+            ("publisher_id", json!("p".repeat(129)), "type_mismatch"),
             ("placement", json!("a\nb"), "invalid_text"),
             ("product_id", json!("7; drop table"), "type_mismatch"),
             ("product_id", json!(-7), "type_mismatch"),

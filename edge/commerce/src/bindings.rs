@@ -21,6 +21,8 @@ pub const POSTGRES: &str = "POSTGRES";
 /// Pipelines stream `commerce_v1`.
 pub const STREAM: &str = "COMMERCE_TELEMETRY";
 
+/// Service binding to the sync Worker; without it a finished bulk operation goes the way of all deliveries.
+pub const SYNC: &str = "SYNC";
 /// Analytics Engine dataset of verdicts; without the binding nothing is counted.
 pub const COUNTERS: &str = "COMMERCE_COUNTERS";
 
@@ -121,27 +123,4 @@ pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
     put(bucket, &record.key(), text, metadata).await?;
     worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
     Ok(())
-}
-
-/// Tells the sync Worker, bound as SYNC where there is one, that a bulk operation is over. It polls too, so a call that fails
-/// only costs time.
-pub async fn wake_sync(env: &Env, finished: &serde_json::Value) {
-    let Ok(sync) = env.service("SYNC") else {
-        return;
-    };
-    let woken = async {
-        let headers = worker::Headers::new();
-        headers.set("authorization", &format!("Bearer {}", internal_token(env)))?;
-        let mut init = worker::RequestInit::new();
-        init.with_method(worker::Method::Post)
-            .with_headers(headers)
-            .with_body(Some(finished.to_string().into()));
-        let answer = sync.fetch("http://sync/internal/finished", Some(init)).await?;
-        Ok::<u16, worker::Error>(answer.status_code())
-    };
-    match woken.await {
-        Ok(200) => {}
-        Ok(status) => worker::console_warn!("the sync Worker answered {status} to {finished}"),
-        Err(error) => worker::console_warn!("the sync Worker was not told of {finished}: {error}"),
-    }
 }

@@ -5,17 +5,17 @@
 //! | a delivery is admitted or refused | [`admission`] |
 //! | what travels on the queue, and when the body goes to R2 instead | [`message`] |
 //! | a batch: one `weir.ingest`, the stream, one decision per message | [`consume`] |
+//! | a finished bulk operation is told to the sync Worker | [`bulk_finish`] |
 //! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
-//! | which run of the sync Worker a finished bulk operation wakes | [`finished`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
 
 pub mod admission;
+pub mod bulk_finish;
 pub mod consume;
 pub mod counting;
-pub mod finished;
 pub mod message;
 pub mod quarantine;
 
@@ -27,6 +27,8 @@ mod worker_http;
 mod worker_internal;
 #[cfg(target_arch = "wasm32")]
 mod worker_queue;
+#[cfg(target_arch = "wasm32")]
+mod worker_sync;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {

@@ -54,11 +54,6 @@ fn count(env: &Env, context: &Context, counters: &Counters) {
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
-    // PostgreSQL has nothing to do with it, and losing it loses only time: the run polls too.
-    if let Some(finished) = crate::finished::of(&delivery) {
-        crate::bindings::wake_sync(env, &finished).await;
-        return Response::from_json(&json!({"status": "accepted"}));
-    }
     match hand_over(env, delivery, 0).await {
         Ok(()) => Response::from_json(&json!({"status": "accepted"})),
         Err(error) => {

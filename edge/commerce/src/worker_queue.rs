@@ -19,6 +19,7 @@ use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
+use crate::worker_sync::tell;
 
 /// A message of the batch with what was read from it.
 struct Entry {
@@ -60,10 +61,13 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     for Entry { raw, message } in entries {
         let replays = message.replays;
         match with_body(bucket, message).await {
-            Ok(delivery) => {
-                ready.push((raw, replays));
-                deliveries.push(delivery);
-            }
+            Ok(delivery) => match tell(env, &delivery).await {
+                Some(decision) => carry_out(bucket, &raw, delivery, replays, decision, max_delay).await,
+                None => {
+                    ready.push((raw, replays));
+                    deliveries.push(delivery);
+                }
+            },
             Err(cause) => retry(&raw, &cause, max_delay),
         }
     }
@@ -76,18 +80,29 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let mut counters = Counters::default();
     for (((raw, replays), delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
         consumed(&mut counters, &delivery, &decision);
-        match decision {
-            Decision::Acknowledge => raw.ack(),
-            Decision::Retry { cause } => retry(raw, &cause, max_delay),
-            Decision::Quarantine { reason, detail } => {
-                let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(*replays);
-                keep_then_acknowledge(bucket, raw, &record, max_delay).await;
-            }
-        }
+        carry_out(bucket, raw, delivery, *replays, decision, max_delay).await;
     }
     // Last: what is decided is carried out already.
     AnalyticsEngine::bound(env, COUNTERS).write(&counters.points()).await;
     Ok(())
+}
+
+async fn carry_out(
+    bucket: &Bucket,
+    raw: &RawMessage,
+    delivery: Delivery,
+    replays: u32,
+    decision: Decision,
+    max_delay: u32,
+) {
+    match decision {
+        Decision::Acknowledge => raw.ack(),
+        Decision::Retry { cause } => retry(raw, &cause, max_delay),
+        Decision::Quarantine { reason, detail } => {
+            let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(replays);
+            keep_then_acknowledge(bucket, raw, &record, max_delay).await;
+        }
+    }
 }
 
 /// The delivery with its body, which a large one has in R2. The object stays: a redelivery needs it again, and the

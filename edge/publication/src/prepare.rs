@@ -122,6 +122,18 @@ fn admit(given: Given, around: &Surroundings<'_>) -> Result<Given, Refusal> {
 fn take(mut given: Given, event_id: &str, verdict: &mut Verdict, around: &Surroundings<'_>, prepared: &mut Prepared) {
     let catalogue = around.catalogues.get(&given.shop_domain);
     let is_known = catalogue.is_some_and(|catalogue| catalogue.enrich(&mut given));
+    if given.kind == Kind::Attribution && given.publisher_id.is_none() && given.program_id.is_none() {
+        prepared.counters.count(
+            &given.shop_domain,
+            &[given.kind.as_str(), "rejected", "missing_field"],
+            &[],
+        );
+        return reject(
+            verdict,
+            "missing_field",
+            "publisher_id: an attribution names a publisher or a program".into(),
+        );
+    }
     let event = given.record(event_id, &around.request);
     match check(around.schema, &event) {
         Ok(text) => {
@@ -251,6 +263,12 @@ mod tests {
             [Kind::Conversion]
         );
         assert_eq!(prepared(&batch, true).rows.len(), 2);
+        let mut to_nobody = event("attribution", "a");
+        to_nobody["item_id"] = json!("unknown");
+        assert_eq!(
+            prepared(&json!([to_nobody]), true).verdicts[0].reason,
+            Some("missing_field")
+        );
     }
 
     #[test]

@@ -75,10 +75,11 @@ mod tests {
 
     #[test]
     fn a_pixel_says_an_event() {
-        let url = "https://w/v1/p.gif?shop_domain=demo.myshopify.com&item_id=i+1%2F2&event_type=engagement&engaged_seconds=1.5";
+        let url = "https://w/v1/p.gif?shop_domain=demo.myshopify.com&item_id=i-1%2F2&placement=a+b&event_type=engagement&engaged_seconds=1.5";
         let given = pixel(url, Some("https://blog.example/a"), "k").unwrap();
         assert_eq!((given.kind, given.engaged_seconds), (Kind::Engagement, Some(1.5)));
-        assert_eq!(given.item_id.as_deref(), Some("i 1/2"));
+        assert_eq!(given.item_id.as_deref(), Some("i-1/2"));
+        assert_eq!(given.placement.as_deref(), Some("a b"));
         assert_eq!(
             (given.event_key.as_str(), given.url.as_deref()),
             ("k", Some("https://blog.example/a"))

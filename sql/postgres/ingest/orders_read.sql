@@ -16,7 +16,10 @@ select header.shop_id, header.order_id, json_build_object(
         'presentment_currency', header.presentment_currency,
         'total_price', header.total_price_minor,
         'customer_id', header.customer_id,
-        'source_name', header.source_name
+        'source_name', header.source_name,
+        'referred_by', json_build_object(
+            'publisher_id', header.note_publisher_id, 'program_id', header.note_program_id
+        )
     ) end,
     'lines', coalesce((
         select json_agg(json_build_object(
@@ -99,7 +102,15 @@ select header.shop_id, header.order_id, json_build_object(
             'created_at', (extract(epoch from shipment.created_at) * 1000000)::bigint,
             'updated_at', (extract(epoch from shipment.updated_at) * 1000000)::bigint,
             'triggered_at', (extract(epoch from shipment.triggered_at) * 1000000)::bigint,
-            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint
+            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint,
+            'lines', coalesce((
+                select json_agg(json_build_object(
+                    'line_item_id', item.line_item_id, 'quantity', item.quantity
+                ) order by item.line_item_id)
+                from commerce.fulfillment_line_item as item
+                where item.shop_id = header.shop_id and item.order_id = header.order_id
+                    and item.fulfillment_id = shipment.fulfillment_id
+            ), '[]'::json)
         ) order by shipment.fulfillment_id)
         from commerce.fulfillment as shipment
         where shipment.shop_id = header.shop_id and shipment.order_id = header.order_id
@@ -126,6 +137,11 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_return as returned
         where returned.shop_id = header.shop_id and returned.order_id = header.order_id
     ), '[]'::json),
+    'attribution', case when header.attribution_event_id is not null then json_build_object(
+        'occurred_at', (extract(epoch from header.attributed_at) * 1000000)::bigint,
+        'event_id', header.attribution_event_id,
+        'referred_by', json_build_object('publisher_id', header.publisher_id, 'program_id', header.program_id)
+    ) end,
     'agreements', coalesce((
         select json_agg(json_build_object(
             'agreement_id', agreement.agreement_id,

@@ -1,5 +1,8 @@
 -- All that names the customer. The salt itself is no answer: what it keys is found by customer_key.
 select json_build_object(
+    'customer', (
+        select to_jsonb(known) from commerce.customer as known where known.shop_id = $1 and known.customer_id = $2
+    ),
     'orders', coalesce((
         select json_agg(json_build_object(
             'order', to_jsonb(header),

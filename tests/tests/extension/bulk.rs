@@ -546,7 +546,7 @@ async fn chunks_pages_and_webhooks_at_once_do_not_deadlock() {
         .map(|id| {
             (
                 "orders/create",
-                order(100 + id, 1, "").replace("{\"id\": 1,", &format!("{{\"id\": {},", 500 + id)),
+                order(100 + id, 1, "").replace("{\"id\": 1,", &format!("{{\"id\": {},", 700 + id)),
             )
         })
         .collect();
@@ -580,7 +580,7 @@ async fn chunks_pages_and_webhooks_at_once_do_not_deadlock() {
     }
     let admin = database.admin().await.unwrap();
     let sql =
-        "select count(*), count(*) filter (where l.line_item_id = h.order_id + 300) from commerce.order_header as h
+        "select count(*), count(*) filter (where l.line_item_id = h.order_id + 400) from commerce.order_header as h
         join commerce.order_line_item as l using (shop_id, order_id)";
     let row = admin.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS));

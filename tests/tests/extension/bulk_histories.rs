@@ -287,10 +287,10 @@ async fn content(database: &Database, all: bool) -> Vec<String> {
     let mut sql = "
         select 'order_header' || (to_jsonb(t) - '{revision,raw,triggered_at}'::text[])::text from commerce.order_header as t
         union all select 'order_line_item' || t::text from commerce.order_line_item as t
-        union all select 'refund' || (to_jsonb(t) - '{observed_at,triggered_at,is_brief}'::text[])::text from commerce.refund as t
-        union all select 'payment' || (to_jsonb(t) - 'triggered_at')::text from commerce.payment as t
+        union all select 'refund' || (to_jsonb(t) - '{observed_at,triggered_at,is_brief,raw}'::text[])::text from commerce.refund as t
+        union all select 'payment' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.payment as t
         union all select 'fulfillment' || (to_jsonb(t) - 'triggered_at')::text from commerce.fulfillment as t
-        union all select 'order_return' || (to_jsonb(t) - 'triggered_at')::text from commerce.order_return as t
+        union all select 'order_return' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.order_return as t
         union all select 'sales_ledger' || t::text from commerce.sales_ledger as t
         union all select 'product' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.product as t
         union all select 'product_variant' || t::text from commerce.product_variant as t

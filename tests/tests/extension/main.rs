@@ -2,12 +2,17 @@
 
 mod bulk;
 mod bulk_histories;
+mod customers;
+mod fuzz;
+mod glossary;
 mod migration;
 mod objectives;
 mod permutation;
 mod privacy;
+mod publication;
 mod readback;
 mod retention;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -130,7 +135,7 @@ macro_rules! fixture {
     };
 }
 
-const FIXTURES: [(&str, &str); 22] = [
+const FIXTURES: [(&str, &str); 25] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -151,6 +156,9 @@ const FIXTURES: [(&str, &str); 22] = [
     fixture!("returns/decline", "returns__decline"),
     fixture!("returns/cancel", "returns__cancel"),
     fixture!("orders/cancelled", "orders__cancelled"),
+    fixture!("customers/create", "customers__create"),
+    fixture!("customers/update", "customers__update"),
+    fixture!("customers/delete", "customers__delete"),
     fixture!("products/delete", "products__delete"),
     fixture!("orders/delete", "orders__delete"),
 ];
@@ -392,7 +400,7 @@ async fn a_bad_delivery_is_refused_alone_and_not_remembered() {
             r#"{"id": 10, "line_items": [{"id": 1, "price": "ten"}]}"#,
         ),
         delivery("7", "orders/create", r#"{"id": 11, "unread": 1e400000}"#),
-        delivery("8", "customers/create", "{}"),
+        delivery("8", "carts/update", "{}"),
         stranger,
         untimed,
         json!(null),
@@ -610,7 +618,7 @@ async fn every_table_and_column_says_what_it_is() {
     let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
         from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where n.nspname in ('commerce', 'configuration', 'privacy') and c.relkind in ('r', 'v')
+        where n.nspname in ('commerce', 'configuration', 'privacy', 'publication') and c.relkind in ('r', 'v')
         and (coalesce(col_description(c.oid, a.attnum), '') !~ '\\[.+\\]$'
             or coalesce(obj_description(c.oid, 'pg_class'), '') !~ '\\[.+\\]$')";
     let silent = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
@@ -685,6 +693,19 @@ fn tool_path(tool: &str) -> std::path::PathBuf {
     let pg_config = std::env::var("WEIR_PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".into());
     let output = std::process::Command::new(pg_config).arg("--bindir").output().unwrap();
     std::path::Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(tool)
+}
+
+#[tokio::test]
+async fn the_server_is_of_the_version_that_was_asked_for() {
+    let (_database, edge) = shop().await;
+    let server: String = edge.query_one("show server_version", &[]).await.unwrap().get(0);
+    let output = std::process::Command::new(tool_path("pg_config"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let asked = String::from_utf8(output.stdout).unwrap();
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    assert_eq!(major(asked.trim_start_matches("PostgreSQL ")), major(&server));
 }
 
 /// Every shop of the harness in the sequence of time, backwards, and shuffled: the ledger equals the sums that the

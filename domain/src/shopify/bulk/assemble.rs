@@ -46,6 +46,8 @@ pub fn order_facts(root: Node) -> Vec<Fact> {
             });
             let mut snapshot = OrderSnapshot {
                 header,
+                // The query asks for the customer's id alone.
+                customer: None,
                 lines: lines.collect(),
                 refunds: order.refunds,
                 fulfillments: order.fulfillments,

@@ -1,12 +1,12 @@
 //! Fields of a node, named as the GraphQL Admin API names them, as weir's facts.
 
 use super::super::json::{fault, Node};
-use super::super::order::{quantity, rate, value_fits};
+use super::super::order::{quantity, rate, referred_by, value_fits};
 use super::super::{BodyError, Reason};
 use super::line::{Gid, OrderPart, ReadAt};
 use crate::money::Currency;
 use crate::order_state::{
-    Agreement, Amount, Fulfillment, Header, Line, Payment, Product, Refund, Return, Sale, Variant,
+    Agreement, Amount, Fulfillment, Header, Line, Payment, Product, Raw, Refund, Return, Sale, Variant,
 };
 
 pub(super) fn order(node: &Node<'_>, read_at: ReadAt) -> Result<OrderPart, BodyError> {
@@ -36,6 +36,7 @@ pub(super) fn order(node: &Node<'_>, read_at: ReadAt) -> Result<OrderPart, BodyE
         },
         customer_id: None,
         source_name: node.text("sourceName")?,
+        referred_by: referred_by(node, "customAttributes", "key"),
         raw: None,
     };
     let refunds = node.objects("refunds")?;
@@ -119,6 +120,7 @@ fn refund(node: &Node<'_>, observed_at: i64, read_at: ReadAt) -> Result<Refund, 
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
         lines: Vec::new(),
         adjustments: Vec::new(),
+        raw: Raw::default(),
     })
 }
 
@@ -137,6 +139,7 @@ fn payment(node: &Node<'_>, read_at: ReadAt) -> Result<Payment, BodyError> {
         created_at: node.time("createdAt")?,
         processed_at: node.time("processedAt")?,
         triggered_at: read_at,
+        raw: Raw::default(),
     })
 }
 
@@ -155,6 +158,8 @@ fn fulfillment(node: &Node<'_>, read_at: ReadAt) -> Result<Fulfillment, BodyErro
         created_at: node.time("createdAt")?,
         updated_at,
         triggered_at: read_at,
+        // A connection inside a list, which bulk refuses.
+        lines: Vec::new(),
     })
 }
 
@@ -165,6 +170,7 @@ pub(super) fn returned(node: &Node<'_>, read_at: ReadAt) -> Result<Return, BodyE
         status: lower(node, "status")?,
         requested_at: required_time(node, "createdAt")?,
         triggered_at: read_at,
+        raw: Raw::default(),
     })
 }
 
