@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$WEIR_ROOT"
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(ingest)
+[ ${#names[@]} -gt 0 ] || names=(ingest bulk)
 for name in "${names[@]}"; do
   case "$name" in
     ingest)
@@ -15,8 +15,13 @@ for name in "${names[@]}"; do
       stage "bench: weir.ingest beside plain SQL" \
         cargo run --locked --release -p weir-tests --bin bench_ingest -- ${WEIR_BENCH_ORDERS:-}
       ;;
+    bulk)
+      stage "bench: the extension, release build" bash scripts/install-extension.sh --release
+      stage "bench: bulk JSONL into PostgreSQL and back as events" \
+        cargo run --locked --release -p weir-tests --bin bench_bulk -- ${WEIR_BENCH_ORDERS:-}
+      ;;
     *)
-      echo "bench.sh: no benchmark is called $name; there is: ingest" >&2
+      echo "bench.sh: no benchmark is called $name; there are: ingest bulk" >&2
       exit 2
       ;;
   esac
