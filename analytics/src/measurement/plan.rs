@@ -71,8 +71,17 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
         return pinned.full(lake, request, None).await;
     }
     let Some(base) = Base::read(lake).await? else {
-        let reason = "there is no earlier refresh to build on".to_owned();
-        return pinned.full(lake, request, Some(reason)).await;
+        // What it read stood in the summary of its commit, which upkeep removes when it is old.
+        let newest = lake
+            .load(&tables::performance())
+            .await?
+            .metadata()
+            .current_snapshot_id();
+        let reason = match newest {
+            Some(_) => "the snapshot that the last refresh committed has expired",
+            None => "there is no earlier refresh to build on",
+        };
+        return pinned.full(lake, request, Some(reason.to_owned())).await;
     };
     match pinned.since(lake, request, base).await? {
         Ok(plan) => Ok(plan),
