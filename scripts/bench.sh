@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Benchmarks: release builds, contenders side by side in one run, ratios rather than times. Asserts nothing about time.
-# usage: scripts/bench.sh [ingest ...]     (all without a name)
+# usage: scripts/bench.sh [ingest | lake ...]     (all without a name)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$WEIR_ROOT/scripts/stage.sh"
 cd "$WEIR_ROOT"
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(ingest bulk)
+[ ${#names[@]} -gt 0 ] || names=(ingest bulk lake)
 for name in "${names[@]}"; do
   case "$name" in
     ingest)
@@ -20,8 +20,11 @@ for name in "${names[@]}"; do
       stage "bench: bulk JSONL into PostgreSQL and back as events" \
         cargo run --locked --release -p weir-tests --bin bench_bulk -- ${WEIR_BENCH_ORDERS:-}
       ;;
+    lake)
+      stage "bench: streams to Iceberg beside dlt and pyiceberg" bash scripts/bench-lake.sh
+      ;;
     *)
-      echo "bench.sh: no benchmark is called $name; there are: ingest bulk" >&2
+      echo "bench.sh: no benchmark is called $name; there are: ingest, bulk, lake" >&2
       exit 2
       ;;
   esac

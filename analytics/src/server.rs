@@ -281,7 +281,7 @@ async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request
     });
     let body = read(request.into_body(), if room.is_ok() { MAX_BODY_BYTES } else { 0 }).await;
     let _room = room?;
-    Ok(Json(app.pipelines.ingest(&stream, &body?).await?))
+    Ok(Json(app.pipelines.ingest(&stream, body?).await?))
 }
 
 /// Reads a body of at most `limit` bytes. The rest of a larger one is read too, up to a bound, and forgotten: a client

@@ -20,7 +20,7 @@ const ALL_SHOPS: &str = "*";
 pub async fn report(pipelines: &Pipelines, progress: &Progress, result: &Result<Outcome>) -> Result<()> {
     let events = events(&progress.spans(Timestamp::now()), result);
     let verdicts = pipelines
-        .ingest("sync_v1", json!(events).to_string().as_bytes())
+        .ingest("sync_v1", json!(events).to_string().into_bytes())
         .await?;
     if verdicts.accepted == events.len() {
         return Ok(());

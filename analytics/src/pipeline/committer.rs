@@ -89,9 +89,10 @@ impl Committer {
 
     async fn commit(&self, segment: &Segment) -> Result<u64> {
         let batches = match segment.batches.clone() {
-            Some(batches) => joined(batches).await?,
+            Some(batches) => batches,
             None => self.read(segment).await?,
         };
+        let batches = joined(batches).await?;
         let outcome = self
             .lake
             .append(&self.table, &batches, &segment.commit_id(), HashMap::new())
@@ -113,26 +114,39 @@ impl Committer {
                     frames.torn
                 );
             }
-            Ok(Arc::new(rows.decode(&frames.json)?))
+            let mut batches = Vec::with_capacity(frames.payloads.len());
+            // Each payload goes once it is decoded: a segment is never in memory twice.
+            for payload in frames.payloads {
+                batches.extend(rows.decode(&payload)?);
+            }
+            Ok(Arc::new(batches))
         })
         .await?
     }
 }
 
-/// Requests may be as small as one row; Parquet is written in large strokes.
-async fn joined(batches: Arc<Vec<RecordBatch>>) -> Result<Arc<Vec<RecordBatch>>> {
-    let Some(first) = batches.first() else {
-        return Ok(batches);
-    };
-    if batches.len() == 1 {
-        return Ok(batches);
-    }
-    let schema = first.schema();
+/// Rows that Parquet takes in one stroke without loss of speed.
+const STROKE_ROWS: usize = 1_024;
+
+/// Requests may be as small as one row: joins neighbours until they are worth a stroke, and copies no other.
+async fn joined(batches: Arc<Vec<RecordBatch>>) -> Result<Vec<RecordBatch>> {
     tokio::task::spawn_blocking(move || {
-        Ok(Arc::new(vec![arrow_select::concat::concat_batches(
-            &schema,
-            batches.iter(),
-        )?]))
+        let mut joined = Vec::new();
+        let mut waiting: Vec<&RecordBatch> = Vec::new();
+        let mut rows = 0;
+        for (index, batch) in batches.iter().enumerate() {
+            waiting.push(batch);
+            rows += batch.num_rows();
+            if rows >= STROKE_ROWS || index + 1 == batches.len() {
+                joined.push(match waiting.as_slice() {
+                    [one] => (*one).clone(),
+                    several => arrow_select::concat::concat_batches(&batch.schema(), several.iter().copied())?,
+                });
+                waiting.clear();
+                rows = 0;
+            }
+        }
+        Ok(joined)
     })
     .await?
 }

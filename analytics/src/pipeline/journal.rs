@@ -3,15 +3,17 @@
 //! A segment is a file of frames; a frame is one request's rows:
 //!
 //! ```text
-//! payload length (u32 LE) | row count (u32 LE) | CRC-32 of the payload (u32 LE) | payload: one JSON object per line
+//! payload length (u32 LE) | row count (u32 LE) | CRC-32 of the payload (u32 LE) | payload
 //! ```
 //!
-//! One thread writes: it takes every frame that waits, writes them with one call, syncs once, and answers all of them.
+//! The payload is the request's body, a JSON array, if all of its rows were accepted; else a line of JSON for each that was.
+//!
+//! One thread writes: it takes every frame that waits, writes them, syncs once, and answers all of them.
 //! A frame cut off by a crash was never acknowledged; reading stops before it.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -129,9 +131,9 @@ impl Segment {
 /// Rows read from a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frames {
-    /// JSON objects, one per line.
-    pub json: Vec<u8>,
-    /// How many.
+    /// One per frame, each the JSON of some rows.
+    pub payloads: Vec<Vec<u8>>,
+    /// How many rows.
     pub rows: u64,
     /// Bytes at the end that are no whole frame: written by a crash, never acknowledged.
     pub torn: usize,
@@ -140,7 +142,7 @@ pub struct Frames {
 impl Frames {
     fn parse(mut bytes: &[u8]) -> Self {
         let mut frames = Self {
-            json: Vec::with_capacity(bytes.len()),
+            payloads: Vec::new(),
             rows: 0,
             torn: 0,
         };
@@ -152,7 +154,7 @@ impl Frames {
             if crc32fast::hash(payload) != number(8) || payload.is_empty() {
                 break;
             }
-            frames.json.extend_from_slice(payload);
+            frames.payloads.push(payload.to_vec());
             frames.rows += u64::from(number(4));
             bytes = &rest[payload.len()..];
         }
@@ -161,25 +163,37 @@ impl Frames {
     }
 }
 
-/// A frame of rows, each a JSON object followed by a line feed.
-///
-/// # Errors
-/// [`Error::TooLarge`] above 4 GiB, which no request reaches.
-pub fn frame(rows: u32, payload: &[u8]) -> Result<Vec<u8>> {
-    let length = u32::try_from(payload.len()).map_err(|_| Error::TooLarge(u32::MAX as usize))?;
-    let mut frame = Vec::with_capacity(HEADER + payload.len());
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&rows.to_le_bytes());
-    frame.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    frame.extend_from_slice(payload);
-    Ok(frame)
+/// Rows on their way to the disk. The payload is not copied.
+#[derive(Debug)]
+pub struct Frame {
+    header: [u8; HEADER],
+    payload: Vec<u8>,
+}
+
+impl Frame {
+    /// `rows` rows as JSON.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above 4 GiB, which no request reaches.
+    pub fn new(rows: u32, payload: Vec<u8>) -> Result<Self> {
+        let length = u32::try_from(payload.len()).map_err(|_| Error::TooLarge(u32::MAX as usize))?;
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&length.to_le_bytes());
+        header[4..8].copy_from_slice(&rows.to_le_bytes());
+        header[8..].copy_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+        Ok(Self { header, payload })
+    }
+
+    fn len(&self) -> usize {
+        HEADER + self.payload.len()
+    }
 }
 
 type Answer = oneshot::Sender<std::result::Result<(), String>>;
 
 enum Order {
     Append {
-        frame: Vec<u8>,
+        frame: Frame,
         batches: Vec<RecordBatch>,
         answer: Answer,
     },
@@ -255,7 +269,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Busy`] if the backlog is full or the disk refuses: the rows may come again.
-    pub async fn append(&self, frame: Vec<u8>, batches: Vec<RecordBatch>) -> Result<()> {
+    pub async fn append(&self, frame: Frame, batches: Vec<RecordBatch>) -> Result<()> {
         self.backlog.reserve(frame.len() as u64)?;
         let (answer, answered) = oneshot::channel();
         let order = Order::Append { frame, batches, answer };
@@ -332,6 +346,7 @@ impl Writer {
     fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         while let Some(first) = orders.blocking_recv() {
             let mut group = Vec::new();
+            let mut bytes = 0;
             let mut waiting = Vec::new();
             let mut rows = Vec::new();
             let mut seals = Vec::new();
@@ -339,14 +354,15 @@ impl Writer {
             while let Some(order) = next {
                 match order {
                     Order::Append { frame, batches, answer } => {
-                        group.extend_from_slice(&frame);
+                        bytes += frame.len();
                         rows.extend(batches);
                         waiting.push((frame.len() as u64, answer));
+                        group.push(frame);
                     }
                     Order::Seal { answer } => seals.push(answer),
                 }
                 // What comes after a seal belongs to the next segment.
-                next = if seals.is_empty() && group.len() < GROUP_BYTES {
+                next = if seals.is_empty() && bytes < GROUP_BYTES {
                     orders.try_recv().ok()
                 } else {
                     None
@@ -365,7 +381,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: &[u8], rows: Vec<RecordBatch>, waiting: Vec<(u64, Answer)>) {
+    fn write(&mut self, group: &[Frame], rows: Vec<RecordBatch>, waiting: Vec<(u64, Answer)>) {
         if waiting.is_empty() {
             return;
         }
@@ -398,7 +414,7 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, group: &[u8]) -> std::io::Result<()> {
+    fn append(&mut self, group: &[Frame]) -> std::io::Result<()> {
         if self.open.is_none() {
             let millis = std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
@@ -416,9 +432,16 @@ impl Writer {
             File::open(&self.folder)?.sync_all()?;
         }
         if let Some(open) = &mut self.open {
-            open.file.write_all(group)?;
+            // Small frames together, large ones as they are.
+            let mut file = BufWriter::with_capacity(64 * 1024, &open.file);
+            for frame in group {
+                file.write_all(&frame.header)?;
+                file.write_all(&frame.payload)?;
+            }
+            file.flush()?;
+            drop(file);
             open.file.sync_data()?;
-            open.bytes += group.len() as u64;
+            open.bytes += group.iter().map(|frame| frame.len() as u64).sum::<u64>();
         }
         Ok(())
     }
@@ -452,6 +475,15 @@ impl Writer {
 mod tests {
     use super::*;
 
+    fn frame(rows: u32, payload: &[u8]) -> Frame {
+        Frame::new(rows, payload.to_vec()).unwrap()
+    }
+
+    fn bytes_of(rows: u32, payload: &[u8]) -> Vec<u8> {
+        let frame = frame(rows, payload);
+        [frame.header.as_slice(), &frame.payload].concat()
+    }
+
     fn backlog() -> Arc<Backlog> {
         Arc::new(Backlog::new(1_000_000))
     }
@@ -460,8 +492,7 @@ mod tests {
     async fn acknowledged_frames_are_read_back_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("a/b"), "s", 1 << 20, backlog()).unwrap();
-        let appends =
-            (0..50).map(|n| journal.append(frame(1, format!("{{\"n\":{n}}}\n").as_bytes()).unwrap(), Vec::new()));
+        let appends = (0..50).map(|n| journal.append(frame(1, format!("{{\"n\":{n}}}\n").as_bytes()), Vec::new()));
         for outcome in futures::future::join_all(appends).await {
             outcome.unwrap();
         }
@@ -469,7 +500,7 @@ mod tests {
         let frames = journal.first_sealed().unwrap().read().unwrap();
         let expected: String = (0..50).map(|n| format!("{{\"n\":{n}}}\n")).collect();
         assert_eq!((frames.rows, frames.torn), (50, 0));
-        assert_eq!(String::from_utf8(frames.json).unwrap(), expected);
+        assert_eq!(String::from_utf8(frames.payloads.concat()).unwrap(), expected);
 
         journal.seal().await.unwrap();
         journal.remove_first_sealed().unwrap();
@@ -482,7 +513,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let first = Journal::open(&path, "s", 1 << 20, backlog()).unwrap();
-        first.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
+        first.append(frame(1, b"{}\n"), Vec::new()).await.unwrap();
         let second = Journal::open(&path, "s", 1 << 20, backlog()).unwrap();
         let segment = second.first_sealed().unwrap();
         assert_eq!(segment.read().unwrap().rows, 1);
@@ -491,9 +522,9 @@ mod tests {
 
     #[test]
     fn a_torn_or_damaged_tail_ends_the_segment() {
-        let mut bytes = frame(2, b"{}\n{}\n").unwrap();
+        let mut bytes = bytes_of(2, b"{}\n{}\n");
         let whole = bytes.len();
-        bytes.extend(frame(1, b"{\"a\":1}\n").unwrap());
+        bytes.extend(bytes_of(1, b"{\"a\":1}\n"));
         for end in whole..bytes.len() {
             let frames = Frames::parse(&bytes[..end]);
             assert_eq!((frames.rows, frames.torn), (2, end - whole));
@@ -510,17 +541,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let backlog = Arc::new(Backlog::new(40));
         let journal = Journal::open(&folder.path().join("a/b"), "s", 1, backlog.clone()).unwrap();
-        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
+        journal.append(frame(1, b"{}\n"), Vec::new()).await.unwrap();
         journal.sealed_by_size().await;
         assert!(journal.first_sealed().is_some());
-        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
-        let refused = journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await;
+        journal.append(frame(1, b"{}\n"), Vec::new()).await.unwrap();
+        let refused = journal.append(frame(1, b"{}\n"), Vec::new()).await;
         assert!(matches!(refused, Err(Error::Busy(_))));
         journal.remove_first_sealed().unwrap();
-        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
+        journal.append(frame(1, b"{}\n"), Vec::new()).await.unwrap();
         backlog.close();
         assert!(matches!(
-            journal.append(Vec::new(), Vec::new()).await,
+            journal.append(frame(1, b"{}\n"), Vec::new()).await,
             Err(Error::Busy(_))
         ));
     }

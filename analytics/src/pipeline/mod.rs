@@ -1,15 +1,18 @@
 //! Self-hosted Pipelines: from a POST to a durable journal to Iceberg.
 //!
-//! - [`ingest`]: validates rows, keeps the refused ones in the [`quarantine`], journals the others, then answers.
-//! - [`rows`]: from JSON to the rows of the table, by way of the stream's SQL ([`transform`]).
+//! - [`ingest`]: has rows judged ([`judge`]), keeps the refused ones in the [`quarantine`], journals the others, then answers.
+//! - [`rows`]: from JSON ([`parse`]) to the rows of the table, by way of the stream's SQL ([`transform`]).
 //! - [`journal`]: one append-only segment at a time per stream, fsynced by group commit.
 //! - [`committer`]: turns sealed segments into snapshots, each exactly once, and deletes them.
 
 pub mod committer;
 pub mod ingest;
 pub mod journal;
+mod judge;
+mod parse;
 pub mod quarantine;
 pub mod rows;
+mod time;
 pub mod transform;
 
 use std::collections::BTreeMap;
@@ -20,12 +23,12 @@ use std::time::Duration;
 use iceberg::TableIdent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use weir_domain::telemetry::StreamSchema;
 
 use crate::lake::{tables, Lake};
 use crate::{Error, Result};
 use committer::Committer;
 use journal::{Backlog, Journal};
+use judge::Judge;
 use quarantine::Quarantine;
 use rows::Rows;
 
@@ -40,12 +43,10 @@ pub struct Limits {
     pub backlog_bytes: u64,
 }
 
-/// One stream: its schema, its journal and its committer.
+/// One stream: its judge, its journal and its committer.
 #[derive(Debug)]
 pub struct Stream {
-    schema: StreamSchema,
-    /// From JSON to the rows of the table; checked before a row is journaled.
-    rows: Arc<Rows>,
+    judge: Arc<Judge>,
     journal: Journal,
     quarantine: Quarantine,
     flushes: tokio::sync::mpsc::Sender<committer::Flush>,
@@ -93,8 +94,7 @@ impl Pipelines {
             streams.insert(
                 name,
                 Arc::new(Stream {
-                    schema,
-                    rows,
+                    judge: Arc::new(Judge { schema, rows }),
                     journal,
                     quarantine,
                     flushes,

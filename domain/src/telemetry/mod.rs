@@ -12,4 +12,4 @@ mod validate;
 pub use event_id::event_id;
 pub use schema::{Field, FieldType, StreamSchema};
 pub use streams::{all, commerce, publication, sync};
-pub use validate::{Violation, ViolationReason, MAX_ROW_BYTES};
+pub use validate::{is_date, is_timestamp, Violation, ViolationReason, MAX_ROW_BYTES};

@@ -148,12 +148,14 @@ fn check_value(field_type: &FieldType, value: &Value, path: &str) -> Result<(), 
 }
 
 /// `yyyy-mm-dd` and nothing shorter or longer, a day that exists.
-fn is_date(text: &str) -> bool {
+#[must_use]
+pub fn is_date(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }
 
 /// RFC 3339 in UTC: what every SQL engine downstream reads the same way.
-fn is_timestamp(text: &str) -> bool {
+#[must_use]
+pub fn is_timestamp(text: &str) -> bool {
     text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
 }
 
