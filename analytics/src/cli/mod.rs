@@ -8,6 +8,7 @@ pub mod lake;
 pub mod maintain;
 pub mod performance;
 pub mod quarantine;
+pub mod reconcile;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
@@ -45,6 +46,8 @@ pub enum Command {
     History(history::Args),
     /// Prints which products would change class under other thresholds.
     WhatIf(what_if::Args),
+    /// Compares PostgreSQL's sales ledger with the lake's.
+    Reconcile(reconcile::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
     /// Lists tables and snapshots, merges, expires, finds orphans, runs a select.
@@ -74,6 +77,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Explain(args) => explain::run(args).await,
         Command::History(args) => history::run(args).await,
         Command::WhatIf(args) => what_if::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
         Command::Lake(args) => lake::run(args).await,
         Command::Streams(args) => streams::run(args).await,

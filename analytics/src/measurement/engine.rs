@@ -258,6 +258,19 @@ fn prepare(connection: &Connection, inputs: &Inputs) -> Result<()> {
     Ok(())
 }
 
+/// The ledger of one shop's orders as `order_ledger`, from rows of `commerce.telemetry`.
+///
+/// # Errors
+/// If DuckDB cannot read them.
+pub fn order_ledger_of(connection: &Connection, telemetry: &str, shop_domain: &str) -> Result<()> {
+    view(
+        connection,
+        "ledger_event",
+        &format!("{telemetry} where shop_domain = '{}'", shop_domain.replace('\'', "''")),
+    )?;
+    Ok(connection.execute_batch(LEDGER)?)
+}
+
 /// Sales as `sales`, and what of them is to be written as `sales_written`.
 fn sales(connection: &Connection, from: &SalesFrom, progress: &Progress) -> Result<()> {
     let ledger_of = |events: &str| {

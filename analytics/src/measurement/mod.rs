@@ -6,6 +6,7 @@
 //! - [`base`]: what a refresh leaves for the next one and for readers.
 //! - [`objective_store`]: revisions of objective specifications in the lake.
 //! - [`reads`]: rows for the HTTP API. [`explain`]: why a product has its label.
+//! - [`reconcile`]: PostgreSQL's ledger beside the lake's.
 //! - [`steps`]: the steps of a refresh and when each ran.
 //! - [`what_if`]: who would change class under other thresholds.
 //! - `routes`: the HTTP surface, with [`refresh_route`] for the one that takes its time. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
@@ -17,6 +18,7 @@ pub mod objective_store;
 pub mod oracle;
 pub mod plan;
 pub mod reads;
+pub mod reconcile;
 pub mod refresh;
 pub mod refresh_route;
 mod routes;

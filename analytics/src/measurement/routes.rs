@@ -15,6 +15,7 @@ use weir_domain::objective::ObjectiveSpecification;
 
 use super::explain::{explain, governing, Competitors, Explanation};
 use super::reads::{HistoryFilter, SalesFilter};
+use super::reconcile::{self, reconcile};
 use super::refresh_route::run_refresh;
 use super::what_if::{no_specification, what_if, Answer, Question};
 use super::{objective_store, reads};
@@ -31,6 +32,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/explain", get(explain_product))
         .route("/v1/history", get(tell_history))
         .route("/v1/what-if", get(ask_what_if))
+        .route("/v1/reconcile", post(compare_ledgers))
 }
 
 async fn publish_objective(
@@ -143,6 +145,18 @@ async fn tell_history(
         "product_id": product,
         "history": history,
     })))
+}
+
+async fn compare_ledgers(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: String,
+) -> Result<Json<reconcile::Answer>> {
+    app.authorise(&headers)?;
+    let told = serde_json::from_str(&body)?;
+    // What is acknowledged and on its way into the lake is not missing there.
+    app.pipelines.flush().await?;
+    Ok(Json(reconcile(&app.lake, told).await?))
 }
 
 async fn ask_what_if(

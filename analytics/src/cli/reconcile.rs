@@ -1,0 +1,182 @@
+//! `weir reconcile`.
+
+// `weir db` connects in the same way.
+#[path = "db/connection.rs"]
+mod connection;
+
+use jiff::civil::{date, Date};
+use serde_json::Value;
+use tokio_postgres::types::ToSql;
+
+use self::connection::{connect, explain};
+use super::client::{cell, money, Client};
+use crate::{Error, Result};
+
+const ORDERS: &str = include_str!("../../../sql/postgres/reconcile_orders.sql");
+
+/// Arguments of `weir reconcile`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    client: Client,
+    /// The PostgreSQL database, as postgres://user:password@host:port/name?sslmode=require; the role weir_reader suffices.
+    #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// Certificates (PEM) to trust besides the public ones, such as your provider's own authority.
+    #[arg(long)]
+    ca_file: Option<std::path::PathBuf>,
+    /// The shop's myshopify.com domain.
+    #[arg(long)]
+    shop: String,
+    /// First day in the shop's time zone, yyyy-mm-dd; the first there is by default.
+    #[arg(long, value_name = "DAY", default_value_t = date(1970, 1, 1), hide_default_value = true)]
+    from: Date,
+    /// Last day, included; the last there is by default.
+    #[arg(long, value_name = "DAY", default_value_t = date(9999, 12, 31), hide_default_value = true)]
+    to: Date,
+}
+
+/// Compares PostgreSQL's sales ledger with the lake's and prints the days and orders that differ.
+///
+/// # Errors
+/// If they differ; if PostgreSQL or the server is not reached or refuses.
+pub async fn run(args: Args) -> Result<()> {
+    let database = connect(&args.database_url, args.ca_file.as_deref())
+        .await
+        .map_err(option_named)?;
+    let (from, to) = (args.from.to_string(), args.to.to_string());
+    let days = "select weir.reconcile($1, $2::text::date, $3::text::date)::text";
+    let mut body = ask(&database, days, &[&args.shop, &from, &to]).await?;
+    (body["from"], body["to"]) = (from.into(), to.into());
+    let mut answer = args.client.post("/v1/reconcile", &body).await?;
+    let differing: Vec<String> = listed(&answer, "days")
+        .iter()
+        .map(|one| cell(&figure(one, "day")))
+        .collect();
+    if !differing.is_empty() {
+        body["orders"] = ask(&database, ORDERS, &[&args.shop, &differing]).await?;
+        answer = args.client.post("/v1/reconcile", &body).await?;
+    }
+    if answer["equal"] == true {
+        if args.client.json {
+            println!("{answer:#}");
+        } else {
+            println!(
+                "PostgreSQL and the lake agree on all {} days of {}",
+                answer["day_count"], args.shop
+            );
+        }
+        return Ok(());
+    }
+    let header = ["day", "order", "what", "postgresql", "lake"];
+    args.client.show(&answer, &header, rows(&answer, &body["currency"]));
+    Err(Error::Invalid(format!(
+        "PostgreSQL and the lake differ on {} of {} days of {}",
+        listed(&answer, "days").len(),
+        answer["day_count"],
+        args.shop
+    )))
+}
+
+/// The JSON that one select answers.
+async fn ask(database: &tokio_postgres::Client, sql: &str, given: &[&(dyn ToSql + Sync)]) -> Result<Value> {
+    let row = database.query_one(sql, given).await.map_err(|error| {
+        explain(
+            "PostgreSQL's ledger is not read",
+            &error,
+            "the login needs the role weir_reader",
+        )
+    })?;
+    Ok(serde_json::from_str(row.get(0))?)
+}
+
+/// `weir db` calls --url what is --database-url here.
+fn option_named(error: Error) -> Error {
+    match error {
+        Error::Invalid(text) => Error::Invalid(text.replace("--url", "--database-url")),
+        other => other,
+    }
+}
+
+fn listed<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A figure of whichever side has it.
+fn figure(difference: &Value, name: &str) -> Value {
+    let sides = [&difference["postgresql"][name], &difference["lake"][name]];
+    sides
+        .into_iter()
+        .find(|value| !value.is_null())
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Each day with the figures that differ, then its orders.
+fn rows(answer: &Value, currency: &Value) -> Vec<Vec<String>> {
+    const COUNTS: [&str; 4] = ["rows", "orders", "units_sold", "units_returned"];
+    const AMOUNTS: [&str; 4] = ["gross_sales", "discounts", "returns", "net_sales"];
+    let mut rows = Vec::new();
+    for day in listed(answer, "days") {
+        let date = figure(day, "day");
+        for name in COUNTS.into_iter().chain(AMOUNTS) {
+            let text = |side: &str| match AMOUNTS.contains(&name) {
+                true => money(&day[side][name], currency),
+                false => cell(&day[side][name]),
+            };
+            if day["postgresql"][name] != day["lake"][name] {
+                rows.push(vec![
+                    cell(&date),
+                    String::new(),
+                    name.to_owned(),
+                    text("postgresql"),
+                    text("lake"),
+                ]);
+            }
+        }
+        let of_day = listed(answer, "orders")
+            .iter()
+            .filter(|order| figure(order, "day") == date);
+        rows.extend(of_day.map(|order| {
+            let text = |side: &str| match order[side].is_null() {
+                true => "missing".to_owned(),
+                false => money(&order[side]["net_sales"], currency),
+            };
+            let (id, what) = (cell(&figure(order, "order_id")), "net_sales".to_owned());
+            vec![cell(&date), id, what, text("postgresql"), text("lake")]
+        }));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_is_a_line_and_what_is_equal_is_none() {
+        let order = json!({ "day": "2026-03-01", "order_id": "7", "rows": 1, "net_sales": 1250, "digest": "d" });
+        let answer = json!({
+            "days": [{
+                "missing_in": null,
+                "postgresql": { "day": "2026-03-01", "orders": 2, "net_sales": 2000 },
+                "lake": { "day": "2026-03-01", "orders": 1, "net_sales": 750 },
+            }],
+            "orders": [{ "missing_in": "lake", "postgresql": order, "lake": null }],
+        });
+        let expected = [
+            ["2026-03-01", "", "orders", "2", "1"],
+            ["2026-03-01", "", "net_sales", "20.00", "7.50"],
+            ["2026-03-01", "7", "net_sales", "12.50", "missing"],
+        ];
+        assert_eq!(rows(&answer, &json!("EUR")), expected);
+    }
+
+    #[test]
+    fn the_database_option_has_its_own_name_here() {
+        let error = option_named(Error::Invalid("check sslmode in --url".to_owned()));
+        assert_eq!(error.to_string(), "check sslmode in --database-url");
+    }
+}
