@@ -15,7 +15,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
- * queue-independent state, or null), sync (what SYNC is bound to; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
+ * queue-independent state, or null), sync (what SYNC is bound to; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds, redactionPassObjects,
  * postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps ./index.js), log (function of
  * one line).
  */
@@ -65,11 +65,12 @@ function commerceWorker(config, modules) {
       // Locally an outage lasts seconds.
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
+      ...(config.redactionPassObjects ? { REDACTION_PASS_OBJECTS: String(config.redactionPassObjects) } : {}),
       ...postgresTimeouts(config.postgresTimeoutMillis),
     },
     queueProducers: { DELIVERIES: QUEUE },
     queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
-    r2Buckets: { BUCKET },
+    r2Buckets: { BUCKET, PUBLICATION_BUCKET: "weir-publication", SYNC_BUCKET: "weir-sync" },
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       COMMERCE_TELEMETRY: { name: "stream", entrypoint: "Telemetry" },

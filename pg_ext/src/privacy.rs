@@ -167,7 +167,10 @@ pub fn redact_shop(text: &str) -> String {
                 format!("with gone as (delete from {table} where shop_id = $1 returning 1) select count(*) from gone");
             let mut rows = run(client, &sql, &[DatumWithOid::from(shop_id)]);
             let count: i64 = rows.next().map_or(0, |row| cell(&row, 1));
-            total += count;
+            // The request itself is a delivery by now: it must not make a repetition look like a redaction.
+            if table != "commerce.webhook_delivery" {
+                total += count;
+            }
             removed.insert(table.to_owned(), count.into());
         }
         run(

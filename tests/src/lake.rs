@@ -25,13 +25,17 @@ impl LakeServer {
     /// # Errors
     /// When the binary is not built (`make build`) or does not become ready.
     pub fn start(warehouse: PathBuf) -> Result<Self> {
+        Self::start_at(warehouse, "127.0.0.1:0")
+    }
+
+    fn start_at(warehouse: PathBuf, listen: &str) -> Result<Self> {
         let command = vec![
             weir_binary()?.display().to_string(),
             "serve".into(),
             "--warehouse".into(),
             warehouse.display().to_string(),
             "--listen".into(),
-            "127.0.0.1:0".into(),
+            listen.into(),
             "--token".into(),
             TOKEN.into(),
         ];
@@ -59,6 +63,18 @@ impl LakeServer {
     pub fn crash_and_restart(mut self) -> Result<Self> {
         self.service.crash();
         Self::start(self.warehouse.clone())
+    }
+
+    /// Kills the server with SIGKILL and starts it again over the same warehouse, at the address it had: whoever sends to
+    /// it finds it there again.
+    ///
+    /// # Errors
+    /// As [`LakeServer::start`].
+    pub fn crash_and_come_back(&mut self) -> Result<()> {
+        self.service.crash();
+        let address = self.url.trim_start_matches("http://").to_owned();
+        *self = Self::start_at(self.warehouse.clone(), &address)?;
+        Ok(())
     }
 
     /// POST with the token; the answer must be 200.

@@ -3,6 +3,7 @@
 //! - [`service`]: a child process that cannot outlive the test that started it
 //! - [`postgres`]: a temporary cluster with the extension, one template database, a copy per test
 //! - [`lake`]: `weir serve`  - [`workerd`]: the commerce Worker in workerd  - [`stack`]: all of them together
+//! - [`gate`]: holds back what goes through it, so that a kill falls between two steps
 //! - [`glossary`]: the part of GLOSSARY.md that is generated
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
 //! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
@@ -12,6 +13,7 @@
 
 mod bulk_agreements;
 pub mod bulk_jsonl;
+pub mod gate;
 pub mod glossary;
 pub mod lake;
 pub mod postgres;

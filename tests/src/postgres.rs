@@ -1,12 +1,12 @@
 //! A temporary PostgreSQL cluster with the extension installed, and a database per test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::{Client, NoTls};
 
-use crate::service::{free_port, is_root, Service, Spec};
+use crate::service::{children, free_port, is_root, Service, Spec};
 use crate::{failed, Result};
 
 const TEMPLATE: &str = "weir_template";
@@ -18,7 +18,9 @@ const EDGE_PASSWORD: &str = "weir_edge_test_password";
 pub struct Cluster {
     port: u16,
     next_database: AtomicU32,
-    _service: Service,
+    directory: PathBuf,
+    command: Vec<String>,
+    service: Service,
 }
 
 impl Cluster {
@@ -71,18 +73,13 @@ impl Cluster {
         for setting in settings {
             command.extend(["-c".to_owned(), setting]);
         }
-        let service = Service::start(Spec {
-            name: "PostgreSQL",
-            command,
-            environment: vec![],
-            stop_signal: "INT",
-            remove_directory: Some(directory),
-            user,
-        })?;
+        let service = serve(&command, &directory)?;
         let cluster = Self {
             port,
             next_database: AtomicU32::new(0),
-            _service: service,
+            directory,
+            command,
+            service,
         };
         cluster.prepare_template().await?;
         Ok(cluster)
@@ -118,6 +115,51 @@ impl Cluster {
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// Kills the postmaster with SIGKILL and starts another over the same data, at the same port; returns when it has
+    /// recovered.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn crash_and_come_back(&mut self) -> Result<()> {
+        let children = children(self.service.pid)?;
+        self.service.crash_and_keep(&self.directory)?;
+        // They notice that their postmaster is gone and end; until then they hold its shared memory.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(crate::service::READY_SECONDS);
+        while children
+            .iter()
+            .any(|pid| std::fs::exists(format!("/proc/{pid}")).unwrap_or(false))
+        {
+            if std::time::Instant::now() > deadline {
+                return Err(failed("processes of the killed PostgreSQL do not end"));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        self.service = serve(&self.command, &self.directory)?;
+        self.recovered().await
+    }
+
+    /// Kills one process of the server with SIGKILL: a Worker's session while there is one, else the checkpointer. The
+    /// postmaster then ends all sessions and recovers; returns when it has.
+    ///
+    /// # Errors
+    /// When it does not recover.
+    pub async fn crash_a_process(&self) -> Result<()> {
+        let admin = connect(&self.url("postgres", "postgres")).await?;
+        let victim = "select pid from pg_stat_activity where usename = $1 or backend_type = 'checkpointer'
+            order by backend_type = 'checkpointer' limit 1";
+        // Sessions of a Worker are short: the one that was found may have ended. So again, until this one is ended too.
+        while let Ok(row) = admin.query_one(victim, &[&EDGE_LOGIN]).await {
+            crate::service::kill(row.get(0));
+        }
+        self.recovered().await
+    }
+
+    async fn recovered(&self) -> Result<()> {
+        let client = self.wait_until_ready().await?;
+        client.simple_query("select 1").await?;
+        Ok(())
     }
 
     fn url(&self, user: &str, database: &str) -> String {
@@ -178,6 +220,17 @@ pub async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+fn serve(command: &[String], directory: &Path) -> Result<Service> {
+    Service::start(Spec {
+        name: "PostgreSQL",
+        command: command.to_vec(),
+        environment: vec![],
+        stop_signal: "INT",
+        remove_directory: Some(directory.to_owned()),
+        user: is_root().then_some("postgres"),
+    })
 }
 
 fn bin_directory() -> Result<String> {

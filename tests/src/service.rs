@@ -22,7 +22,7 @@ service=$!
 echo "$service"
 (cat <&3 >/dev/null; kill -s "$signal" "$service") >/dev/null 2>&1 &
 wait "$service"; status=$?
-[ -z "$directory" ] || rm -rf "$directory"
+[ -z "$directory" ] || [ -e "$directory/crashed" ] || rm -rf "$directory"
 exit "$status"
 "#;
 
@@ -156,15 +156,48 @@ impl Service {
 
     /// `kill -9`: the crash that fault tests are about. Returns when the process is gone.
     pub fn crash(&mut self) {
-        let _ = Command::new("kill").args(["-9", &self.pid.to_string()]).status();
+        kill(self.pid);
         let _ = self.supervisor.wait();
     }
+
+    /// [`Service::crash`] of a service that is about to be started again over the directory that would go with it.
+    ///
+    /// # Errors
+    /// When the directory takes no file.
+    pub fn crash_and_keep(&mut self, directory: &std::path::Path) -> Result<()> {
+        let mark = directory.join("crashed");
+        std::fs::write(&mark, "")?;
+        self.crash();
+        std::fs::remove_file(&mark)?;
+        Ok(())
+    }
+}
+
+/// `kill -9` of one process. That it is gone already is as good.
+pub fn kill(pid: i32) {
+    let _ = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The processes whose parent is `pid`.
+///
+/// # Errors
+/// When /proc cannot be listed.
+pub fn children(pid: i32) -> Result<Vec<i32>> {
+    let parent = |child: i32| -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let processes = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(processes.filter(|child| parent(*child) == Some(pid)).collect())
 }
 
 /// A port that is free now. Two services may race for it; callers that cannot pass port 0 retry.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
+use crate::gate::Gate;
 use crate::lake::LakeServer;
 use crate::postgres::{Cluster, Database};
 use crate::shop::{DaySales, Delivery, Shop};
@@ -25,8 +26,12 @@ pub struct Stack {
     pub admin: Client,
     /// The stack's database.
     pub database: Database,
+    /// The cluster of the database.
+    pub cluster: Cluster,
+    /// Between Worker and lake, in a stack for fault tests.
+    pub gate: Option<Gate>,
     _warehouse: tempfile::TempDir,
-    _cluster: Cluster,
+    _objects: Option<tempfile::TempDir>,
 }
 
 impl Stack {
@@ -35,7 +40,19 @@ impl Stack {
     ///
     /// # Errors
     /// When a part does not start; the message says which and what to do.
-    pub async fn start(shops: &[Shop], mut progress: impl FnMut(&str)) -> Result<Self> {
+    pub async fn start(shops: &[Shop], progress: impl FnMut(&str)) -> Result<Self> {
+        Self::assemble(shops, progress, false).await
+    }
+
+    /// The same for fault tests: R2 survives the Worker, and a [`Gate`] stands between Worker and lake.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub async fn start_to_be_killed(shops: &[Shop]) -> Result<Self> {
+        Self::assemble(shops, |_| {}, true).await
+    }
+
+    async fn assemble(shops: &[Shop], mut progress: impl FnMut(&str), faults: bool) -> Result<Self> {
         progress("PostgreSQL 15 with the extension");
         let cluster = Cluster::start().await?;
         let database = cluster.database().await?;
@@ -43,16 +60,25 @@ impl Stack {
         progress("weir serve: Iceberg catalog, streams, measurement");
         let warehouse = tempfile::Builder::new().prefix("weir-lake-").tempdir()?;
         let lake = LakeServer::start(warehouse.path().to_path_buf())?;
+        let (mut gate, mut objects) = (None, None);
+        if faults {
+            gate = Some(Gate::start(&lake.url).await?);
+            objects = Some(tempfile::Builder::new().prefix("weir-r2-").tempdir()?);
+        }
         progress("commerce Worker in workerd");
         let domains: Vec<&str> = shops.iter().map(|shop| shop.domain).collect();
-        let worker = CommerceWorker::start(&database.edge_url, &lake.url, &domains)?;
+        let stream = gate.as_ref().map_or(&lake.url, |gate| &gate.url);
+        let persist = objects.as_ref().map(tempfile::TempDir::path);
+        let worker = CommerceWorker::start_with(&database.edge_url, stream, &domains, persist)?;
         let stack = Self {
             worker,
             lake,
             admin,
             database,
+            cluster,
+            gate,
             _warehouse: warehouse,
-            _cluster: cluster,
+            _objects: objects,
         };
         for shop in shops {
             stack.register(shop).await?;
@@ -171,9 +197,26 @@ impl Stack {
         }
     }
 
-    /// The ids of the events that the deliveries lead to: a delivery PostgreSQL has seen returns its events again.
-    async fn expected_event_ids(&self, deliveries: &[Delivery]) -> Result<BTreeSet<String>> {
-        let mut ids = BTreeSet::new();
+    /// The ids of the events that the deliveries lead to.
+    ///
+    /// # Errors
+    /// As [`Stack::event_ids_of_each`].
+    pub async fn expected_event_ids(&self, deliveries: &[Delivery]) -> Result<BTreeSet<String>> {
+        Ok(self
+            .event_ids_of_each(deliveries)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    /// The ids of the events that each delivery leads to: one that PostgreSQL has seen returns its events again, one that it
+    /// has not seen is taken.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn event_ids_of_each(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<String>>> {
+        let mut ids = Vec::with_capacity(deliveries.len());
         for chunk in deliveries.chunks(100) {
             let batch = serde_json::Value::Array(chunk.iter().map(Delivery::to_ingest).collect()).to_string();
             let row = self
@@ -183,7 +226,7 @@ impl Stack {
             let answer: serde_json::Value = serde_json::from_str(row.get(0))?;
             for verdict in answer["deliveries"].as_array().into_iter().flatten() {
                 let of_verdict = verdict["event_ids"].as_array().into_iter().flatten();
-                ids.extend(of_verdict.filter_map(|id| id.as_str().map(str::to_owned)));
+                ids.push(of_verdict.filter_map(|id| id.as_str().map(str::to_owned)).collect());
             }
         }
         Ok(ids)

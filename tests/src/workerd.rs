@@ -1,9 +1,11 @@
 //! The commerce Worker in workerd, over a local Hyperdrive, queue, R2 and stream.
 
+use std::path::Path;
+
 use serde_json::{json, Value};
 
 use crate::lake::{listening, TOKEN};
-use crate::service::{Service, Spec};
+use crate::service::{kill, Service, Spec};
 use crate::shop::Delivery;
 use crate::{failed, Result};
 
@@ -21,6 +23,7 @@ pub struct CommerceWorker {
     pub admin: String,
     client: reqwest::Client,
     service: Service,
+    config: Value,
 }
 
 impl CommerceWorker {
@@ -29,12 +32,25 @@ impl CommerceWorker {
     /// # Errors
     /// When the Worker is not built (`make build`) or workerd does not become ready.
     pub fn start(postgres: &str, lake: &str, shops: &[&str]) -> Result<Self> {
+        Self::start_with(postgres, lake, shops, None)
+    }
+
+    /// The same with R2 in `persist`, so that a Worker started after a crash finds it there. The queue is not: miniflare
+    /// keeps its messages in memory (an array of its broker, `workers/queues/broker.worker`, and no option to persist it),
+    /// where Cloudflare's is durable before `send` returns.
+    ///
+    /// # Errors
+    /// As [`CommerceWorker::start`].
+    pub fn start_with(postgres: &str, lake: &str, shops: &[&str], persist: Option<&Path>) -> Result<Self> {
+        Self::start_from(json!({
+            "postgres": postgres, "lake": lake, "token": TOKEN, "secrets": SECRETS.join(","), "shops": shops,
+            "internalToken": INTERNAL_TOKEN, "persist": persist, "port": 0,
+        }))
+    }
+
+    fn start_from(config: Value) -> Result<Self> {
         let root = crate::workspace_root()?;
         let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
-        let config = json!({
-            "postgres": postgres, "lake": lake, "token": TOKEN, "secrets": SECRETS.join(","), "shops": shops,
-            "internalToken": INTERNAL_TOKEN, "persist": null, "port": 0,
-        });
         let service = Service::start(Spec {
             name: "commerce Worker",
             command: vec![
@@ -53,7 +69,30 @@ impl CommerceWorker {
             admin: listening(&line, "admin")?,
             client: reqwest::Client::new(),
             service,
+            config,
         })
+    }
+
+    /// Process id of the process around workerd.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.service.pid
+    }
+
+    /// Kills workerd and the process around it with SIGKILL.
+    pub fn kill(&self) {
+        // workerd dies with it (edge/local/workerd.sh).
+        kill(self.service.pid);
+    }
+
+    /// Kills the Worker unless it is dead already, and starts another with the same configuration, at a new address.
+    ///
+    /// # Errors
+    /// As [`CommerceWorker::start`].
+    pub fn crash_and_restart(&mut self) -> Result<()> {
+        self.service.crash();
+        *self = Self::start_from(self.config.clone())?;
+        Ok(())
     }
 
     /// Sends a delivery as Shopify does, signed with the newest secret. Returns status and body.

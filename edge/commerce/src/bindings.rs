@@ -1,5 +1,6 @@
 //! Names and values that wrangler.jsonc binds, and the R2 room that all handlers write to.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use weir_domain::webhook::Delivery;
@@ -9,13 +10,17 @@ use weir_edge_shared::quarantine_room::put;
 use worker::{Bucket, Env, Error, MessageBuilder, QueueContentType, Result};
 
 use crate::admission::Admission;
-use crate::message::HandOver;
+use crate::message::{HandOver, DELIVERY_METADATA};
 use crate::quarantine::QuarantineRecord;
 
 /// Queue of admitted deliveries.
 pub const DELIVERIES: &str = "DELIVERIES";
-/// R2 bucket of large bodies and of the quarantine.
+/// R2 bucket of large bodies, the quarantine and certificates of redaction.
 pub const BUCKET: &str = "BUCKET";
+/// R2 bucket of the publication Worker, for forgetting; absent where that Worker is not deployed.
+pub const PUBLICATION_BUCKET: &str = "PUBLICATION_BUCKET";
+/// R2 bucket of the sync Worker, for forgetting; absent where that Worker is not deployed.
+pub const SYNC_BUCKET: &str = "SYNC_BUCKET";
 /// Hyperdrive to PostgreSQL, caching disabled.
 pub const POSTGRES: &str = "POSTGRES";
 /// Pipelines stream `commerce_v1`.
@@ -86,6 +91,14 @@ pub fn internal_token(env: &Env) -> String {
         .unwrap_or_default()
 }
 
+/// Most objects that one run of forgetting lists, var REDACTION_PASS_OBJECTS. Each is read, and an invocation may make 1,000
+/// requests of its bindings.
+pub fn redaction_pass_objects(env: &Env) -> u32 {
+    const DEFAULT: u32 = 400;
+    let given = text(env, "REDACTION_PASS_OBJECTS").and_then(|value| value.parse().ok());
+    given.filter(|objects| *objects > 0).unwrap_or(DEFAULT)
+}
+
 /// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
 pub fn dead_letter_queue(env: &Env) -> Option<String> {
     text(env, "DEAD_LETTER_QUEUE")
@@ -99,12 +112,18 @@ pub fn now() -> String {
 /// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
 pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()> {
     let packed = HandOver::pack(delivery, replays)?;
-    if let Some((key, body)) = packed.object {
-        env.bucket(BUCKET)?.put(key, body).execute().await?;
+    if let Some(object) = packed.object {
+        let described = HashMap::from([(DELIVERY_METADATA.to_owned(), object.delivery)]);
+        let bucket = env.bucket(BUCKET)?;
+        let put = bucket.put(object.key, object.body).custom_metadata(described);
+        put.execute().await?;
     }
-    let message = MessageBuilder::new(packed.text)
-        .content_type(QueueContentType::Text)
-        .build();
+    send(env, packed.text).await
+}
+
+/// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
+pub async fn send(env: &Env, text: String) -> Result<()> {
+    let message = MessageBuilder::new(text).content_type(QueueContentType::Text).build();
     env.queue(DELIVERIES)?.send(message).await
 }
 

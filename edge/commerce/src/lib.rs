@@ -8,9 +8,10 @@
 //! | a finished bulk operation is told to the sync Worker | [`bulk_finish`] |
 //! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
+//! | who is to be forgotten, and what of the edge's objects names them | [`redaction`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
-//! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
+//! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `worker_redaction`, `bindings` |
 
 pub mod admission;
 pub mod bulk_finish;
@@ -18,6 +19,7 @@ pub mod consume;
 pub mod counting;
 pub mod message;
 pub mod quarantine;
+pub mod redaction;
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
@@ -27,6 +29,8 @@ mod worker_http;
 mod worker_internal;
 #[cfg(target_arch = "wasm32")]
 mod worker_queue;
+#[cfg(target_arch = "wasm32")]
+mod worker_redaction;
 #[cfg(target_arch = "wasm32")]
 mod worker_sync;
 

@@ -3,11 +3,19 @@
 use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
 
+use crate::redaction::Progress;
+
 /// Most bytes of a message. A queue holds 128 KB a message, of which some is metadata.
 pub const MAX_MESSAGE_BYTES: usize = 100_000;
 
 /// Most bytes of bodies that one batch holds in memory: text, quoted copy and answer exist at once in 128 MB.
 pub const MAX_BATCH_BODY_BYTES: usize = 12_000_000;
+
+/// Where large bodies lie in R2.
+pub const BODIES: &str = "bodies/";
+
+/// Name of an R2 object's metadata that has the delivery whose body it is, without the body.
+pub const DELIVERY_METADATA: &str = "delivery";
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +30,9 @@ pub struct QueueMessage {
     /// How often it was replayed from the quarantine.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub replays: u32,
+    /// How far forgetting has come, of a request to forget that takes several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redaction: Option<Progress>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
@@ -34,8 +45,19 @@ pub(crate) fn is_zero(count: &u32) -> bool {
 pub struct HandOver {
     /// The queue message.
     pub text: String,
-    /// Key and body of an R2 object.
-    pub object: Option<(String, String)>,
+    /// The R2 object of a large body.
+    pub object: Option<BodyObject>,
+}
+
+/// A large body on its way to R2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyObject {
+    /// R2 key.
+    pub key: String,
+    /// The body.
+    pub body: String,
+    /// The rest of the delivery, JSON: what lies in the bucket says for itself what it is of.
+    pub delivery: String,
 }
 
 impl HandOver {
@@ -50,17 +72,19 @@ impl HandOver {
             body_key: None,
             body_bytes,
             replays,
+            redaction: None,
         };
         let text = serde_json::to_string(&message)?;
         if text.len() <= MAX_MESSAGE_BYTES {
             return Ok(Self { text, object: None });
         }
-        let key = object_key("bodies", &message.delivery, "json");
+        let key = object_key(BODIES.trim_end_matches('/'), &message.delivery, "json");
         let body = std::mem::take(&mut message.delivery.body);
         message.body_key = Some(key.clone());
+        let delivery = serde_json::to_string(&message.delivery)?;
         Ok(Self {
             text: serde_json::to_string(&message)?,
-            object: Some((key, body)),
+            object: Some(BodyObject { key, body, delivery }),
         })
     }
 }
@@ -78,7 +102,8 @@ pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
 }
 
 /// A header's value as a part of a key: nothing in it may climb or end the path.
-fn plain(part: &str) -> String {
+#[must_use]
+pub fn plain(part: &str) -> String {
     let keep = |letter: char| {
         if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
             letter
@@ -130,9 +155,12 @@ mod tests {
         let body = format!("\"{}\"", "é".repeat(60_000));
         let packed = HandOver::pack(delivery(body.clone()), 0).unwrap();
         assert!(packed.text.len() < 1000);
-        let (key, object) = packed.object.unwrap();
+        let object = packed.object.unwrap();
+        let key = object.key;
         assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/.._w_1.json");
-        assert_eq!(object, body);
+        assert_eq!(object.body, body);
+        let described: Delivery = serde_json::from_str(&object.delivery).unwrap();
+        assert_eq!(described, delivery(String::new()));
         let message: QueueMessage = serde_json::from_str(&packed.text).unwrap();
         assert_eq!((message.body_key, message.body_bytes), (Some(key), body.len()));
     }

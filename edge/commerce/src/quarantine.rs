@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
 
 use crate::message::{is_zero, object_key, QueueMessage};
+use crate::redaction::keepable;
 
 const UNREADABLE_MESSAGE: &str = "unreadable_message";
 
@@ -52,10 +53,15 @@ pub struct QuarantineRecord {
 }
 
 impl QuarantineRecord {
-    /// A record of `delivery`, whose body is in it or at `body_key`.
+    /// A record of `delivery`, whose body is in it or at `body_key`. Of a request about privacy only its numbers are kept:
+    /// an address in the quarantine would outlive the request to forget it.
     #[must_use]
-    pub fn new(delivery: Delivery, reason: &str, detail: &str, quarantined_at: String) -> Self {
-        let (reason, detail) = (reason.to_owned(), detail.to_owned());
+    pub fn new(mut delivery: Delivery, reason: &str, detail: &str, quarantined_at: String) -> Self {
+        let (reason, mut detail) = (reason.to_owned(), detail.to_owned());
+        if let Some(numbers) = keepable(&delivery.topic, &delivery.body) {
+            delivery.body = numbers;
+            detail.push_str("; of this request its numbers alone are kept");
+        }
         Self {
             reason,
             detail,
@@ -78,10 +84,21 @@ impl QuarantineRecord {
     #[must_use]
     pub fn with_body(mut self, body: Body) -> Self {
         match body {
+            // Not JSON, or it would not be here: nothing of it can be told apart.
+            _ if keepable(&self.delivery.topic, "").is_some() => self.delivery.body.clear(),
             Body::Text(text) => self.delivery.body = text,
             Body::Base64(encoded) => self.body_base64 = Some(encoded),
         }
         self
+    }
+
+    /// The body as text, lossy where it is none; empty when it lies at `body_key`.
+    #[must_use]
+    pub fn raw_text(&self) -> String {
+        match &self.body_base64 {
+            Some(encoded) => String::from_utf8_lossy(&STANDARD.decode(encoded).unwrap_or_default()).into_owned(),
+            None => self.delivery.body.clone(),
+        }
     }
 
     /// Where it is kept: `quarantine/{date of receipt}/{shop}/{webhook_id}.json`, and after replays `.replay-{n}.json`.
@@ -113,6 +130,7 @@ impl QuarantineRecord {
             delivery,
             body_key: self.body_key,
             replays: self.replays.saturating_add(1),
+            redaction: None,
         })
     }
 }
@@ -174,6 +192,21 @@ mod tests {
         let again = QuarantineRecord::new(message.delivery, "missing_field", "", String::new()).after_replays(1);
         assert_eq!(again.key(), "quarantine/2026-11-24/unknown/message-1.replay-1.json");
         assert_eq!(again.into_replay().unwrap().replays, 2);
+    }
+
+    #[test]
+    fn of_a_request_about_privacy_no_contact_is_kept() {
+        let mut delivery = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into()).delivery;
+        delivery.topic = "customers/redact".into();
+        delivery.body = r#"{"customer": {"email": "jane@example.com"}, "orders_to_redact": [7]}"#.into();
+        let record = QuarantineRecord::new(delivery, "missing_field", "customer.id", String::new());
+        assert!(record.detail.starts_with("customer.id; "));
+        let broken = record
+            .clone()
+            .with_body(Body::from_bytes(b"{\"email\": \"jane@example.com"));
+        for record in [record, broken] {
+            assert!(!serde_json::to_string(&record).unwrap().contains("jane"), "{record:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use worker::{console_error, console_log, Bucket, Env, Method, Request, Response,
 
 use crate::bindings::{hand_over, internal_token, BUCKET};
 use crate::quarantine::QuarantineRecord;
-use crate::worker_queue::with_body;
+use crate::worker_queue::{with_body, NoBody};
 use weir_edge_shared::http::answer;
 
 /// Answers a request under `/internal/`.
@@ -41,7 +41,8 @@ async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
         Ok(delivery) => hand_over(env, delivery, replays)
             .await
             .map_err(|error| error.to_string()),
-        Err(cause) => Err(cause),
+        Err(NoBody::Absent(_)) => return answer(422, "not_replayable", "its body is not in R2 any more"),
+        Err(NoBody::Failed(cause)) => Err(cause),
     };
     if let Err(cause) = handed_over {
         console_error!("replay of {key} failed: {cause}");

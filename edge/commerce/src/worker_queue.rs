@@ -7,18 +7,21 @@ use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::quarantine_room::read_text;
 use worker::{
     console_error, console_warn, Bucket, Date, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage,
     Result,
 };
 
 use crate::bindings::{
-    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, COUNTERS, POSTGRES, STREAM,
+    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, send, BUCKET, COUNTERS, POSTGRES, STREAM,
 };
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
+use crate::redaction::{Progress, Subject};
+use crate::worker_redaction::{forget, Pass};
 use crate::worker_sync::tell;
 
 /// A message of the batch with what was read from it.
@@ -58,17 +61,26 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     }
     let mut ready = Vec::with_capacity(entries.len());
     let mut deliveries = Vec::with_capacity(entries.len());
-    for Entry { raw, message } in entries {
-        let replays = message.replays;
+    for Entry { raw, mut message } in entries {
+        let (replays, redaction) = (message.replays, message.redaction.take());
         match with_body(bucket, message).await {
             Ok(delivery) => match tell(env, &delivery).await {
                 Some(decision) => carry_out(bucket, &raw, delivery, replays, decision, max_delay).await,
                 None => {
-                    ready.push((raw, replays));
+                    ready.push(Ready {
+                        raw,
+                        replays,
+                        redaction,
+                    });
                     deliveries.push(delivery);
                 }
             },
-            Err(cause) => retry(&raw, &cause, max_delay),
+            Err(NoBody::Absent(delivery)) => {
+                let detail = "its body is not in R2 any more: removed by a redaction or by the bucket's lifecycle rule";
+                let decision = Decision::quarantine("body_missing", detail);
+                carry_out(bucket, &raw, *delivery, replays, decision, max_delay).await;
+            }
+            Err(NoBody::Failed(cause)) => retry(&raw, &cause, max_delay),
         }
     }
     if deliveries.is_empty() {
@@ -78,13 +90,54 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let stream: PipelineStream = env.get_binding(STREAM)?;
     let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
     let mut counters = Counters::default();
-    for (((raw, replays), delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
+    let mut requests = Vec::new();
+    for ((ready, delivery), decision) in ready.into_iter().zip(deliveries).zip(decisions) {
         consumed(&mut counters, &delivery, &decision);
-        carry_out(bucket, raw, delivery, *replays, decision, max_delay).await;
+        match Subject::of(&delivery) {
+            // After the others: one of them may be put into the quarantine and name whom this asks to forget.
+            Some(subject) if !matches!(decision, Decision::Retry { .. }) => {
+                requests.push((ready, delivery, subject, decision));
+            }
+            _ => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
+        }
+    }
+    for (mut ready, delivery, subject, decision) in requests {
+        let progress = ready.redaction.take().unwrap_or_default();
+        match forget(env, &transport, &stream, &delivery, &subject, progress).await {
+            Ok(Pass::Done) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
+            Ok(Pass::More(progress)) => go_on_later(env, &ready, delivery, progress, max_delay).await,
+            Err(cause) => retry(&ready.raw, &cause, max_delay),
+        }
     }
     // Last: what is decided is carried out already.
     AnalyticsEngine::bound(env, COUNTERS).write(&counters.points()).await;
     Ok(())
+}
+
+/// A message whose delivery is at hand.
+struct Ready {
+    raw: RawMessage,
+    replays: u32,
+    redaction: Option<Progress>,
+}
+
+/// Sends the rest of a long redaction as a message of its own; this one is acknowledged when that one is durable.
+async fn go_on_later(env: &Env, ready: &Ready, delivery: Delivery, progress: Progress, max_delay: u32) {
+    let message = QueueMessage {
+        body_bytes: delivery.body.len(),
+        delivery,
+        body_key: None,
+        replays: ready.replays,
+        redaction: Some(progress),
+    };
+    let sent = match serde_json::to_string(&message) {
+        Ok(text) => send(env, text).await,
+        Err(error) => Err(error.into()),
+    };
+    match sent {
+        Ok(()) => ready.raw.ack(),
+        Err(error) => retry(&ready.raw, &error.to_string(), max_delay),
+    }
 }
 
 async fn carry_out(
@@ -105,15 +158,24 @@ async fn carry_out(
     }
 }
 
+/// Why a delivery has no body.
+pub enum NoBody {
+    /// The object is gone; the delivery without its body.
+    Absent(Box<Delivery>),
+    /// R2 did not give it.
+    Failed(String),
+}
+
 /// The delivery with its body, which a large one has in R2. The object stays: a redelivery needs it again, and the
-/// bucket's lifecycle rule removes it.
-pub async fn with_body(bucket: &Bucket, message: QueueMessage) -> std::result::Result<Delivery, String> {
+/// bucket's lifecycle rule removes it, or a redaction does.
+pub async fn with_body(bucket: &Bucket, message: QueueMessage) -> std::result::Result<Delivery, NoBody> {
     let mut delivery = message.delivery;
     if let Some(key) = message.body_key {
-        let object = bucket.get(&key).execute().await.map_err(|error| error.to_string())?;
-        let object = object.ok_or_else(|| format!("{key} is absent"))?;
-        let body = object.body().ok_or_else(|| format!("{key} has no body"))?;
-        delivery.body = body.text().await.map_err(|error| error.to_string())?;
+        match read_text(bucket, &key).await {
+            Ok(Some(body)) => delivery.body = body,
+            Ok(None) => return Err(NoBody::Absent(Box::new(delivery))),
+            Err(error) => return Err(NoBody::Failed(error.to_string())),
+        }
     }
     Ok(delivery)
 }

@@ -253,6 +253,9 @@ async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
     let late = ingest(&edge, &[delivery("x", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
     assert_eq!(verdicts(&late), ["ignored"]);
     assert_eq!(late["deliveries"][0]["reason"], "redacted");
+    // Asked for again, by whom the request reached: deliveries known since are no commerce, the certificate is the first one.
+    let asked = call(&edge, "redact_shop", &json!({ "shop_domain": SHOP })).await;
+    assert_eq!(asked, certificate);
     let again = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
     call(&admin, "register_shop", &again).await;
     let fresh = ingest(&edge, &[delivery("y", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;

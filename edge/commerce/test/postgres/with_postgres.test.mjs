@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { randomInt, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { faultyWay, until } from "../doubles.mjs";
-import { world } from "../world.mjs";
+import { SHOP, world } from "../world.mjs";
 
 const postgres = process.env.WEIR_TEST_POSTGRES;
 assert.ok(postgres, "WEIR_TEST_POSTGRES is not set; run `cargo test -p weir-tests --test worker_over_postgres`");
 
-function order(id, name) {
+function order(id, name, more = {}) {
   return JSON.stringify({
+    ...more,
     id,
     name,
     currency: "EUR",
@@ -85,4 +86,77 @@ test("answers are lost after the commit, then nothing answers, then the stream f
   const orders = [...once.values()].map(({ order_id, event_type }) => [order_id, event_type]);
   assert.deepEqual(orders.sort(), ids.map((id) => [String(id), "order_created"]).sort());
   assert.deepEqual(await quarantine(), []);
+});
+
+const certificates = (bucket, count) =>
+  until(`certificate ${count}`, async () => {
+    const { objects } = await bucket.list({ prefix: "certificates/" });
+    const read = async ({ key }) => ({ key, ...(await (await bucket.get(key)).json()) });
+    return objects.length === count && Promise.all(objects.map(read));
+  });
+
+const received_at = "2026-11-20T10:00:00.000Z";
+const keptKey = (id) => `quarantine/2026-11-20/${SHOP}/${id}.json`;
+const kept = (webhook_id, body) => {
+  const delivery = { webhook_id, topic: "orders/create", shop_domain: SHOP, received_at, body };
+  return JSON.stringify({ reason: "retries_exhausted", detail: "", quarantined_at: received_at, delivery });
+};
+
+test("a customer is forgotten in PostgreSQL and in R2, an order of theirs that never arrived counts without them", async (t) => {
+  const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  const [id, customer] = [newId(), newId()];
+  const buyer = { customer: { id: customer, email: "jane.doe@example.com" }, email: "jane.doe@example.com" };
+  assert.equal((await deliver(order(id, "#1", buyer), { id: randomUUID() })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+  assert.ok(lake.events[0].customer_key);
+  const lost = randomUUID();
+  await bucket.put(keptKey(lost), kept(lost, order(id + 10, "#2", buyer)));
+
+  const request = JSON.stringify({ customer: { id: customer, email: "jane.doe@example.com" }, orders_to_redact: [id] });
+  const redact = { id: randomUUID(), topic: "customers/redact" };
+  assert.equal((await deliver(request, redact)).status, 200);
+  const [first] = await certificates(bucket, 1);
+  assert.deepEqual([first.subject, first.removed["privacy.salt"], first.objects["commerce/quarantine"]], ["customer", 1, 1]);
+  assert.ok(!JSON.stringify(first).includes("jane") && !JSON.stringify(first).includes(String(customer)));
+  const event = lake.events.find(({ order_id }) => order_id === String(id + 10));
+  assert.deepEqual([event.event_type, event.customer_key ?? null], ["order_created", null]);
+  assert.deepEqual(await quarantine(), []);
+
+  // The request again, and a late retry that names the customer: forgotten they stay, under the same certificate.
+  assert.equal((await deliver(request, redact)).status, 200);
+  assert.equal((await deliver(order(id + 20, "#3", buyer), { id: randomUUID() })).status, 200);
+  const late = await until("the late order", () => lake.events.find(({ order_id }) => order_id === String(id + 20)));
+  assert.equal(late.customer_key ?? null, null);
+  assert.deepEqual(await certificates(bucket, 1), [first]);
+});
+
+test("customers/redact with a contact alone, which PostgreSQL cannot act upon, leaves no address behind", async (t) => {
+  const { deliver, quarantine } = await world(t, { postgres });
+  const request = JSON.stringify({ customer: { email: "jane.doe@example.com" }, orders_to_redact: [] });
+  assert.equal((await deliver(request, { id: "by-contact", topic: "customers/redact" })).status, 200);
+  const [record] = await until("the record", async () => (await quarantine()).length && quarantine());
+  assert.equal(record.webhook_id, "by-contact");
+  assert.ok(!JSON.stringify(record).includes("jane"), JSON.stringify(record));
+});
+
+// The last one: afterwards PostgreSQL takes nothing of this shop any more.
+test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is dropped", async (t) => {
+  const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  const id = newId();
+  assert.equal((await deliver(order(id, "#1"), { id: randomUUID() })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+  await bucket.put(keptKey("old"), kept("old", "{}"));
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), { id: randomUUID(), topic: "shop/redact" })).status, 200);
+  const [certificate] = await certificates(bucket, 1);
+  assert.equal(certificate.subject, "shop");
+  assert.ok(certificate.removed["commerce.order_header"] >= 1);
+  assert.equal(certificate.objects["commerce/quarantine"], 1);
+  const large = order(id + 10, "#2", { note: "x".repeat(200_000) });
+  assert.equal((await deliver(large, { id: randomUUID() })).status, 200);
+  // Processed after the order: one consumer, and its certificate is the next one.
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), { id: randomUUID(), topic: "shop/redact" })).status, 200);
+  await until("the late body is gone too", async () => (await bucket.list({ prefix: "bodies/" })).objects.length === 0);
+  assert.deepEqual([lake.events.length, await quarantine()], [1, []]);
 });

@@ -1,0 +1,336 @@
+//! Who is to be forgotten, what of the edge's own objects names them, and what is kept of a request to forget.
+//!
+//! `weir.ingest` forgets in PostgreSQL. What the edge has put aside (bodies, quarantines, the raw archive) is forgotten here,
+//! before the delivery is acknowledged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Map, Value};
+use weir_domain::webhook::{Delivery, Topic};
+
+/// Whom a delivery asks to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// `customers/redact`.
+    Customer(Person),
+    /// `shop/redact`.
+    Shop,
+}
+
+/// A customer as `customers/redact` names them: by id, by contact, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// Shopify's id; absent when Shopify gives the contact alone.
+    pub customer_id: Option<i64>,
+    /// Orders whose personal data goes.
+    pub orders: Vec<i64>,
+    /// E-mail address and phone number, lower case.
+    contacts: Vec<String>,
+}
+
+/// How far forgetting has come; travels in the queue message when one run is not enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Rooms that are done.
+    pub rooms: usize,
+    /// Where the listing of the next one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Objects removed so far, by room.
+    #[serde(default)]
+    pub removed: BTreeMap<String, u64>,
+}
+
+/// A call of PostgreSQL that gives the certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRequest {
+    /// The function.
+    pub function: &'static str,
+    /// Its argument.
+    pub argument: String,
+}
+
+impl Subject {
+    /// Whom `delivery` asks to forget, if it does.
+    #[must_use]
+    pub fn of(delivery: &Delivery) -> Option<Self> {
+        match Topic::parse(&delivery.topic)? {
+            Topic::ShopRedact => Some(Self::Shop),
+            Topic::CustomersRedact => {
+                let body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
+                let customer = &body["customer"];
+                let contact = |name: &str| Some(customer[name].as_str()?.trim().to_lowercase());
+                Some(Self::Customer(Person {
+                    customer_id: id(&customer["id"]),
+                    orders: ids(&body["orders_to_redact"]),
+                    contacts: ["email", "phone"]
+                        .into_iter()
+                        .filter_map(contact)
+                        .filter(|contact| !contact.is_empty())
+                        .collect(),
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The call that gives the certificate for `shop_domain`: forgetting again finds nothing and returns the first one.
+    /// `None` for a customer without an id, whom PostgreSQL does not know.
+    #[must_use]
+    pub fn certificate_request(&self, shop_domain: &str) -> Option<CertificateRequest> {
+        let (function, argument) = match self {
+            Self::Shop => ("weir.redact_shop", json!({"shop_domain": shop_domain})),
+            Self::Customer(person) => (
+                "weir.redact_customer",
+                json!({"shop_domain": shop_domain, "customer_id": person.customer_id?, "orders": person.orders}),
+            ),
+        };
+        let argument = argument.to_string();
+        Some(CertificateRequest { function, argument })
+    }
+}
+
+impl Person {
+    /// Whether `text`, JSON or lines of it, names them. `topic` says what its `id` is the id of. Text that is no JSON names
+    /// them when their id, an order of theirs or their contact occurs in it as a whole word.
+    #[must_use]
+    pub fn is_named_in(&self, text: &str, topic: &str) -> bool {
+        let whole = match topic.split('/').next() {
+            Some("customers") => "customer",
+            Some("orders") => "order",
+            _ => "",
+        };
+        if let Ok(value) = serde_json::from_str::<Value>(text) {
+            return self.is_in(&value, whole);
+        }
+        text.lines().any(|line| match serde_json::from_str::<Value>(line) {
+            Ok(value) => self.is_in(&value, whole),
+            Err(_) => self.is_a_word_of(line),
+        })
+    }
+
+    /// Whether `value`, found under the name `of`, names them.
+    fn is_in(&self, value: &Value, of: &str) -> bool {
+        match value {
+            Value::Object(fields) => fields.iter().any(|(name, value)| {
+                let whose = if matches!(name.as_str(), "id" | "legacyResourceId") {
+                    of
+                } else {
+                    name
+                };
+                let named = id(value).is_some_and(|id| self.is_id(whose, id));
+                named || self.is_in(value, name)
+            }),
+            Value::Array(items) => items.iter().any(|item| self.is_in(item, of)),
+            Value::String(text) => self.is_text(text),
+            _ => false,
+        }
+    }
+
+    fn is_id(&self, whose: &str, id: i64) -> bool {
+        match whose {
+            "customer" | "customer_id" | "customerId" => self.customer_id == Some(id),
+            "order" | "order_id" | "orderId" => self.orders.contains(&id),
+            _ => false,
+        }
+    }
+
+    fn is_text(&self, text: &str) -> bool {
+        if self.contacts.contains(&text.trim().to_lowercase()) {
+            return true;
+        }
+        if let Some(path) = text.strip_prefix("gid://shopify/") {
+            let (kind, number) = path.split_once('/').unwrap_or_default();
+            let number = number.split('?').next().and_then(|number| number.parse().ok());
+            return number.is_some_and(|id| self.is_id(&kind.to_lowercase(), id));
+        }
+        // A record keeps bodies and lines as text.
+        text.trim_start().starts_with('{') && self.is_named_in(text, "")
+    }
+
+    fn is_a_word_of(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let numbers = self.customer_id.iter().chain(&self.orders).map(i64::to_string);
+        let mut words = numbers.chain(self.contacts.iter().cloned());
+        words.any(|word| {
+            text.match_indices(&word).any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let after = text[at + word.len()..].chars().next();
+                [before, after].iter().flatten().all(|letter| !letter.is_alphanumeric())
+            })
+        })
+    }
+}
+
+/// What may be kept of `body` when a delivery of `topic` cannot be taken; `None` when all of it may. A request about privacy
+/// keeps numbers alone: they are all that a replay needs, and an address in the quarantine would outlive the request.
+#[must_use]
+pub fn keepable(topic: &str, body: &str) -> Option<String> {
+    if !matches!(
+        Topic::parse(topic)?,
+        Topic::CustomersRedact | Topic::CustomersDataRequest
+    ) {
+        return None;
+    }
+    let Ok(Value::Object(body)) = serde_json::from_str(body) else {
+        return Some(String::new());
+    };
+    let mut kept = Map::new();
+    for (name, value) in body {
+        let value = match (name.as_str(), id(&value)) {
+            ("shop_id", Some(_)) => value,
+            ("orders_to_redact" | "orders_requested", _) => json!(ids(&value)),
+            ("customer" | "data_request", _) => id(&value["id"]).map_or(json!({}), |id| json!({ "id": id })),
+            _ => continue,
+        };
+        kept.insert(name, value);
+    }
+    Some(Value::Object(kept).to_string())
+}
+
+/// The certificate with what the edge removed, and its R2 key. `earlier` is the object that a former run left there.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn certificate(
+    text: &str,
+    removed: &BTreeMap<String, u64>,
+    earlier: impl FnOnce(&str) -> Option<Value>,
+) -> Result<(String, String), String> {
+    let mut certificate: Value =
+        serde_json::from_str(text).map_err(|error| format!("unreadable certificate: {error}"))?;
+    let key = certificate_key(&certificate)?;
+    let mut objects = removed.clone();
+    let earlier = earlier(&key).unwrap_or_default();
+    for (room, count) in earlier["objects"].as_object().into_iter().flatten() {
+        *objects.entry(room.clone()).or_default() += count.as_u64().unwrap_or_default();
+    }
+    certificate["objects"] = json!(objects);
+    Ok((key, certificate.to_string()))
+}
+
+/// `certificates/{day}/{certificate_id}.json`.
+///
+/// # Errors
+/// Which field is missing.
+pub fn certificate_key(certificate: &Value) -> Result<String, String> {
+    let text = |name: &str| {
+        certificate[name]
+            .as_str()
+            .ok_or_else(|| format!("the certificate has no {name}"))
+    };
+    let (id, at) = (text("certificate_id")?, text("redacted_at")?);
+    Ok(format!("certificates/{}/{id}.json", at.get(..10).unwrap_or("undated")))
+}
+
+fn id(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+fn ids(value: &Value) -> Vec<i64> {
+    value.as_array().into_iter().flatten().filter_map(id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"shop_id": 1, "shop_domain": "demo.myshopify.com", "orders_to_redact": [299938, "280263"],
+        "customer": {"id": 207119551, "email": "Jane.Doe@Example.com", "phone": "+1 555"}}"#;
+
+    fn delivery(topic: &str, body: &str) -> Delivery {
+        Delivery {
+            webhook_id: "w".into(),
+            topic: topic.into(),
+            shop_domain: "demo.myshopify.com".into(),
+            triggered_at: None,
+            api_version: None,
+            received_at: "2026-11-24T10:00:00.000Z".into(),
+            source: None,
+            body: body.into(),
+        }
+    }
+
+    fn jane() -> Person {
+        match Subject::of(&delivery("customers/redact", BODY)) {
+            Some(Subject::Customer(person)) => person,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_names_a_customer_or_a_shop() {
+        assert_eq!(jane().orders, [299_938, 280_263]);
+        assert_eq!(Subject::of(&delivery("shop/redact", "{}")), Some(Subject::Shop));
+        assert_eq!(Subject::of(&delivery("orders/create", BODY)), None);
+        let request = Subject::Customer(jane()).certificate_request("d").unwrap();
+        assert_eq!(request.function, "weir.redact_customer");
+        assert_eq!(
+            request.argument,
+            r#"{"customer_id":207119551,"orders":[299938,280263],"shop_domain":"d"}"#
+        );
+        let unknown = Subject::of(&delivery("customers/redact", r#"{"customer": {"email": "a@b.c"}}"#)).unwrap();
+        assert_eq!(unknown.certificate_request("d"), None);
+    }
+
+    #[test]
+    fn named_by_id_order_and_contact() {
+        let jane = jane();
+        for (topic, body) in [
+            ("orders/create", r#"{"id": 1, "customer": {"id": 207119551}}"#),
+            ("orders/create", r#"{"id": 299938}"#),
+            ("customers/update", r#"{"id": 207119551}"#),
+            ("refunds/create", r#"{"id": 2, "order_id": 280263}"#),
+            ("orders/create", r#"{"id": 1, "email": "jane.doe@example.COM"}"#),
+            (
+                "",
+                r#"{"lines": "{\"id\": \"gid://shopify/Order/1\"}\n{\"customer\": {\"id\": \"gid://shopify/Customer/207119551\"}}"}"#,
+            ),
+            ("", r#"{"message": {"event": {"order_id": "280263"}}}"#),
+            ("orders/create", r#"{"email": "jane.doe@example.com", broken"#),
+            ("orders/create", r#"{"customer": {"id": 207119551"#),
+        ] {
+            assert!(jane.is_named_in(body, topic), "{topic} {body}");
+        }
+    }
+
+    #[test]
+    fn not_named_by_the_same_number_of_something_else() {
+        let jane = jane();
+        for (topic, body) in [
+            ("orders/create", r#"{"id": 207119551, "customer": {"id": 299938}}"#),
+            ("products/update", r#"{"id": 299938}"#),
+            ("orders/create", r#"{"note": "ask jane.doe@example.com.au"}"#),
+            ("orders/create", r#"{"id": 2071195510, broken"#),
+            ("", r#"{"id": "gid://shopify/Product/207119551"}"#),
+            ("", ""),
+        ] {
+            assert!(!jane.is_named_in(body, topic), "{topic} {body}");
+        }
+        assert!(!Person::default().is_named_in(r#"{"email": "", "customer": {"id": null}}"#, "orders/create"));
+    }
+
+    #[test]
+    fn of_a_request_about_privacy_numbers_alone_are_kept() {
+        let kept: Value = serde_json::from_str(&keepable("customers/redact", BODY).unwrap()).unwrap();
+        let expected = json!({"shop_id": 1, "customer": {"id": 207_119_551}, "orders_to_redact": [299_938, 280_263]});
+        assert_eq!(kept, expected);
+        let by_contact = r#"{"customer": {"email": "a@b.c"}, "note": "a@b.c", "shop_id": "a@b.c"}"#;
+        assert_eq!(keepable("customers/redact", by_contact).unwrap(), r#"{"customer":{}}"#);
+        assert_eq!(keepable("customers/data_request", "a@b.c").unwrap(), "");
+        assert_eq!(keepable("orders/create", BODY), None);
+    }
+
+    #[test]
+    fn a_certificate_adds_up_what_several_runs_removed() {
+        let text = r#"{"certificate_id": "c-1", "redacted_at": "2026-11-24T10:00:00.000Z", "removed": {}}"#;
+        let removed = BTreeMap::from([("commerce/bodies".to_owned(), 2)]);
+        let (key, first) = certificate(text, &removed, |_| None).unwrap();
+        assert_eq!(key, "certificates/2026-11-24/c-1.json");
+        let (_, second) = certificate(text, &removed, |_| serde_json::from_str(&first).ok()).unwrap();
+        let second: Value = serde_json::from_str(&second).unwrap();
+        assert_eq!(second["objects"], json!({"commerce/bodies": 4}));
+        assert!(certificate("{}", &removed, |_| None).is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! Forgetting in R2: lists the rooms page by page, removes what names the customer or belongs to the shop, keeps the
+//! certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
+//!
+//! What is removed of a customer is handed to PostgreSQL once more before: it may be an order that never arrived there, and
+//! PostgreSQL, which has forgotten the customer by now, takes the order without them.
+
+use serde_json::Value;
+use weir_domain::telemetry::{commerce, StreamSchema};
+use weir_domain::webhook::Delivery;
+use weir_edge_shared::decision::Decision;
+use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::quarantine_room::read_text;
+use weir_edge_shared::sql::Argument;
+use worker::{console_log, Bucket, Env, Include, Object, Result};
+
+use crate::bindings::{redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
+use crate::consume::consume;
+use crate::message::{plain, BODIES, DELIVERY_METADATA};
+use crate::quarantine::QuarantineRecord;
+use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
+use crate::worker_queue::with_body;
+
+/// A part of a bucket that may name customers.
+struct Room {
+    name: &'static str,
+    binding: &'static str,
+    prefix: &'static str,
+    /// Whether single objects of a customer are removed. The raw archive is results of whole operations, which the bucket's
+    /// lifecycle rule removes; it goes at once with its shop.
+    of_customers: bool,
+}
+
+const ROOMS: [Room; 5] = [
+    Room {
+        name: "commerce/quarantine",
+        binding: BUCKET,
+        prefix: "quarantine/",
+        of_customers: true,
+    },
+    Room {
+        name: "commerce/bodies",
+        binding: BUCKET,
+        prefix: BODIES,
+        of_customers: true,
+    },
+    Room {
+        name: "publication/quarantine",
+        binding: PUBLICATION_BUCKET,
+        prefix: "quarantine/",
+        of_customers: true,
+    },
+    Room {
+        name: "sync/quarantine",
+        binding: SYNC_BUCKET,
+        prefix: "quarantine/",
+        of_customers: true,
+    },
+    Room {
+        name: "sync/archive",
+        binding: SYNC_BUCKET,
+        prefix: "archive/",
+        of_customers: false,
+    },
+];
+
+/// What one run came to.
+pub enum Pass {
+    /// All rooms are done and the certificate is kept.
+    Done,
+    /// Too many objects for one run: to be continued from here.
+    More(Progress),
+}
+
+/// Forgets `subject` at the edge, from `progress` on.
+///
+/// # Errors
+/// Why it has to be tried again.
+pub async fn forget(
+    env: &Env,
+    transport: &HyperdriveTransport,
+    stream: &PipelineStream,
+    delivery: &Delivery,
+    subject: &Subject,
+    progress: Progress,
+) -> std::result::Result<Pass, String> {
+    let schema = commerce();
+    let broom = Broom {
+        env,
+        transport,
+        stream,
+        schema: &schema,
+        shop: plain(&delivery.shop_domain),
+        subject,
+    };
+    match broom.sweep(progress).await? {
+        (progress, false) => Ok(Pass::More(progress)),
+        (progress, true) => {
+            broom.certify(&delivery.shop_domain, &progress).await?;
+            Ok(Pass::Done)
+        }
+    }
+}
+
+struct Broom<'a> {
+    env: &'a Env,
+    transport: &'a HyperdriveTransport,
+    stream: &'a PipelineStream,
+    schema: &'a StreamSchema,
+    /// As a part of keys.
+    shop: String,
+    subject: &'a Subject,
+}
+
+impl Broom<'_> {
+    /// Goes on from `progress`; whether everything is swept.
+    async fn sweep(&self, mut progress: Progress) -> std::result::Result<(Progress, bool), String> {
+        let mut left = redaction_pass_objects(self.env);
+        while let Some(room) = ROOMS.get(progress.rooms) {
+            // A Worker that is not deployed has no bucket.
+            let bucket = self.env.bucket(room.binding).ok();
+            let bucket = bucket.filter(|_| room.of_customers || *self.subject == Subject::Shop);
+            let cursor = match bucket {
+                Some(_) if left == 0 => return Ok((progress, false)),
+                Some(bucket) => {
+                    let (removed, listed, cursor) = self
+                        .sweep_page(room, &bucket, progress.cursor.take(), left)
+                        .await
+                        .map_err(|error| format!("{}: {error}", room.name))??;
+                    left = left.saturating_sub(listed);
+                    *progress.removed.entry(room.name.to_owned()).or_default() += removed;
+                    cursor
+                }
+                None => None,
+            };
+            progress.rooms += usize::from(cursor.is_none());
+            progress.cursor = cursor;
+        }
+        Ok((progress, true))
+    }
+
+    /// Sweeps a page of at most `limit` objects: how many were removed and seen, and where the next page begins.
+    async fn sweep_page(
+        &self,
+        room: &Room,
+        bucket: &Bucket,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<std::result::Result<(u64, u32, Option<String>), String>> {
+        let prefix = if room.of_customers {
+            room.prefix.to_owned()
+        } else {
+            format!("{}{}/", room.prefix, self.shop)
+        };
+        let mut page = bucket
+            .list()
+            .prefix(prefix)
+            .limit(limit.min(1000))
+            .include(vec![Include::CustomMetadata]);
+        if let Some(cursor) = cursor {
+            page = page.cursor(cursor);
+        }
+        let page = page.execute().await?;
+        let objects = page.objects();
+        let mut doomed = Vec::new();
+        for object in &objects {
+            let key = object.key();
+            if !key.split('/').any(|part| part == self.shop) {
+                continue;
+            }
+            let goes = match self.subject {
+                Subject::Shop => Ok(true),
+                Subject::Customer(person) => self.take_out(room, bucket, object, person).await?,
+            };
+            match goes {
+                Ok(true) => doomed.push(key),
+                Ok(false) => {}
+                Err(cause) => return Ok(Err(cause)),
+            }
+        }
+        let removed = doomed.len() as u64;
+        if !doomed.is_empty() {
+            bucket.delete_multiple(doomed).await?;
+        }
+        let cursor = page.truncated().then(|| page.cursor()).flatten();
+        let listed = u32::try_from(objects.len()).unwrap_or(u32::MAX).max(1);
+        Ok(Ok((removed, listed, cursor)))
+    }
+
+    /// Whether `object` names `person`; then PostgreSQL has been given what is in it.
+    async fn take_out(
+        &self,
+        room: &Room,
+        bucket: &Bucket,
+        object: &Object,
+        person: &Person,
+    ) -> Result<std::result::Result<bool, String>> {
+        let Some(text) = read_text(bucket, &object.key()).await? else {
+            return Ok(Ok(false));
+        };
+        let kept = match room.name {
+            "commerce/bodies" => body_object(object, &text)?,
+            "commerce/quarantine" => record(bucket, &text).await,
+            _ => return Ok(Ok(person.is_named_in(&text, ""))),
+        };
+        let named = person.is_named_in(&kept.text, &kept.topic);
+        match kept.delivery {
+            Some(delivery) if named => Ok(self.hand_in(delivery).await.map(|()| true)),
+            _ => Ok(Ok(named)),
+        }
+    }
+
+    async fn hand_in(&self, delivery: Delivery) -> std::result::Result<(), String> {
+        let decisions = consume(&[delivery], self.schema, self.transport, self.stream).await;
+        match decisions.into_iter().next() {
+            Some(Decision::Retry { cause }) => Err(cause),
+            // What PostgreSQL refuses even now is nobody's any more.
+            _ => Ok(()),
+        }
+    }
+
+    async fn certify(&self, shop_domain: &str, progress: &Progress) -> std::result::Result<(), String> {
+        let Some(request) = self.subject.certificate_request(shop_domain) else {
+            console_log!("forgotten at the edge, a customer without id: {:?}", progress.removed);
+            return Ok(());
+        };
+        let arguments = [Argument::Json(&request.argument)];
+        let answer = self
+            .transport
+            .call(request.function, &arguments)
+            .await
+            .map_err(|error| error.to_string())?;
+        let bucket = self.env.bucket(BUCKET).map_err(|error| error.to_string())?;
+        let of_answer = serde_json::from_str::<Value>(&answer).unwrap_or_default();
+        let earlier = read_text(&bucket, &certificate_key(&of_answer)?)
+            .await
+            .map_err(|error| error.to_string())?;
+        let earlier = earlier.and_then(|text| serde_json::from_str(&text).ok());
+        let (key, text) = certificate(&answer, &progress.removed, |_| earlier)?;
+        bucket
+            .put(&key, text.clone())
+            .execute()
+            .await
+            .map_err(|error| error.to_string())?;
+        console_log!("certificate {key}: {text}");
+        Ok(())
+    }
+}
+
+/// What an object holds: the text to search, what its `id` is of, and the delivery in it.
+struct Kept {
+    text: String,
+    topic: String,
+    delivery: Option<Delivery>,
+}
+
+/// A large body; its delivery is written beside it.
+fn body_object(object: &Object, text: &str) -> Result<Kept> {
+    let metadata = object.custom_metadata()?;
+    let delivery = metadata
+        .get(DELIVERY_METADATA)
+        .and_then(|text| serde_json::from_str::<Delivery>(text).ok());
+    let topic = delivery
+        .as_ref()
+        .map(|delivery| delivery.topic.clone())
+        .unwrap_or_default();
+    let text = text.to_owned();
+    let delivery = delivery.map(|delivery| Delivery {
+        body: text.clone(),
+        ..delivery
+    });
+    Ok(Kept { text, topic, delivery })
+}
+
+/// A record of the quarantine with its body, wherever that lies.
+async fn record(bucket: &Bucket, text: &str) -> Kept {
+    let Ok(record) = serde_json::from_str::<QuarantineRecord>(text) else {
+        return Kept {
+            text: text.to_owned(),
+            topic: String::new(),
+            delivery: None,
+        };
+    };
+    let topic = record.delivery.topic.clone();
+    let unread = record.raw_text();
+    let delivery = match record.into_replay() {
+        Ok(message) => with_body(bucket, message).await.ok(),
+        Err(_) => None,
+    };
+    let text = delivery.as_ref().map_or(unread, |delivery| delivery.body.clone());
+    Kept { text, topic, delivery }
+}

@@ -1,0 +1,218 @@
+// Forgetting at the edge: what R2 keeps of a customer or a shop is gone before the request is acknowledged, everything else
+// stays, and a certificate is kept.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { acceptAll, until } from "./doubles.mjs";
+import { SHOP, world } from "./world.mjs";
+
+const CUSTOMER = 207119551;
+const ORDER = 299938;
+const EMAIL = "jane.doe@example.com";
+const OTHER_SHOP = "other.myshopify.com";
+const DAY = "2026-11-20";
+
+const CERTIFICATE = {
+  certificate_id: "c-1",
+  shop_id: "1",
+  redacted_at: "2026-11-24T10:00:02.000Z",
+  removed: { "privacy.salt": 1 },
+};
+
+/** weir.ingest that accepts everything, and functions that give the certificate; `requests` has what they were asked. */
+function postgresOf(requests, { refuseCertificates = 0 } = {}) {
+  let refusals = refuseCertificates;
+  return (argument, _number, name) => {
+    if (name === "ingest") return acceptAll(argument);
+    requests.push([name, argument]);
+    return refusals-- > 0 ? null : { ...CERTIFICATE, subject: name };
+  };
+}
+
+const record = (id, { topic = "orders/create", shop = SHOP, reason = "missing_field", ...body }) => [
+  `quarantine/${DAY}/${shop}/${id}.json`,
+  JSON.stringify({
+    reason,
+    detail: "",
+    quarantined_at: `${DAY}T10:00:00.000Z`,
+    delivery: { webhook_id: id, topic, shop_domain: shop, received_at: `${DAY}T10:00:00.000Z`, body: JSON.stringify(body) },
+  }),
+];
+
+async function bucketsOf({ miniflare }) {
+  const names = { commerce: "BUCKET", publication: "PUBLICATION_BUCKET", sync: "SYNC_BUCKET" };
+  const opened = Object.entries(names).map(async ([name, binding]) => [name, await miniflare.getR2Bucket(binding, "commerce")]);
+  return Object.fromEntries(await Promise.all(opened));
+}
+
+const keysOf = async (bucket, prefix = "") => (await bucket.list({ prefix })).objects.map(({ key }) => key).sort();
+
+const certificateOf = (bucket) =>
+  until("the certificate", async () => {
+    const [key] = await keysOf(bucket, "certificates/");
+    return key && { key, certificate: await (await bucket.get(key)).json() };
+  });
+
+const redactCustomer = JSON.stringify({
+  shop_id: 1,
+  shop_domain: SHOP,
+  customer: { id: CUSTOMER, email: EMAIL, phone: "555-625-1199" },
+  orders_to_redact: [ORDER],
+});
+
+/** What names the customer in each room, and what does not. */
+async function furnish({ commerce, publication, sync }) {
+  const named = [
+    record("by-id", { id: 1, customer: { id: CUSTOMER } }),
+    record("by-order", { id: ORDER }),
+    record("by-email", { id: 2, contact_email: EMAIL.toUpperCase() }),
+  ];
+  const others = [
+    record("of-another", { id: 3, customer: { id: 4 }, email: "john@example.com" }),
+    record("same-id-elsewhere", { id: 1, shop: OTHER_SHOP, customer: { id: CUSTOMER } }),
+  ];
+  for (const [key, text] of [...named, ...others]) await commerce.put(key, text);
+  const interaction = (order_id) =>
+    JSON.stringify({ reason: "x", message: { event: { event_id: "e", shop_domain: SHOP, order_id } } });
+  await publication.put(`quarantine/${DAY}/${SHOP}/e-1.json`, interaction(String(ORDER)));
+  await publication.put(`quarantine/${DAY}/${SHOP}/e-2.json`, interaction("5"));
+  const lines = (id) => JSON.stringify({ lines: `{"id":"gid://shopify/Order/1","customer":{"id":"gid://shopify/Customer/${id}"}}\n{}` });
+  await sync.put(`quarantine/${SHOP}/${DAY}/1.json`, lines(CUSTOMER));
+  await sync.put(`quarantine/${SHOP}/${DAY}/2.json`, lines(6));
+  await sync.put(`archive/${SHOP}/${DAY}/1.jsonl`, `{"customer":{"id":"gid://shopify/Customer/${CUSTOMER}"}}\n`);
+  await sync.put(`archive/${OTHER_SHOP}/${DAY}/1.jsonl`, "{}\n");
+  return { named: named.map(([key]) => key), others: others.map(([key]) => key) };
+}
+
+test("customers/redact: what names the customer goes, in every bucket, and is given to PostgreSQL once more before", async (t) => {
+  const requests = [];
+  const started = await world(t, { answer: postgresOf(requests, { refuseCertificates: 1 }) });
+  const { deliver, postgres, log } = started;
+  const buckets = await bucketsOf(started);
+  const { others } = await furnish(buckets);
+  // A body too large for a message.
+  const large = JSON.stringify({ id: 7, customer: { id: CUSTOMER }, note: "x".repeat(200_000) });
+  assert.equal((await deliver(large, { id: "large" })).status, 200);
+  await until("the large body in PostgreSQL", () => postgres.calls.flat().some(({ webhook_id }) => webhook_id === "large"));
+  assert.equal((await keysOf(buckets.commerce, "bodies/")).length, 1);
+
+  assert.equal((await deliver(redactCustomer, { id: "redact", topic: "customers/redact" })).status, 200);
+  const { key, certificate } = await certificateOf(buckets.commerce);
+  assert.deepEqual(await keysOf(buckets.commerce), [key, ...others].sort());
+  assert.deepEqual(await keysOf(buckets.publication), [`quarantine/${DAY}/${SHOP}/e-2.json`]);
+  assert.deepEqual(await keysOf(buckets.sync, "quarantine/"), [`quarantine/${SHOP}/${DAY}/2.json`]);
+  assert.equal((await keysOf(buckets.sync, "archive/")).length, 2, "the raw archive is its lifecycle rule's");
+
+  assert.equal(key, "certificates/2026-11-24/c-1.json");
+  assert.deepEqual([certificate.shop_id, certificate.removed], ["1", CERTIFICATE.removed]);
+  for (const personal of [EMAIL, String(CUSTOMER), "555-625-1199"]) {
+    assert.ok(!JSON.stringify(certificate).includes(personal));
+    assert.ok(!log.some((line) => line.includes(personal)), personal);
+  }
+  assert.ok(log.some((line) => line.includes(key)));
+  assert.deepEqual(requests[0], ["redact_customer", { customer_id: CUSTOMER, orders: [ORDER], shop_domain: SHOP }]);
+  assert.equal(requests.length, 2, "the lost answer was asked for again");
+
+  const again = postgres.calls.filter(Array.isArray).flat().map(({ webhook_id }) => webhook_id);
+  for (const id of ["by-id", "by-order", "by-email", "large"]) assert.ok(again.lastIndexOf(id) > again.indexOf("redact"), id);
+  const replayed = postgres.calls.filter(Array.isArray).flat().find(({ webhook_id }) => webhook_id === "by-id");
+  assert.equal(replayed.source, "replay");
+  const rest = postgres.calls.filter(Array.isArray).flat().findLast(({ webhook_id }) => webhook_id === "large");
+  assert.equal(rest.body, large);
+});
+
+test("a repeated customers/redact changes nothing: the certificate keeps its counts", async (t) => {
+  const started = await world(t, { answer: postgresOf([]) });
+  const buckets = await bucketsOf(started);
+  await furnish(buckets);
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  const { key, certificate } = await certificateOf(buckets.commerce);
+  const counts = { "commerce/bodies": 0, "commerce/quarantine": 3, "publication/quarantine": 1, "sync/quarantine": 1 };
+  assert.deepEqual(certificate.objects, counts);
+  const certified = () => started.log.filter((line) => line.includes(`certificate ${key}`)).length;
+  await until("the line in the log", () => certified() === 1);
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  await until("the second run", () => certified() === 2);
+  assert.deepEqual((await certificateOf(buckets.commerce)).certificate, certificate);
+});
+
+test("shop/redact: everything of the shop goes, in several runs, and nothing of another shop", async (t) => {
+  const requests = [];
+  const started = await world(t, { answer: postgresOf(requests), redactionPassObjects: 7 });
+  const { deliver, postgres } = started;
+  const buckets = await bucketsOf(started);
+  await furnish(buckets);
+  for (let index = 0; index < 40; index += 1) {
+    const [key, text] = record(`w-${String(index).padStart(2, "0")}`, { id: index, shop: index % 2 ? OTHER_SHOP : SHOP });
+    await buckets.commerce.put(key, text);
+  }
+  const body = JSON.stringify({ shop_id: 1, shop_domain: SHOP });
+  assert.equal((await deliver(body, { id: "redact", topic: "shop/redact" })).status, 200);
+  const { key, certificate } = await certificateOf(buckets.commerce);
+  const left = await keysOf(buckets.commerce, "quarantine/");
+  assert.equal(left.length, 21);
+  assert.ok(left.every((name) => name.includes(OTHER_SHOP)), left.join());
+  assert.deepEqual(await keysOf(buckets.publication), []);
+  assert.deepEqual(await keysOf(buckets.sync), [`archive/${OTHER_SHOP}/${DAY}/1.jsonl`]);
+  assert.deepEqual(requests, [["redact_shop", { shop_domain: SHOP }]]);
+  assert.equal(certificate.objects["commerce/quarantine"], 24);
+  assert.deepEqual(await keysOf(buckets.commerce, "certificates/"), [key]);
+  const runs = postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id === "redact");
+  assert.ok(runs.length > 40 / 7, `${runs.length} runs`);
+});
+
+test("PostgreSQL is away while a customer is to be forgotten: nothing is acknowledged, and then everything is done", async (t) => {
+  let away = true;
+  const answer = postgresOf([]);
+  const started = await world(t, { answer: (...call) => (away ? null : answer(...call)) });
+  const buckets = await bucketsOf(started);
+  const { named } = await furnish(buckets);
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  await until("a retry", () => started.log.some((line) => line.includes("again in")));
+  assert.ok((await keysOf(buckets.commerce, "quarantine/")).includes(named[0]));
+  away = false;
+  await certificateOf(buckets.commerce);
+  assert.ok(!(await keysOf(buckets.commerce, "quarantine/")).includes(named[0]));
+});
+
+test("customers/redact with a contact and no id: the edge forgets by contact, and the quarantine keeps no address", async (t) => {
+  const refuse = (argument, _number, name) => {
+    assert.equal(name, "ingest");
+    const result = acceptAll(argument);
+    argument.forEach(({ topic }, index) => {
+      if (topic !== "customers/redact") return;
+      Object.assign(result.deliveries[index], { verdict: "rejected", reason: "missing_field", detail: "customer.id", event_ids: [] });
+    });
+    return result;
+  };
+  const started = await world(t, { answer: refuse });
+  const buckets = await bucketsOf(started);
+  await buckets.commerce.put(...record("by-email", { id: 2, email: EMAIL }));
+  const body = JSON.stringify({ shop_domain: SHOP, customer: { email: EMAIL, phone: null }, orders_to_redact: [ORDER] });
+  assert.equal((await started.deliver(body, { id: "redact", topic: "customers/redact" })).status, 200);
+  const [kept] = await until("the record", async () => {
+    const records = await started.quarantine();
+    return records.length === 1 && records[0].webhook_id === "redact" && records;
+  });
+  assert.equal(kept.reason, "missing_field");
+  assert.match(kept.detail, /^customer\.id; of this request its numbers alone are kept$/);
+  assert.deepEqual(JSON.parse(kept.record.delivery.body), { customer: {}, orders_to_redact: [ORDER] });
+  assert.ok(!JSON.stringify(kept).includes(EMAIL));
+
+  // Not even JSON: nothing of it is kept but that it came.
+  const broken = `{"customer": {"email": "${EMAIL}"`;
+  assert.equal((await started.deliver(broken, { id: "broken", topic: "customers/redact" })).status, 422);
+  const both = await started.quarantine();
+  assert.deepEqual(both.map(({ webhook_id }) => webhook_id).sort(), ["broken", "redact"]);
+  assert.ok(!JSON.stringify(both).includes(EMAIL));
+});
+
+test("a message whose large body is gone is kept without it and holds up nobody", async (t) => {
+  const { deliver, miniflare, quarantine, postgres } = await world(t, { maxBatchTimeoutSeconds: 1 });
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  assert.equal((await deliver(JSON.stringify({ id: 1, note: "x".repeat(200_000) }), { id: "large" })).status, 200);
+  const [key] = await keysOf(bucket, "bodies/");
+  await bucket.delete(key);
+  const [kept] = await until("the record", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.webhook_id, kept.reason, postgres.calls.length], ["large", "body_missing", 0]);
+});
