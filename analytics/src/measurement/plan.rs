@@ -78,7 +78,7 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
             .metadata()
             .current_snapshot_id();
         let reason = match newest {
-            Some(_) => "the snapshot that the last refresh committed has expired",
+            Some(_) => "the last refresh is not to be told from measurement.performance: its snapshot has expired, or another writer came after it",
             None => "there is no earlier refresh to build on",
         };
         return pinned.full(lake, request, Some(reason.to_owned())).await;

@@ -397,7 +397,10 @@ async fn another_writers_change_of_performance_hides_no_sales_and_is_not_built_u
         .unwrap();
     assert_eq!(served.text("/v1/sales").await, sales);
     let outcome = served.refresh(NOON).await;
-    assert_eq!(outcome["reason"], "there is no earlier refresh to build on");
+    assert!(
+        outcome["reason"].as_str().unwrap().contains("another writer"),
+        "{outcome}"
+    );
     // Sales are already those of this telemetry; only performance is written again.
     assert_eq!(outcome["committed_tables"], json!(["measurement.performance"]));
     assert_eq!(served.text("/v1/sales").await, sales);
