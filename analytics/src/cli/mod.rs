@@ -1,6 +1,7 @@
 //! The verbs of the `weir` command. Each module is one verb: its arguments and what it does.
 
 pub mod client;
+pub mod db;
 pub mod explain;
 pub mod history;
 pub mod maintain;
@@ -43,6 +44,8 @@ pub enum Command {
     WhatIf(what_if::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
+    /// Installs weir in a PostgreSQL database and brings it up to date.
+    Db(db::Args),
     /// Lists, shows and replays what the commerce Worker could not take.
     Quarantine(quarantine::Args),
 }
@@ -61,6 +64,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::History(args) => history::run(args).await,
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
+        Command::Db(args) => db::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,
     }
 }

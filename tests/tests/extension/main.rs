@@ -1,4 +1,5 @@
-//! Contract of the PostgreSQL extension, over its SQL functions alone.
+//! Contract of weir in PostgreSQL, over its SQL functions alone. This binary holds it against the extension, and
+//! `sql_only.rs`, which takes this file in as a module, against the SQL-only install.
 
 mod migration;
 mod objectives;
@@ -14,24 +15,38 @@ use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_domain::telemetry::commerce;
-use weir_tests::postgres::{Cluster, Database};
+use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::shop::{DaySales, Shop};
 
 const SHOP: &str = "demo.myshopify.com";
 /// An order id of the fixtures, above 2^53: a float anywhere would change it.
 const ORDER: &str = "820982911946154515";
 
+/// What is held to the contract.
+fn install() -> Install {
+    if module_path!().starts_with("sql_only") {
+        Install::SqlOnly
+    } else {
+        Install::Extension
+    }
+}
+
 /// One cluster for all tests; locked while a database is copied from the template, which allows one copy at a time.
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::const_new(None);
 
 /// A database with one registered shop (Tokyo, US dollars), and the Workers' connection to it.
 async fn shop() -> (Database, Client) {
+    shop_in(install()).await
+}
+
+/// The same, installed in a named way.
+async fn shop_in(install: Install) -> (Database, Client) {
     let database = {
         let mut cluster = CLUSTER.lock().await;
         if cluster.is_none() {
             *cluster = Some(Cluster::start().await.expect("PostgreSQL with the extension"));
         }
-        cluster.as_ref().unwrap().database().await.unwrap()
+        cluster.as_ref().unwrap().database_with(install).await.unwrap()
     };
     let shop = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
     let admin = database.admin().await.unwrap();
@@ -557,15 +572,17 @@ async fn six_writers_over_the_same_orders_do_not_deadlock() {
 }
 
 #[tokio::test]
-async fn dropping_the_extension_keeps_the_data() {
+async fn dropping_the_functions_keeps_the_data() {
     let (database, edge) = shop().await;
     ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     let before = content(&database).await;
     let admin = database.admin().await.unwrap();
-    admin
-        .batch_execute("drop extension weir; create extension weir; select weir.migrate();")
-        .await
-        .unwrap();
+    let drop = match install() {
+        Install::Extension => "drop extension weir",
+        Install::SqlOnly => "drop schema weir, weir_sql cascade",
+    };
+    admin.batch_execute(drop).await.unwrap();
+    install().run(&database.admin_url).await.unwrap();
     assert_eq!(content(&database).await, before);
     let again = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     assert_eq!(verdicts(&again), ["duplicate"]);

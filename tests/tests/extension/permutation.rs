@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::{delivery, ingest, shop, verdicts};
+use super::{delivery, ingest, shop, verdicts};
 
 /// How many random histories; more by `WEIR_HISTORIES`.
 const HISTORIES: i64 = 1000;

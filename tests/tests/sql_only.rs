@@ -1,0 +1,4 @@
+//! The contract of weir in PostgreSQL, held against the SQL-only install, and both installs held against each other.
+
+#[path = "extension/main.rs"]
+mod contract;
