@@ -2,3 +2,7 @@
 
 #[path = "extension/main.rs"]
 mod contract;
+#[path = "sql_only/differential.rs"]
+mod differential;
+#[path = "sql_only/install.rs"]
+mod install;

@@ -15,6 +15,11 @@ begin
             detail = 'This server is ' || pg_catalog.current_setting('server_version') || '.',
             hint = 'Upgrade the server.';
     end if;
+    if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+        raise exception 'the database is not encoded in UTF-8' using errcode = 'feature_not_supported',
+            detail = 'Its encoding is ' || pg_catalog.getdatabaseencoding() || '.',
+            hint = 'Create a database with encoding UTF8.';
+    end if;
     -- Event ids are UUIDs of version 5 (SHA-1) and customer keys are HMACs: PostgreSQL has neither by itself.
     if not exists (select from pg_catalog.pg_extension where extname = 'pgcrypto') then
         if not exists (select from pg_catalog.pg_available_extensions where name = 'pgcrypto') then

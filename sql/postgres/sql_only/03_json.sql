@@ -1,49 +1,53 @@
 -- From text to JSON. Guarantees what domain::shopify::json guarantees: exact numbers; U+0000, nesting beyond 64 levels and
 -- numbers that jsonb cannot hold are refused with reason and path; personal data is taken out wherever it is.
 
--- The first fault of a JSON text that jsonb cannot hold, or null. Walks members in the order of their bytes.
+-- A JSON text in which the escapes that PostgreSQL refuses are characters that no text holds: U+FDD1 for U+0000, U+FDD2
+-- for half a surrogate pair; U+FDD0 stands for an escaped backslash.
+create function weir_sql.without_bad_escapes(source text) returns text language sql immutable parallel safe
+return regexp_replace(regexp_replace(replace(regexp_replace(replace(source, '\\', U&'\FDD0'),
+        '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', U&'\FDD3\005C1\005C2', 'g'),
+        '\u0000', U&'\FDD1'),
+    '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', U&'\FDD2', 'g'),
+    U&'\FDD3(.{4})(.{4})', '\\u\1\\u\2', 'g');
+
+-- Raises the first fault of a JSON text, prepared by weir_sql.without_bad_escapes, that jsonb cannot hold. Walks members in
+-- the order of their bytes.
 create function weir_sql.check_json(value json, path text, depth integer) returns void
 language plpgsql immutable as $$
 declare
     kind text := json_typeof(value);
-    member record;
-    members record;
+    part record;
     digits text;
 begin
     if depth > 64 then
         perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
     elsif kind = 'object' then
-        begin
-            select array_agg(one.key order by one.key collate "C") as keys,
-                array_agg(one.value order by one.key collate "C") as children
-            into members
-            from (
-                select distinct on (key) key, each.value
-                from json_each(value) with ordinality as each (key, value, n) order by key, n desc
-            ) as one;
-        exception
-            when untranslatable_character then
+        if exists (select from json_object_keys(value) as key where strpos(key, U&'\FDD2') > 0) then
+            perform weir_sql.refuse('parse_failure', path, 'not JSON');
+        end if;
+        for part in
+            select one.key, one.value, replace(one.key, U&'\FDD0', '\') as name from (
+                select distinct on (each.key) each.key, each.value
+                from json_each(value) with ordinality as each (key, value, n) order by each.key, each.n desc
+            ) as one
+            order by replace(one.key, U&'\FDD1', chr(1)) collate "C"
+        loop
+            if strpos(part.key, U&'\FDD1') > 0 then
                 perform weir_sql.refuse('invalid_text', path, 'a key holds U+0000');
-            when invalid_text_representation then
-                perform weir_sql.refuse('parse_failure', path, 'not JSON');
-        end;
-        for index in 1 .. coalesce(array_length(members.keys, 1), 0) loop
-            perform weir_sql.check_json(members.children[index],
-                case path when '' then members.keys[index] else path || '.' || members.keys[index] end, depth + 1);
+            end if;
+            perform weir_sql.check_json(part.value, case path when '' then part.name else path || '.' || part.name end,
+                depth + 1);
         end loop;
     elsif kind = 'array' then
-        for member in select item, n - 1 as n from json_array_elements(value) with ordinality as each (item, n) loop
-            perform weir_sql.check_json(member.item, path || '[' || member.n || ']', depth + 1);
+        for part in select each.item, each.n - 1 as n from json_array_elements(value) with ordinality as each (item, n) loop
+            perform weir_sql.check_json(part.item, path || '[' || part.n || ']', depth + 1);
         end loop;
     elsif kind = 'string' then
-        begin
-            perform value #>> '{}';
-        exception
-            when untranslatable_character then
-                perform weir_sql.refuse('invalid_text', path, 'text holds U+0000');
-            when invalid_text_representation then
-                perform weir_sql.refuse('parse_failure', path, 'not JSON');
-        end;
+        if strpos(value::text, U&'\FDD2') > 0 then
+            perform weir_sql.refuse('parse_failure', path, 'not JSON');
+        elsif strpos(value::text, U&'\FDD1') > 0 then
+            perform weir_sql.refuse('invalid_text', path, 'text holds U+0000');
+        end if;
     elsif kind = 'number' then
         digits := trim(value::text, E' \t\n\r');
         if length(digits) > 100 or substring(digits from '[eE][+-]?([0-9]+)$')::numeric > 300 then
@@ -77,6 +81,7 @@ $$;
 create function weir_sql.read_json(source text, out document jsonb, out raw jsonb) language plpgsql immutable as $$
 declare
     value json;
+    brackets text;
 begin
     begin
         raw := source::jsonb;
@@ -88,15 +93,19 @@ begin
         null;
     end;
     begin
-        value := source::json;
+        value := weir_sql.without_bad_escapes(source)::json;
     exception
         when data_exception then
             perform weir_sql.refuse('parse_failure', '', 'not JSON');
         when statement_too_complex or program_limit_exceeded then
-            perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
+            -- Thousands of levels: the parser gave up before it saw whether they end.
+            brackets := regexp_replace(source, '"([^"\\]|\\.)*"', '', 'g');
+            perform weir_sql.refuse('parse_failure', '', case
+                when length(translate(brackets, '[{', '')) = length(translate(brackets, ']}', ''))
+                then 'nested too deeply' else 'not JSON' end);
     end;
     perform weir_sql.check_json(value, '', 0);
-    document := weir_sql.exact_json(value);
+    document := weir_sql.exact_json(source::json);
 end
 $$;
 

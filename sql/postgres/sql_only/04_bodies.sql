@@ -219,6 +219,7 @@ declare
     node jsonb := weir_sql.object_of(root, 'order_edit', '');
     edit_id bigint;
     committed_at bigint;
+    created_at bigint;
     changed jsonb;
     items jsonb;
     side text;
@@ -231,7 +232,8 @@ begin
     end if;
     edit_id := weir_sql.id_of(node, 'id', 'order_edit.');
     committed_at := weir_sql.time_of(node, 'committed_at', 'order_edit.');
-    committed_at := coalesce(committed_at, weir_sql.time_of(node, 'created_at', 'order_edit.'));
+    created_at := weir_sql.time_of(node, 'created_at', 'order_edit.');
+    committed_at := coalesce(committed_at, created_at);
     if committed_at is null then
         perform weir_sql.refuse('missing_field', 'order_edit.committed_at', 'a time is required');
     end if;
@@ -268,6 +270,7 @@ declare
     price bigint;
     variants jsonb := '[]';
     updated_at bigint;
+    created_at bigint;
 begin
     for n in 0 .. jsonb_array_length(items) - 1 loop
         path := 'variants[' || n || '].';
@@ -282,12 +285,12 @@ begin
             'price', price, 'price_text', case when price is null then digits end);
     end loop;
     updated_at := weir_sql.time_of(node, 'updated_at', '');
-    updated_at := coalesce(updated_at, weir_sql.time_of(node, 'created_at', ''), triggered_at);
+    created_at := weir_sql.time_of(node, 'created_at', '');
+    updated_at := coalesce(updated_at, created_at, triggered_at);
     return jsonb_build_object('kind', 'product', 'product_id', id, 'product', jsonb_build_object('product_id', id,
         'title', weir_sql.text_of(node, 'title', ''), 'vendor', weir_sql.text_of(node, 'vendor', ''),
         'product_type', weir_sql.text_of(node, 'product_type', ''), 'status', weir_sql.text_of(node, 'status', ''),
-        'created_at', weir_sql.time_of(node, 'created_at', ''),
-        'published_at', weir_sql.time_of(node, 'published_at', ''), 'updated_at', updated_at,
+        'created_at', created_at, 'published_at', weir_sql.time_of(node, 'published_at', ''), 'updated_at', updated_at,
         'triggered_at', triggered_at, 'deleted_at', null, 'variants', weir_sql.by_id(variants, 'variant_id')));
 end
 $$;

@@ -32,7 +32,7 @@ begin
     if value is null and is_required then
         perform weir_sql.refuse_objective(field || ': is missing');
     elsif value is not null and (jsonb_typeof(value) <> 'string' or value = '""') then
-        perform weir_sql.refuse_objective(field || ': must be a non-empty text, not ' || value);
+        perform weir_sql.refuse_objective(field || ': must be a non-empty text, not ' || value::text);
     end if;
     return value #>> '{}';
 end
@@ -52,7 +52,7 @@ begin
         end if;
     end if;
     perform weir_sql.refuse_objective(field || ': must be a whole number of at least ' || least_count || ', not '
-        || coalesce(weir_sql.digits(value), value::text));
+        || case jsonb_typeof(value) when 'array' then coalesce(weir_sql.digits(value), value::text) else value::text end);
 end
 $$;
 
@@ -74,15 +74,15 @@ declare
     labels jsonb := nullif(fields -> 'precedence', 'null');
 begin
     if labels is not null and jsonb_typeof(labels) <> 'array' then
-        perform weir_sql.refuse_objective('precedence: must be a list of labels, not ' || labels);
+        perform weir_sql.refuse_objective('precedence: must be a list of labels, not ' || labels::text);
     end if;
     for n in 0 .. coalesce(jsonb_array_length(labels), 0) - 1 loop
         if labels -> n not in ('"top_riser"', '"winner"', '"banana"', '"archive_candidate"') then
-            perform weir_sql.refuse_objective('precedence: ' || (labels -> n) || ' is not a label with a rule');
+            perform weir_sql.refuse_objective('precedence: ' || (labels -> n)::text || ' is not a label with a rule');
         end if;
         for earlier in 0 .. n - 1 loop
             if labels -> n = labels -> earlier then
-                perform weir_sql.refuse_objective('precedence: names ' || (labels -> n) || ' twice');
+                perform weir_sql.refuse_objective('precedence: names ' || (labels -> n)::text || ' twice');
             end if;
         end loop;
     end loop;

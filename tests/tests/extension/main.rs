@@ -3,7 +3,7 @@
 
 mod migration;
 mod objectives;
-mod permutation;
+pub mod permutation;
 mod privacy;
 mod readback;
 mod retention;
@@ -18,7 +18,7 @@ use weir_domain::telemetry::commerce;
 use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::shop::{DaySales, Shop};
 
-const SHOP: &str = "demo.myshopify.com";
+pub const SHOP: &str = "demo.myshopify.com";
 /// An order id of the fixtures, above 2^53: a float anywhere would change it.
 const ORDER: &str = "820982911946154515";
 
@@ -40,7 +40,7 @@ async fn shop() -> (Database, Client) {
 }
 
 /// The same, installed in a named way.
-async fn shop_in(install: Install) -> (Database, Client) {
+pub async fn shop_in(install: Install) -> (Database, Client) {
     let database = {
         let mut cluster = CLUSTER.lock().await;
         if cluster.is_none() {
@@ -58,12 +58,12 @@ async fn shop_in(install: Install) -> (Database, Client) {
     (database, edge)
 }
 
-fn delivery(webhook_id: &str, topic: &str, body: &str) -> Value {
+pub fn delivery(webhook_id: &str, topic: &str, body: &str) -> Value {
     json!({"webhook_id": webhook_id, "topic": topic, "shop_domain": SHOP, "received_at": "2026-11-24T10:00:00.000Z",
         "triggered_at": null, "api_version": "2026-07", "body": body})
 }
 
-async fn ingest(client: &Client, deliveries: &[Value]) -> Value {
+pub async fn ingest(client: &Client, deliveries: &[Value]) -> Value {
     let text = Value::from(deliveries).to_string();
     let row = client
         .query_one("select weir.ingest($1::text::json)::text", &[&text])
@@ -143,7 +143,7 @@ macro_rules! fixture {
     };
 }
 
-const FIXTURES: [(&str, &str); 22] = [
+pub const FIXTURES: [(&str, &str); 22] = [
     fixture!("products/create", "products__create"),
     fixture!("products/update", "products__update"),
     fixture!("orders/create", "orders__create"),
@@ -696,7 +696,7 @@ async fn a_dump_and_restore_keeps_the_data() {
     assert_eq!(row.get::<_, &str>(0), "1-1 2-2");
 }
 
-fn tool_path(tool: &str) -> std::path::PathBuf {
+pub fn tool_path(tool: &str) -> std::path::PathBuf {
     let pg_config = std::env::var("WEIR_PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".into());
     let output = std::process::Command::new(pg_config).arg("--bindir").output().unwrap();
     std::path::Path::new(String::from_utf8(output.stdout).unwrap().trim()).join(tool)

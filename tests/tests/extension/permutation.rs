@@ -9,10 +9,10 @@ const HISTORIES: i64 = 1000;
 const BATCH: usize = 250;
 
 /// SplitMix64: small, seeded, the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,13 +20,13 @@ impl Random {
         (z ^ (z >> 31)) % limit
     }
 
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len() as u64) as usize]
     }
 }
 
 /// The deliveries about one order and its product, in the sequence of time.
-fn history(random: &mut Random, id: i64) -> Vec<Value> {
+pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
     let mut deliveries = Vec::new();
     let length = 3 + random.below(8) as i64;
     for step in 0..length {
