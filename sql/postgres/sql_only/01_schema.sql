@@ -89,6 +89,6 @@ begin
     -- plpgsql keeps the plans of a session; a read is a query of its caller.
     execute format('create function weir_sql.%I(%s) returns %s language %s as %L', name, arguments, result,
         case result when 'void' then 'plpgsql' else 'sql' end,
-        case result when 'void' then E'begin\n' || body || E';\nend' else body end);
+        case result when 'void' then E'begin\n' || body || E'\n;\nend' else body end);
 end
 $$;

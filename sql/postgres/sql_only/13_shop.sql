@@ -1,7 +1,7 @@
 -- What has to be known beforehand, reading back, and how long deliveries are remembered. Guarantees the answers and errors
 -- of the extension's functions of the same names.
 
-create or replace function weir.version() returns text language sql immutable parallel safe as
+create or replace function weir.version() returns text language sql immutable strict parallel safe as
 $$ select weir_sql.version() $$;
 
 select weir_sql.define('version', '', 'text', 'select ' || quote_literal(:'version'));

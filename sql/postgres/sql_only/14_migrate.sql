@@ -15,7 +15,7 @@ insert into weir_sql.script (name, version, script) values
     ('006_order_enriched', 6, :'006_order_enriched');
 
 -- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
-create or replace function weir.migrate() returns integer language plpgsql volatile parallel unsafe as $$
+create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$
 declare
     missing record;
     applied integer := 0;

@@ -8,7 +8,7 @@ use crate::contract::{delivery, ingest, shop_in};
 
 /// Definitions of everything in weir's schemas, and who may run what.
 async fn definitions(client: &Client) -> Vec<String> {
-    let sql = "select p.oid::regprocedure::text || coalesce(p.proacl::text, '') || p.prosrc || p.prosecdef::text::text
+    let sql = "select p.oid::regprocedure::text || coalesce(p.proacl::text, '') || p.prosrc || p.prosecdef::text
         || coalesce(p.proconfig::text, '') || p.provolatile::text || p.proisstrict::text
         from pg_proc as p where p.pronamespace::regnamespace::text in ('weir', 'weir_sql') order by 1";
     client

@@ -25,7 +25,9 @@ pub fn parts() -> Result<Vec<(String, String)>> {
     {
         let path = command.trim_end_matches('`').strip_prefix("cat sql/postgres/");
         if let Some(path) = path {
-            texts.insert(name, file(path)?);
+            // As psql takes the output of a command.
+            let text = file(path)?;
+            texts.insert(name, text.strip_suffix('\n').unwrap_or(text));
         }
     }
     let parts = list.lines().filter_map(|line| line.strip_prefix("\\ir "));
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(parts.len(), sql.count());
         let migrate = &parts.iter().find(|(name, _)| name.contains("migrate")).unwrap().1;
         for migration in FILES.get_dir("migrations").unwrap().files() {
-            let text = migration.contents_utf8().unwrap().replace('\'', "''");
+            let text = migration.contents_utf8().unwrap().trim_end().replace('\'', "''");
             assert!(migrate.contains(&text), "{} is missing", migration.path().display());
         }
     }
