@@ -85,7 +85,7 @@ declare
 begin
     begin
         raw := source::jsonb;
-        if source !~ '[[:,]\s*-?[0-9][0-9.]*[eE]|[0-9.]{99}' and not jsonb_path_exists(raw, '$.**{65}') then
+        if source !~ '(^|[:,\[])\s*-?[0-9][0-9.]*[eE]|[0-9.]{99}' and not jsonb_path_exists(raw, '$.**{65}') then
             document := raw;
             return;
         end if;

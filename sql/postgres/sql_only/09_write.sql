@@ -19,8 +19,9 @@ begin
         array_agg((after ->> 'revision')::bigint), array_agg(raw))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
-            weir_sql.impersonal(deliveries[change.raw_from].raw)::text as raw
-        from unnest(changes) as change order by change.shop_id, change.id
+            weir_sql.impersonal(given.raw)::text as raw
+        from unnest(changes) as change left join unnest(deliveries) as given on given.position = change.raw_from
+        order by change.shop_id, change.id
     ) as one;
 end
 $$;
@@ -172,9 +173,12 @@ begin
         array_agg(weir_sql.exact_time((after ->> 'published_at')::bigint)),
         array_agg(weir_sql.exact_time((after ->> 'updated_at')::bigint)),
         array_agg(weir_sql.exact_time((after ->> 'triggered_at')::bigint)),
-        array_agg(weir_sql.impersonal(case when deliveries[raw_from].fact ->> 'kind' = 'product'
-            then deliveries[raw_from].raw end)::text))
-    from unnest(changes);
+        array_agg(weir_sql.impersonal(one.raw)::text))
+    from (
+        select change.*, given.raw from unnest(changes) as change
+        left join unnest(deliveries) as given on given.position = change.raw_from and given.fact ->> 'kind' = 'product'
+        order by change.shop_id, change.id
+    ) as one;
     perform weir_sql.product_variant_clear(array_agg(shop_id), array_agg(id)) from unnest(changes)
     where before -> 'variants' is distinct from after -> 'variants' having count(*) > 0;
     perform weir_sql.product_variant_write(array_agg(one.shop_id), array_agg(one.id),

@@ -215,7 +215,7 @@ $$;
 
 -- The same orders with what every event tells of them; makes the salts of their customers.
 create function weir_sql.with_facts(orders weir_sql.order_of_event[]) returns weir_sql.order_of_event[]
-language plpgsql as $$
+language plpgsql set jit = off as $$
 begin
     if orders = '{}' then
         return orders;
@@ -261,7 +261,8 @@ begin
 end
 $$;
 
-create function weir_sql.ingest(batch json) returns text language plpgsql as $$
+-- Compiling such statements takes far longer than running them, and their estimates would have it done.
+create function weir_sql.ingest(batch json) returns text language plpgsql set jit = off as $$
 declare
     deliveries weir_sql.delivery[];
     open weir_sql.delivery[];
@@ -285,7 +286,8 @@ begin
     -- Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
     -- committed by now.
     with told as materialized (select * from weir_sql.repetitions(deliveries))
-    select array(select deliveries[at] from told where known_keys is null and at = first_at order by at),
+    select array(select given from unnest(deliveries) as given join told on told.at = given.position
+            where told.known_keys is null and told.at = told.first_at order by told.at),
         array(select row(at, first_at::text, known_keys)::weir_sql.fate from told
             where known_keys is not null or at <> first_at)
     into open, again;
