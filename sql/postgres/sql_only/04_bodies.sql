@@ -492,6 +492,9 @@ begin
         where given.item is not null
         order by given.n
     );
+    if refused = '{}' then
+        return found;
+    end if;
     return array(select given from unnest(found || refused) as given order by given.position);
 end
 $$;
