@@ -1,6 +1,6 @@
 -- Writing what a call changed. Guarantees: one statement a table however large the batch, rows sorted by key; parts that
--- did not change are left alone. `changes` hold each order once, from before the call to after it; `raws` are bodies by
--- position of the delivery.
+-- did not change are left alone. `changes` hold each order once, from before the call to after it; `deliveries` hold the
+-- bodies.
 
 create function weir_sql.write_headers(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void
 language plpgsql as $$
