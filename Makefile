@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 RUN := set -euo pipefail; . scripts/env.sh;
 
-.PHONY: setup build demo test check clean
+.PHONY: setup build demo test check bench clean
 setup: ; @bash scripts/setup.sh
 build: setup ; @bash scripts/build.sh
 demo: build ; @$(RUN) exec "$${CARGO_TARGET_DIR:-target}/debug/demo"
 test: build ; @bash scripts/test.sh
 check: setup ; @bash scripts/check.sh
+bench: setup ; @bash scripts/bench.sh
 clean: ; rm -rf target edge/*/build node_modules

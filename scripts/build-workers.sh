@@ -12,7 +12,7 @@ if [ "${1:-}" = --dev ]; then
   shift
 fi
 workers=("$@")
-[ ${#workers[@]} -gt 0 ] || workers=(commerce)
+[ ${#workers[@]} -gt 0 ] || workers=(commerce publication)
 
 # worker-build asks rustup for the target when rustup's rustc lacks it. Where the system's own rustc has it, that one goes
 # first and nothing has to be fetched.

@@ -6,5 +6,6 @@ set -euo pipefail
 cd "$WEIR_ROOT"
 
 stage "build: PostgreSQL extension" bash scripts/install-extension.sh
-stage "build: commerce Worker" bash scripts/build-workers.sh
+stage "build: PostgreSQL extension for 18" env WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" bash scripts/install-extension.sh
+stage "build: Workers" bash scripts/build-workers.sh
 stage "build: weir and the harness" cargo build --locked "${WEIR_HOST_PACKAGES[@]}" --bins

@@ -40,7 +40,8 @@ has_wasm_std() { # has_wasm_std RUSTC : can this compiler already build for wasm
 
 missing=()
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
-for package in build-essential pkg-config libssl-dev clang libclang-dev postgresql-15 postgresql-server-dev-15 python3-venv; do
+for package in build-essential pkg-config libssl-dev clang libclang-dev postgresql-15 postgresql-server-dev-15 python3-venv \
+  chromium-headless-shell; do
   need "$package"
 done
 if ! has_wasm_std "$(command -v rustc)"; then
@@ -122,7 +123,9 @@ fi
 # ---- Node packages ------------------------------------------------------------------------------------------------
 node_stamp="$WEIR_ROOT/node_modules/.weir-lock"
 if ! cmp -s package-lock.json "$node_stamp"; then
-  step "npm ci (workerd, esbuild, wasm-opt, Node 22, libduckdb)" "check that the npm registry can be reached" \
+  # `npm ci` empties what a link points at, which belongs to another checkout.
+  if [ -L node_modules ]; then rm node_modules; fi
+  step "npm ci (workerd, wrangler, esbuild, wasm-opt, Node 22, libduckdb)" "check that the npm registry can be reached" \
     npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
   cp package-lock.json "$node_stamp"
 fi
@@ -142,6 +145,22 @@ if ! cmp -s tests/readers/requirements.txt "$python_stamp"; then
   step "pip install independent readers" "check that PyPI can be reached" \
     "$WEIR_CACHE/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/readers/requirements.txt
   cp tests/readers/requirements.txt "$python_stamp"
+fi
+
+# ---- PostgreSQL 18: server and headers, for tests only -------------------------------------------------------------
+pg18_stamp="$WEIR_PG18_HOME/.weir-requirements"
+install_pg18() {
+  local new="$WEIR_PG18_HOME.new"
+  rm -rf "$new"
+  # User postgres has to be able to read it, whatever the umask of whoever runs this.
+  (umask 022 && mkdir -p "$new" && "$WEIR_CACHE/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+    --require-hashes --target "$new" -r tests/postgres18/requirements.txt)
+  cp tests/postgres18/requirements.txt "$new/.weir-requirements"
+  rm -rf "$WEIR_PG18_HOME"
+  mv "$new" "$WEIR_PG18_HOME"
+}
+if ! cmp -s tests/postgres18/requirements.txt "$pg18_stamp"; then
+  step "install PostgreSQL 18 for tests" "check that PyPI can be reached and $WEIR_PG18_HOME can be written" install_pg18
 fi
 
 # The extension wheels carry signed .duckdb_extension files; tests load them by path, so that nothing is downloaded.

@@ -5,9 +5,11 @@
 //! - [`measurement`]: sales and performance, computed in DuckDB from the lake.
 //! - [`server`]: the HTTP surface of `weir serve`.
 //! - [`cli`]: the verbs of the `weir` command.
+//! - [`failpoint`]: where tests make it crash.
 
 pub mod cli;
 pub mod error;
+mod failpoint;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::lake::catalog_store::CatalogStore;
 use crate::lake::maintain::{Done, Upkeep};
-use crate::lake::{catalog_server, tables, Lake, TableDefinition};
+use crate::lake::{catalog_server, tables, CatalogConfig, Lake, TableDefinition};
 use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
 use crate::pipeline::{Limits, Pipelines};
 use crate::{measurement, Error, Result};
@@ -36,10 +36,10 @@ pub struct Config {
     pub token: String,
     /// Objective specification to publish at start.
     pub objective: Option<PathBuf>,
-    /// Another Iceberg REST catalog; the embedded one if absent.
-    pub catalog_uri: Option<String>,
-    /// Bearer token of that catalog.
-    pub catalog_token: Option<String>,
+    /// Another catalog, with the object storage of its tables; the embedded one over local folders if absent.
+    pub catalog: Option<CatalogConfig>,
+    /// Folder with the streams' SQL; the one checked in if absent.
+    pub pipelines: Option<PathBuf>,
     /// Time between commits of journaled rows.
     pub commit_interval: Duration,
     /// Journal bytes at which a commit happens early.
@@ -56,7 +56,7 @@ pub struct App {
     /// The streams.
     pub pipelines: Pipelines,
     /// Tables that are kept in shape.
-    tables: Vec<TableIdent>,
+    pub tables: Vec<TableIdent>,
     /// Held for the length of a refresh: refreshes of one lake run one after another.
     pub refresh: tokio::sync::Mutex<()>,
     token: String,
@@ -150,8 +150,8 @@ impl Server {
         let listener = tokio::net::TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
-        let lake = Arc::new(match config.catalog_uri {
-            Some(uri) => Lake::new(&uri, config.catalog_token).await?,
+        let lake = Arc::new(match config.catalog {
+            Some(catalog) => Lake::connect(catalog).await?,
             None => Lake::new(&format!("{url}/iceberg"), (!open).then(|| config.token.clone())).await?,
         });
         let limits = Limits {
@@ -159,7 +159,7 @@ impl Server {
             roll_bytes: config.roll_bytes,
             backlog_bytes: config.backlog_bytes,
         };
-        let (pipelines, committers) = Pipelines::open(&warehouse, &lake, limits)?;
+        let (pipelines, committers) = Pipelines::open(&warehouse, &lake, limits, config.pipelines.as_deref())?;
         let definitions = definitions()?;
         let app = Arc::new(App {
             lake,
@@ -259,6 +259,7 @@ fn router(app: Arc<App>, catalog: Router) -> Router {
         .route("/v1/streams/{stream}", post(ingest))
         .route("/v1/flush", post(flush))
         .route("/v1/maintain", post(maintain))
+        .merge(crate::lake::routes::routes())
         .merge(measurement::routes())
         .with_state(app)
         .nest("/iceberg", catalog)
@@ -272,8 +273,14 @@ async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request
     let admitted = app
         .authorise(request.headers())
         .and_then(|()| app.pipelines.stream(&stream).map(drop));
-    let body = read(request.into_body(), if admitted.is_ok() { MAX_BODY_BYTES } else { 0 }).await;
-    admitted?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+    let room = admitted.and_then(|()| {
+        app.pipelines
+            .admit(length.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES))
+    });
+    let body = read(request.into_body(), if room.is_ok() { MAX_BODY_BYTES } else { 0 }).await;
+    let _room = room?;
     Ok(Json(app.pipelines.ingest(&stream, &body?).await?))
 }
 

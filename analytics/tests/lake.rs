@@ -129,7 +129,7 @@ async fn other_writers_can_use_the_catalog() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;
     let script = common::in_package("tests/other_writers.py");
-    common::python(&[&script, &format!("{}/iceberg", server.url())]).await;
+    common::python(&[&script, &format!("{}/iceberg", server.url())], &[]).await;
 
     let lake = &server.app().lake;
     assert_eq!(

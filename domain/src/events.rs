@@ -179,7 +179,8 @@ pub fn order_events(
     let deletion = before.is_deleted() != after.is_deleted();
     // An order of which no body has arrived has no ledger to carry.
     let ledger_changed = deletion || sales::ledger(before, zone) != sales::ledger(after, zone);
-    if events.is_empty() && ledger_changed {
+    let attributed = after.header.is_some() && before.referred_by() != after.referred_by();
+    if events.is_empty() && (ledger_changed || attributed) {
         let at = if deletion {
             after.deleted_at
         } else {
@@ -315,6 +316,10 @@ impl Renderer<'_> {
         };
         put("order_id", json!(key.order_id.map(|id| id.to_string())));
         put("is_deleted", state.is_deleted().into());
+        if let Some(by) = state.referred_by() {
+            put("publisher_id", json!(by.publisher_id));
+            put("program_id", json!(by.program_id));
+        }
         // Without the order's body there is no ledger: measurement must not take this row for the order's newest.
         if state.header.is_some() || state.is_deleted() {
             put("order_revision", state.revision.into());

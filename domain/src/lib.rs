@@ -6,10 +6,14 @@
 //! side share one meaning.
 
 pub mod classification;
+pub mod customer;
+pub mod engagement;
 pub mod events;
+pub mod interaction;
 pub mod money;
 pub mod objective;
 pub mod order_state;
+pub mod publication;
 pub mod sales;
 pub mod shopify;
 pub mod telemetry;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::classification::Label;
+use crate::engagement::EngagementWeights;
 
 /// What the windows count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,6 +99,8 @@ pub struct ObjectiveSpecification {
     pub stale_after_days: Option<i64>,
     /// Who competes for the places.
     pub banana_pool: BananaPool,
+    /// What interactions add to a product's value. `None`: sales alone.
+    pub engagement_weights: Option<EngagementWeights>,
     /// Order in which rules give the label; labels it leaves out follow in the default order.
     pub precedence: Option<Vec<Label>>,
     /// From when the revision holds, RFC 3339.
@@ -105,7 +108,7 @@ pub struct ObjectiveSpecification {
     pub valid_from: Timestamp,
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "objective_spec_id",
     "shop_domain",
     "product_type",
@@ -117,6 +120,7 @@ const FIELDS: [&str; 13] = [
     "banana_count",
     "stale_after_days",
     "banana_pool",
+    "engagement_weights",
     "precedence",
     "valid_from",
 ];
@@ -137,6 +141,7 @@ impl ObjectiveSpecification {
             banana_count: None,
             stale_after_days: None,
             banana_pool: BananaPool::All,
+            engagement_weights: None,
             precedence: None,
             valid_from: Timestamp::UNIX_EPOCH,
         }
@@ -169,6 +174,9 @@ impl ObjectiveSpecification {
             banana_count: count(object, "banana_count", 0)?,
             stale_after_days: count(object, "stale_after_days", 1)?,
             banana_pool: banana_pool(object)?,
+            engagement_weights: present(object, "engagement_weights")
+                .map(EngagementWeights::from_json)
+                .transpose()?,
             precedence: precedence(object)?,
             valid_from: valid_from(object)?,
         })
@@ -363,6 +371,7 @@ mod tests {
             ("stale_after_days", json!(0)),
             ("measure", json!("revenue")),
             ("banana_pool", json!("some")),
+            ("engagement_weights", json!([1])),
             ("precedence", json!(["winner", "champion"])),
             ("precedence", json!(["winner", "winner"])),
             ("precedence", json!(["none"])),

@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::customer::Customer;
 use crate::shopify::Fact;
 
 /// An amount in the shop's currency and in the currency the buyer saw; the two are never summed with each other.
@@ -29,6 +30,19 @@ impl std::ops::Add for Amount {
         }
     }
 }
+
+/// A stored body. It is no part of the state: states that differ only in it are equal, so that a repetition is seen to
+/// change nothing. `None` when read back: then the stored one stays.
+#[derive(Debug, Clone, Default)]
+pub struct Raw(pub Option<String>);
+
+impl PartialEq for Raw {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Raw {}
 
 /// The order itself, replaced as a whole by a newer version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,9 +66,30 @@ pub struct Header {
     pub total_price: Option<i64>,
     pub customer_id: Option<i64>,
     pub source_name: Option<String>,
+    /// What the body's own note attributes say of who brought the buyer.
+    pub referred_by: ReferredBy,
     /// The body without personal data; written, never read back.
     #[serde(skip)]
     pub raw: Option<String>,
+}
+
+/// Who brought the buyer: a publisher, through a program. Ids of the publication catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ReferredBy {
+    pub publisher_id: Option<String>,
+    pub program_id: Option<String>,
+}
+
+/// An attribution of an order that was recorded on its own; the newest one wins, and wins over what the order's body says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Attribution {
+    // First in the order of comparison: (occurred_at, event_id) decides which attribution is the newest.
+    pub occurred_at: i64,
+    /// Breaks ties of `occurred_at`.
+    pub event_id: String,
+    pub referred_by: ReferredBy,
 }
 
 /// A line item.
@@ -89,10 +124,16 @@ pub struct Refund {
     /// How new this version is: the order's `updated_at` when embedded, else the refund's creation.
     pub observed_at: i64,
     pub triggered_at: i64,
+    /// Told without lines and adjustments, as bulk operations do; a version told in full is never replaced by a brief one.
+    #[serde(default)]
+    pub is_brief: bool,
     pub paid_amount: Option<i64>,
     pub paid_currency: Option<String>,
     pub lines: Vec<RefundLine>,
     pub adjustments: Vec<Adjustment>,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
 }
 
 /// Goods of one line that came back.
@@ -134,6 +175,9 @@ pub struct Payment {
     pub created_at: Option<i64>,
     pub processed_at: Option<i64>,
     pub triggered_at: i64,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
 }
 
 impl Payment {
@@ -162,6 +206,16 @@ pub struct Fulfillment {
     pub triggered_at: i64,
     /// Earliest `updated_at` of a version with status success; stays when the shipment is cancelled afterwards.
     pub shipped_at: Option<i64>,
+    /// What it carries; fixed at Shopify once the shipment is made, absent in some bodies.
+    pub lines: Vec<FulfillmentLine>,
+}
+
+/// Units of one line in a shipment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct FulfillmentLine {
+    pub line_item_id: i64,
+    pub quantity: i64,
 }
 
 /// What one committed order edit did to one line.
@@ -189,6 +243,42 @@ pub struct Return {
     /// Earliest delivery about it.
     pub requested_at: i64,
     pub triggered_at: i64,
+    /// The body without personal data; written, never read back.
+    #[serde(skip)]
+    pub raw: Raw,
+}
+
+/// What shop and buyer agreed on at one moment, from Shopify's own ledger. Never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Agreement {
+    pub agreement_id: i64,
+    pub happened_at: i64,
+    /// order, order_edit, refund, return or unknown.
+    pub reason: String,
+    pub refund_id: Option<i64>,
+    pub return_id: Option<i64>,
+    pub sales: Vec<Sale>,
+}
+
+/// One row of an agreement. Units and amounts of what goes back are negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sale {
+    pub sale_id: i64,
+    /// order, return, update or unknown.
+    pub action_type: String,
+    /// product, gift_card, shipping, tip, duty, fee, additional_fee, adjustment or unknown.
+    pub line_type: String,
+    pub quantity: i64,
+    pub line_item_id: Option<i64>,
+    pub product_id: Option<i64>,
+    pub variant_id: Option<i64>,
+    /// After discounts, with tax.
+    pub total: Amount,
+    /// Without tax.
+    pub discount: Amount,
+    pub tax: Amount,
 }
 
 /// An order's body: the header and all that it embeds.
@@ -196,9 +286,23 @@ pub struct Return {
 #[allow(missing_docs)]
 pub struct OrderSnapshot {
     pub header: Header,
+    /// Kept apart from the order.
+    pub customer: Option<Customer>,
     pub lines: Vec<Line>,
     pub refunds: Vec<Refund>,
     pub fulfillments: Vec<Fulfillment>,
+}
+
+impl OrderSnapshot {
+    /// Takes out who bought, and every body in which more of them might be.
+    pub fn forget_customer(&mut self) {
+        self.header.customer_id = None;
+        self.header.raw = None;
+        self.customer = None;
+        for refund in &mut self.refunds {
+            refund.raw = Raw(None);
+        }
+    }
 }
 
 /// All that is known of one order. Vectors are sorted by their ids.
@@ -218,6 +322,14 @@ pub struct OrderState {
     pub edits: Vec<EditLine>,
     /// Newest version of each return.
     pub returns: Vec<Return>,
+    /// Newest attribution, which may be known before the order.
+    pub attribution: Option<Attribution>,
+    /// Shopify's own ledger as far as it was read; empty while it was not.
+    #[serde(default)]
+    pub agreements: Vec<Agreement>,
+    /// `updated_at` of the order when its agreements were read in full; `None` while they were not.
+    #[serde(default)]
+    pub agreements_updated_at: Option<i64>,
     /// Earliest `updated_at` of a version that was paid, fulfilled and not cancelled.
     pub completed_at: Option<i64>,
     /// When the order was deleted; terminal.
@@ -257,10 +369,36 @@ impl OrderState {
                     merge(&mut self.edits, line, |l| (l.edit_id, l.line_item_id), version);
                 }
             }
+            Fact::Agreements {
+                updated_at, agreements, ..
+            } => stale = !self.apply_agreements(*updated_at, agreements),
             Fact::Return { returned, .. } => stale = !self.apply_return(returned),
             _ => {}
         }
-        if *self == before {
+        self.settle(&before, stale)
+    }
+
+    /// Merges an attribution: the newest by (`occurred_at`, `event_id`) holds.
+    pub fn attribute(&mut self, new: &Attribution) -> Applied {
+        let before = self.clone();
+        let stale = self.attribution.as_ref().is_some_and(|known| known > new);
+        if !stale {
+            self.attribution = Some(new.clone());
+        }
+        self.settle(&before, stale)
+    }
+
+    /// Who brought the buyer: as attributed, else as the order's body says.
+    #[must_use]
+    pub fn referred_by(&self) -> Option<&ReferredBy> {
+        let told = self.header.as_ref().map(|header| &header.referred_by);
+        self.attribution.as_ref().map(|one| &one.referred_by).or(told)
+    }
+
+    /// Advances the revision if anything changed, and says what was found.
+    fn settle(&mut self, before: &Self, stale: bool) -> Applied {
+        // A version that only was told later says nothing new, and must not look like a change.
+        if *self == *before || self.without_versions() == before.without_versions() {
             return if stale || self.deleted_at.is_some() {
                 Applied::Stale
             } else {
@@ -317,7 +455,7 @@ impl OrderState {
             &mut self.refunds,
             refund,
             |r| r.refund_id,
-            |r| (r.observed_at, r.triggered_at),
+            |r| (!r.is_brief, r.observed_at, r.triggered_at),
         )
     }
 
@@ -325,10 +463,13 @@ impl OrderState {
         let id = new.fulfillment_id;
         let known = self.fulfillments.iter().find(|known| known.fulfillment_id == id);
         let shipped_at = earliest(new.shipped_at, known.and_then(|known| known.shipped_at));
+        // A list before none, whichever version is newer; two lists do not differ at Shopify.
+        let lines = known.map_or(&new.lines, |known| (&known.lines).max(&new.lines)).clone();
         let version = |f: &Fulfillment| (f.updated_at, f.triggered_at);
         let newer = merge(&mut self.fulfillments, new, |f| f.fulfillment_id, version);
         if let Some(stored) = self.fulfillments.iter_mut().find(|stored| stored.fulfillment_id == id) {
             stored.shipped_at = shipped_at;
+            stored.lines = lines;
         }
         newer
     }
@@ -345,6 +486,40 @@ impl OrderState {
             stored.name = name;
         }
         newer
+    }
+
+    /// Agreements are immutable and only added; the newest reading counts.
+    fn apply_agreements(&mut self, updated_at: i64, agreements: &[Agreement]) -> bool {
+        for agreement in agreements {
+            let known = self
+                .agreements
+                .binary_search_by_key(&agreement.agreement_id, |known| known.agreement_id);
+            if let Err(at) = known {
+                self.agreements.insert(at, agreement.clone());
+            }
+        }
+        let newer = self.agreements_updated_at.is_none_or(|known| updated_at >= known);
+        self.agreements_updated_at = self.agreements_updated_at.max(Some(updated_at));
+        newer
+    }
+
+    /// The facts without what only says when they were told.
+    fn without_versions(&self) -> Self {
+        let mut facts = self.clone();
+        if let Some(header) = &mut facts.header {
+            (header.triggered_at, header.raw) = (0, None);
+        }
+        for refund in &mut facts.refunds {
+            refund.triggered_at = 0;
+            // It dates a refund that has no time of its own.
+            if refund.processed_at.or(refund.created_at).is_some() {
+                refund.observed_at = 0;
+            }
+        }
+        facts.payments.iter_mut().for_each(|payment| payment.triggered_at = 0);
+        facts.fulfillments.iter_mut().for_each(|one| one.triggered_at = 0);
+        facts.returns.iter_mut().for_each(|one| one.triggered_at = 0);
+        facts
     }
 
     /// Whether the order was deleted at Shopify.

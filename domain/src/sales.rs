@@ -3,13 +3,17 @@
 //! Definitions are those of Shopify's sales reports: gross = quantity x original unit price; net = gross - discounts -
 //! returns; tax, shipping, tips and duties are no sales; selling a gift card is no sale. A sale counts on the day the
 //! order was placed, a reversal on the day of the reversal, both in the shop's time zone. All amounts are minor units.
+//!
+//! Two sources: webhook bodies give a provisional ledger; Shopify's own agreements, once read, replace it ([`agreed`]).
+
+mod agreed;
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::order_state::{Amount, Header, Line, OrderState};
+use crate::order_state::{Amount, Header, Line, OrderState, Refund};
 
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
@@ -98,10 +102,16 @@ pub fn ledger(state: &OrderState, zone: &TimeZone) -> Vec<SalesRow> {
         zone,
         rows: BTreeMap::new(),
     };
+    if let Some(read_at) = state.agreements_updated_at {
+        ledger.agreed(state, header, read_at);
+        return ledger.into_rows();
+    }
     for line in state.lines.iter().filter(|line| !line.is_gift_card) {
         ledger.line(state, header, line);
     }
-    ledger.refunds(state, header);
+    for refund in &state.refunds {
+        ledger.refund(state, header, refund);
+    }
     ledger.into_rows()
 }
 
@@ -111,8 +121,8 @@ impl Ledger<'_> {
         self.rows.entry((product, day(at, self.zone), kind)).or_default()
     }
 
-    fn sell(&mut self, line: &Line, at: i64, kind: Kind, units: i64, value: Value) {
-        let row = self.row(line.product_id, at, kind);
+    fn sell(&mut self, product_id: Option<i64>, at: i64, kind: Kind, units: i64, value: Value) {
+        let row = self.row(product_id, at, kind);
         row.units_sold += units;
         row.gross = row.gross + value.gross;
         row.discounts = row.discounts + value.discount;
@@ -125,7 +135,7 @@ impl Ledger<'_> {
     }
 
     fn line(&mut self, state: &OrderState, header: &Header, line: &Line) {
-        let placed_at = header.processed_at.or(header.created_at).unwrap_or(header.updated_at);
+        let placed_at = placed_at(header);
         let value = line_value(line, header.taxes_included);
         let net = minus(value.gross, value.discount);
         // An edit the body does not know yet tells of units that are not among its lines.
@@ -141,13 +151,19 @@ impl Ledger<'_> {
         let added: i64 = edits.iter().map(|edit| edit.added).sum::<i64>().min(line.quantity);
         let mut sold = line.quantity - added;
         if sold > 0 {
-            self.sell(line, placed_at, Kind::Sale, sold, share(value, 0, sold, line.quantity));
+            self.sell(
+                line.product_id,
+                placed_at,
+                Kind::Sale,
+                sold,
+                share(value, 0, sold, line.quantity),
+            );
         }
         for edit in &edits {
             let units = edit.added.min(line.quantity - sold);
             if units > 0 {
                 let value = share(value, sold, sold + units, line.quantity);
-                self.sell(line, edit.committed_at, Kind::Edit, units, value);
+                self.sell(line.product_id, edit.committed_at, Kind::Edit, units, value);
                 sold += units;
             }
         }
@@ -191,27 +207,25 @@ impl Ledger<'_> {
         }
     }
 
-    fn refunds(&mut self, state: &OrderState, header: &Header) {
-        for refund in &state.refunds {
-            let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
-            for item in &refund.lines {
-                let line = state
-                    .lines
-                    .iter()
-                    .find(|line| Some(line.line_item_id) == item.line_item_id);
-                if line.map_or(item.is_gift_card, |line| line.is_gift_card) {
-                    continue;
-                }
-                let product_id = line.and_then(|line| line.product_id).or(item.product_id);
-                let returns = without_tax(item.subtotal, item.tax, header.taxes_included);
-                self.reverse(product_id, at, Kind::Return, item.quantity, returns);
+    fn refund(&mut self, state: &OrderState, header: &Header, refund: &Refund) {
+        let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
+        for item in &refund.lines {
+            let line = state
+                .lines
+                .iter()
+                .find(|line| Some(line.line_item_id) == item.line_item_id);
+            if line.map_or(item.is_gift_card, |line| line.is_gift_card) {
+                continue;
             }
-            for adjustment in &refund.adjustments {
-                // Other kinds (shipping_refund) are about what is no sale.
-                if adjustment.kind.as_deref() == Some("refund_discrepancy") {
-                    let amount = without_tax(adjustment.amount, adjustment.tax, header.taxes_included);
-                    self.reverse(None, at, Kind::Adjustment, 0, minus(Amount::default(), amount));
-                }
+            let product_id = line.and_then(|line| line.product_id).or(item.product_id);
+            let returns = without_tax(item.subtotal, item.tax, header.taxes_included);
+            self.reverse(product_id, at, Kind::Return, item.quantity, returns);
+        }
+        for adjustment in &refund.adjustments {
+            // Other kinds (shipping_refund) are about what is no sale.
+            if adjustment.kind.as_deref() == Some("refund_discrepancy") {
+                let amount = without_tax(adjustment.amount, adjustment.tax, header.taxes_included);
+                self.reverse(None, at, Kind::Adjustment, 0, minus(Amount::default(), amount));
             }
         }
     }
@@ -243,6 +257,11 @@ impl Ledger<'_> {
         })
         .collect()
     }
+}
+
+/// When the order was placed, microseconds since 1970.
+fn placed_at(header: &Header) -> i64 {
+    header.processed_at.or(header.created_at).unwrap_or(header.updated_at)
 }
 
 fn minus(a: Amount, b: Amount) -> Amount {
@@ -328,5 +347,7 @@ pub fn day(at: i64, zone: &TimeZone) -> String {
     zone.to_datetime(instant).date().to_string()
 }
 
+#[cfg(test)]
+mod agreed_tests;
 #[cfg(test)]
 mod tests;

@@ -1,25 +1,38 @@
-//! The checked-in Cloudflare stream schemas are what `domain::telemetry` says. `WEIR_BLESS=1` writes them anew.
+//! What is generated from `domain::telemetry` and checked in has not drifted. `WEIR_BLESS=1` writes it anew.
 
 use std::path::Path;
 
 use weir_domain::telemetry::{all, FieldType};
 
+/// A file of the checkout under test, named at run time: a build directory may be shared by several clones.
+fn check(path: &str, expected: &str) {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo");
+    let path = Path::new(&package).join("..").join(path);
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        std::fs::write(&path, expected).expect("writable");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{} is not what the source says; run with WEIR_BLESS=1",
+        path.display()
+    );
+}
+
 #[test]
 fn checked_in_stream_schemas_have_not_drifted() {
-    // At run time, not baked in: a build directory may be shared by several clones.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo");
     for stream in all() {
-        let path = Path::new(&package).join(format!("../sql/pipelines/{}.json", stream.name));
-        let expected = serde_json::to_string_pretty(&stream.to_cloudflare_json()).expect("JSON") + "\n";
-        if std::env::var_os("WEIR_BLESS").is_some() {
-            std::fs::write(&path, &expected).expect("writable");
-        }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == expected,
-            "{} is not what the source says; run with WEIR_BLESS=1",
-            path.display()
+        let pretty = |value| serde_json::to_string_pretty(&value).expect("JSON") + "\n";
+        check(
+            &format!("sql/pipelines/{}.json", stream.name),
+            &pretty(stream.to_cloudflare_json()),
         );
+        check(
+            &format!("docs/streams/{}.schema.json", stream.name),
+            &pretty(stream.to_json_schema()),
+        );
+        check(&format!("docs/streams/{}.md", stream.name), &stream.to_markdown());
     }
 }
 

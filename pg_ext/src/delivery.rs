@@ -163,18 +163,18 @@ fn error(reason: Reason, path: &str, detail: &'static str) -> BodyError {
     }
 }
 
-fn optional(json: &Json, name: &str) -> Result<Option<String>, BodyError> {
-    let Json::Object(members) = json else {
+fn optional(json: &Json<'_>, name: &str) -> Result<Option<String>, BodyError> {
+    if !matches!(json, Json::Object(_)) {
         return Err(error(Reason::TypeMismatch, "", "expected an object"));
-    };
-    match members.get(name) {
+    }
+    match json.member(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(Json::String(text)) => Ok(Some(text.clone().into_owned())),
         Some(_) => Err(error(Reason::TypeMismatch, name, "expected text")),
     }
 }
 
-fn required(json: &Json, name: &str) -> Result<String, BodyError> {
+fn required(json: &Json<'_>, name: &str) -> Result<String, BodyError> {
     optional(json, name)?.ok_or_else(|| error(Reason::MissingField, name, "a delivery needs it"))
 }
 

@@ -1,12 +1,13 @@
 //! One batch, one transaction: parse, lock, read, merge, write, answer.
 //!
-//! Locks are taken in one order by everyone: privacy by shop, orders by key, then products by key, then salts by key. Whatever a batch
-//! holds, two batches can only wait for each other, never in a circle.
+//! Locks are taken in one order by everyone: privacy by shop, orders by key, then products, customers and salts, each by key. Whatever
+//! a batch holds, two batches can only wait for each other, never in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::{Spi, SpiClient};
 use serde_json::Value;
+use weir_domain::customer::Customer;
 use weir_domain::events::{self, EventKey, Renderer, Shop};
 use weir_domain::order_state::{Applied, OrderState, Product};
 use weir_domain::sales;
@@ -32,7 +33,10 @@ pub fn ingest(text: &str) -> String {
         privacy::enforce(client, &mut deliveries, &shops);
         let mut state = State::load(client, &deliveries);
         let applied = state.apply(client, &mut deliveries, &shops);
-        state.write(client, &shops);
+        state.write(
+            client,
+            &shops.values().map(|known| (known.shop_id, &known.shop)).collect(),
+        );
         store::remember(client, applied);
         answer(client, &deliveries, &mut state, &shops)
     })
@@ -56,31 +60,58 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
 }
 
 /// Orders and products of a call: as they were and as they are.
-struct State {
+pub struct State {
+    /// Orders whose row this call created, as it did.
+    created: BTreeMap<Key, OrderState>,
     orders_before: BTreeMap<Key, OrderState>,
-    orders: BTreeMap<Key, OrderState>,
+    /// Orders as they are.
+    pub orders: BTreeMap<Key, OrderState>,
     products_before: BTreeMap<Key, Product>,
-    products: BTreeMap<Key, Product>,
+    /// Products as they are.
+    pub products: BTreeMap<Key, Product>,
+    /// Customers that the call tells of.
+    customers: BTreeMap<Key, Customer>,
 }
 
 impl State {
-    /// Locks and reads what the batch touches.
+    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them.
     fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery]) -> Self {
-        let (mut order_keys, mut product_keys) = (BTreeSet::new(), BTreeSet::new());
+        let (mut told, mut product_keys) = (BTreeMap::<Key, OrderState>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
-            order_keys.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
+            if let Some(order_id) = fact.order_id() {
+                told.entry((delivery.shop_id, order_id)).or_default().apply(fact);
+            }
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        store::lock_orders(client, &order_keys);
-        store::lock_products(client, &product_keys);
-        let orders_before = store::read_orders(client, &order_keys);
-        let products_before = store::read_products(client, &product_keys);
+        let known = store::create_orders(client, &told);
+        told.retain(|key, _| !known.contains(key));
+        let mut state = Self::of(client, &known, &product_keys);
+        state
+            .orders
+            .extend(told.keys().map(|key| (*key, OrderState::default())));
+        state.created = told;
+        state
+    }
+
+    /// Locks and reads orders and products.
+    pub fn read(client: &mut SpiClient<'_>, order_keys: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
+        let known = store::lock_orders(client, order_keys);
+        Self::of(client, &known, product_keys)
+    }
+
+    /// The state of locked orders that are known, and of products.
+    fn of(client: &mut SpiClient<'_>, known_orders: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
+        let known_products = store::lock_products(client, product_keys);
+        let orders_before = store::read_orders(client, known_orders);
+        let products_before = store::read_products(client, &known_products);
         Self {
+            created: BTreeMap::new(),
             orders: orders_before.clone(),
             orders_before,
             products: products_before.clone(),
             products_before,
+            customers: BTreeMap::new(),
         }
     }
 
@@ -107,6 +138,7 @@ impl State {
                 delivery.keys.clone_from(keys);
                 continue;
             }
+            self.meet(&fact, delivery.shop_id);
             let (verdict, keys) = self.apply_one(&fact, delivery, &shop.shop);
             delivery.verdict = Some(verdict);
             delivery.keys = keys;
@@ -118,6 +150,24 @@ impl State {
             });
         }
         remembered
+    }
+
+    /// Keeps the newest version of the customer that the fact tells of, if any.
+    fn meet(&mut self, fact: &Fact, shop_id: i64) {
+        let new = match fact {
+            Fact::Customer(customer) => (**customer).clone(),
+            Fact::Order(snapshot) => match &snapshot.customer {
+                Some(customer) => customer.clone(),
+                None => return,
+            },
+            _ => return,
+        };
+        let key = (shop_id, new.customer_id);
+        let merged = match self.customers.remove(&key) {
+            Some(known) => Customer::merged(known, new),
+            None => new,
+        };
+        self.customers.insert(key, merged);
     }
 
     fn apply_one(&mut self, fact: &Fact, delivery: &Delivery, shop: &Shop) -> (Verdict, Vec<EventKey>) {
@@ -157,21 +207,25 @@ impl State {
         )
     }
 
-    fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<String, KnownShop>) {
-        let zones: BTreeMap<i64, &Shop> = shops.values().map(|known| (known.shop_id, &known.shop)).collect();
+    /// Writes what changed; `shops` by id.
+    pub fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<i64, &Shop>) {
         let unknown = OrderState::default();
         let mut orders = Vec::new();
         for (key, after) in &self.orders {
             let before = self.orders_before.get(key).unwrap_or(&unknown);
-            let Some(shop) = zones.get(&key.0) else { continue };
-            if before != after {
+            let Some(shop) = shops.get(&key.0) else { continue };
+            let created = self.created.get(key);
+            if before != after || created.is_some_and(|created| created != after) {
                 let ledger = sales::ledger(after, &shop.zone);
-                let changed = sales::ledger(before, &shop.zone) != ledger;
+                let stored = sales::ledger(before, &shop.zone);
+                let changed = stored != ledger;
                 orders.push(ChangedOrder {
                     key: *key,
                     before,
                     after,
                     ledger: changed.then_some(ledger),
+                    had_ledger: !stored.is_empty(),
+                    is_created: created == Some(after),
                 });
             }
         }
@@ -185,6 +239,7 @@ impl State {
             client,
             &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>(),
         );
+        store::write_customers(client, &self.customers);
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! - [`delivery`]: the batch as text, verdicts, the answer
 //! - [`ingest`]: the one transaction from deliveries to events
+//! - [`bulk`]: lines of Shopify's bulk operations, put together and told as the same events
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
+//! - [`publication`]: interactions that touch the domain, and the catalogue of the edge
 //! - [`readback`]: events of orders as they are now, and digests to compare with the lake
 //! - [`retention`]: how long deliveries are remembered
 //! - [`shop`], [`objective`]: what has to be known beforehand
@@ -12,11 +14,13 @@
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
 //! detail and hint, and neither ever repeats the payload.
 
+mod bulk;
 mod delivery;
 mod ingest;
 mod migrate;
 mod objective;
 mod privacy;
+mod publication;
 mod readback;
 mod report;
 mod retention;
@@ -40,6 +44,35 @@ fn ingest_json(deliveries: &str) -> String {
 #[pg_extern(name = "ingest", strict, volatile, parallel_unsafe)]
 fn ingest_text(deliveries: &str) -> String {
     ingest::ingest(deliveries)
+}
+
+/// `weir.ingest_bulk(shop text, lines text, run json) -> json`: keeps a chunk of a bulk operation's JSONL.
+#[pg_extern(
+    sql = r#"create function weir.ingest_bulk(shop text, lines text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+)]
+fn ingest_bulk_json(shop: &str, lines: &str, run: &str) -> String {
+    bulk::ingest(shop, lines, run)
+}
+
+/// The same over text, for drivers whose parameters are text.
+#[pg_extern(name = "ingest_bulk", strict, volatile, parallel_unsafe)]
+fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
+    bulk::ingest(shop, lines, run)
+}
+
+/// `weir.bulk_events(shop text, run json) -> json`: applies a page of what bulk operations have read and returns its
+/// events; `limit` counts orders and products.
+#[pg_extern(sql = r#"create function weir.bulk_events(shop text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn bulk_events_json(shop: &str, run: &str) -> String {
+    bulk::events(shop, run)
+}
+
+/// The same over text, for drivers whose parameters are text.
+#[pg_extern(name = "bulk_events", strict, volatile, parallel_unsafe)]
+fn bulk_events_text(shop: &str, run: &str) -> String {
+    bulk::events(shop, run)
 }
 
 /// `weir.migrate() -> integer`: applies missing migrations, renews roles and grants; how many were applied.
@@ -131,11 +164,35 @@ fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
     readback::reconcile(shop_domain, first_day, last_day)
 }
 
-/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries received longer ago; how many.
+/// `weir.purge_deliveries(older_than interval) -> bigint`: forgets deliveries and bulk lines received longer ago;
+/// how many deliveries.
 #[pg_extern(sql = r#"create function weir.purge_deliveries(older_than interval) returns bigint
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn purge_deliveries(older_than: Interval) -> i64 {
     retention::purge_deliveries(older_than)
+}
+
+/// `weir.record_interactions(interactions json) -> json`: records referrals, conversions and attributions; returns verdicts, and
+/// the events of orders whose attribution changed.
+#[pg_extern(sql = r#"create function weir.record_interactions(interactions json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn record_interactions(interactions: &str) -> String {
+    publication::record(interactions)
+}
+
+/// `weir.publish_catalogue(catalogue json) -> json`: puts publishers, items, programs and links of a shop, takes out those
+/// that are null; returns the revision and how many entries changed.
+#[pg_extern(sql = r#"create function weir.publish_catalogue(catalogue json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn publish_catalogue(catalogue: &str) -> String {
+    publication::publish_catalogue(catalogue)
+}
+
+/// `weir.publication_catalogue(shop_domain text) -> json`: a shop's catalogue with its revision, 0 before the first.
+#[pg_extern(sql = r#"create function weir.publication_catalogue(shop_domain text) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn publication_catalogue(shop_domain: &str) -> String {
+    publication::catalogue(shop_domain)
 }
 
 // PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.

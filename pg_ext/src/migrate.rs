@@ -3,6 +3,7 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{Spi, SpiClient};
 
+use crate::report;
 use crate::store::{cell, run, run_script};
 
 const BOOKKEEPING: &str = include_str!("../../sql/postgres/bookkeeping.sql");
@@ -26,6 +27,11 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(4, "004_objective_change"),
     migration!(5, "005_privacy"),
     migration!(6, "006_order_enriched"),
+    migration!(7, "007_bulk"),
+    migration!(8, "008_sales_agreement"),
+    migration!(9, "009_publication"),
+    migration!(10, "010_customer"),
+    migration!(13, "013_raw_compression"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
@@ -35,6 +41,7 @@ pub fn migrate() -> i32 {
             client,
             "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('weir.migrate', 0))",
         );
+        require_current_objects(client);
         run_script(client, BOOKKEEPING);
         let applied = applied(client);
         let mut count = 0;
@@ -51,6 +58,24 @@ pub fn migrate() -> i32 {
         run_script(client, GRANTS);
         count
     })
+}
+
+/// Tables and grants are those of the library; over objects of an older version they would not fit.
+fn require_current_objects(client: &mut SpiClient<'_>) {
+    let mut rows = run(
+        client,
+        "select extversion from pg_catalog.pg_extension where extname = 'weir'",
+        &[],
+    );
+    let objects: String = rows.next().map_or_else(String::new, |row| cell(&row, 1));
+    let library = env!("CARGO_PKG_VERSION");
+    if objects != library {
+        report::not_ready(
+            "the extension's objects are of another version than its library",
+            &format!("Objects are of version {objects}, the library is of version {library}."),
+            "Run alter extension weir update; then select weir.migrate();",
+        );
+    }
 }
 
 fn applied(client: &mut SpiClient<'_>) -> Vec<i32> {

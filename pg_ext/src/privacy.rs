@@ -14,7 +14,7 @@ use weir_domain::shopify::Fact;
 
 use crate::delivery::Delivery;
 use crate::report;
-use crate::store::{cell, read_redacted, run, Key, KnownShop};
+use crate::store::{cell, read_redacted, run, run_kept, Key, KnownShop};
 
 macro_rules! privacy_sql {
     ($name:literal) => {
@@ -26,21 +26,34 @@ const HINT: &str =
     r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
 
 /// Everything of a shop, parts before wholes.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 29] = [
+    "publication.publication_telemetry",
+    "publication.link",
+    "publication.item",
+    "publication.program",
+    "publication.publisher",
+    "publication.catalogue",
     "commerce.sales_ledger",
     "commerce.order_line_item",
     "commerce.refund_line_item",
     "commerce.refund_adjustment",
     "commerce.refund",
     "commerce.payment",
+    "commerce.fulfillment_line_item",
     "commerce.fulfillment",
     "commerce.order_edit_line",
     "commerce.order_return",
+    "commerce.agreement_sale",
+    "commerce.sales_agreement",
+    "commerce.agreement_reading",
     "commerce.order_header",
     "commerce.product_variant",
     "commerce.product",
+    "commerce.customer",
     "commerce.tombstone",
     "commerce.webhook_delivery",
+    "commerce.bulk_line",
+    "commerce.bulk_operation",
     "privacy.data_request",
     "privacy.salt",
 ];
@@ -84,9 +97,9 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
         }
         match fact {
             Fact::Order(snapshot) if snapshot.header.customer_id.is_some_and(is_redacted) => {
-                snapshot.header.customer_id = None;
-                snapshot.header.raw = None;
+                snapshot.forget_customer();
             }
+            Fact::Customer(customer) if is_redacted(customer.customer_id) => delivery.ignore_redacted(),
             Fact::CustomerDataRequested {
                 customer_id,
                 request_id,
@@ -108,6 +121,7 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
 fn customer_id(fact: &Fact) -> Option<i64> {
     match fact {
         Fact::Order(snapshot) => snapshot.header.customer_id,
+        Fact::Customer(customer) => Some(customer.customer_id),
         Fact::CustomerDataRequested { customer_id, .. } => Some(*customer_id),
         _ => None,
     }
@@ -120,7 +134,7 @@ pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
     } else {
         privacy_sql!("lock_shared")
     };
-    run(client, sql, &[DatumWithOid::from(shop_id)]);
+    run_kept(client, sql, &[DatumWithOid::from(shop_id)]);
 }
 
 /// Forgets a customer: the salt goes, orders lose the customer, a tombstone stays.

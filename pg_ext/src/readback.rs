@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::datum::{Date, DatumWithOid};
-use pgrx::spi::Spi;
+use pgrx::spi::{Spi, SpiClient};
 use serde_json::{json, Value};
 use weir_domain::events::{EventKey, EventType, Provenance, Renderer};
+use weir_domain::order_state::OrderState;
 
 use crate::privacy;
 use crate::report;
-use crate::store::{self, cell, run, Key};
+use crate::store::{self, cell, run, Key, KnownShop};
 
 const ORDERS: &str = include_str!("../../sql/postgres/orders_of_shops.sql");
 const RECONCILE: &str = include_str!("../../sql/postgres/reconcile.sql");
@@ -34,42 +35,71 @@ pub fn order_events(order_ids: Vec<i64>) -> String {
             received_at,
             source: "replay".to_owned(),
         };
-        let lines = |(key, state): (&Key, &weir_domain::order_state::OrderState)| {
-            let ids = state.lines.iter().filter_map(|line| line.product_id);
-            ids.map(|id| (key.0, id)).collect::<Vec<_>>()
-        };
-        let products = store::read_products(client, &orders.iter().flat_map(lines).collect());
-        let customer = |(key, state): (&Key, &weir_domain::order_state::OrderState)| {
-            Some((key.0, state.header.as_ref()?.customer_id?))
-        };
-        let salts = store::read_salts(client, &orders.iter().filter_map(customer).collect());
-        let mut events = Vec::new();
-        for known in shops.values() {
-            let products: BTreeMap<_, _> = of_shop(&products, known.shop_id);
-            let salts: BTreeMap<_, _> = of_shop(&salts, known.shop_id);
-            let renderer = Renderer {
-                shop: &known.shop,
-                products: &products,
-                salts: &salts,
+        let mut told = Vec::new();
+        for ((shop_id, order_id), state) in &orders {
+            let updated_at = state.header.as_ref().map(|header| header.updated_at);
+            // An order of which only parts have arrived has nothing to tell yet.
+            let Some(occurred_at) = state.deleted_at.or(updated_at) else {
+                continue;
             };
-            for ((_, order_id), state) in orders.iter().filter(|(key, _)| key.0 == known.shop_id) {
-                let updated_at = state.header.as_ref().map(|header| header.updated_at);
-                // An order of which only parts have arrived has nothing to tell yet.
-                let Some(occurred_at) = state.deleted_at.or(updated_at) else {
-                    continue;
-                };
-                let key = EventKey {
-                    event_type: EventType::OrderUpdated,
-                    entity_id: *order_id,
-                    discriminator: state.revision.to_string(),
-                    occurred_at,
-                    order_id: Some(*order_id),
-                };
-                events.push(renderer.order(&key, state, &provenance));
+            let key = EventKey {
+                event_type: EventType::OrderUpdated,
+                entity_id: *order_id,
+                discriminator: state.revision.to_string(),
+                occurred_at,
+                order_id: Some(*order_id),
+            };
+            told.push(Told {
+                shop_id: *shop_id,
+                key,
+                provenance: provenance.clone(),
+            });
+        }
+        Value::from(render(client, &shops, &orders, &told)).to_string()
+    })
+}
+
+/// An event of an order to be written.
+pub struct Told {
+    pub shop_id: i64,
+    pub key: EventKey,
+    pub provenance: Provenance,
+}
+
+/// Writes events of orders from the orders as they are; the first of those with one id. Locks the salts of their customers.
+pub fn render(
+    client: &mut SpiClient<'_>,
+    shops: &BTreeMap<String, KnownShop>,
+    orders: &BTreeMap<Key, OrderState>,
+    told: &[Told],
+) -> Vec<Value> {
+    let order_of = |one: &Told| {
+        let key = (one.shop_id, one.key.order_id?);
+        Some((key, orders.get(&key)?))
+    };
+    let (mut customers, mut products) = (BTreeSet::new(), BTreeSet::new());
+    for (key, state) in told.iter().filter_map(order_of) {
+        let customer_id = state.header.as_ref().and_then(|header| header.customer_id);
+        customers.extend(customer_id.map(|id| (key.0, id)));
+        products.extend(state.lines.iter().filter_map(|line| Some((key.0, line.product_id?))));
+    }
+    let products = store::read_products(client, &products);
+    let salts = store::read_salts(client, &customers);
+    let (mut events, mut written) = (Vec::new(), BTreeSet::new());
+    for known in shops.values() {
+        let renderer = Renderer {
+            shop: &known.shop,
+            products: &of_shop(&products, known.shop_id),
+            salts: &of_shop(&salts, known.shop_id),
+        };
+        for one in told.iter().filter(|one| one.shop_id == known.shop_id) {
+            let Some((_, state)) = order_of(one) else { continue };
+            if written.insert(renderer.id(&one.key)) {
+                events.push(renderer.order(&one.key, state, &one.provenance));
             }
         }
-        Value::from(events).to_string()
-    })
+    }
+    events
 }
 
 fn of_shop<T: Clone>(all: &BTreeMap<Key, T>, shop_id: i64) -> BTreeMap<i64, T> {

@@ -8,6 +8,16 @@ pub fn invalid_argument(message: &str, detail: &str, hint: &str) -> ! {
     raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, detail, hint)
 }
 
+/// Raises SQLSTATE 55000 for a call that something else has to come before.
+pub fn not_ready(message: &str, detail: &str, hint: &str) -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        message,
+        detail,
+        hint,
+    )
+}
+
 /// Raises an error that no caller can cause.
 pub fn internal(message: &str, detail: &str) -> ! {
     let hint = "Run select weir.migrate(); if the error stays, report it with the versions of weir and PostgreSQL.";

@@ -1,23 +1,28 @@
 -- What telemetry says of shops and of visitors.
--- Reads:  commerce_telemetry, publication_telemetry (views over the lake's files).
--- Writes: shop, engagement_event; macro delivery_order.
+-- Reads:  commerce_new (rows since the last refresh; all of them in a full one), publication_telemetry, shop_before.
+-- Writes: shop, engagement_event.
 -- Guarantees: one row per event_id whatever the order or number of deliveries. Grouping by columns of fixed size spills
 -- to disk; an aggregate that carries lists or structs per event does not (5 million events fail at 1 GiB), nor does a
 -- window function over the raw table.
 
--- A total order of the deliveries of one fact: received last wins, ties by a hash of the rest.
-create or replace macro delivery_order(received_at, event_id, source) as
-    epoch_us(received_at::timestamptz)::hugeint * 18446744073709551616 + hash(event_id, source)::hugeint;
-
--- The zone that defines a shop's days: what its newest event says.
+-- The zone that defines a shop's days: what its event received last says.
 create or replace table shop as
+with told as (
+    select shop_domain, shop_time_zone, max(received_at)::timestamptz as told_at
+    from commerce_new
+    group by shop_domain, shop_time_zone
+    union all
+    select shop_domain, shop_time_zone, told_at
+    from shop_before
+)
 select
     shop_domain,
     coalesce(
-        arg_max(shop_time_zone, delivery_order(received_at, event_id, source)) filter (where shop_time_zone is not null),
+        arg_max(shop_time_zone, row(told_at, shop_time_zone)) filter (where shop_time_zone is not null),
         'UTC'
-    ) as shop_time_zone
-from commerce_telemetry
+    ) as shop_time_zone,
+    max(told_at) filter (where shop_time_zone is not null) as told_at
+from told
 group by shop_domain;
 
 create or replace table engagement_event as

@@ -20,6 +20,10 @@ create or replace table objective_spec (
     banana_count bigint,
     stale_after_days bigint,
     banana_pool varchar not null,
+    weight_views bigint not null, -- per mille of the measure's unit
+    weight_clicks bigint not null,
+    weight_conversions bigint not null,
+    weight_impressions bigint not null,
     precedence varchar[] not null -- all four labels
 );
 

@@ -1,10 +1,12 @@
--- measurement.sales.
--- Reads:  order_ledger; variable sales_refresh_id.
--- Writes: sales, key (shop_domain, product_id, day, currency).
+-- The rows of measurement.sales that the orders of order_ledger give.
+-- Reads:  order_ledger.
+-- Writes: sales_of_orders, key (shop_domain, product_id, day, currency).
 -- Guarantees: a reversal counts on its own day; currencies are never summed; sums are exact, an overflow of 64 bits is an
--- error (sum() of bigint is 128 bits wide and the cast back is checked).
+-- error (sum() of bigint is 128 bits wide and the cast back is checked). Every column can be added to and taken from
+-- another row of the key: that is how a refresh replaces what an order said before. For that order_times keeps the time
+-- of each ledger entry; a first and a last time alone could not be taken out again.
 
-create or replace table sales as
+create or replace table sales_of_orders as
 select
     shop_domain,
     product_id,
@@ -17,9 +19,6 @@ select
     sum(returns)::bigint as returns,
     sum(net_sales)::bigint as net_sales,
     count(distinct order_id) filter (where kind = 'sale') as order_count,
-    min(occurred_at) as first_event_at,
-    max(occurred_at) as last_event_at,
-    getvariable('sales_refresh_id')::varchar as refresh_id
+    list_sort(list(placed_at)) as order_times
 from order_ledger
-group by shop_domain, product_id, day, currency
-order by shop_domain, product_id, day, currency;
+group by shop_domain, product_id, day, currency;

@@ -1,6 +1,6 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
--- Reads:  product, sales, engagement_event, shop, shop_day, objective_spec (at most one per shop and product type, and
---         one for every shop as a whole).
+-- Reads:  product, sales, engagement_event, publication_history, product_before, shop, shop_day, objective_spec (at most
+--         one per shop and product type, and one for every shop as a whole).
 -- Writes: product_windows, one row per product.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
 -- windows end with the shop's day of computation; money measures count the shop's newest currency only; the narrowest
@@ -60,6 +60,12 @@ select
 from measured
 group by shop_domain, product_id;
 
+-- Products that the last refresh did not know: nobody has kept when they were looked at.
+create or replace table newcomer as
+select shop_domain, product_id
+from product
+anti join product_before using (shop_domain, product_id);
+
 create or replace table product_engagement as
 with daily as (
     select
@@ -69,6 +75,20 @@ with daily as (
         (event.occurred_at::timestamptz at time zone shop.shop_time_zone)::date as day
     from engagement_event as event
     join shop using (shop_domain)
+    union all
+    -- Of no type that is counted: older than the windows, they only tell when somebody looked last.
+    select shop_domain, product_id, null as event_type, last_engagement_on as day
+    from product_before
+    union all
+    select
+        event.shop_domain,
+        event.product_id,
+        null as event_type,
+        (event.occurred_at::timestamptz at time zone shop.shop_time_zone)::date as day
+    from publication_history as event
+    join newcomer using (shop_domain, product_id)
+    join shop using (shop_domain)
+    where event.is_bot is distinct from true
 )
 select
     shop_domain,
@@ -99,6 +119,7 @@ with windowed as (
         product.launched_on,
         -- greatest() passes over nulls: the launch counts as the first activity
         greatest(product.last_sale_on, engagement.last_engagement_on, product.launched_on) as last_activity_on,
+        engagement.last_engagement_on,
         product_objective.spec_number,
         shop_currency.currency,
         coalesce(sales_first_7_days, 0)::bigint as sales_first_7_days,
@@ -107,7 +128,6 @@ with windowed as (
         coalesce(sales_last_14_days, 0)::bigint as sales_last_14_days,
         coalesce(sales_last_30_days, 0)::bigint as sales_last_30_days,
         coalesce(net_sales_last_30_days, 0)::bigint as net_sales_last_30_days,
-        coalesce(sales_last_30_days, 0)::bigint as aggregate_measurement_value,
         coalesce(impressions_last_7_days, 0) as impressions_last_7_days,
         coalesce(clicks_last_7_days, 0) as clicks_last_7_days,
         coalesce(views_last_7_days, 0) as views_last_7_days,
@@ -122,6 +142,23 @@ with windowed as (
     left join shop_currency using (shop_domain)
     left join product_sold using (shop_domain, product_id)
     left join product_engagement as engagement using (shop_domain, product_id)
+),
+-- Weights are thousandths of the measure's unit per interaction. Whole numbers throughout: what is left over is dropped
+-- once, from the sum.
+valued as (
+    select
+        windowed.*,
+        (
+            sales_last_30_days::hugeint
+            + (
+                views_last_30_days::hugeint * spec.weight_views
+                + clicks_last_30_days::hugeint * spec.weight_clicks
+                + conversions_last_30_days::hugeint * spec.weight_conversions
+                + impressions_last_30_days::hugeint * spec.weight_impressions
+            ) // 1000
+        )::bigint as aggregate_measurement_value
+    from windowed
+    join objective_spec as spec using (spec_number)
 )
 select
     *,
@@ -134,4 +171,4 @@ select
     clicks_last_30_days / nullif(impressions_last_30_days, 0) as click_through_rate_last_30_days,
     conversions_last_7_days / nullif(clicks_last_7_days, 0) as conversion_rate_last_7_days,
     conversions_last_30_days / nullif(clicks_last_30_days, 0) as conversion_rate_last_30_days
-from windowed;
+from valued;

@@ -67,6 +67,7 @@ select
     is_active,
     launched_on,
     last_activity_on,
+    last_engagement_on,
     measure,
     currency,
     sales_first_7_days,

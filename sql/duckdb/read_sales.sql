@@ -1,7 +1,7 @@
 -- GET /v1/sales: rows of measurement.sales as JSON texts. $1 shop, $2 first day, $3 last day, $4 product; null is any.
 select to_json(fact)
 from (
-    select * replace (
+    select * exclude (order_times) replace (
         strftime(first_event_at::timestamptz, '%Y-%m-%dT%H:%M:%S.%gZ') as first_event_at,
         strftime(last_event_at::timestamptz, '%Y-%m-%dT%H:%M:%S.%gZ') as last_event_at
     )

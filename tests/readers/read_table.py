@@ -4,6 +4,9 @@
     read_table.py pyiceberg URI WAREHOUSE NAMESPACE.TABLE
     read_table.py duckdb    URI WAREHOUSE NAMESPACE.TABLE
 
+WEIR_READER_PROPERTIES may hold a JSON object of further catalog properties under pyiceberg's names (credential, s3.endpoint,
+s3.access-key-id, s3.secret-access-key, s3.region); DuckDB is given the same.
+
 Times are printed in UTC with microseconds, dates as yyyy-mm-dd. DuckDB's extensions are loaded from the files in
 WEIR_DUCKDB_EXTENSION_DIR; nothing is installed.
 """
@@ -24,11 +27,19 @@ def plain(value):
     raise TypeError(f"{type(value)} in a row")
 
 
+def properties():
+    return json.loads(os.environ.get("WEIR_READER_PROPERTIES", "{}"))
+
+
 def read_pyiceberg(uri, warehouse, table):
     from pyiceberg.catalog import load_catalog
 
-    catalog = load_catalog("weir", type="rest", uri=uri, warehouse=warehouse)
+    catalog = load_catalog("weir", type="rest", uri=uri, warehouse=warehouse, **properties())
     return catalog.load_table(table).scan().to_arrow().to_pylist()
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
 
 
 def read_duckdb(uri, warehouse, table):
@@ -42,10 +53,29 @@ def read_duckdb(uri, warehouse, table):
     for name in ("avro", "httpfs", "iceberg"):
         file = str(folder / f"{name}.duckdb_extension").replace("'", "''")
         connection.execute(f"load '{file}'")
-    literal = [text.replace("'", "''") for text in (warehouse, uri)]
-    connection.execute(
-        f"attach '{literal[0]}' as lake (type iceberg, endpoint '{literal[1]}', authorization_type 'none')"
-    )
+    given = properties()
+    if "s3.endpoint" in given:
+        tls, host = given["s3.endpoint"].split("://")
+        secret = {
+            "type": "s3",
+            "key_id": given["s3.access-key-id"],
+            "secret": given["s3.secret-access-key"],
+            "region": given["s3.region"],
+            "endpoint": host,
+            "url_style": "path",
+        }
+        options = ", ".join(f"{name} {literal(text)}" for name, text in secret.items())
+        connection.execute(f"create secret storage ({options}, use_ssl {str(tls == 'https').lower()})")
+    access = "authorization_type 'none'"
+    if "credential" in given:
+        identity, password = given["credential"].split(":")
+        token_uri = f"{uri}/v1/oauth/tokens"
+        connection.execute(
+            f"create secret catalog (type iceberg, client_id {literal(identity)}, client_secret {literal(password)}, "
+            f"oauth2_server_uri {literal(token_uri)}, oauth2_scope 'catalog')"
+        )
+        access = "secret 'catalog'"
+    connection.execute(f"attach {literal(warehouse)} as lake (type iceberg, endpoint {literal(uri)}, {access})")
     name = ".".join('"' + part.replace('"', '""') + '"' for part in table.split("."))
     # By way of Arrow: DuckDB's own conversion of timestamptz wants pytz.
     return connection.execute(f"select * from lake.{name}").fetch_arrow_table().to_pylist()

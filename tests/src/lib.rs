@@ -3,10 +3,15 @@
 //! - [`service`]: a child process that cannot outlive the test that started it
 //! - [`postgres`]: a temporary cluster with the extension, one template database, a copy per test
 //! - [`lake`]: `weir serve`  - [`workerd`]: the commerce Worker in workerd  - [`stack`]: all of them together
+//! - [`glossary`]: the part of GLOSSARY.md that is generated
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
+//! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
 
 #![recursion_limit = "256"] // one json! literal is a whole Shopify order
 
+mod bulk_agreements;
+pub mod bulk_jsonl;
+pub mod glossary;
 pub mod lake;
 pub mod postgres;
 pub mod service;

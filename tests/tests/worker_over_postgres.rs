@@ -1,11 +1,11 @@
-//! The commerce Worker in workerd over a real PostgreSQL with the extension: this starts the one, makes a database, and
-//! runs the Worker's own tests against it.
+//! The Workers in workerd over a real PostgreSQL with the extension: this starts the one, makes a database, and runs the
+//! Workers' own tests against it.
 
 use serde_json::json;
 use tokio::process::Command;
 use weir_tests::postgres::Cluster;
 
-/// The shop that edge/commerce/test/world.mjs delivers for.
+/// The shop that edge/*/test/world.mjs delivers for.
 const SHOP: &str = "demo.myshopify.com";
 /// A bound on one Node test, in milliseconds: starting workerd takes a second or two, an outage under test less than ten.
 const TEST_TIMEOUT_MILLIS: &str = "120000";
@@ -17,23 +17,38 @@ fn summary(tap: &str, name: &str) -> Option<u32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_workers_tests_pass_over_postgres() {
+async fn the_commerce_workers_tests_pass_over_postgres() {
+    passes("commerce").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_publication_workers_tests_pass_over_postgres() {
+    passes("publication").await;
+}
+
+/// Runs the tests of `worker` that need a database, in one with a shop and its catalogue.
+async fn passes(worker: &str) {
     let cluster = Cluster::start().await.expect("PostgreSQL with the extension");
     let database = cluster.database().await.unwrap();
     let shop = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "EUR"});
-    database
-        .admin()
-        .await
-        .unwrap()
-        .execute("select weir.register_shop($1::text::json)", &[&shop.to_string()])
-        .await
-        .unwrap();
+    let catalogue = json!({
+        "shop_domain": SHOP,
+        "publishers": {"daily-lamp": {"name": "The Daily Lamp"}},
+        "items": {"ten-lamps": {"publisher_id": "daily-lamp", "title": "Ten lamps"}},
+        "programs": {"autumn": {"name": "Autumn"}},
+        "links": {"x7": {"url": "https://shop.example/lamp", "item_id": "ten-lamps", "program_id": "autumn"}},
+    });
+    let admin = database.admin().await.unwrap();
+    for (function, argument) in [("register_shop", shop), ("publish_catalogue", catalogue)] {
+        let call = format!("select weir.{function}($1::text::json)");
+        admin.execute(&call, &[&argument.to_string()]).await.unwrap();
+    }
 
     let root = weir_tests::workspace_root().unwrap();
     let node = std::env::var("WEIR_NODE").expect("WEIR_NODE; use `make test`, or source scripts/env.sh");
     let output = Command::new(node)
         .args(["--test", "--test-reporter=tap", "--test-timeout", TEST_TIMEOUT_MILLIS])
-        .arg(root.join("edge/commerce/test/postgres/with_postgres.test.mjs"))
+        .arg(root.join(format!("edge/{worker}/test/postgres/with_postgres.test.mjs")))
         .env("WEIR_TEST_POSTGRES", &database.edge_url)
         .kill_on_drop(true)
         .output()

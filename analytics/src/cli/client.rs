@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::measurement::refresh_route::LINES;
 use crate::{Error, Result};
 
 /// Where the server is, and how the answer is shown.
@@ -41,6 +42,47 @@ impl Client {
             .await
     }
 
+    /// As [`Self::post`], for what takes its time: `tell` gets every line of progress as it comes. With `--json` nothing
+    /// is told.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and [`Error::Remote`] if the answer breaks off.
+    pub async fn post_told(&self, path: &str, body: &Value, tell: impl Fn(&Value)) -> Result<Value> {
+        if self.json {
+            return self.post(path, body).await;
+        }
+        let request = reqwest::Client::new()
+            .post(self.address(path))
+            .header(reqwest::header::ACCEPT, LINES)
+            .json(body);
+        let mut response = self.sent(request).await?;
+        let mut unread = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            unread.extend_from_slice(&chunk);
+            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+                let line: Value = serde_json::from_slice(&unread[..end])?;
+                unread.drain(..=end);
+                if let Some(error) = line.get("error") {
+                    return Err(Error::Remote {
+                        status: error["status"]
+                            .as_u64()
+                            .and_then(|code| code.try_into().ok())
+                            .unwrap_or(500),
+                        message: cell(&error["message"]),
+                    });
+                }
+                match line.get("outcome") {
+                    Some(outcome) => return Ok(outcome.clone()),
+                    None => tell(&line),
+                }
+            }
+        }
+        Err(Error::Remote {
+            status: 500,
+            message: "the server ended before it answered; run it again, what is done is not done twice".into(),
+        })
+    }
+
     /// Prints JSON if asked for, else the table that `rows` makes of it.
     pub fn show(&self, answer: &Value, header: &[&str], rows: Vec<Vec<String>>) {
         if self.json {
@@ -55,6 +97,11 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        Ok(serde_json::from_str(&self.sent(request).await?.text().await?)?)
+    }
+
+    /// The response to a request that the server took.
+    async fn sent(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
         let response = match request.bearer_auth(&self.token).send().await {
             Err(error) if error.is_connect() => {
                 return Err(Error::NotFound(format!(
@@ -65,9 +112,8 @@ impl Client {
             other => other?,
         };
         let status = response.status().as_u16();
-        let text = response.text().await?;
         match status {
-            200..=299 => Ok(serde_json::from_str(&text)?),
+            200..=299 => Ok(response),
             401 => Err(Error::Remote {
                 status,
                 message: "the server refused the token; give the one it was started with (--token or WEIR_TOKEN)"
@@ -75,7 +121,7 @@ impl Client {
             }),
             _ => Err(Error::Remote {
                 status,
-                message: said(&text),
+                message: said(&response.text().await?),
             }),
         }
     }

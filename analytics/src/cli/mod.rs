@@ -1,15 +1,18 @@
 //! The verbs of the `weir` command. Each module is one verb: its arguments and what it does.
 
+pub mod catalog;
 pub mod client;
 pub mod db;
 pub mod explain;
 pub mod history;
+pub mod lake;
 pub mod maintain;
 pub mod performance;
 pub mod quarantine;
 pub mod refresh;
 pub mod sales;
 pub mod serve;
+pub mod streams;
 pub mod what_if;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +49,10 @@ pub enum Command {
     Maintain(maintain::Args),
     /// Installs weir in a PostgreSQL database and brings it up to date.
     Db(db::Args),
+    /// Lists tables and snapshots, merges, expires, finds orphans, runs a select.
+    Lake(lake::Args),
+    /// Plans and creates streams, sinks and pipelines at Cloudflare.
+    Streams(streams::Args),
     /// Lists, shows and replays what the commerce Worker could not take.
     Quarantine(quarantine::Args),
 }
@@ -65,6 +72,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
         Command::Db(args) => db::run(args).await,
+        Command::Lake(args) => lake::run(args).await,
+        Command::Streams(args) => streams::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,
     }
 }

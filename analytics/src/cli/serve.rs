@@ -22,12 +22,11 @@ pub struct Args {
     /// Objective specification (JSON) to publish at start.
     #[arg(long)]
     pub objective: Option<PathBuf>,
-    /// URI of another Iceberg REST catalog; the embedded one if absent.
+    #[command(flatten)]
+    pub catalog: super::catalog::Args,
+    /// Folder with the streams' SQL (`<stream>.sql`); the one weir was built with if absent.
     #[arg(long)]
-    pub catalog_uri: Option<String>,
-    /// Bearer token of that catalog.
-    #[arg(long, env = "WEIR_CATALOG_TOKEN", hide_env_values = true)]
-    pub catalog_token: Option<String>,
+    pub pipelines: Option<PathBuf>,
     /// Milliseconds between commits of journaled rows to Iceberg.
     #[arg(long, default_value_t = 10_000)]
     pub commit_interval_ms: u64,
@@ -52,8 +51,8 @@ pub async fn run(args: Args) -> Result<()> {
         listen: args.listen,
         token: args.token,
         objective: args.objective,
-        catalog_uri: args.catalog_uri,
-        catalog_token: args.catalog_token,
+        catalog: args.catalog.config()?,
+        pipelines: args.pipelines,
         commit_interval: Duration::from_millis(args.commit_interval_ms),
         roll_bytes: args.roll_bytes,
         backlog_bytes: args.backlog_bytes,

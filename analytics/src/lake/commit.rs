@@ -13,8 +13,10 @@ use iceberg_catalog_rest::CommitTableRequest;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::config::{Access, CatalogConfig};
 use super::snapshot::{prepare, Change};
-use super::{write, Lake, WAREHOUSE};
+use super::{write, Lake};
+use crate::failpoint;
 use crate::{Error, Result};
 
 /// Snapshot property that names a commit; a commit whose name is in the table's history is not repeated.
@@ -22,6 +24,13 @@ pub const COMMIT_ID: &str = "weir.commit-id";
 
 /// A refresh and the committer seldom meet; this many lost races in a row mean something else is wrong.
 const MAX_ATTEMPTS: u32 = 20;
+/// A catalog that is down or asks for patience is tried so often, with growing pauses: about half a minute. The rows wait
+/// in the journal meanwhile, and the committer comes again.
+const MAX_OUTAGE_ATTEMPTS: u32 = 8;
+/// The longest pause a catalog can ask for with `Retry-After`.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// A catalog that has not answered by then will not.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a commit did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +47,24 @@ pub struct CommitOutcome {
 #[derive(Debug)]
 pub(super) struct CommitClient {
     http: reqwest::Client,
-    uri: String,
-    token: Option<String>,
+    config: CatalogConfig,
     base: OnceCell<String>,
+    /// Token of client credentials.
+    token: tokio::sync::Mutex<Option<String>>,
 }
 
 impl CommitClient {
-    pub(super) fn new(uri: &str, token: Option<String>) -> Self {
+    pub(super) fn new(config: CatalogConfig, http: reqwest::Client) -> Self {
         Self {
-            http: reqwest::Client::new(),
-            uri: uri.trim_end_matches('/').to_owned(),
-            token,
+            http,
+            config,
             base: OnceCell::new(),
+            token: tokio::sync::Mutex::new(None),
         }
+    }
+
+    fn uri(&self) -> &str {
+        self.config.uri.trim_end_matches('/')
     }
 
     /// `{uri}/v1` and the prefix the catalog asks for.
@@ -58,9 +72,11 @@ impl CommitClient {
         let base = self
             .base
             .get_or_try_init(|| async {
-                let request = self.http.get(format!("{}/v1/config", self.uri));
+                let request = self.http.get(format!("{}/v1/config", self.uri()));
+                let request = request.query(&[("warehouse", &self.config.warehouse)]);
                 let config: serde_json::Value = self
-                    .authorised(request.query(&[("warehouse", WAREHOUSE)]))
+                    .authorised(request)
+                    .await?
                     .send()
                     .await?
                     .error_for_status()?
@@ -70,29 +86,64 @@ impl CommitClient {
                     .iter()
                     .find_map(|part| config[part]["prefix"].as_str());
                 Ok::<_, Error>(match prefix {
-                    Some(prefix) => format!("{}/v1/{prefix}", self.uri),
-                    None => format!("{}/v1", self.uri),
+                    Some(prefix) => format!("{}/v1/{prefix}", self.uri()),
+                    None => format!("{}/v1", self.uri()),
                 })
             })
             .await?;
         Ok(base)
     }
 
-    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+    async fn authorised(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder> {
+        Ok(match &self.config.access {
+            Access::Open => request,
+            Access::Token(token) => request.bearer_auth(token),
+            Access::ClientCredentials { id, secret } => {
+                let mut held = self.token.lock().await;
+                let token = match held.take() {
+                    Some(token) => token,
+                    None => self.exchange(id, secret).await?,
+                };
+                request.bearer_auth(held.insert(token))
+            }
+        })
+    }
+
+    /// A token for client credentials, by the catalog's own OAuth2 endpoint.
+    async fn exchange(&self, id: &str, secret: &str) -> Result<String> {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id),
+            ("client_secret", secret),
+            ("scope", "catalog"),
+        ];
+        let request = self.http.post(format!("{}/v1/oauth/tokens", self.uri())).form(&form);
+        let answer: serde_json::Value = request.send().await?.error_for_status()?.json().await?;
+        match answer["access_token"].as_str() {
+            Some(token) => Ok(token.to_owned()),
+            None => Err(Error::Internal("the catalog's answer has no access_token".into())),
         }
     }
 
-    async fn post(&self, table: &TableIdent, commit: &CommitTableRequest) -> Result<reqwest::Response> {
+    /// Sends a commit; with a new token if the old one has expired.
+    pub(super) async fn post(&self, table: &TableIdent, commit: &CommitTableRequest) -> Result<reqwest::Response> {
         let url = format!(
             "{}/namespaces/{}/tables/{}",
             self.base().await?,
             table.namespace().to_url_string(),
             table.name()
         );
-        Ok(self.authorised(self.http.post(url).json(commit)).send().await?)
+        let send = || async {
+            let request = self.http.post(&url).json(commit);
+            Ok::<_, Error>(self.authorised(request).await?.send().await?)
+        };
+        let response = send().await?;
+        let renewable = matches!(self.config.access, Access::ClientCredentials { .. });
+        if renewable && response.status() == reqwest::StatusCode::UNAUTHORIZED {
+            *self.token.lock().await = None;
+            return send().await;
+        }
+        Ok(response)
     }
 }
 
@@ -123,10 +174,8 @@ impl Lake {
     pub(super) async fn commit(&self, written_for: &Table, change: Change<'_>) -> Result<CommitOutcome> {
         let ident = written_for.identifier();
         let rows = change.added.iter().map(DataFile::record_count).sum();
+        let mut outages = 0;
         for attempt in 0..MAX_ATTEMPTS {
-            if attempt > 0 {
-                backoff(attempt).await;
-            }
             let table = self.load(ident).await?;
             let metadata = table.metadata();
             if let Some(snapshot_id) = Self::committed(metadata, change.properties) {
@@ -148,33 +197,43 @@ impl Lake {
             let mut durable = prepared.files.clone();
             durable.extend(change.added.iter().map(|file| file.file_path().to_owned()));
             write::sync_folders(metadata.location(), &durable).await?;
+            failpoint::reached("after_parquet_write_before_commit");
 
-            let response = match self.commits.post(ident, &prepared.request).await {
-                Ok(response) => response,
+            let refusal = match self.commits.post(ident, &prepared.request).await {
+                Ok(response) if response.status().is_success() => {
+                    failpoint::reached("after_lake_commit_before_reply");
+                    return Ok(CommitOutcome {
+                        snapshot_id: Some(prepared.snapshot_id),
+                        rows,
+                        already_committed: false,
+                    });
+                }
+                Ok(response) => Refusal::read(response).await,
                 // Whether it arrived is unknown: the next attempt looks.
-                Err(Error::Http(error)) if attempt + 1 < MAX_ATTEMPTS && !error.is_builder() => continue,
+                Err(Error::Http(error)) if !error.is_builder() => Refusal {
+                    status: 0,
+                    retry_after: None,
+                    message: error.to_string(),
+                },
                 Err(error) => return Err(error),
             };
-            let status = response.status();
-            if status.is_success() {
-                return Ok(CommitOutcome {
-                    snapshot_id: Some(prepared.snapshot_id),
-                    rows,
-                    already_committed: false,
-                });
+            if refusal.is_definite() {
+                // The manifests of this attempt are garbage. Failing to remove them costs only space.
+                for file in &prepared.files {
+                    let _ = table.file_io().delete(file).await;
+                }
             }
-            if status.is_server_error() {
+            if refusal.is_conflict() {
+                backoff(10, attempt + 1).await;
                 continue;
             }
-            // A definite no: the manifests of this attempt are garbage. Failing to remove them costs only space.
-            for file in &prepared.files {
-                let _ = table.file_io().delete(file).await;
+            outages += 1;
+            if !refusal.is_passing() || outages >= MAX_OUTAGE_ATTEMPTS {
+                return Err(refusal.into());
             }
-            if status != reqwest::StatusCode::CONFLICT {
-                return Err(Error::Remote {
-                    status: status.as_u16(),
-                    message: response.text().await.unwrap_or_default(),
-                });
+            match refusal.retry_after {
+                Some(pause) => tokio::time::sleep(pause.min(MAX_PAUSE)).await,
+                None => backoff(100, outages).await,
             }
         }
         Err(Error::Conflict {
@@ -184,9 +243,55 @@ impl Lake {
     }
 }
 
-/// Up to 10 ms after the first conflict, doubling to 640 ms; random, so that two losers do not meet again.
-async fn backoff(attempt: u32) {
-    let most = 10_u64 << attempt.min(6);
+/// Why a commit was not confirmed.
+struct Refusal {
+    /// HTTP status; 0 if there was no answer.
+    status: u16,
+    retry_after: Option<Duration>,
+    message: String,
+}
+
+impl Refusal {
+    async fn read(response: reqwest::Response) -> Self {
+        let header = response.headers().get(reqwest::header::RETRY_AFTER);
+        let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
+        Self {
+            status: response.status().as_u16(),
+            retry_after: seconds.map(Duration::from_secs),
+            message: response.text().await.unwrap_or_default(),
+        }
+    }
+
+    /// Whether the commit certainly did not happen; after a server error or no answer it may have.
+    fn is_definite(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.status == 409
+    }
+
+    /// Whether trying again can help.
+    fn is_passing(&self) -> bool {
+        self.status == 0 || self.status == 408 || self.status == 429 || self.status >= 500
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.status {
+            0 => Self::Busy(format!("the catalog does not answer: {}", refusal.message)),
+            status => Self::Remote {
+                status,
+                message: refusal.message,
+            },
+        }
+    }
+}
+
+/// Up to `first_ms` at first, doubling six times at most; random, so that two losers do not meet again.
+async fn backoff(first_ms: u64, attempt: u32) {
+    let most = first_ms << attempt.min(6);
     let random = Uuid::new_v4().as_u64_pair().1 % most;
     tokio::time::sleep(Duration::from_millis(random + 1)).await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{stream, StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTask;
-use iceberg::spec::{Snapshot, Struct};
+use iceberg::spec::{ManifestContentType, Snapshot, Struct};
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::TableIdent;
@@ -47,6 +47,8 @@ pub struct Done {
     pub files_merged: usize,
     /// Files that hold their rows now.
     pub files_written: usize,
+    /// Manifests that were merged into one.
+    pub manifests_merged: usize,
     /// Snapshots that no longer exist.
     pub snapshots_expired: usize,
     /// Files deleted because only those snapshots needed them.
@@ -54,22 +56,28 @@ pub struct Done {
 }
 
 impl Lake {
-    /// Merges small files, then expires old snapshots.
+    /// Merges small files and many manifests, then expires old snapshots.
     ///
     /// # Errors
     /// [`Error::Conflict`] if another writer replaced the files meanwhile: nothing is lost, try again later.
     pub async fn maintain(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
         let (files_merged, files_written) = self.compact(table, upkeep).await?;
+        let manifests_merged = self.merge_manifests(table, upkeep).await?;
         let (snapshots_expired, files_deleted) = self.expire(table, upkeep).await?;
         Ok(Done {
             files_merged,
             files_written,
+            manifests_merged,
             snapshots_expired,
             files_deleted,
         })
     }
 
-    async fn compact(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+    /// Merges small files of each partition; how many, and into how many.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn compact(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
         let table = self.load(ident).await?;
         let (mut merged, mut written) = (0, 0);
         for group in small_files(&table, upkeep).await? {
@@ -90,7 +98,36 @@ impl Lake {
         Ok((merged, written))
     }
 
-    async fn expire(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+    /// Merges the manifests of the current snapshot into one per partition spec when there are `upkeep.min_files` or
+    /// more: every reader opens every manifest. Returns how many were merged.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn merge_manifests(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<usize> {
+        let table = self.load(ident).await?;
+        let Some(current) = table.metadata().current_snapshot() else {
+            return Ok(0);
+        };
+        let list = table.manifest_list_reader(current).load().await?;
+        let is_data = |manifest: &&iceberg::spec::ManifestFile| manifest.content == ManifestContentType::Data;
+        let count = list.entries().iter().filter(is_data).count();
+        if count < upkeep.min_files.max(2) {
+            return Ok(0);
+        }
+        let change = Change {
+            added: &[],
+            replaced: Replaced::Manifests,
+            properties: &HashMap::from([(COMMIT_ID.to_owned(), format!("manifests-{}", uuid::Uuid::new_v4()))]),
+        };
+        self.commit(&table, change).await?;
+        Ok(count)
+    }
+
+    /// Expires old snapshots and deletes what only they needed; how many snapshots, and how many files.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn expire(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
         let before = self.load(ident).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let cutoff = i64::try_from(now.saturating_sub(upkeep.keep_for).as_millis()).unwrap_or(0);
@@ -158,12 +195,12 @@ async fn small_files(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTa
 
 /// Every file that snapshots consist of: manifest lists, manifests, and the files these name as alive.
 #[derive(Default)]
-struct Reachable {
-    files: HashSet<String>,
+pub(super) struct Reachable {
+    pub files: HashSet<String>,
 }
 
 impl Reachable {
-    async fn add(&mut self, table: &Table, snapshot: &std::sync::Arc<Snapshot>) -> Result<()> {
+    pub async fn add(&mut self, table: &Table, snapshot: &std::sync::Arc<Snapshot>) -> Result<()> {
         self.files.insert(snapshot.manifest_list().to_owned());
         let list = table
             .manifest_list_reader(snapshot)

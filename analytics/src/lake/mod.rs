@@ -1,74 +1,113 @@
 //! The lake: Iceberg tables behind a REST catalog.
 //!
-//! - [`tables`]: definitions of the streams' tables.
+//! - [`config`]: which catalog, which object storage.  - [`tables`]: definitions of the streams' tables.
+//! - [`evolve`]: tables are created when absent and get the columns they lack.
 //! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
-//! - [`scan`]: live data files of a snapshot, as DuckDB reads them.
-//! - [`maintain`]: compaction of small files, expiry of old snapshots.
+//! - [`scan`]: live data files of a snapshot, as DuckDB reads them; [`duckdb`] opens the connections.
+//! - [`changes`]: what was added since a snapshot.
+//! - [`maintain`]: compaction of small files and of manifests, expiry of old snapshots; [`orphans`]: files nobody needs.
+//! - [`inspect`]: tables and snapshots as people list them.  - [`query`]: `select` for people.  - [`routes`]: over HTTP.
 //! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`].
 
 pub mod append;
 pub mod catalog_server;
 pub mod catalog_store;
+pub mod changes;
 pub mod commit;
+pub mod config;
+pub mod duckdb;
+pub mod evolve;
+pub mod inspect;
 pub mod maintain;
+pub mod orphans;
 pub mod overwrite;
+pub mod query;
+pub mod routes;
 pub mod scan;
 mod snapshot;
 pub mod tables;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use iceberg::io::LocalFsStorageFactory;
-use iceberg::spec::UnboundPartitionSpec;
+use iceberg::io::{LocalFsStorageFactory, StorageFactory};
 use iceberg::table::Table;
-use iceberg::{Catalog, CatalogBuilder, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
+use iceberg::{Catalog, CatalogBuilder, ErrorKind, TableIdent};
 use iceberg_catalog_rest::{RestCatalog, RestCatalogBuilder};
+use iceberg_storage_opendal::OpenDalStorageFactory;
 
 pub use commit::{CommitOutcome, COMMIT_ID};
+pub use config::{CatalogConfig, WAREHOUSE};
 pub use overwrite::Scope;
 pub use tables::TableDefinition;
 
 use crate::Result;
 
-/// Name under which clients attach the lake.
-pub const WAREHOUSE: &str = "weir";
+/// A catalog that does not answer is asked so often before the caller hears of it.
+const LOAD_ATTEMPTS: u32 = 4;
 
 /// Client of the lake. Tables are found through an Iceberg REST catalog, the embedded one or another.
 #[derive(Debug)]
 pub struct Lake {
+    config: CatalogConfig,
     catalog: RestCatalog,
     commits: commit::CommitClient,
 }
 
 impl Lake {
-    /// A client of the catalog at `uri` (without the trailing `/v1`). Nothing is called before the first use.
+    /// A client of the embedded catalog at `uri` (without the trailing `/v1`). Nothing is called before the first use.
     ///
     /// # Errors
     /// If the client cannot be made.
     pub async fn new(uri: &str, token: Option<String>) -> Result<Self> {
-        let mut properties = HashMap::from([
-            ("uri".to_owned(), uri.to_owned()),
-            ("warehouse".to_owned(), WAREHOUSE.to_owned()),
-        ]);
-        if let Some(token) = &token {
-            properties.insert("token".to_owned(), token.clone());
-        }
-        let catalog = RestCatalogBuilder::default()
-            .with_storage_factory(Arc::new(LocalFsStorageFactory))
-            .load(WAREHOUSE, properties)
-            .await?;
-        let commits = commit::CommitClient::new(uri, token);
-        Ok(Self { catalog, commits })
+        Self::connect(CatalogConfig::embedded(uri, token)).await
     }
 
-    /// Loads a table's current metadata.
+    /// A client of any catalog. Nothing is called before the first use.
+    ///
+    /// # Errors
+    /// If the client cannot be made.
+    pub async fn connect(config: CatalogConfig) -> Result<Self> {
+        let storage: Arc<dyn StorageFactory> = match &config.s3 {
+            None => Arc::new(LocalFsStorageFactory),
+            Some(_) => Arc::new(OpenDalStorageFactory::S3 {
+                customized_credential_load: None,
+            }),
+        };
+        let http = reqwest::Client::builder().timeout(commit::TIMEOUT).build()?;
+        let catalog = RestCatalogBuilder::default()
+            .with_client(http.clone())
+            .with_storage_factory(storage)
+            .load(WAREHOUSE, config.properties())
+            .await?;
+        let commits = commit::CommitClient::new(config.clone(), http);
+        Ok(Self {
+            config,
+            catalog,
+            commits,
+        })
+    }
+
+    /// Loads a table's current metadata; asks again, a few times, when the catalog does not answer.
     ///
     /// # Errors
     /// If there is no such table or the catalog cannot be reached.
     pub async fn load(&self, table: &TableIdent) -> Result<Table> {
-        Ok(self.catalog.load_table(table).await?)
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.catalog.load_table(table).await {
+                Err(error) if error.kind() != ErrorKind::TableNotFound && attempt < LOAD_ATTEMPTS => {
+                    // A token of client credentials may have expired; without such credentials this does nothing.
+                    if matches!(self.config.access, config::Access::ClientCredentials { .. }) {
+                        let _ = self.catalog.regenerate_token().await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50 << (2 * attempt))).await;
+                }
+                loaded => return Ok(loaded?),
+            }
+        }
     }
 
     /// Arrow schema of a table's rows, with Iceberg field ids; what appended and overwritten batches are brought to.
@@ -77,51 +116,5 @@ impl Lake {
     /// As [`Self::load`].
     pub async fn arrow_schema(&self, table: &TableIdent) -> Result<arrow_schema::SchemaRef> {
         write::arrow_schema(&self.load(table).await?)
-    }
-
-    /// Creates namespace and table unless they exist. A table that exists is left as it is.
-    ///
-    /// # Errors
-    /// If the catalog refuses.
-    pub async fn ensure_table(&self, definition: &TableDefinition) -> Result<()> {
-        if self.catalog.table_exists(&definition.ident).await? {
-            return Ok(());
-        }
-        self.ensure_namespace(definition.ident.namespace()).await?;
-        let mut spec = UnboundPartitionSpec::builder();
-        for (name, source, transform) in &definition.partition {
-            let source_id = definition.schema.field_id_by_name(source).ok_or_else(|| {
-                crate::Error::Internal(format!("{}: no column {source} to partition by", definition.ident))
-            })?;
-            spec = spec.add_partition_field(source_id, name, *transform)?;
-        }
-        let creation = TableCreation::builder()
-            .name(definition.ident.name().to_owned())
-            .schema(definition.schema.clone())
-            .partition_spec(spec.build())
-            .properties([
-                ("comment".to_owned(), definition.doc.clone()),
-                ("write.parquet.compression-codec".to_owned(), "zstd".to_owned()),
-                // One metadata file per commit would pile up for ever.
-                (
-                    "write.metadata.delete-after-commit.enabled".to_owned(),
-                    "true".to_owned(),
-                ),
-            ])
-            .build();
-        match self.catalog.create_table(definition.ident.namespace(), creation).await {
-            Err(error) if error.kind() == ErrorKind::TableAlreadyExists => Ok(()),
-            created => Ok(created.map(drop)?),
-        }
-    }
-
-    async fn ensure_namespace(&self, namespace: &NamespaceIdent) -> Result<()> {
-        if self.catalog.namespace_exists(namespace).await? {
-            return Ok(());
-        }
-        match self.catalog.create_namespace(namespace, HashMap::new()).await {
-            Err(error) if error.kind() == ErrorKind::NamespaceAlreadyExists => Ok(()),
-            created => Ok(created.map(drop)?),
-        }
     }
 }

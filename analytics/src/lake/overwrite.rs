@@ -9,6 +9,7 @@ use iceberg::TableIdent;
 use super::commit::{CommitOutcome, COMMIT_ID};
 use super::snapshot::{Change, Replaced};
 use super::{write, Lake};
+use crate::failpoint;
 use crate::{Error, Result};
 
 /// What an overwrite replaces.
@@ -66,12 +67,15 @@ impl Lake {
             }
             return Err(error);
         }
+        failpoint::reached(&format!("after_parquet_write_before_commit:{}", table.identifier()));
         let change = Change {
             added: &added,
             replaced: Replaced::Scope(&scope),
             properties: &properties,
         };
-        self.commit(&table, change).await
+        let outcome = self.commit(&table, change).await;
+        failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
+        outcome
     }
 }
 

@@ -63,11 +63,20 @@ impl Lake {
     /// As [`Self::data_files`].
     pub async fn duckdb_relation(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<String> {
         let files = self.data_files(table, snapshot).await?;
+        let table = self.load(table).await?;
+        let schema = table.metadata().current_schema();
         if files.is_empty() {
-            let table = self.load(table).await?;
-            return empty_relation(table.metadata().current_schema());
+            return empty_relation(schema);
         }
-        Ok(duckdb_relation(&files))
+        let rows = duckdb_relation(&files);
+        if table.metadata().schemas_iter().count() == 1 {
+            return Ok(rows);
+        }
+        // Files older than a column lack it; if all are, only the table knows of it.
+        let columns = empty_relation(schema)?;
+        Ok(format!(
+            "(select * from {columns} as columns_only union all by name select * from {rows} as held)"
+        ))
     }
 }
 
@@ -82,6 +91,11 @@ pub fn duckdb_relation(files: &[String]) -> String {
         "read_parquet([{}], union_by_name = true, hive_partitioning = false)",
         list.join(", ")
     )
+}
+
+/// The columns of a table without a row, as [`duckdb_relation`] gives those of its files.
+pub(super) fn empty(table: &iceberg::table::Table) -> Result<String> {
+    empty_relation(table.metadata().current_schema())
 }
 
 fn empty_relation(schema: &Schema) -> Result<String> {

@@ -33,12 +33,14 @@ pub(super) enum Replaced<'a> {
     Scope(&'a Scope),
     /// Exactly these, whose rows come again in the added ones: a rewrite. If one is gone, its rows may have changed.
     Files(&'a HashSet<String>),
+    /// None, but every manifest is written anew, merged: the rows stay where they are.
+    Manifests,
 }
 
 impl Replaced<'_> {
     fn covers(self, file: &DataFile) -> Result<bool> {
         match self {
-            Self::Nothing => Ok(false),
+            Self::Nothing | Self::Manifests => Ok(false),
             Self::Scope(scope) => scope.covers(file.partition()),
             Self::Files(files) => Ok(files.contains(file.file_path())),
         }
@@ -48,7 +50,7 @@ impl Replaced<'_> {
         match self {
             Self::Nothing => Operation::Append,
             Self::Scope(_) => Operation::Overwrite,
-            Self::Files(_) => Operation::Replace,
+            Self::Files(_) | Self::Manifests => Operation::Replace,
         }
     }
 }
@@ -208,7 +210,7 @@ impl Draft<'_> {
                 alive.push((entry, replaced.covers(entry.data_file())?));
             }
             let gone = alive.iter().filter(|(_, gone)| *gone).count();
-            if gone == 0 {
+            if gone == 0 && !matches!(replaced, Replaced::Manifests) {
                 kept.push(manifest);
                 continue;
             }

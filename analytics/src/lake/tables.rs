@@ -102,6 +102,23 @@ mod tests {
         }
     }
 
+    /// `WEIR_BLESS=1` writes them anew.
+    #[test]
+    fn checked_in_iceberg_schemas_have_not_drifted() {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo");
+        for stream in weir_domain::telemetry::all() {
+            let name = format!("../docs/streams/{}.iceberg.json", stream.name);
+            let path = std::path::Path::new(&package).join(name);
+            let schema = stream_definition(&stream).unwrap().schema;
+            let expected = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            if std::env::var_os("WEIR_BLESS").is_some() {
+                std::fs::write(&path, &expected).unwrap();
+            }
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(found == expected, "{}: run with WEIR_BLESS=1", path.display());
+        }
+    }
+
     #[test]
     fn times_carry_their_zone() {
         let definition = stream_definition(&weir_domain::telemetry::commerce()).unwrap();

@@ -54,13 +54,71 @@ pub struct Explanation {
     pub objective: ObjectiveSpecification,
 }
 
-/// Explains `row`. `of_the_day` are all rows of its shop and day, itself included.
+/// One product that competes for the banana places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Competitor {
+    /// Shopify's product id as text.
+    pub product_id: String,
+    /// Its rank.
+    pub rank: i64,
+    /// What it is ranked by.
+    pub aggregate_measurement_value: i64,
+    /// Breaks ties.
+    pub net_sales_last_30_days: i64,
+}
+
+/// Who competes for the banana places among the products of one shop, day and specification, best rank first.
+#[derive(Debug, Clone, Default)]
+pub struct Competitors(Vec<Competitor>);
+
+impl Competitors {
+    /// From those that compete, in the order of their ranks.
+    #[must_use]
+    pub fn ranked(competitors: Vec<Competitor>) -> Self {
+        Self(competitors)
+    }
+
+    /// Those among the rows of a shop and day that `spec` governs.
+    #[must_use]
+    pub fn among(of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Self {
+        let mut competing: Vec<_> = of_the_day
+            .iter()
+            .filter(|row| {
+                row.objective_spec_id == spec.objective_spec_id
+                    && row.aggregate_measurement_value > 0
+                    && barred_by(row, spec).is_none()
+            })
+            .map(|row| Competitor {
+                product_id: row.product_id.clone(),
+                rank: row.rank,
+                aggregate_measurement_value: row.aggregate_measurement_value,
+                net_sales_last_30_days: row.net_sales_last_30_days,
+            })
+            .collect();
+        competing.sort_by_key(|competitor| competitor.rank);
+        Self(competing)
+    }
+
+    /// The place of a row among the others, 1 is best; ranks are unique.
+    fn place(&self, row: &PerformanceRow) -> usize {
+        1 + self.0.partition_point(|other| other.rank < row.rank)
+    }
+
+    /// Who would hold the place `index` (0 is best) if the row did not compete.
+    fn without(&self, row: &PerformanceRow, index: usize) -> Option<&Competitor> {
+        let own = self.place(row) - 1;
+        let competes = self.0.get(own).is_some_and(|other| other.product_id == row.product_id);
+        self.0.get(index.saturating_add(usize::from(competes && own <= index)))
+    }
+}
+
+/// Explains `row` among its competitors.
 #[must_use]
-pub fn explain(row: &PerformanceRow, of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Explanation {
+pub fn explain(row: &PerformanceRow, competitors: &Competitors, spec: &ObjectiveSpecification) -> Explanation {
     let rules: Vec<_> = spec
         .order()
         .into_iter()
-        .map(|label| rule(label, row, of_the_day, spec))
+        .map(|label| rule(label, row, competitors, spec))
         .collect();
     let reason = match rules.iter().find(|rule| rule.decided) {
         Some(rule) => rule.reason.clone(),
@@ -91,11 +149,11 @@ pub fn governing(row: &PerformanceRow, all: &[ObjectiveSpecification]) -> Option
         .or_else(|| (row.objective_spec_id == unset.objective_spec_id).then_some(unset))
 }
 
-fn rule(label: Label, row: &PerformanceRow, of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Rule {
+fn rule(label: Label, row: &PerformanceRow, competitors: &Competitors, spec: &ObjectiveSpecification) -> Rule {
     let (conditions, reason) = match label {
         Label::TopRiser => top_riser(row, spec),
         Label::Winner => winner(row, spec),
-        Label::Banana => banana(row, of_the_day, spec),
+        Label::Banana => banana(row, competitors, spec),
         Label::ArchiveCandidate => archive_candidate(row, spec),
         Label::None => (Vec::new(), String::new()),
     };
@@ -151,11 +209,7 @@ fn winner(row: &PerformanceRow, spec: &ObjectiveSpecification) -> (Vec<Condition
     (vec![condition], reason)
 }
 
-fn banana(
-    row: &PerformanceRow,
-    of_the_day: &[PerformanceRow],
-    spec: &ObjectiveSpecification,
-) -> (Vec<Condition>, String) {
+fn banana(row: &PerformanceRow, competitors: &Competitors, spec: &ObjectiveSpecification) -> (Vec<Condition>, String) {
     let value = row.aggregate_measurement_value;
     let mut condition = at_least("aggregate_measurement_value", Some(value), None);
     let Some(places) = spec.banana_count.filter(|places| *places > 0) else {
@@ -168,43 +222,47 @@ fn banana(
         let reason = format!("out of the banana pool: {} comes first", earlier.name());
         return (vec![condition], reason);
     }
-    let mut others: Vec<_> = of_the_day
-        .iter()
-        .filter(|other| {
-            other.product_id != row.product_id
-                && other.objective_spec_id == row.objective_spec_id
-                && other.aggregate_measurement_value > 0
-                && barred_by(other, spec).is_none()
-        })
-        .collect();
-    others.sort_by_key(|other| other.rank);
     // What it takes: more than nothing, and to beat the competitor who would hold the last place without it.
     let last_place = usize::try_from(places - 1).unwrap_or(usize::MAX);
-    let needed = match others.get(last_place) {
+    let needed = match competitors.without(row, last_place) {
         None => 1,
         Some(rival) => {
-            let tie_key = |of: &PerformanceRow| (-of.net_sales_last_30_days, of.product_id.clone());
-            rival.aggregate_measurement_value + i64::from(tie_key(row) > tie_key(rival))
+            let own = (-row.net_sales_last_30_days, &row.product_id);
+            let rivals = (-rival.net_sales_last_30_days, &rival.product_id);
+            rival.aggregate_measurement_value + i64::from(own > rivals)
         }
     };
     condition = at_least("aggregate_measurement_value", Some(value), Some(needed));
-    let place = 1 + others.iter().filter(|other| other.rank < row.rank).count();
+    let place = competitors.place(row);
     let reason = format!(
-        "place {place} by the last 30 days with {} (banana places: {places}, {} needed)",
+        "place {place} by {} with {} (banana places: {places}, {} needed)",
+        match spec.engagement_weights {
+            None => "the last 30 days",
+            Some(_) => "sales and engagement of the last 30 days",
+        },
         amount(row, value),
         amount(row, needed)
     );
     (vec![condition], reason)
 }
 
+/// Rules that keep a product out of the competition for the banana places.
+#[must_use]
+pub fn barring(spec: &ObjectiveSpecification) -> Vec<Label> {
+    match spec.banana_pool {
+        BananaPool::All => Vec::new(),
+        BananaPool::Unclassified => spec
+            .order()
+            .into_iter()
+            .take_while(|label| *label != Label::Banana)
+            .collect(),
+    }
+}
+
 /// In the unclassified pool: the rule before `banana` that keeps the product out.
 fn barred_by(row: &PerformanceRow, spec: &ObjectiveSpecification) -> Option<Label> {
-    if spec.banana_pool == BananaPool::All {
-        return None;
-    }
-    spec.order()
+    barring(spec)
         .into_iter()
-        .take_while(|label| *label != Label::Banana)
         .find(|label| row.matched_rules.iter().any(|rule| rule == label.name()))
 }
 
@@ -281,7 +339,11 @@ mod tests {
     #[test]
     fn a_winner_tells_its_amount_and_how_far_it_is_from_losing_the_label() {
         let winner = row("1", 1, 1234, "winner");
-        let explained = explain(&winner, std::slice::from_ref(&winner), &spec());
+        let explained = explain(
+            &winner,
+            &Competitors::among(std::slice::from_ref(&winner), &spec()),
+            &spec(),
+        );
         assert_eq!(explained.reason, "12.34 EUR in the last 30 days (10.00 EUR needed)");
         let rule = explained.rules.iter().find(|rule| rule.decided).unwrap();
         // 1234 - 235 = 999 is the first value below 1000.
@@ -291,7 +353,7 @@ mod tests {
     #[test]
     fn a_product_without_label_tells_what_it_lacks() {
         let (first, second) = (row("1", 1, 500, "banana"), row("2", 2, 400, "none"));
-        let explained = explain(&second, &[first, second.clone()], &spec());
+        let explained = explain(&second, &Competitors::among(&[first, second.clone()], &spec()), &spec());
         assert!(
             explained.reason.starts_with("no rule holds: top_riser is off"),
             "{}",

@@ -2,24 +2,29 @@
 //!
 //! - [`engine`]: query, compute, classify, in DuckDB (sql/duckdb).
 //! - [`oracle`]: the SQL's labels against the domain's reference.
-//! - [`refresh`]: reads the lake, runs the engine, writes the lake.
+//! - [`refresh`]: one refresh from its request to its outcome. [`plan`]: what it reads. [`write`]: its commits.
+//! - [`base`]: what a refresh leaves for the next one and for readers.
 //! - [`objective_store`]: revisions of objective specifications in the lake.
 //! - [`reads`]: rows for the HTTP API. [`explain`]: why a product has its label.
 //! - [`steps`]: the steps of a refresh and when each ran.
 //! - [`what_if`]: who would change class under other thresholds.
-//! - `routes`: the HTTP surface. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
+//! - `routes`: the HTTP surface, with [`refresh_route`] for the one that takes its time. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
 
+pub mod base;
 pub mod engine;
 pub mod explain;
 pub mod objective_store;
 pub mod oracle;
+pub mod plan;
 pub mod reads;
 pub mod refresh;
+pub mod refresh_route;
 mod routes;
 pub mod steps;
 pub mod tables;
 mod telemetry;
 pub mod what_if;
+pub mod write;
 
 use std::path::Path;
 

@@ -21,8 +21,9 @@ const READ: &str = include_str!("../../../sql/duckdb/read_objective.sql");
 /// If the table cannot be read.
 pub async fn load(lake: &Lake) -> Result<Vec<ObjectiveSpecification>> {
     let relation = lake.duckdb_relation(&tables::objective_spec(), None).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "configuration_objective_spec", &relation)?;
         reads::json_rows(&connection, READ, [])?
             .into_iter()

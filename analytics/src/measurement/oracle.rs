@@ -2,6 +2,7 @@
 
 use duckdb::Connection;
 use weir_domain::classification::{classify, Classified, Label, ProductFacts};
+use weir_domain::engagement::Interactions;
 use weir_domain::objective::ObjectiveSpecification;
 
 use crate::{Error, Result};
@@ -11,7 +12,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Internal`] naming the first product on which SQL and reference disagree: nothing may be written then.
 pub fn check(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<()> {
-    let expected = classify(&facts(connection)?, specifications);
+    let expected = classify(&facts(connection, specifications)?, specifications);
     let computed = verdicts(connection)?;
     if expected.len() != computed.len() {
         return Err(Error::Internal(format!(
@@ -28,14 +29,22 @@ pub fn check(connection: &Connection, specifications: &[ObjectiveSpecification])
     }
 }
 
-fn facts(connection: &Connection) -> Result<Vec<ProductFacts>> {
+/// What the rules look at. The value of each product is the reference's, not the SQL's.
+fn facts(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<Vec<ProductFacts>> {
     let mut statement = connection.prepare(
         "select shop_domain, product_id, product_type, is_active, sales_first_7_days, sales_first_14_days, \
-         sales_last_30_days, aggregate_measurement_value, net_sales_last_30_days, days_without_activity \
+         sales_last_30_days, aggregate_measurement_value, net_sales_last_30_days, days_without_activity, \
+         views_last_30_days, clicks_last_30_days, conversions_last_30_days, impressions_last_30_days, spec_number \
          from product_windows",
     )?;
     let rows = statement.query_map([], |row| {
-        Ok(ProductFacts {
+        let interactions = Interactions {
+            views: row.get(10)?,
+            clicks: row.get(11)?,
+            conversions: row.get(12)?,
+            impressions: row.get(13)?,
+        };
+        let facts = ProductFacts {
             shop_domain: row.get(0)?,
             product_id: row.get(1)?,
             product_type: row.get(2)?,
@@ -46,9 +55,26 @@ fn facts(connection: &Connection) -> Result<Vec<ProductFacts>> {
             aggregate_measurement_value: row.get(7)?,
             net_sales_last_30_days: row.get(8)?,
             days_without_activity: row.get(9)?,
-        })
+        };
+        Ok((facts, interactions, row.get::<_, usize>(14)?))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut all = Vec::new();
+    for row in rows {
+        let (facts, interactions, number) = row?;
+        let weights = specifications
+            .get(number - 1)
+            .and_then(|spec| spec.engagement_weights)
+            .unwrap_or_default();
+        let value = weights.value(facts.sales_last_30_days, interactions);
+        if value != Some(facts.aggregate_measurement_value) {
+            return Err(Error::Internal(format!(
+                "the value of product {} differs: reference {value:?}, SQL {}",
+                facts.product_id, facts.aggregate_measurement_value
+            )));
+        }
+        all.push(facts);
+    }
+    Ok(all)
 }
 
 fn verdicts(connection: &Connection) -> Result<Vec<Classified>> {

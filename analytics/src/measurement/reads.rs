@@ -1,16 +1,22 @@
 //! Rows of the measurement for the HTTP API, straight from the lake's files.
 
 use duckdb::{params, Connection, Params};
+use iceberg::spec::Datum;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_domain::objective::ObjectiveSpecification;
 
-use super::{engine, tables};
+use super::explain::{barring, explain, governing, Competitor, Competitors, Explanation};
+use super::what_if::no_specification;
+use super::{base, engine, tables};
 use crate::lake::Lake;
 use crate::{Error, Result};
 
 const READ_SALES: &str = include_str!("../../../sql/duckdb/read_sales.sql");
 const READ_PERFORMANCE: &str = include_str!("../../../sql/duckdb/read_performance.sql");
+const READ_PRODUCT: &str = include_str!("../../../sql/duckdb/read_product.sql");
+const READ_COMPETITORS: &str = include_str!("../../../sql/duckdb/read_competitors.sql");
 const READ_HISTORY: &str = include_str!("../../../sql/duckdb/read_history.sql");
 const READ_WINDOWS: &str = include_str!("../../../sql/duckdb/read_windows.sql");
 
@@ -78,9 +84,10 @@ pub struct PerformanceRow {
 pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     check_day("from", filter.from.as_deref())?;
     check_day("to", filter.to.as_deref())?;
-    let relation = lake.duckdb_relation(&tables::sales(), None).await?;
+    let relation = sales_relation(lake).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_sales", &relation)?;
         let SalesFilter {
             shop,
@@ -91,6 +98,14 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
         json_rows(&connection, READ_SALES, params![shop, from, to, product])
     })
     .await?
+}
+
+/// The sales that belong to the performance readers see; no row before the first complete refresh.
+async fn sales_relation(lake: &Lake) -> Result<String> {
+    match base::sales_snapshot(lake).await? {
+        Some(snapshot) => lake.duckdb_relation(&tables::sales(), Some(snapshot)).await,
+        None => lake.relation_of(&tables::sales(), &[]).await,
+    }
 }
 
 /// Rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
@@ -127,8 +142,9 @@ pub async fn performance_at(
 ) -> Result<Vec<PerformanceRow>> {
     check_day("day", day.as_deref())?;
     let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
             .into_iter()
@@ -136,6 +152,94 @@ pub async fn performance_at(
             .collect()
     })
     .await?
+}
+
+/// Which product is to be explained.
+#[derive(Debug, Clone)]
+pub struct ProductFilter {
+    /// The shop's myshopify.com domain; any if absent.
+    pub shop: Option<String>,
+    /// Day of computation, yyyy-mm-dd; the newest if absent.
+    pub day: Option<String>,
+    /// Shopify's product id.
+    pub product: String,
+    /// Snapshot of `measurement.performance`; the current one if absent.
+    pub snapshot: Option<i64>,
+}
+
+/// Why a product has its label. Reads the product's row and, of its competitors, only what the places are given by.
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that is none, or if several shops have the product and none is named;
+/// [`Error::NotFound`] if there is no such row; else from the lake or DuckDB.
+pub async fn explanation(
+    lake: &Lake,
+    filter: ProductFilter,
+    specifications: Vec<ObjectiveSpecification>,
+) -> Result<Explanation> {
+    check_day("day", filter.day.as_deref())?;
+    let relation = performance_days(lake, filter.snapshot, filter.day.as_deref()).await?;
+    let duckdb = lake.duckdb();
+    tokio::task::spawn_blocking(move || {
+        let connection = duckdb.open(&std::env::temp_dir())?;
+        engine::view(&connection, "measurement_performance", &relation)?;
+        let found = json_rows(
+            &connection,
+            READ_PRODUCT,
+            params![filter.shop, filter.day, filter.product],
+        )?;
+        let row: PerformanceRow = match <[Value; 1]>::try_from(found) {
+            Ok([row]) => serde_json::from_value(row)?,
+            Err(rows) if rows.is_empty() => {
+                return Err(Error::NotFound(format!(
+                    "no performance of product {} on that day; run a refresh, or check the shop and the id",
+                    filter.product
+                )))
+            }
+            Err(_) => return Err(several_shops()),
+        };
+        let spec = governing(&row, &specifications).ok_or_else(|| no_specification(&row))?;
+        let competitors = competitors(&connection, &row, &spec)?;
+        Ok(explain(&row, &competitors, &spec))
+    })
+    .await?
+}
+
+fn competitors(connection: &Connection, row: &PerformanceRow, spec: &ObjectiveSpecification) -> Result<Competitors> {
+    let barring: Vec<_> = barring(spec).iter().map(|label| label.name()).collect();
+    let mut statement = connection.prepare(READ_COMPETITORS)?;
+    let of_the_day = params![
+        row.shop_domain,
+        row.computed_on,
+        row.objective_spec_id,
+        barring.join(",")
+    ];
+    let rows = statement.query_map(of_the_day, |row| {
+        Ok(Competitor {
+            product_id: row.get(0)?,
+            rank: row.get(1)?,
+            aggregate_measurement_value: row.get(2)?,
+            net_sales_last_30_days: row.get(3)?,
+        })
+    })?;
+    Ok(Competitors::ranked(rows.collect::<Result<_, _>>()?))
+}
+
+/// `measurement.performance` of a day, or of the days that the refresh behind the snapshot computed: other days may be
+/// among the rows, but their files are not all opened.
+async fn performance_days(lake: &Lake, snapshot: Option<i64>, day: Option<&str>) -> Result<String> {
+    let table = tables::performance();
+    let first = match day {
+        Some(day) => day.parse().ok(),
+        None => base::first_day(lake, snapshot).await?,
+    };
+    match first {
+        Some(first) => {
+            let least = Datum::date(super::write::days_since_1970(first)?);
+            lake.duckdb_relation_from(&table, snapshot, "computed_on", least).await
+        }
+        None => lake.duckdb_relation(&table, snapshot).await,
+    }
 }
 
 /// Which days of a product; absent fields do not restrict.
@@ -167,8 +271,9 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
         to,
     } = filter;
     let asked = product.clone();
+    let duckdb = lake.duckdb();
     let rows = tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
     })
@@ -213,9 +318,10 @@ pub struct Windows {
 pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
     check_day("day", day.as_deref())?;
     let performance = lake.duckdb_relation(&tables::performance(), None).await?;
-    let sales = lake.duckdb_relation(&tables::sales(), None).await?;
+    let sales = sales_relation(lake).await?;
+    let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = engine::open(&std::env::temp_dir())?;
+        let connection = duckdb.open(&std::env::temp_dir())?;
         engine::view(&connection, "measurement_performance", &performance)?;
         engine::view(&connection, "measurement_sales", &sales)?;
         json_rows(&connection, READ_WINDOWS, params![shop, day])?

@@ -1,5 +1,7 @@
 //! The measurement's HTTP surface. Everything needs the bearer token: sales are nobody else's business.
 
+use std::collections::hash_map::Entry;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -9,12 +11,13 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{json, Value};
+use weir_domain::objective::ObjectiveSpecification;
 
-use super::explain::{explain, governing, Explanation};
-use super::reads::{HistoryFilter, PerformanceRow, SalesFilter};
-use super::steps::Progress;
+use super::explain::{explain, governing, Competitors, Explanation};
+use super::reads::{HistoryFilter, SalesFilter};
+use super::refresh_route::run_refresh;
 use super::what_if::{no_specification, what_if, Answer, Question};
-use super::{objective_store, reads, refresh, telemetry};
+use super::{objective_store, reads};
 use crate::server::App;
 use crate::{Error, Result};
 
@@ -47,30 +50,8 @@ async fn list_objectives(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     Ok(Json(json!({ "objectives": objective_store::load(&app.lake).await? })))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefreshRequest {
-    now: Option<String>,
-}
-
-async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Json<refresh::Outcome>> {
-    app.authorise(&headers)?;
-    let request: RefreshRequest = match body.trim() {
-        "" => RefreshRequest::default(),
-        text => serde_json::from_str(text)?,
-    };
-    let now = match request.now {
-        None => Timestamp::now(),
-        Some(text) => instant("now", &text)?,
-    };
-    let _turn = app.refresh.lock().await;
-    let progress = Arc::new(Progress::default());
-    let result = refresh::run(&app.lake, now, &progress).await;
-    telemetry::report(&app.pipelines, &progress, &result).await?;
-    Ok(Json(result?))
-}
-
-fn instant(field: &str, text: &str) -> Result<Timestamp> {
+/// Reads an RFC 3339 instant, and names the field it came from if it is none.
+pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp> {
     text.parse()
         .map_err(|_| Error::Invalid(format!("{field}: {text:?} is not an RFC 3339 instant")))
 }
@@ -100,10 +81,19 @@ async fn list_performance(
     let specifications = objective_store::load(&app.lake).await?;
     let mut told = Vec::with_capacity(rows.len());
     for same_shop in rows.chunk_by(|a, b| (&a.shop_domain, &a.computed_on) == (&b.shop_domain, &b.computed_on)) {
+        let mut governed: HashMap<_, (ObjectiveSpecification, Competitors)> = HashMap::new();
         for row in same_shop {
-            let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
+            let key = (&row.objective_spec_id, row.objective_spec_revision);
+            let (spec, competitors) = match governed.entry(key) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
+                    let competitors = Competitors::among(same_shop, &spec);
+                    entry.insert((spec, competitors))
+                }
+            };
             let mut json = serde_json::to_value(row)?;
-            json["reason"] = explain(row, same_shop, &spec).reason.into();
+            json["reason"] = explain(row, competitors, spec).reason.into();
             told.push(json);
         }
     }
@@ -129,26 +119,15 @@ async fn explain_product(
         Some(text) => Some(reads::performance_snapshot(&app.lake, instant("as_of", &text)?).await?),
         None => None,
     };
-    let rows = reads::performance_at(&app.lake, filter.shop, filter.day, snapshot).await?;
-    let mut found = rows.iter().filter(|row| row.product_id == filter.product);
-    let row = found.next().ok_or_else(|| {
-        Error::NotFound(format!(
-            "no performance of product {} on that day; run a refresh, or check the shop and the id",
-            filter.product
-        ))
-    })?;
-    if found.next().is_some() {
-        return Err(reads::several_shops());
-    }
     // Also for the past: a revision never changes once it is published, and the rows name theirs.
     let specifications = objective_store::load(&app.lake).await?;
-    let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
-    let same_shop: Vec<PerformanceRow> = rows
-        .iter()
-        .filter(|other| other.shop_domain == row.shop_domain)
-        .cloned()
-        .collect();
-    Ok(Json(explain(row, &same_shop, &spec)))
+    let product = reads::ProductFilter {
+        shop: filter.shop,
+        day: filter.day,
+        product: filter.product,
+        snapshot,
+    };
+    Ok(Json(reads::explanation(&app.lake, product, specifications).await?))
 }
 
 async fn tell_history(

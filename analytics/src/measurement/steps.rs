@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// A step of a refresh, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +31,49 @@ impl Step {
     }
 }
 
-/// When steps began. Shared with the blocking thread that computes.
+/// What a refresh tells while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The step it is in.
+    pub step: Step,
+    /// Rows the step has read; none when it has just begun.
+    pub rows: Option<u64>,
+}
+
+/// When steps began, and whoever listens. Shared with the blocking thread that computes.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<Vec<(Step, Timestamp)>>);
+pub struct Progress {
+    begun: Mutex<Vec<(Step, Timestamp)>>,
+    listener: Option<UnboundedSender<Told>>,
+}
 
 impl Progress {
+    /// One that tells of every step as it happens.
+    #[must_use]
+    pub fn told_to(listener: UnboundedSender<Told>) -> Self {
+        Self {
+            begun: Mutex::default(),
+            listener: Some(listener),
+        }
+    }
+
     /// A step begins, and with it the one before has succeeded.
     pub fn begin(&self, step: Step) {
         self.list().push((step, Timestamp::now()));
+        self.tell(Told { step, rows: None });
+    }
+
+    /// The step that runs has so many rows before it.
+    pub fn read(&self, rows: u64) {
+        let running = self.list().last().map(|(step, _)| *step);
+        if let Some(step) = running {
+            self.tell(Told { step, rows: Some(rows) });
+        }
+    }
+
+    /// Begins anew: what ran so far was of no use.
+    pub fn restart(&self) {
+        self.list().clear();
     }
 
     /// Every step begun, with its start and its end; the last one ends at `ended`.
@@ -52,8 +88,15 @@ impl Progress {
             .collect()
     }
 
+    fn tell(&self, told: Told) {
+        if let Some(listener) = &self.listener {
+            // Whoever asked may have gone; the refresh goes on.
+            let _ = listener.send(told);
+        }
+    }
+
     fn list(&self) -> std::sync::MutexGuard<'_, Vec<(Step, Timestamp)>> {
         // A panic in between leaves a list that is still true.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

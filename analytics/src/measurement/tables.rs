@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::{ListType, NestedField, NestedFieldRef, PrimitiveType, Schema, Transform, Type};
+use iceberg::spec::{ListType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Transform, Type};
 use iceberg::TableIdent;
 
 use crate::lake::TableDefinition;
@@ -39,7 +39,7 @@ pub fn definitions() -> Result<Vec<TableDefinition>> {
         TableDefinition {
             ident: sales(),
             schema: schema(sales_columns())?,
-            partition: Vec::new(),
+            partition: vec![("day".to_owned(), "day".to_owned(), Transform::Identity)],
             doc: "What a product sold on one day in one currency [IAO: measurement datum]".to_owned(),
         },
         TableDefinition {
@@ -69,9 +69,11 @@ enum Kind {
     Truth,
     Date,
     Instant,
+    Instants,
+    Weights,
 }
 
-use Kind::{Date, Instant, Rate, Text, Texts, Truth, Whole};
+use Kind::{Date, Instant, Instants, Rate, Text, Texts, Truth, Weights, Whole};
 
 fn schema(columns: Vec<Column>) -> Result<Schema> {
     let mut next_id = 0;
@@ -90,6 +92,20 @@ fn schema(columns: Vec<Column>) -> Result<Schema> {
                 Truth => Type::Primitive(PrimitiveType::Boolean),
                 Date => Type::Primitive(PrimitiveType::Date),
                 Instant => Type::Primitive(PrimitiveType::Timestamptz),
+                Instants => Type::List(ListType::new(Arc::new(NestedField::list_element(
+                    id(),
+                    Type::Primitive(PrimitiveType::Timestamptz),
+                    true,
+                )))),
+                Weights => Type::Struct(StructType::new(
+                    ["views", "clicks", "conversions", "impressions"]
+                        .into_iter()
+                        .map(|kind| {
+                            let weight = NestedField::required(id(), kind, Type::Primitive(PrimitiveType::Long));
+                            Arc::new(weight.with_doc("Thousandths of the measure's unit for each [IAO: data item]"))
+                        })
+                        .collect(),
+                )),
                 Texts => Type::List(ListType::new(Arc::new(NestedField::list_element(
                     id(),
                     Type::Primitive(PrimitiveType::String),
@@ -116,9 +132,10 @@ fn sales_columns() -> Vec<Column> {
         ("returns", Whole, true, "Minor units, positive [IAO: measurement datum]"),
         ("net_sales", Whole, true, "gross_sales - discounts - returns [IAO: measurement datum]"),
         ("order_count", Whole, true, "Orders with a sale of the product on this day [IAO: measurement datum]"),
-        ("first_event_at", Instant, true, "Earliest event the row is computed from [BFO: temporal instant]"),
-        ("last_event_at", Instant, true, "Latest event the row is computed from [BFO: temporal instant]"),
-        ("refresh_id", Text, true, "UUIDv5 of the refresh's inputs [IAO: identifier]"),
+        ("first_event_at", Instant, true, "When the earliest of the row's orders was placed [BFO: temporal instant]"),
+        ("last_event_at", Instant, true, "When the latest of the row's orders was placed [BFO: temporal instant]"),
+        ("order_times", Instants, true, "When the order of each ledger entry was placed, ascending [IAO: data set]"),
+        ("refresh_id", Text, true, "Names the content of the row's day [IAO: identifier]"),
     ]
 }
 
@@ -133,6 +150,7 @@ fn performance_columns() -> Vec<Column> {
         ("is_active", Truth, false, "Whether the product is active, null when unknown [IAO: data item]"),
         ("launched_on", Date, false, "Date of publication, else of the first sale [BFO: temporal interval]"),
         ("last_activity_on", Date, false, "Latest of last sale, last engagement, launch [BFO: temporal interval]"),
+        ("last_engagement_on", Date, false, "Date of the last interaction, no bots [BFO: temporal interval]"),
         ("measure", Text, true, "What sales_* columns count: net_units, net_sales or gross_sales [IAO: data item]"),
         ("currency", Text, false, "ISO 4217 code of money columns [CCO: currency]"),
         ("sales_first_7_days", Whole, true, "Measure over days 1 to 7 from the launch [IAO: measurement datum]"),
@@ -178,6 +196,7 @@ fn objective_columns() -> Vec<Column> {
         ("banana_count", Whole, false, "Number of banana places [IAO: objective specification]"),
         ("stale_after_days", Whole, false, "Days without activity of an archive_candidate [IAO: objective specification]"),
         ("banana_pool", Text, true, "all or unclassified: who competes for the places [IAO: data item]"),
+        ("engagement_weights", Weights, false, "What interactions add to the value, null for nothing [IAO: data set]"),
         ("precedence", Texts, false, "Order of the labels, null for the default [IAO: data set]"),
         ("valid_from", Instant, true, "From when the revision holds [BFO: temporal instant]"),
     ]

@@ -84,7 +84,7 @@ fn count(event: &mut Value, step: Step, outcome: &Outcome) {
         Step::Compute => {}
         Step::Classify => event["records_read"] = outcome.product_count.into(),
         Step::Write => {
-            let rows = outcome.sales_rows + outcome.performance_rows;
+            let rows = outcome.rows_to_write;
             event["records_read"] = rows.into();
             event["records_upserted"] = outcome.rows_committed.into();
             event["records_unchanged"] = (rows - outcome.rows_committed).into();
@@ -114,6 +114,11 @@ mod tests {
     fn a_whole_refresh_tells_of_its_four_steps() {
         let outcome = Outcome {
             refresh_id: "r".to_owned(),
+            mode: "incremental",
+            reason: None,
+            order_count: Some(1),
+            changed_days: Some(Vec::new()),
+            rows_to_write: 5,
             source_snapshot_id: Some("1".to_owned()),
             computed_on: vec!["2026-03-31".to_owned()],
             event_count: 5,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use weir_domain::classification::{classify, Label, ProductFacts};
+use weir_domain::engagement::Interactions;
 use weir_domain::objective::ObjectiveSpecification;
 
 use super::explain::{days_without_activity, governing};
@@ -252,8 +253,28 @@ fn facts(row: &PerformanceRow, spec: &ObjectiveSpecification, windows: &ByMeasur
     facts.sales_first_7_days = other.sales_first_7_days;
     facts.sales_first_14_days = other.sales_first_14_days;
     facts.sales_last_30_days = other.sales_last_30_days;
-    facts.aggregate_measurement_value = other.sales_last_30_days;
+    let weights = spec.engagement_weights.unwrap_or_default();
+    facts.aggregate_measurement_value =
+        weights
+            .value(other.sales_last_30_days, interactions(row))
+            .ok_or_else(|| {
+                Error::Invalid(format!(
+                    "measure: the value of product {} exceeds 64 bits",
+                    row.product_id
+                ))
+            })?;
     Ok(facts)
+}
+
+/// Interactions of the last 30 days.
+fn interactions(row: &PerformanceRow) -> Interactions {
+    let count = |column: &str| row.others.get(column).and_then(Value::as_i64).unwrap_or(0);
+    Interactions {
+        views: count("views_last_30_days"),
+        clicks: count("clicks_last_30_days"),
+        conversions: count("conversions_last_30_days"),
+        impressions: count("impressions_last_30_days"),
+    }
 }
 
 fn changed_since(row: &PerformanceRow) -> Error {

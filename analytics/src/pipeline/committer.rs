@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use iceberg::TableIdent;
 use tokio::sync::{mpsc, oneshot};
 
 use super::journal::{Backlog, Journal, Segment};
-use crate::lake::append::decode_rows;
+use super::rows::Rows;
+use crate::failpoint;
 use crate::lake::Lake;
 use crate::Result;
 
@@ -27,15 +29,23 @@ pub struct Flush {
 pub struct Committer {
     lake: Arc<Lake>,
     table: TableIdent,
+    rows: Arc<Rows>,
     journal: Journal,
     backlog: Arc<Backlog>,
 }
 
 impl Committer {
-    pub(super) fn new(lake: Arc<Lake>, table: TableIdent, journal: Journal, backlog: Arc<Backlog>) -> Self {
+    pub(super) fn new(
+        lake: Arc<Lake>,
+        table: TableIdent,
+        rows: Arc<Rows>,
+        journal: Journal,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
             lake,
             table,
+            rows,
             journal,
             backlog,
         }
@@ -78,25 +88,51 @@ impl Committer {
     }
 
     async fn commit(&self, segment: &Segment) -> Result<u64> {
-        let schema = self.lake.arrow_schema(&self.table).await?;
-        let read = segment.clone();
-        // Decoding takes a second or so for a large segment: not on the threads that serve.
-        let (batches, torn) = tokio::task::spawn_blocking(move || {
-            let frames = read.read()?;
-            Ok::<_, crate::Error>((decode_rows(schema, &frames.json)?, frames.torn))
-        })
-        .await??;
-        if torn > 0 {
-            eprintln!(
-                "{}: {torn} bytes at the end of {} were never acknowledged",
-                self.table,
-                segment.commit_id()
-            );
-        }
+        let batches = match segment.batches.clone() {
+            Some(batches) => joined(batches).await?,
+            None => self.read(segment).await?,
+        };
         let outcome = self
             .lake
             .append(&self.table, &batches, &segment.commit_id(), HashMap::new())
             .await?;
+        failpoint::reached("after_lake_commit_before_journal_removal");
         Ok(outcome.rows)
     }
+
+    /// The segment's rows from disk: after a crash, or when memory for them ran out.
+    async fn read(&self, segment: &Segment) -> Result<Arc<Vec<RecordBatch>>> {
+        let (segment, rows, table) = (segment.clone(), self.rows.clone(), self.table.clone());
+        // Decoding takes a second or so for a large segment: not on the threads that serve.
+        tokio::task::spawn_blocking(move || {
+            let frames = segment.read()?;
+            if frames.torn > 0 {
+                let name = segment.commit_id();
+                eprintln!(
+                    "{table}: {} bytes at the end of {name} were never acknowledged",
+                    frames.torn
+                );
+            }
+            Ok(Arc::new(rows.decode(&frames.json)?))
+        })
+        .await?
+    }
+}
+
+/// Requests may be as small as one row; Parquet is written in large strokes.
+async fn joined(batches: Arc<Vec<RecordBatch>>) -> Result<Arc<Vec<RecordBatch>>> {
+    let Some(first) = batches.first() else {
+        return Ok(batches);
+    };
+    if batches.len() == 1 {
+        return Ok(batches);
+    }
+    let schema = first.schema();
+    tokio::task::spawn_blocking(move || {
+        Ok(Arc::new(vec![arrow_select::concat::concat_batches(
+            &schema,
+            batches.iter(),
+        )?]))
+    })
+    .await?
 }

@@ -1,12 +1,13 @@
 //! `POST /v1/streams/{stream}`: every row gets a verdict before the request gets its answer.
 
+use arrow_array::RecordBatch;
 use serde::Serialize;
 use serde_json::{json, Value};
 use weir_domain::telemetry::{Field, FieldType, MAX_ROW_BYTES};
 
 use super::journal::frame;
 use super::{Pipelines, Stream};
-use crate::lake::append::decode_rows;
+use crate::failpoint;
 use crate::{Error, Result};
 
 /// The largest request body, in bytes.
@@ -47,6 +48,8 @@ struct Fault {
 struct Judged {
     /// Accepted rows, each a line of JSON.
     payload: Vec<u8>,
+    /// The same rows as the table has them.
+    batches: Vec<RecordBatch>,
     accepted: usize,
     rejected: Vec<Rejection>,
     /// What the quarantine keeps of the rejected.
@@ -64,12 +67,18 @@ impl Pipelines {
         let (judge, body) = (stream.clone(), body.to_vec());
         // Some 10 ms per megabyte: not on the threads that serve.
         let judged = tokio::task::spawn_blocking(move || judge.judge(&body)).await??;
-        if judged.accepted > 0 {
-            let rows = u32::try_from(judged.accepted).map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
-            stream.journal.append(frame(rows, &judged.payload)?).await?;
-        }
+        // First what is wrong: if the rest cannot be kept the whole request comes again, and a finding noted twice does
+        // no harm, while a row would be there twice.
         if !judged.records.is_empty() {
             stream.quarantine.keep(&judged.records).await?;
+        }
+        if judged.accepted > 0 {
+            let rows = u32::try_from(judged.accepted).map_err(|_| Error::TooLarge(MAX_BODY_BYTES))?;
+            stream
+                .journal
+                .append(frame(rows, &judged.payload)?, judged.batches)
+                .await?;
+            failpoint::reached("after_journal_before_reply");
         }
         Ok(Verdicts {
             accepted: judged.accepted,
@@ -86,20 +95,32 @@ impl Stream {
             return Err(Error::Invalid("expected a JSON array of events".into()));
         };
         let mut lines: Vec<_> = rows.iter().map(|row| self.encode(row)).collect();
-        // Decoded here once just as the committer will: a row that fails there would block every row behind it. Only
-        // the stream's own types reach this; what fails is a time that is RFC 3339 in a way Arrow cannot read.
+        // Decoded here as the committer does after a crash: a row that fails there would block every row behind it. Only
+        // the stream's own types reach this; what fails is a time that is RFC 3339 in a way Arrow cannot read, or a
+        // value the stream's SQL cannot take.
         let all: Vec<u8> = lines.iter().flatten().flatten().copied().collect();
-        if decode_rows(self.arrow.clone(), &all).is_err() {
-            for line in &mut lines {
-                if let Ok(text) = line {
-                    if decode_rows(self.arrow.clone(), text).is_err() {
-                        *line = Err(fault("type_mismatch", "a value does not fit the type of its column"));
+        let batches = match self.rows.decode(&all) {
+            Ok(batches) => batches,
+            Err(_) => {
+                let mut fitting = Vec::new();
+                for line in &mut lines {
+                    if let Ok(text) = line {
+                        match self.rows.decode(text) {
+                            Ok(batches) => fitting.extend(batches),
+                            Err(_) => {
+                                *line = Err(fault("type_mismatch", "a value does not fit the type of its column"));
+                            }
+                        }
                     }
                 }
+                fitting
             }
-        }
+        };
         let received_at = jiff::Timestamp::now().to_string();
-        let mut judged = Judged::default();
+        let mut judged = Judged {
+            batches,
+            ..Judged::default()
+        };
         for (index, (row, line)) in rows.iter().zip(lines).enumerate() {
             match line {
                 Ok(line) => {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arrow_array::RecordBatch;
 use tokio::sync::{mpsc, oneshot, Notify};
 
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ use crate::{Error, Result};
 const HEADER: usize = 12;
 /// Bytes written with one sync, at most.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of decoded rows kept for the committer, over all streams; beyond it rows are decoded again from the journal.
+const MAX_KEPT_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Bytes journaled and not yet committed, over all streams.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Backlog {
     bytes: AtomicU64,
     limit: u64,
     closed: AtomicBool,
+    /// Bytes of decoded rows in memory.
+    kept: AtomicU64,
 }
 
 impl Backlog {
@@ -38,6 +43,7 @@ impl Backlog {
             bytes: AtomicU64::new(0),
             limit,
             closed: AtomicBool::new(false),
+            kept: AtomicU64::new(0),
         }
     }
 
@@ -74,15 +80,31 @@ impl Backlog {
     pub(super) fn release(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
+
+    /// Whether there is memory for so many bytes more of decoded rows; they count from then on.
+    fn keep(&self, bytes: u64) -> bool {
+        let more = |present: u64| present.checked_add(bytes).filter(|sum| *sum <= MAX_KEPT_BYTES);
+        self.kept
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .is_ok()
+    }
+
+    fn forget(&self, bytes: u64) {
+        self.kept.fetch_sub(bytes, Ordering::AcqRel);
+    }
 }
 
 /// A segment that gets no more rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
     /// The file; its stem is the commit id.
     pub path: PathBuf,
     /// Bytes it counts for in the backlog.
     pub bytes: u64,
+    /// Its rows, if they are still in memory.
+    pub batches: Option<Arc<Vec<RecordBatch>>>,
+    /// Bytes these take.
+    kept: u64,
 }
 
 impl Segment {
@@ -156,8 +178,14 @@ pub fn frame(rows: u32, payload: &[u8]) -> Result<Vec<u8>> {
 type Answer = oneshot::Sender<std::result::Result<(), String>>;
 
 enum Order {
-    Append { frame: Vec<u8>, answer: Answer },
-    Seal { answer: Answer },
+    Append {
+        frame: Vec<u8>,
+        batches: Vec<RecordBatch>,
+        answer: Answer,
+    },
+    Seal {
+        answer: Answer,
+    },
 }
 
 #[derive(Debug)]
@@ -190,7 +218,12 @@ impl Journal {
             if path.extension().is_some_and(|extension| extension == "journal") {
                 let bytes = fs::metadata(&path)?.len();
                 backlog.adopt(bytes);
-                found.push(Segment { path, bytes });
+                found.push(Segment {
+                    path,
+                    bytes,
+                    batches: None,
+                    kept: 0,
+                });
             }
         }
         // Names begin with the time of creation.
@@ -218,14 +251,15 @@ impl Journal {
         })
     }
 
-    /// Writes a frame; returns when it is durable.
+    /// Writes a frame; returns when it is durable. `batches` are its rows, for the committer.
     ///
     /// # Errors
     /// [`Error::Busy`] if the backlog is full or the disk refuses: the rows may come again.
-    pub async fn append(&self, frame: Vec<u8>) -> Result<()> {
+    pub async fn append(&self, frame: Vec<u8>, batches: Vec<RecordBatch>) -> Result<()> {
         self.backlog.reserve(frame.len() as u64)?;
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Append { frame, answer }, answered).await
+        let order = Order::Append { frame, batches, answer };
+        self.order(order, answered).await
     }
 
     /// Seals the segment being written: every frame acknowledged before is in [`Self::first_sealed`] then.
@@ -258,6 +292,7 @@ impl Journal {
         if let Some(segment) = sealed.front() {
             fs::remove_file(&segment.path)?;
             self.backlog.release(segment.bytes);
+            self.backlog.forget(segment.kept);
             sealed.pop_front();
         }
         Ok(())
@@ -279,6 +314,9 @@ struct Open {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// Rows of every frame written; none once there was no memory for one.
+    batches: Option<Vec<RecordBatch>>,
+    kept: u64,
 }
 
 struct Writer {
@@ -295,12 +333,14 @@ impl Writer {
         while let Some(first) = orders.blocking_recv() {
             let mut group = Vec::new();
             let mut waiting = Vec::new();
+            let mut rows = Vec::new();
             let mut seals = Vec::new();
             let mut next = Some(first);
             while let Some(order) = next {
                 match order {
-                    Order::Append { frame, answer } => {
+                    Order::Append { frame, batches, answer } => {
                         group.extend_from_slice(&frame);
+                        rows.extend(batches);
                         waiting.push((frame.len() as u64, answer));
                     }
                     Order::Seal { answer } => seals.push(answer),
@@ -312,7 +352,7 @@ impl Writer {
                     None
                 };
             }
-            self.write(&group, waiting);
+            self.write(&group, rows, waiting);
             if !seals.is_empty() {
                 self.seal();
                 for answer in seals {
@@ -325,7 +365,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: &[u8], waiting: Vec<(u64, Answer)>) {
+    fn write(&mut self, group: &[u8], rows: Vec<RecordBatch>, waiting: Vec<(u64, Answer)>) {
         if waiting.is_empty() {
             return;
         }
@@ -335,10 +375,26 @@ impl Writer {
             // What is on disk of this group is unknown, and after a failed sync it stays so: write no more to this file.
             self.abandon();
             self.backlog.release(waiting.iter().map(|(bytes, _)| bytes).sum());
+        } else {
+            self.keep(rows);
         }
         for (_, answer) in waiting {
             // A client that went away does not hear that its rows are kept.
             let _ = answer.send(outcome.as_ref().copied().map_err(ToString::to_string));
+        }
+    }
+
+    /// Keeps a group's rows for the committer while there is memory; the journal has them anyway.
+    fn keep(&mut self, rows: Vec<RecordBatch>) {
+        let Some(open) = &mut self.open else { return };
+        let Some(kept) = &mut open.batches else { return };
+        let bytes = rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+        if self.backlog.keep(bytes) {
+            open.kept += bytes;
+            kept.extend(rows);
+        } else {
+            open.batches = None;
+            self.backlog.forget(std::mem::take(&mut open.kept));
         }
     }
 
@@ -350,7 +406,13 @@ impl Writer {
             let name = format!("{millis:013}-{}-{}", self.stream, uuid::Uuid::new_v4());
             let path = self.folder.join(format!("{name}.journal"));
             let file = File::create_new(&path)?;
-            self.open = Some(Open { file, path, bytes: 0 });
+            self.open = Some(Open {
+                file,
+                path,
+                bytes: 0,
+                batches: Some(Vec::new()),
+                kept: 0,
+            });
             File::open(&self.folder)?.sync_all()?;
         }
         if let Some(open) = &mut self.open {
@@ -363,7 +425,10 @@ impl Writer {
 
     /// Ends a segment after a failed write, at the last acknowledged byte.
     fn abandon(&mut self) {
-        if let Some(open) = &self.open {
+        if let Some(open) = &mut self.open {
+            // The file decides what is committed.
+            open.batches = None;
+            self.backlog.forget(std::mem::take(&mut open.kept));
             // If this fails too, rows nobody was told are kept may be committed: the client repeats them, and readers
             // tell repeated events by their id.
             let _ = open.file.set_len(open.bytes).and_then(|()| open.file.sync_all());
@@ -372,8 +437,13 @@ impl Writer {
     }
 
     fn seal(&mut self) {
-        if let Some(Open { path, bytes, .. }) = self.open.take() {
-            self.shared.sealed().push_back(Segment { path, bytes });
+        if let Some(open) = self.open.take() {
+            self.shared.sealed().push_back(Segment {
+                path: open.path,
+                bytes: open.bytes,
+                batches: open.batches.map(Arc::new),
+                kept: open.kept,
+            });
         }
     }
 }
@@ -390,7 +460,8 @@ mod tests {
     async fn acknowledged_frames_are_read_back_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("a/b"), "s", 1 << 20, backlog()).unwrap();
-        let appends = (0..50).map(|n| journal.append(frame(1, format!("{{\"n\":{n}}}\n").as_bytes()).unwrap()));
+        let appends =
+            (0..50).map(|n| journal.append(frame(1, format!("{{\"n\":{n}}}\n").as_bytes()).unwrap(), Vec::new()));
         for outcome in futures::future::join_all(appends).await {
             outcome.unwrap();
         }
@@ -411,7 +482,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let first = Journal::open(&path, "s", 1 << 20, backlog()).unwrap();
-        first.append(frame(1, b"{}\n").unwrap()).await.unwrap();
+        first.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
         let second = Journal::open(&path, "s", 1 << 20, backlog()).unwrap();
         let segment = second.first_sealed().unwrap();
         assert_eq!(segment.read().unwrap().rows, 1);
@@ -439,15 +510,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let backlog = Arc::new(Backlog::new(40));
         let journal = Journal::open(&folder.path().join("a/b"), "s", 1, backlog.clone()).unwrap();
-        journal.append(frame(1, b"{}\n").unwrap()).await.unwrap();
+        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
         journal.sealed_by_size().await;
         assert!(journal.first_sealed().is_some());
-        journal.append(frame(1, b"{}\n").unwrap()).await.unwrap();
-        let refused = journal.append(frame(1, b"{}\n").unwrap()).await;
+        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
+        let refused = journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await;
         assert!(matches!(refused, Err(Error::Busy(_))));
         journal.remove_first_sealed().unwrap();
-        journal.append(frame(1, b"{}\n").unwrap()).await.unwrap();
+        journal.append(frame(1, b"{}\n").unwrap(), Vec::new()).await.unwrap();
         backlog.close();
-        assert!(matches!(journal.append(Vec::new()).await, Err(Error::Busy(_))));
+        assert!(matches!(
+            journal.append(Vec::new(), Vec::new()).await,
+            Err(Error::Busy(_))
+        ));
     }
 }

@@ -1,6 +1,7 @@
 //! Self-hosted Pipelines: from a POST to a durable journal to Iceberg.
 //!
 //! - [`ingest`]: validates rows, keeps the refused ones in the [`quarantine`], journals the others, then answers.
+//! - [`rows`]: from JSON to the rows of the table, by way of the stream's SQL ([`transform`]).
 //! - [`journal`]: one append-only segment at a time per stream, fsynced by group commit.
 //! - [`committer`]: turns sealed segments into snapshots, each exactly once, and deletes them.
 
@@ -8,15 +9,16 @@ pub mod committer;
 pub mod ingest;
 pub mod journal;
 pub mod quarantine;
+pub mod rows;
+pub mod transform;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::SchemaRef;
-use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::TableIdent;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use weir_domain::telemetry::StreamSchema;
 
@@ -25,6 +27,7 @@ use crate::{Error, Result};
 use committer::Committer;
 use journal::{Backlog, Journal};
 use quarantine::Quarantine;
+use rows::Rows;
 
 /// When journaled rows are committed, and how many may wait.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +44,8 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Stream {
     schema: StreamSchema,
-    /// What the committer will decode rows to; checked before a row is journaled.
-    arrow: SchemaRef,
+    /// From JSON to the rows of the table; checked before a row is journaled.
+    rows: Arc<Rows>,
     journal: Journal,
     quarantine: Quarantine,
     flushes: tokio::sync::mpsc::Sender<committer::Flush>,
@@ -53,40 +56,70 @@ pub struct Stream {
 pub struct Pipelines {
     streams: BTreeMap<&'static str, Arc<Stream>>,
     backlog: Arc<Backlog>,
+    /// Bytes of request bodies being worked on, in KiB.
+    in_flight: Arc<Semaphore>,
 }
+
+/// Request bodies in memory at a time, in KiB; more get 503. A body's rows take some four times its size while they are
+/// judged.
+const IN_FLIGHT_KIB: usize = 64 * 1024;
 
 impl Pipelines {
     /// Opens the journals under `warehouse`, takes over the segments that an earlier run left, and starts a committer
-    /// for each stream. The tables need not exist before the first commit.
+    /// for each stream. The tables need not exist before the first commit. `sql` is a folder with the streams' SQL, if not
+    /// the one checked in.
     ///
     /// # Errors
-    /// If the folders cannot be used.
-    pub fn open(warehouse: &Path, lake: &Arc<Lake>, limits: Limits) -> Result<(Self, Vec<JoinHandle<()>>)> {
+    /// If the folders cannot be used, or a stream's SQL does not plan.
+    pub fn open(
+        warehouse: &Path,
+        lake: &Arc<Lake>,
+        limits: Limits,
+        sql: Option<&Path>,
+    ) -> Result<(Self, Vec<JoinHandle<()>>)> {
         let backlog = Arc::new(Backlog::new(limits.backlog_bytes));
         let mut streams = BTreeMap::new();
         let mut committers = Vec::new();
         for schema in weir_domain::telemetry::all() {
             let name = schema.name;
             let table: TableIdent = tables::stream_table(&schema)?;
-            let arrow = Arc::new(schema_to_arrow_schema(&tables::stream_definition(&schema)?.schema)?);
+            let rows = Arc::new(Rows::plan(&schema, sql)?);
             let folder = warehouse.join("journal").join(name);
             let journal = Journal::open(&folder, name, limits.roll_bytes, backlog.clone())?;
             let quarantine = Quarantine::open(warehouse, name)?;
             let (flushes, requests) = tokio::sync::mpsc::channel(64);
-            let committer = Committer::new(lake.clone(), table, journal.clone(), backlog.clone());
+            let committer = Committer::new(lake.clone(), table, rows.clone(), journal.clone(), backlog.clone());
             committers.push(tokio::spawn(committer.run(requests, limits.commit_interval)));
             streams.insert(
                 name,
                 Arc::new(Stream {
                     schema,
-                    arrow,
+                    rows,
                     journal,
                     quarantine,
                     flushes,
                 }),
             );
         }
-        Ok((Self { streams, backlog }, committers))
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
+        let pipelines = Self {
+            streams,
+            backlog,
+            in_flight,
+        };
+        Ok((pipelines, committers))
+    }
+
+    /// Room in memory for a request body of at most `bytes`; given back on drop.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the requests at work take all of it, or the server is stopping.
+    pub fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Error::TooLarge(bytes))?;
+        self.in_flight
+            .clone()
+            .try_acquire_many_owned(kib)
+            .map_err(|_| Error::Busy("too many rows are being taken in at once".into()))
     }
 
     /// The stream of this name.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The quarantine file of a stream: `quarantine/<stream>.jsonl`, readable by its owner only (rows may name people).
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Quarantine {
     /// Appends records, each a line; returns when they are durable.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// [`Error::Busy`] if the disk refuses: the rows may come again.
     pub async fn keep(&self, records: &[serde_json::Value]) -> Result<()> {
         let mut lines = Vec::new();
         for record in records {
@@ -46,10 +46,15 @@ impl Quarantine {
         let file = self.file.clone();
         tokio::task::spawn_blocking(move || {
             let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            file.write_all(&lines)?;
-            file.sync_data()
+            let before = file.metadata()?.len();
+            let written = file.write_all(&lines).and_then(|()| file.sync_data());
+            if written.is_err() {
+                // Half a line would spoil the next one. If this fails too, a reader finds one line it cannot parse.
+                let _ = file.set_len(before);
+            }
+            written
         })
-        .await??;
-        Ok(())
+        .await?
+        .map_err(|error| Error::Busy(format!("the quarantine: {error}")))
     }
 }

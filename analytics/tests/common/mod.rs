@@ -1,6 +1,10 @@
 //! A server in this process, rows for it, and readers that are not weir.
 #![allow(dead_code)]
 
+pub mod object_storage;
+pub mod proxy;
+pub mod serve;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -24,8 +28,8 @@ pub fn config(warehouse: &Path) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         token: TOKEN.to_owned(),
         objective: None,
-        catalog_uri: None,
-        catalog_token: None,
+        catalog: None,
+        pipelines: None,
         commit_interval: Duration::from_secs(3600),
         roll_bytes: 16 << 20,
         backlog_bytes: 256 << 20,
@@ -50,6 +54,7 @@ pub async fn post(url: &str, path: &str, body: String) -> (u16, Value) {
     let response = reqwest::Client::new()
         .post(format!("{url}{path}"))
         .bearer_auth(TOKEN)
+        .header("content-type", "application/json")
         .body(body)
         .send()
         .await
@@ -75,10 +80,12 @@ pub async fn flush(url: &str) -> u64 {
 }
 
 /// Output of a script that must succeed.
-pub async fn python(arguments: &[&str]) -> String {
+pub async fn python(arguments: &[&str], environment: &[(&str, String)]) -> String {
     let python = std::env::var("WEIR_PYTHON").expect("WEIR_PYTHON (scripts/env.sh)");
     let mut command = Command::new(python);
-    command.args(arguments);
+    command
+        .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (*name, value)));
     let output = tokio::task::spawn_blocking(move || command.output())
         .await
         .unwrap()
@@ -95,8 +102,17 @@ pub fn in_package(path: &str) -> String {
 
 /// A table's rows as `pyiceberg` or `duckdb` reads them through the server's catalog.
 pub async fn read(reader: &str, url: &str, table: &str) -> Vec<Value> {
+    read_with(reader, &format!("{url}/iceberg"), table, None).await
+}
+
+/// A table's rows as a reader sees them through the catalog at `uri`, with further properties of that catalog.
+pub async fn read_with(reader: &str, uri: &str, table: &str, properties: Option<Value>) -> Vec<Value> {
     let script = in_package("../tests/readers/read_table.py");
-    let output = python(&[&script, reader, &format!("{url}/iceberg"), "weir", table]).await;
+    let environment: Vec<_> = properties
+        .iter()
+        .map(|properties| ("WEIR_READER_PROPERTIES", properties.to_string()))
+        .collect();
+    let output = python(&[&script, reader, uri, "weir", table], &environment).await;
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -59,6 +59,41 @@ async fn the_verbs_of_the_readme_work_as_written() {
 }
 
 #[tokio::test]
+async fn a_refresh_tells_its_steps_as_they_happen_and_json_is_left_alone() {
+    let served = refreshed(json!({ "threshold_30d": 19 })).await;
+    let url = served.server.url();
+    served
+        .ingest(&[crate::harness::demo_order(
+            "c",
+            1,
+            &[crate::harness::sale("1", "2026-03-22", 1)],
+        )])
+        .await;
+    let output = weir(Some(url), &["refresh", "--now", NOON]).await;
+    assert!(output.status.success());
+    let steps = String::from_utf8(output.stderr).unwrap();
+    // One event is new; four products' labels are compared: 1, 2, 3 and no other; sales of one day and one day of three
+    // products are written.
+    assert_eq!(
+        steps,
+        "query ...\nquery: 1 rows\ncompute ...\nclassify ...\nclassify: 3 rows\nwrite ...\nwrite: 4 rows\n"
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("mode              incremental"), "{table}");
+    assert!(table.contains("changed_days      2026-03-22"), "{table}");
+    let output = weir(Some(url), &["refresh", "--now", NOON, "--full", "--json"]).await;
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["mode"], "full");
+    let refused = weir(Some(url), &["refresh", "--since", "March"]).await;
+    assert!(!refused.status.success());
+    assert!(String::from_utf8(refused.stderr)
+        .unwrap()
+        .contains("since: \"March\" is not a day"));
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_verb_without_a_server_says_what_to_do() {
     // Port 9 is discard: nothing listens.
     let output = weir(Some("http://127.0.0.1:9"), &["sales"]).await;

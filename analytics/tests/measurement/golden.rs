@@ -291,6 +291,45 @@ fn engagement_is_counted_by_the_shops_days_without_bots_and_keeps_a_product_aliv
 }
 
 #[test]
+fn engagement_weighs_in_the_value_and_decides_places_and_ranks() {
+    let orders = [demo_order(
+        "a",
+        1,
+        &[
+            sale("1", "2026-03-20", 3),
+            sale("2", "2026-03-20", 2),
+            sale("3", "2026-03-20", 1),
+        ],
+    )];
+    // Product 2: 3 clicks and 1 conversion; product 3: 9 views, of which 4 are older than 30 days.
+    let mut seen: Vec<_> = (0..3)
+        .map(|number| interaction("click", "2", number, "2026-03-21T00:00:00.000Z"))
+        .collect();
+    seen.push(interaction("conversion", "2", 0, "2026-03-21T00:00:00.000Z"));
+    seen.extend((0..5).map(|number| interaction("view", "3", number, "2026-03-21T00:00:00.000Z")));
+    seen.extend((5..9).map(|number| interaction("view", "3", number, "2026-02-20T00:00:00.000Z")));
+    let spec = objective(json!({
+        "banana_count": 1, "engagement_weights": { "clicks": 250, "conversions": 1000, "views": 399 }
+    }));
+    let written = compute_with(&orders, &seen, &[spec], NOON);
+    // 2 sold + (3 x 250 + 1 x 1000) / 1000 = 2 + 1 (1.75 rounded down) = 3, as product 1; 2 units sold for less.
+    // 1 sold + 5 x 399 / 1000 = 1 + 1 (1.995 rounded down) = 2.
+    let values: Vec<_> = ["1", "2", "3"]
+        .iter()
+        .map(|id| written.product(id)["aggregate_measurement_value"].as_i64().unwrap())
+        .collect();
+    assert_eq!(values, [3, 3, 2]);
+    assert_eq!((written.label("1"), written.label("2")), ("banana", "none"));
+    let heavier = objective(json!({
+        "banana_count": 1, "engagement_weights": { "clicks": 334, "conversions": 1000 }
+    }));
+    // 3 x 334 + 1000 = 2002 thousandths: 2 + 2 = 4 beats 3.
+    let written = compute_with(&orders, &seen, &[heavier], NOON);
+    assert_eq!((written.label("1"), written.label("2")), ("none", "banana"));
+    assert_eq!(written.product("2")["sales_last_30_days"], 2);
+}
+
+#[test]
 fn money_measures_count_the_shops_newest_currency_and_never_add_currencies() {
     let mut before = demo_order("a", 1, &[sale("1", "2026-03-10", 5)]);
     before["currency"] = "EUR".into();

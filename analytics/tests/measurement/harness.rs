@@ -73,6 +73,12 @@ impl Served {
         self.post("/v1/flush", &json!({})).await;
     }
 
+    pub async fn ingest_interactions(&self, events: &[Value]) {
+        let verdicts = self.post("/v1/streams/publication_v1", &json!(events)).await;
+        assert_eq!(verdicts["accepted"], events.len(), "{verdicts}");
+        self.post("/v1/flush", &json!({})).await;
+    }
+
     pub async fn refresh(&self, now: &str) -> Value {
         self.post("/v1/refresh", &json!({ "now": now })).await
     }

@@ -1,7 +1,7 @@
 //! The margin an explanation names is the smallest change that turns the rule: checked against the reference.
 
 use serde_json::json;
-use weir_analytics::measurement::explain::explain;
+use weir_analytics::measurement::explain::{explain, Competitors};
 use weir_analytics::measurement::reads::PerformanceRow;
 use weir_domain::classification::{classify, Classified, Label, ProductFacts};
 use weir_domain::objective::ObjectiveSpecification;
@@ -67,7 +67,7 @@ fn the_margin_of_a_banana_place_is_exact() {
             .map(|(facts, verdict)| row(facts, verdict))
             .collect();
         for (index, own) in rows.iter().enumerate() {
-            let explained = explain(own, &rows, &spec);
+            let explained = explain(own, &Competitors::among(&rows, &spec), &spec);
             let rule = explained.rules.iter().find(|rule| rule.rule == Label::Banana).unwrap();
             let before = is_banana(&products, index, &spec);
             assert_eq!(rule.held, before);

@@ -7,7 +7,7 @@ use jiff::civil::{date, Date};
 use jiff::ToSpan;
 use serde_json::{json, Value};
 
-use crate::world::{compute, objective, order, product, Entry};
+use crate::world::{compute_with, interaction, objective, order, product, Entry};
 
 const NOW: &str = "2026-03-31T03:00:00Z";
 const SHOPS: [(&str, &str); 3] = [
@@ -17,13 +17,14 @@ const SHOPS: [(&str, &str); 3] = [
 ];
 /// NOW in each shop's zone: 23:00 of the day before in New York.
 const TODAY: [Date; 3] = [date(2026, 3, 31), date(2026, 3, 31), date(2026, 3, 30)];
-const PRODUCTS_PER_SHOP: u64 = 700;
+/// 12,000 products in all; some are neither told of nor sold.
+const PRODUCTS_PER_SHOP: u64 = 4000;
 
 /// SplitMix64: the same numbers for the same seed on every machine.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +32,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % limit
     }
 
-    fn number(&mut self, limit: u64) -> i64 {
+    pub fn number(&mut self, limit: u64) -> i64 {
         i64::try_from(self.below(limit)).unwrap()
     }
 
@@ -43,7 +44,7 @@ impl Random {
         }
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
@@ -94,6 +95,20 @@ fn history(random: &mut Random) -> (Vec<Value>, Units) {
     (events, units)
 }
 
+/// An interaction that may decide a value; the reference weighs it anew in every refresh.
+fn seen(random: &mut Random, number: u32) -> Value {
+    let kind = random.pick(&["impression", "click", "view", "conversion"]);
+    let mut event = interaction(
+        kind,
+        &random.below(PRODUCTS_PER_SHOP).to_string(),
+        number,
+        "2026-03-20T00:00:00.000Z",
+    );
+    event["shop_domain"] = SHOPS[usize::try_from(random.below(3)).unwrap()].0.into();
+    event["event_id"] = format!("seen {number}").into();
+    event
+}
+
 fn objectives(random: &mut Random) -> Vec<Value> {
     let orders = [
         Value::Null,
@@ -106,7 +121,10 @@ fn objectives(random: &mut Random) -> Vec<Value> {
             all.push(objective(json!({
                 "shop_domain": shop, "objective_spec_id": format!("spec {product_type}"), "product_type": product_type,
                 "threshold_7d": random.maybe(5), "threshold_14d": random.maybe(6), "threshold_30d": random.maybe(9),
-                "banana_count": random.maybe(40),
+                "banana_count": random.maybe(400),
+                "engagement_weights": {
+                    "views": random.number(2500), "clicks": random.number(900), "conversions": random.maybe(5000),
+                },
                 "stale_after_days": if random.below(3) == 0 { Value::Null } else { json!(random.number(60) + 1) },
                 "banana_pool": random.pick(&["all", "unclassified"]),
                 "precedence": random.pick(&[&orders[0], &orders[1], &orders[2]]),
@@ -119,11 +137,13 @@ fn objectives(random: &mut Random) -> Vec<Value> {
 #[test]
 fn sql_equals_the_reference_on_random_histories() {
     let mut labels: HashMap<String, u32> = HashMap::new();
-    for seed in 1..=5 {
+    let histories = std::env::var("WEIR_HISTORIES").map_or(2, |count| count.parse().expect("a number"));
+    for seed in 1..=histories {
         let mut random = Random(seed);
         let (events, units) = history(&mut random);
-        let written = compute(&events, &objectives(&mut random), NOW);
-        assert!(written.performance.len() >= 2000, "{}", written.performance.len());
+        let seen: Vec<_> = (0..3000).map(|number| seen(&mut random, number)).collect();
+        let written = compute_with(&events, &seen, &objectives(&mut random), NOW);
+        assert!(written.performance.len() >= 10_000, "{}", written.performance.len());
         for row in &written.performance {
             let shop = SHOPS
                 .iter()

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{json, Value};
-use weir_analytics::measurement::engine::{self, Inputs};
+use weir_analytics::measurement::engine::{self, Inputs, Outcome, SalesFrom};
 use weir_analytics::measurement::reads::json_rows;
 use weir_analytics::measurement::steps::Progress;
 use weir_domain::objective::ObjectiveSpecification;
@@ -106,8 +106,14 @@ pub fn compute(events: &[Value], objectives: &[Value], now: &str) -> Written {
 /// Runs the engine over commerce events and visitors' interactions.
 pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Value], now: &str) -> Written {
     let folder = tempfile::tempdir().unwrap();
+    let commerce = relation(folder.path(), &telemetry::commerce(), events);
     let inputs = Inputs {
-        commerce: relation(folder.path(), &telemetry::commerce(), events),
+        commerce_new: commerce.clone(),
+        commerce,
+        publication_history: None,
+        sales: SalesFrom::Telemetry(None),
+        shops_before: Vec::new(),
+        products_before: None,
         publication: relation(folder.path(), &telemetry::publication(), interactions),
         performance: "(select null::varchar as shop_domain, null::varchar as product_id, null::date as computed_on \
                       where false)"
@@ -121,7 +127,9 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
         now: now.parse().unwrap(),
     };
     let connection = engine::open(folder.path()).unwrap();
-    let computed = engine::compute(&connection, &inputs, &Progress::default()).unwrap();
+    let Outcome::Done(computed) = engine::compute(&connection, &inputs, &Progress::default()).unwrap() else {
+        panic!("there is nothing it could need instead");
+    };
     let rows = |table: &str| json_rows(&connection, &format!("select to_json(t) from {table} as t"), []).unwrap();
     Written {
         sales: rows("sales"),

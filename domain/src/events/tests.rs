@@ -198,3 +198,52 @@ fn of_two_equally_new_bodies_the_later_arrival_holds() {
     }
     assert_eq!(state.header.unwrap().financial_status.as_deref(), Some("paid"));
 }
+
+fn attribution(occurred_at: i64, event_id: &str, publisher: &str) -> crate::order_state::Attribution {
+    crate::order_state::Attribution {
+        occurred_at,
+        event_id: event_id.into(),
+        referred_by: crate::order_state::ReferredBy {
+            publisher_id: Some(publisher.into()),
+            program_id: None,
+        },
+    }
+}
+
+#[test]
+fn the_newest_attribution_wins_over_others_and_over_the_body() {
+    let noted = r#""note_attributes": [{"name": "gift", "value": 1}, {"name": "weir_publisher", "value": "noted"}],"#;
+    let told = [
+        attribution(1, "a", "old"),
+        attribution(2, "a", "lost"),
+        attribution(2, "b", "won"),
+    ];
+    for sequence in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+        let (mut state, _) = run(&[("orders/create", order(1, noted))]);
+        assert_eq!(state.referred_by().unwrap().publisher_id.as_deref(), Some("noted"));
+        let before = state.clone();
+        for index in sequence {
+            state.attribute(&told[index]);
+        }
+        assert_eq!(state.referred_by().unwrap().publisher_id.as_deref(), Some("won"));
+        let events = order_events(7, &before, &state, &shop().zone, 0);
+        assert_eq!(names(&[events]), [["order_updated"]]);
+        assert_eq!(state.clone().attribute(&told[2]), Applied::Unchanged);
+        assert_eq!(state.clone().attribute(&told[0]), Applied::Stale);
+    }
+}
+
+#[test]
+fn what_a_buyer_wrote_into_a_note_attribute_is_no_publisher() {
+    for attributes in [
+        r#"[{"name": "weir_publisher", "value": "bea@example.com"}]"#,
+        r#"[{"name": "weir_publisher"}, 7]"#,
+        r#"{"weir_publisher": "x"}"#,
+    ] {
+        let (state, _) = run(&[(
+            "orders/create",
+            order(1, &format!(r#""note_attributes": {attributes},"#)),
+        )]);
+        assert_eq!(state.referred_by(), Some(&crate::order_state::ReferredBy::default()));
+    }
+}

@@ -1,17 +1,21 @@
 //! Shopify's inbound shapes: from the raw body of a webhook to one fact.
 //!
 //! - [`json`]: exact JSON (numbers stay text), personal data removed, NUL refused
-//! - [`order`], [`product`]: bodies by topic
+//! - [`order`], [`product`], [`customer`]: bodies by topic
+//! - [`bulk`]: queries and result lines of bulk operations, told as the same facts
 //!
 //! Every field is optional and unknown fields are ignored: Shopify's published schemas reject real deliveries. Only the
 //! resource's id and values of an impossible type make a delivery unreadable.
 
+pub mod bulk;
+mod customer;
 pub mod json;
 mod order;
 mod product;
 
+use crate::customer::Customer;
 use crate::money::Currency;
-use crate::order_state::{EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
+use crate::order_state::{Agreement, EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
 use json::Json;
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
@@ -72,9 +76,17 @@ pub enum Fact {
     Edit { order_id: i64, lines: Vec<EditLine> },
     /// A return was requested or changed its status.
     Return { order_id: i64, returned: Return },
+    /// Shopify's own ledger of the order, complete as of `updated_at` (microseconds since 1970).
+    Agreements {
+        order_id: i64,
+        updated_at: i64,
+        agreements: Vec<Agreement>,
+    },
     /// Lines of a return changed. The body names neither the order nor a status, and what comes back is told by refunds:
     /// it changes nothing that weir keeps.
     ReturnLinesChanged,
+    /// A customer, or the deletion of one at Shopify.
+    Customer(Box<Customer>),
     /// Shopify asks to forget a customer, and what these orders keep of them.
     CustomerRedacted { customer_id: i64, orders: Vec<i64> },
     /// A customer asks what is kept of them. `request_id` is Shopify's number of the request.
@@ -98,6 +110,7 @@ impl Fact {
             | Self::Payment { order_id, .. }
             | Self::Fulfillment { order_id, .. }
             | Self::Edit { order_id, .. }
+            | Self::Agreements { order_id, .. }
             | Self::Return { order_id, .. } => Some(*order_id),
             _ => None,
         }
@@ -156,6 +169,11 @@ pub fn is_supported(topic: &str) -> bool {
             | "returns/close"
             | "returns/decline"
             | "returns/reopen"
+            | "customers/create"
+            | "customers/update"
+            | "customers/enable"
+            | "customers/disable"
+            | "customers/delete"
             | "customers/data_request"
             | "customers/redact"
             | "shop/redact"
@@ -197,6 +215,10 @@ pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, 
             order_id: root.id("order_id")?,
             fulfillment: order::fulfillment(&root, context)?,
         },
+        "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => {
+            Fact::Customer(Box::new(customer::customer(&root, context)?))
+        }
+        "customers/delete" => Fact::Customer(Box::new(Customer::deleted(root.id("id")?, context.triggered_at))),
         "customers/redact" => Fact::CustomerRedacted {
             customer_id: root.required_object("customer")?.id("id")?,
             orders: root.ids("orders_to_redact")?,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::json::Node;
-use super::{BodyError, Context, Fact};
+use super::json::{Json, Node};
+use super::{customer, BodyError, Context, Fact};
 use crate::money::Currency;
 use crate::order_state::{
-    Adjustment, Amount, EditLine, Fulfillment, Header, Line, OrderSnapshot, Payment, Refund, RefundLine, Return,
+    Adjustment, Amount, EditLine, Fulfillment, FulfillmentLine, Header, Line, OrderSnapshot, Payment, Raw, ReferredBy,
+    Refund, RefundLine, Return,
 };
+use crate::publication::is_catalogue_id;
 
 /// Most units of one line that are believed. Keeps quantity x price inside i64.
 const MAX_QUANTITY: i64 = 1_000_000;
@@ -24,6 +26,10 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         .time("updated_at")?
         .or(node.time("created_at")?)
         .unwrap_or(context.triggered_at);
+    let customer = match node.object("customer")? {
+        Some(customer) => customer::embedded(&customer, context)?,
+        None => None,
+    };
     let header = Header {
         order_id: node.id("id")?,
         name: node.text("name")?,
@@ -39,11 +45,9 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         currency: currency.code().to_owned(),
         presentment_currency: presentment.code().to_owned(),
         total_price: node.money("total_price", currency)?,
-        customer_id: match node.object("customer")? {
-            Some(customer) => customer.int("id")?,
-            None => None,
-        },
+        customer_id: customer.as_ref().map(|customer| customer.customer_id),
         source_name: node.text("source_name")?,
+        referred_by: referred_by(node, "note_attributes", "name"),
         raw: Some(node.raw()),
     };
     let mut lines = Vec::new();
@@ -60,23 +64,34 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
     let fulfillments = fulfillments.iter().map(|item| fulfillment(item, context));
     Ok(OrderSnapshot {
         header,
+        customer,
         lines,
         refunds: refunds.collect::<Result<_, _>>()?,
         fulfillments: fulfillments.collect::<Result<_, _>>()?,
     })
 }
 
+/// Who brought the buyer, as the attributes of an order's `list` say; they are named by their member `name`. A cart's
+/// attributes are the buyer's to write: what is no id of the publication catalogue is none of ours, and no reason to refuse
+/// the order.
+pub(super) fn referred_by(node: &Node<'_>, list: &str, name: &str) -> ReferredBy {
+    let value = |wanted: &str| {
+        let is_wanted = |item: &&Json<'_>| matches!(item.member(name), Some(Json::String(text)) if text == wanted);
+        match node.list(list).iter().find(is_wanted)?.member("value") {
+            Some(Json::String(id)) if is_catalogue_id(id) => Some(id.clone().into_owned()),
+            _ => None,
+        }
+    };
+    ReferredBy {
+        publisher_id: value("weir_publisher"),
+        program_id: value("weir_program"),
+    }
+}
+
 fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Line, BodyError> {
     let quantity = quantity(node, "quantity")?;
     let unit_price = amount(node, "price", currency, Some(presentment))?;
-    for value in [unit_price.shop, unit_price.presentment] {
-        if value
-            .checked_mul(quantity)
-            .is_none_or(|value| value.abs() > MAX_LINE_VALUE)
-        {
-            return Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"));
-        }
-    }
+    value_fits(node, unit_price, quantity)?;
     let mut discount = Amount::default();
     for allocation in node.objects("discount_allocations")? {
         discount = discount + amount(&allocation, "amount", currency, Some(presentment))?;
@@ -106,7 +121,21 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
     })
 }
 
-fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
+/// Refuses a line whose value is beyond belief.
+pub(super) fn value_fits(node: &Node<'_>, unit_price: Amount, quantity: i64) -> Result<(), BodyError> {
+    let fits = |value: i64| {
+        value
+            .checked_mul(quantity)
+            .is_some_and(|value| value.abs() <= MAX_LINE_VALUE)
+    };
+    if fits(unit_price.shop) && fits(unit_price.presentment) {
+        Ok(())
+    } else {
+        Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"))
+    }
+}
+
+pub(super) fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
     let units = node.int(name)?.unwrap_or(0);
     if (0..=MAX_QUANTITY).contains(&units) {
         Ok(units)
@@ -117,7 +146,7 @@ fn quantity(node: &Node<'_>, name: &str) -> Result<i64, BodyError> {
 
 /// A tax rate in billionths. It only matters for a line discounted to nothing, so a rate that is not a plain decimal
 /// (Shopify sends numbers such as `6e-2` too) counts as unknown, 0.
-fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
+pub(super) fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
     let Some(text) = node.decimal("rate")? else {
         return Ok(0);
     };
@@ -229,10 +258,12 @@ pub(super) fn refund(
             .or(created_at)
             .unwrap_or(context.triggered_at),
         triggered_at: context.triggered_at,
+        is_brief: false,
         paid_amount: paid.map(|(sum, _)| sum),
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
         lines,
         adjustments,
+        raw: Raw(Some(node.raw())),
     })
 }
 
@@ -250,6 +281,7 @@ pub(super) fn payment(node: &Node<'_>, context: Context) -> Result<Payment, Body
         created_at: node.time("created_at")?,
         processed_at: node.time("processed_at")?,
         triggered_at: context.triggered_at,
+        raw: Raw(Some(node.raw())),
     })
 }
 
@@ -257,6 +289,15 @@ pub(super) fn fulfillment(node: &Node<'_>, context: Context) -> Result<Fulfillme
     let created_at = node.time("created_at")?;
     let status = node.text("status")?;
     let updated_at = node.time("updated_at")?.or(created_at).unwrap_or(context.triggered_at);
+    let mut lines = Vec::new();
+    for item in node.objects("line_items")? {
+        lines.push(FulfillmentLine {
+            line_item_id: item.id("id")?,
+            quantity: quantity(&item, "quantity")?,
+        });
+    }
+    lines.sort_unstable();
+    lines.dedup_by_key(|line| line.line_item_id);
     Ok(Fulfillment {
         fulfillment_id: node.id("id")?,
         shipped_at: (status.as_deref() == Some("success")).then_some(updated_at),
@@ -265,6 +306,7 @@ pub(super) fn fulfillment(node: &Node<'_>, context: Context) -> Result<Fulfillme
         created_at,
         updated_at,
         triggered_at: context.triggered_at,
+        lines,
     })
 }
 
@@ -282,6 +324,7 @@ pub(super) fn returned(node: &Node<'_>, context: Context) -> Result<Fact, BodyEr
             status: node.text("status")?,
             requested_at: context.triggered_at,
             triggered_at: context.triggered_at,
+            raw: Raw(Some(node.raw())),
         },
     })
 }

@@ -3,6 +3,7 @@
 //! [`schema`] is the only source of every stream's fields; the Cloudflare stream schema, the Iceberg schema and the docs
 //! are generated from it.
 
+mod docs;
 mod event_id;
 pub mod schema;
 mod streams;

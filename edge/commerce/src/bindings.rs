@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::backoff::DEFAULT_MAX_DELAY_SECONDS;
 use weir_edge_shared::connection::Timeouts;
-use worker::{Bucket, Env, Error, HttpMetadata, MessageBuilder, QueueContentType, Result};
+use weir_edge_shared::quarantine_room::put;
+use worker::{Bucket, Env, Error, MessageBuilder, QueueContentType, Result};
 
 use crate::admission::Admission;
-use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
 use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
 
@@ -19,6 +20,11 @@ pub const BUCKET: &str = "BUCKET";
 pub const POSTGRES: &str = "POSTGRES";
 /// Pipelines stream `commerce_v1`.
 pub const STREAM: &str = "COMMERCE_TELEMETRY";
+
+/// Service binding to the sync Worker; without it a finished bulk operation goes the way of all deliveries.
+pub const SYNC: &str = "SYNC";
+/// Analytics Engine dataset of verdicts; without the binding nothing is counted.
+pub const COUNTERS: &str = "COMMERCE_COUNTERS";
 
 /// Shopify's largest webhook bodies are a few hundred kilobytes; 5 MB is far beyond.
 const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
@@ -113,15 +119,8 @@ pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
         ("shop_domain", record.delivery.shop_domain.clone()),
         ("quarantined_at", record.quarantined_at.clone()),
     ];
-    bucket
-        .put(record.key(), text)
-        .http_metadata(HttpMetadata {
-            content_type: Some("application/json".into()),
-            ..HttpMetadata::default()
-        })
-        .custom_metadata(metadata.map(|(name, value)| (name.to_owned(), value)))
-        .execute()
-        .await?;
+    let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
+    put(bucket, &record.key(), text, metadata).await?;
     worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
     Ok(())
 }

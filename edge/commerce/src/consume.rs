@@ -9,36 +9,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 use weir_domain::telemetry::StreamSchema;
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::decision::Decision;
 use weir_edge_shared::ingest::{IngestError, IngestResult, IngestTransport, Verdict};
-use weir_edge_shared::stream::{batches, check, EventViolation, StreamSender, MAX_BATCH_BYTES};
-
-/// What to do with a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Done: acknowledge.
-    Acknowledge,
-    /// Keep in the quarantine under this reason, then acknowledge.
-    Quarantine {
-        /// Reason class.
-        reason: String,
-        /// What and where.
-        detail: String,
-    },
-    /// Deliver again later.
-    Retry {
-        /// For the log.
-        cause: String,
-    },
-}
-
-impl Decision {
-    fn quarantine(reason: &str, detail: impl Into<String>) -> Self {
-        Self::Quarantine {
-            reason: reason.to_owned(),
-            detail: detail.into(),
-        }
-    }
-}
+use weir_edge_shared::stream::{check, send_all, EventViolation, StreamSender};
 
 /// Processes `deliveries` and decides each, in the order given.
 pub async fn consume(
@@ -82,7 +55,7 @@ async fn process(
     let answer = transport.ingest(&request).await?;
     let result = IngestResult::parse(&answer, deliveries.len())?;
     let checked = CheckedEvents::check(schema, &result)?;
-    let sent = send_all(&checked.rows, stream).await;
+    let sent = send_all(&checked.rows, stream).await.map_err(|error| error.to_string());
     Ok(decide(&result, &checked.violations, &sent))
 }
 
@@ -122,13 +95,6 @@ impl CheckedEvents {
         }
         Ok(Self { rows, violations })
     }
-}
-
-async fn send_all(rows: &[String], stream: &impl StreamSender) -> Result<(), String> {
-    for batch in batches(rows, MAX_BATCH_BYTES) {
-        stream.send(&batch).await.map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }
 
 /// One decision per delivery from the verdicts, the events found invalid and the outcome of sending the others.

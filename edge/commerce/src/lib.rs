@@ -5,15 +5,17 @@
 //! | a delivery is admitted or refused | [`admission`] |
 //! | what travels on the queue, and when the body goes to R2 instead | [`message`] |
 //! | a batch: one `weir.ingest`, the stream, one decision per message | [`consume`] |
+//! | a finished bulk operation is told to the sync Worker | [`bulk_finish`] |
+//! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
-//! | who may list, see and replay the quarantine | [`internal`] |
-//! | when a failed message comes back | [`backoff`] |
+//! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
+//! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `bindings` |
 
 pub mod admission;
-pub mod backoff;
+pub mod bulk_finish;
 pub mod consume;
-pub mod internal;
+pub mod counting;
 pub mod message;
 pub mod quarantine;
 
@@ -25,14 +27,16 @@ mod worker_http;
 mod worker_internal;
 #[cfg(target_arch = "wasm32")]
 mod worker_queue;
+#[cfg(target_arch = "wasm32")]
+mod worker_sync;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
     use worker::{event, Context, Env, MessageBatch, Request, Response, Result};
 
     #[event(fetch)]
-    async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-        crate::worker_http::route(request, env).await
+    async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+        crate::worker_http::route(request, env, &context).await
     }
 
     #[event(queue)]

@@ -7,9 +7,6 @@ use weir_domain::webhook::Delivery;
 
 use crate::message::{is_zero, object_key, QueueMessage};
 
-/// Where the quarantine lies in the bucket.
-pub const PREFIX: &str = "quarantine/";
-
 const UNREADABLE_MESSAGE: &str = "unreadable_message";
 
 /// A raw body; bytes that are not text are kept as base64.
@@ -158,7 +155,7 @@ mod tests {
     fn the_key_names_day_shop_and_delivery() {
         let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
         assert_eq!(record.key(), "quarantine/2026-11-24/unknown/message-1.json");
-        assert!(record.key().starts_with(PREFIX));
+        assert!(record.key().starts_with(weir_edge_shared::internal::PREFIX));
     }
 
     #[test]

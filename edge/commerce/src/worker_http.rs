@@ -1,26 +1,29 @@
 //! `POST /webhooks/shopify`: bytes in, hand-over, answer. 200 only after the hand-over is durable.
 
-use futures_util::StreamExt;
 use serde_json::json;
 use weir_domain::webhook::Delivery;
-use worker::{console_error, Env, Method, Request, Response, Result};
+use weir_edge_shared::analytics_engine::AnalyticsEngine;
+use weir_edge_shared::counters::{CounterSink, Counters};
+use weir_edge_shared::http::{answer, read_body};
+use worker::{console_error, Context, Env, Method, Request, Response, Result};
 
-use crate::admission::{Admission, Refusal};
-use crate::bindings::{admission, hand_over, keep, now, BUCKET};
+use crate::admission::Refusal;
+use crate::bindings::{admission, hand_over, keep, now, BUCKET, COUNTERS};
+use crate::counting::received;
 use crate::quarantine::QuarantineRecord;
 
 /// Routes a request.
-pub async fn route(request: Request, env: Env) -> Result<Response> {
+pub async fn route(request: Request, env: Env, context: &Context) -> Result<Response> {
     match (request.method(), request.path().as_str()) {
         (Method::Get, "/healthz") => Response::from_json(&json!({"status": "ok"})),
-        (Method::Post, "/webhooks/shopify") => shopify(request, &env).await,
+        (Method::Post, "/webhooks/shopify") => shopify(request, &env, context).await,
         (_, "/webhooks/shopify" | "/healthz") => answer(405, "method_not_allowed", ""),
         (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request, &env).await,
         _ => answer(404, "not_found", ""),
     }
 }
 
-async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
+async fn shopify(mut request: Request, env: &Env, context: &Context) -> Result<Response> {
     let admission = match admission(env) {
         Ok(admission) => admission,
         Err(error) => {
@@ -29,51 +32,25 @@ async fn shopify(mut request: Request, env: &Env) -> Result<Response> {
         }
     };
     let received_at = now();
-    let body = match read_body(&mut request, &admission).await? {
-        Ok(body) => body,
-        Err(refusal) => return refuse(env, refusal, received_at).await,
+    let Some(body) = read_body(&mut request, admission.max_body_bytes).await? else {
+        let refusal = Refusal::too_large(admission.max_body_bytes);
+        count(env, context, &received(Err(&refusal)));
+        return refuse(env, refusal, received_at).await;
     };
     let headers = request.headers().clone();
     let find = |name: &str| headers.get(name).ok().flatten();
-    match admission.admit(&body, find, received_at.clone()) {
+    let outcome = admission.admit(&body, find, received_at.clone());
+    count(env, context, &received(outcome.as_ref()));
+    match outcome {
         Ok(delivery) => accept(env, delivery).await,
         Err(refusal) => refuse(env, refusal, received_at).await,
     }
 }
 
-/// How much of a refused body is still read and dropped, in bytes. An answer before the end of the body resets the
-/// connection of a client that is still sending, which then never sees the 413.
-const MAX_DISCARDED_BYTES: usize = 32 << 20;
-
-/// The body, kept no further than the limit, whatever Content-Length says.
-async fn read_body(request: &mut Request, admission: &Admission) -> Result<std::result::Result<Vec<u8>, Refusal>> {
-    let limit = admission.max_body_bytes;
-    let announced = request
-        .headers()
-        .get("content-length")?
-        .and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_DISCARDED_BYTES) {
-        return Ok(Err(Refusal::too_large(limit)));
-    }
-    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(limit));
-    let mut seen_bytes = 0;
-    // A request without a body has no stream.
-    let Ok(mut chunks) = request.stream() else {
-        return Ok(Ok(body));
-    };
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        seen_bytes += chunk.len();
-        if seen_bytes <= limit {
-            body.extend_from_slice(&chunk);
-        } else if seen_bytes > MAX_DISCARDED_BYTES {
-            break;
-        }
-    }
-    if seen_bytes > limit {
-        return Ok(Err(Refusal::too_large(limit)));
-    }
-    Ok(Ok(body))
+/// Counts beside the answer, which never waits for it.
+fn count(env: &Env, context: &Context, counters: &Counters) {
+    let (sink, points) = (AnalyticsEngine::bound(env, COUNTERS), counters.points());
+    context.wait_until(async move { sink.write(&points).await });
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
@@ -99,9 +76,4 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
         }
     }
     answer(refusal.status, refusal.reason, &refusal.detail)
-}
-
-/// An answer that says why.
-pub fn answer(status: u16, reason: &str, detail: &str) -> Result<Response> {
-    Ok(Response::from_json(&json!({"reason": reason, "detail": detail}))?.with_status(status))
 }

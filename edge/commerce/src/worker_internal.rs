@@ -1,13 +1,14 @@
 //! `/internal/quarantine`: what is kept there, one record of it, and its replay. For operators, behind a token.
 
-use serde_json::{json, Value};
-use worker::{console_error, console_log, Bucket, Env, Include, Method, Object, Request, Response, Result};
+use serde_json::json;
+use weir_edge_shared::internal::{is_authorised, Target};
+use weir_edge_shared::quarantine_room::{list, read_text, show};
+use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
 
 use crate::bindings::{hand_over, internal_token, BUCKET};
-use crate::internal::{is_authorised, page_records, parameter, Target};
-use crate::quarantine::{QuarantineRecord, PREFIX};
-use crate::worker_http::answer;
+use crate::quarantine::QuarantineRecord;
 use crate::worker_queue::with_body;
+use weir_edge_shared::http::answer;
 
 /// Answers a request under `/internal/`.
 pub async fn route(request: Request, env: &Env) -> Result<Response> {
@@ -22,43 +23,6 @@ pub async fn route(request: Request, env: &Env) -> Result<Response> {
         (Method::Get, Some(Target::Record(key))) => show(&bucket, &key).await,
         (Method::Post, Some(Target::Replay(key))) => replay(env, &bucket, &key).await,
         (_, Some(_)) => answer(405, "method_not_allowed", ""),
-    }
-}
-
-/// A page: `{"records": [...], "cursor": text or null}`; `?cursor=` gives the next one.
-async fn list(bucket: &Bucket, request: &Request) -> Result<Response> {
-    let url = request.inner().url();
-    let limit = match page_records(parameter(&url, "limit")) {
-        Ok(limit) => limit,
-        Err(detail) => return answer(400, "bad_parameter", &detail),
-    };
-    let mut page = bucket
-        .list()
-        .prefix(PREFIX)
-        .limit(limit)
-        .include(vec![Include::CustomMetadata]);
-    if let Some(cursor) = parameter(&url, "cursor") {
-        page = page.cursor(String::from(js_sys::decode_uri_component(cursor)?));
-    }
-    let page = page.execute().await?;
-    let records: Vec<Value> = page.objects().iter().map(entry).collect::<Result<_>>()?;
-    let cursor = page.truncated().then(|| page.cursor()).flatten();
-    Response::from_json(&json!({"records": records, "cursor": cursor}))
-}
-
-/// A record as the listing shows it: what [`crate::bindings::keep`] wrote beside it.
-fn entry(object: &Object) -> Result<Value> {
-    let mut entry = json!({"key": object.key(), "bytes": object.size()});
-    for (name, value) in object.custom_metadata()? {
-        entry[name] = value.into();
-    }
-    Ok(entry)
-}
-
-async fn show(bucket: &Bucket, key: &str) -> Result<Response> {
-    match read(bucket, key).await? {
-        Some(record) => Response::from_json(&record),
-        None => answer(404, "not_found", "nothing is kept under this key"),
     }
 }
 
@@ -89,11 +53,8 @@ async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
 }
 
 async fn read(bucket: &Bucket, key: &str) -> Result<Option<QuarantineRecord>> {
-    let Some(object) = bucket.get(key).execute().await? else {
-        return Ok(None);
-    };
-    let Some(body) = object.body() else {
-        return Ok(None);
-    };
-    Ok(Some(serde_json::from_str(&body.text().await?)?))
+    match read_text(bucket, key).await? {
+        Some(text) => Ok(Some(serde_json::from_str(&text)?)),
+        None => Ok(None),
+    }
 }

@@ -1,6 +1,10 @@
 //! The queue handlers: deliveries to PostgreSQL and the stream, dead letters to the quarantine.
 
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::analytics_engine::AnalyticsEngine;
+use weir_edge_shared::backoff::retry_delay_seconds;
+use weir_edge_shared::counters::{CounterSink, Counters};
+use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
 use worker::{
@@ -8,11 +12,14 @@ use worker::{
     Result,
 };
 
-use crate::backoff::retry_delay_seconds;
-use crate::bindings::{dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, POSTGRES, STREAM};
-use crate::consume::{consume, Decision};
+use crate::bindings::{
+    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, COUNTERS, POSTGRES, STREAM,
+};
+use crate::consume::consume;
+use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
 use crate::quarantine::{unreadable_message, QuarantineRecord};
+use crate::worker_sync::tell;
 
 /// A message of the batch with what was read from it.
 struct Entry {
@@ -54,10 +61,13 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     for Entry { raw, message } in entries {
         let replays = message.replays;
         match with_body(bucket, message).await {
-            Ok(delivery) => {
-                ready.push((raw, replays));
-                deliveries.push(delivery);
-            }
+            Ok(delivery) => match tell(env, &delivery).await {
+                Some(decision) => carry_out(bucket, &raw, delivery, replays, decision, max_delay).await,
+                None => {
+                    ready.push((raw, replays));
+                    deliveries.push(delivery);
+                }
+            },
             Err(cause) => retry(&raw, &cause, max_delay),
         }
     }
@@ -67,17 +77,32 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
     let stream: PipelineStream = env.get_binding(STREAM)?;
     let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
+    let mut counters = Counters::default();
     for (((raw, replays), delivery), decision) in ready.iter().zip(deliveries).zip(decisions) {
-        match decision {
-            Decision::Acknowledge => raw.ack(),
-            Decision::Retry { cause } => retry(raw, &cause, max_delay),
-            Decision::Quarantine { reason, detail } => {
-                let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(*replays);
-                keep_then_acknowledge(bucket, raw, &record, max_delay).await;
-            }
+        consumed(&mut counters, &delivery, &decision);
+        carry_out(bucket, raw, delivery, *replays, decision, max_delay).await;
+    }
+    // Last: what is decided is carried out already.
+    AnalyticsEngine::bound(env, COUNTERS).write(&counters.points()).await;
+    Ok(())
+}
+
+async fn carry_out(
+    bucket: &Bucket,
+    raw: &RawMessage,
+    delivery: Delivery,
+    replays: u32,
+    decision: Decision,
+    max_delay: u32,
+) {
+    match decision {
+        Decision::Acknowledge => raw.ack(),
+        Decision::Retry { cause } => retry(raw, &cause, max_delay),
+        Decision::Quarantine { reason, detail } => {
+            let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(replays);
+            keep_then_acknowledge(bucket, raw, &record, max_delay).await;
         }
     }
-    Ok(())
 }
 
 /// The delivery with its body, which a large one has in R2. The object stays: a redelivery needs it again, and the

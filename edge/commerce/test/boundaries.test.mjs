@@ -120,3 +120,78 @@ test("PostgreSQL goes and comes back: the backlog drains, each event once", asyn
   assert.deepEqual(lake.ids().sort(), ids.map((id) => `event-${id}`).sort());
   assert.deepEqual(await quarantine(), []);
 });
+
+// The built Worker over a bucket whose `put` or `get` fails while told to (POST /failing).
+const FAILING_BUCKET = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./index.js";
+export * from "./index.js";
+
+let failing = "";
+
+// The binding is known by the name of its class.
+class R2Bucket {
+  constructor(bucket) { this.bucket = bucket; }
+  put(...object) { return this.call("put", object); }
+  get(...object) { return this.call("get", object); }
+  async call(method, object) {
+    if (failing !== method) return this.bucket[method](...object);
+    console.log("bucket refused a " + method);
+    throw new Error(method + ": We encountered an internal error. Please try again. (10001)");
+  }
+}
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/failing") {
+      failing = await request.text();
+      return new Response();
+    }
+    return new Worker(this.ctx, this.bindings()).fetch(request);
+  }
+  queue(batch) { return new Worker(this.ctx, this.bindings()).queue(batch); }
+  bindings() { return { ...this.env, BUCKET: new R2Bucket(this.env.BUCKET) }; }
+}
+`;
+
+const fail = (url, method) => fetch(`${url}/failing`, { method: "POST", body: method });
+const LARGE = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+
+test("R2 takes no object: 503 for a large body and for one to quarantine, and nothing of either is lost", async (t) => {
+  const { url, deliver, lake, quarantine } = await world(t, { entry: FAILING_BUCKET });
+  await fail(url, "put");
+  for (const [id, body] of [["large", LARGE], ["broken", "not json"]]) {
+    const answer = await deliver(body, { id });
+    assert.deepEqual([answer.status, answer.body.reason], [503, "hand_over_failed"], id);
+  }
+  assert.equal((await deliver(BODY, { id: "small" })).status, 200, "what needs no object is taken");
+  await fail(url, "");
+  assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
+  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  await until("both events", () => lake.events.length === 2);
+  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["broken"]);
+});
+
+test("R2 takes no object when a rejected delivery is to be kept: it is not acknowledged until it is", async (t) => {
+  const { url, deliver, quarantine, log } = await world(t, { entry: FAILING_BUCKET });
+  await fail(url, "put");
+  assert.equal((await deliver(BODY, { id: "bad-1" })).status, 200);
+  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("quarantine failed")));
+  assert.deepEqual(await quarantine(), []);
+  await fail(url, "");
+  const [kept] = await until("the record", async () => (await quarantine()).length && quarantine());
+  assert.equal(kept.webhook_id, "bad-1");
+});
+
+test("R2 gives no object: the large delivery is retried, its neighbours are not held up", async (t) => {
+  const { url, deliver, lake, log, postgres } = await world(t, { entry: FAILING_BUCKET });
+  await fail(url, "get");
+  assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
+  assert.equal((await deliver(BODY, { id: "small" })).status, 200);
+  await until("the neighbour", () => lake.events.length === 1);
+  await until("a retry", () => log.some((line) => line.includes("again in")));
+  assert.deepEqual(lake.ids(), ["event-small"]);
+  await fail(url, "");
+  await until("the large one", () => lake.events.length === 2);
+  assert.equal(postgres.calls.flat().find(({ webhook_id }) => webhook_id === "large").body, LARGE);
+});

@@ -102,3 +102,40 @@ test("a data error of the whole statement is pinned on the delivery that causes 
   assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "database_refused"]);
   assert.match(kept.detail, /22P05/);
 });
+
+test("deliveries and refusals are counted by shop, topic and outcome", async (t) => {
+  const { deliver, counters } = await world(t);
+  for (const id of ["a", "b", "bad-c"]) assert.equal((await deliver(BODY, { id })).status, 200);
+  assert.equal((await deliver(BODY, { signature: "forged" })).status, 401);
+  const total = (points, ...blobs) =>
+    points.filter((point) => blobs.every((blob, index) => point.blobs[index] === blob)).reduce((sum, { doubles }) => sum + doubles[0], 0);
+  const points = await until("all verdicts", async () => {
+    const found = await counters();
+    return total(found, "consumed") === 3 && total(found, "received") === 4 && found;
+  });
+  assert.equal(total(points, "received", "orders/create", "accepted"), 3);
+  assert.equal(total(points, "received", "", "refused", "bad_signature"), 1);
+  assert.equal(total(points, "consumed", "orders/create", "acknowledged"), 2);
+  assert.equal(total(points, "consumed", "orders/create", "quarantined", "missing_field"), 1);
+});
+
+test("a finished bulk operation is told to the sync Worker, again until it listens; without one it goes the way of all", async (t) => {
+  const told = [];
+  const sync = async (request) => {
+    told.push([new URL(request.url).pathname, request.headers.get("authorization"), await request.json()]);
+    return new Response("{}", { status: told.length === 1 ? 503 : 200 });
+  };
+  const body = JSON.stringify({ admin_graphql_api_id: "gid://shopify/BulkOperation/1", status: "completed" });
+  const finished = { topic: "bulk_operations/finish" };
+  const bound = await world(t, { sync });
+  assert.equal((await bound.deliver(body, finished)).status, 200);
+  await until("the second call", () => told.length === 2);
+  const notice = { shop: "demo.myshopify.com", operation_id: "gid://shopify/BulkOperation/1", status: "completed" };
+  assert.deepEqual(told[1], ["/internal/finished", "Bearer test-internal-token", notice]);
+  assert.deepEqual(bound.postgres.calls, []);
+  assert.deepEqual(await bound.quarantine(), []);
+
+  const unbound = await world(t);
+  assert.equal((await unbound.deliver(body, finished)).status, 200);
+  await until("PostgreSQL", () => unbound.postgres.calls.length === 1);
+});

@@ -30,8 +30,8 @@ const failure = ({ code, text }) =>
   Buffer.concat([message("E", Buffer.from("SERROR\0VERROR\0C" + code + "\0M" + text + "\0\0")), READY]);
 
 /**
- * Starts a server that answers each statement with `answer(deliveries)`: the result of weir.ingest, `{ sqlstate, text }`
- * for an error, or null to cut the connection.
+ * Starts a server that answers each statement with `answer(argument, number, function)`: the result of weir.ingest (or of
+ * another function with one argument), `{ sqlstate, text }` for an error, or null to cut the connection.
  *
  * `port` (0 = any) brings one back where another was. `hang` makes it hold its tongue: "connection" from the first byte on, "statement" once a statement has come. `connections`
  * counts those opened, `open` those open now.
@@ -70,12 +70,13 @@ export async function fakePostgres(answer, port = 0) {
     });
   });
   const respond = (socket, sql) => {
-    const literal = /^select weir\.ingest\('(.*)'::json\)::text$/s.exec(sql)?.[1];
+    const [, name, literal, cast] = /^select weir\.(\w+)\('(.*)'(::json)?\)::text$/s.exec(sql) ?? [];
     if (literal === undefined) return socket.destroy();
-    const deliveries = JSON.parse(literal.replaceAll("''", "'"));
-    calls.push(deliveries);
+    const text = literal.replaceAll("''", "'");
+    const argument = cast ? JSON.parse(text) : text;
+    calls.push(argument);
     if (postgres.hang === "statement") return;
-    const result = answer(deliveries, calls.length);
+    const result = answer(argument, calls.length, name);
     if (result === null) return socket.destroy();
     socket.write(result.sqlstate ? failure({ code: result.sqlstate, text: result.text }) : textRow(JSON.stringify(result)));
   };
@@ -93,25 +94,34 @@ export async function fakePostgres(answer, port = 0) {
 }
 
 /**
- * The stream endpoint of the `weir` server. `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
- * what a cut connection looks like to the sender.
+ * The stream endpoint of the `weir` server. `events` are those of commerce_v1, `published` those of publication_v1; `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
+ * what a cut connection looks like to the sender. `hang` names a stream that never
+ * answers, until `release` cuts those who wait.
  */
 export async function fakeLake(token) {
-  const lake = { events: [], attempts: 0, down: false, failAfterWrite: false };
+  const lake = { events: [], published: [], attempts: 0, down: false, failAfterWrite: false, hang: null };
+  const hanging = [];
+  const streams = { "/v1/streams/commerce_v1": lake.events, "/v1/streams/publication_v1": lake.published };
   lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
     lake.attempts += 1;
     const authorised = request.headers.authorization === `Bearer ${token}`;
-    const status = lake.down ? 503 : !authorised ? 401 : request.url === "/v1/streams/commerce_v1" ? 200 : 404;
+    if (lake.hang && request.url.endsWith(lake.hang)) return hanging.push(response);
+    const stream = streams[request.url];
+    const status = lake.down ? 503 : !authorised ? 401 : stream ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
-    lake.events.push(...events);
+    stream?.push(...events);
     response.writeHead(lake.failAfterWrite ? 503 : status, { "content-type": "application/json" });
     response.end(JSON.stringify({ accepted: events.length, rejected: [] }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   lake.url = `http://127.0.0.1:${server.address().port}`;
+  lake.release = () => {
+    lake.hang = null;
+    for (const response of hanging.splice(0)) response.destroy();
+  };
   lake.stop = () => {
     server.closeAllConnections();
     server.close();
@@ -186,7 +196,7 @@ export async function faultyWay(url) {
       });
     }
     near.on("data", (chunk) => {
-      asked ||= chunk.includes("select weir.ingest(");
+      asked ||= chunk.includes("select weir.");
       far.write(chunk);
     });
     far.on("data", (chunk) => {

@@ -1,4 +1,4 @@
-//! `weir.ingest` over Hyperdrive.
+//! A call of one of weir's functions over Hyperdrive.
 //!
 //! One fresh connection, one simple query, one row, one text column: prepared statements and typed multi-row results over
 //! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
@@ -15,7 +15,7 @@ use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 
 use crate::connection::{tls_is_disabled, Timeouts};
 use crate::ingest::{IngestError, IngestTransport};
-use crate::sql::ingest_statement;
+use crate::sql::{call_statement, Argument};
 
 /// [`IngestTransport`] over a Hyperdrive binding. Host, port and credentials come from the binding, not from configuration.
 #[derive(Debug)]
@@ -50,11 +50,14 @@ impl HyperdriveTransport {
             .map_err(|error| IngestError::connection(error.to_string()))?;
         Ok((config, socket))
     }
-}
 
-impl IngestTransport for HyperdriveTransport {
-    async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
-        let statement = ingest_statement(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
+    /// Calls `function` with `arguments` and returns its one text.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the call failed; then it is unknown whether it was committed.
+    pub async fn call(&self, function: &str, arguments: &[Argument<'_>]) -> Result<String, IngestError> {
+        let statement =
+            call_statement(function, arguments).map_err(|error| IngestError::connection(error.to_string()))?;
         let (config, socket) = self.connect()?;
         let connecting = config.connect_raw(socket, PassthroughTls);
         let (client, connection) = within(self.timeouts.connect, "connection", connecting)
@@ -69,6 +72,12 @@ impl IngestTransport for HyperdriveTransport {
         };
         let (answer, _closed) = within(self.timeouts.statement, "answer", join(query, connection)).await?;
         one_text(&answer.map_err(|error| database(&error))?)
+    }
+}
+
+impl IngestTransport for HyperdriveTransport {
+    async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
+        self.call("weir.ingest", &[Argument::Json(deliveries)]).await
     }
 }
 
@@ -91,7 +100,7 @@ fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         })
-        .ok_or_else(|| IngestError::connection("weir.ingest returned no row"))
+        .ok_or_else(|| IngestError::connection("the function returned no row"))
 }
 
 /// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out: it may quote

@@ -39,10 +39,29 @@ pub fn quote_literal(text: &str) -> Result<String, NulInLiteral> {
 /// # Errors
 /// [`NulInLiteral`] when the text contains U+0000 (serialised JSON never does: it escapes control characters).
 pub fn ingest_statement(deliveries: &str) -> Result<String, NulInLiteral> {
-    Ok(format!(
-        "select weir.ingest({}::json)::text",
-        quote_literal(deliveries)?
-    ))
+    call_statement("weir.ingest", &[Argument::Json(deliveries)])
+}
+
+/// An argument of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument<'a> {
+    /// Text.
+    Text(&'a str),
+    /// JSON text.
+    Json(&'a str),
+}
+
+/// The call of `function`, a name of ours and never of a payload, with its answer as one text column.
+///
+/// # Errors
+/// [`NulInLiteral`] when an argument contains U+0000.
+pub fn call_statement(function: &str, arguments: &[Argument<'_>]) -> Result<String, NulInLiteral> {
+    let quoted = arguments.iter().map(|argument| match argument {
+        Argument::Text(text) => quote_literal(text),
+        Argument::Json(text) => quote_literal(text).map(|literal| literal + "::json"),
+    });
+    let quoted = quoted.collect::<Result<Vec<_>, _>>()?.join(", ");
+    Ok(format!("select {function}({quoted})::text"))
 }
 
 #[cfg(test)]
@@ -86,6 +105,14 @@ mod tests {
             ingest_statement("[\"'); drop table t; --\"]").unwrap(),
             "select weir.ingest('[\"''); drop table t; --\"]'::json)::text"
         );
+    }
+
+    #[test]
+    fn a_call_quotes_each_argument() {
+        let statement = call_statement("weir.f", &[Argument::Text("it's"), Argument::Json("{}")]).unwrap();
+        assert_eq!(statement, "select weir.f('it''s', '{}'::json)::text");
+        assert_eq!(call_statement("weir.f", &[]).unwrap(), "select weir.f()::text");
+        assert!(call_statement("weir.f", &[Argument::Text("\0")]).is_err());
     }
 
     proptest! {

@@ -104,6 +104,17 @@ pub fn batches(rows: &[String], max_bytes: usize) -> Vec<String> {
     batches
 }
 
+/// Sends `rows`, checked JSON texts, in as many batches as it takes.
+///
+/// # Errors
+/// Of the first batch that the stream did not take; those before it are sent.
+pub async fn send_all(rows: &[String], stream: &impl StreamSender) -> Result<(), StreamError> {
+    for batch in batches(rows, MAX_BATCH_BYTES) {
+        stream.send(&batch).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

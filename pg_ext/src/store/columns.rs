@@ -27,12 +27,18 @@ impl<'a, R> Columns<'a, R> {
     where
         'a: 't,
     {
-        let values: Vec<Option<String>> = self.rows.iter().map(|row| value(row).map(str::to_owned)).collect();
-        self.arrays.push(DatumWithOid::from(values));
+        self.arrays
+            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
         self
     }
 
     pub fn flag(mut self, value: impl Fn(&R) -> Option<bool>) -> Self {
+        self.arrays
+            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self
+    }
+
+    pub fn float(mut self, value: impl Fn(&R) -> Option<f64>) -> Self {
         self.arrays
             .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
         self

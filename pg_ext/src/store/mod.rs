@@ -3,13 +3,25 @@
 //! Every statement runs as a writing one, so that each sees what other transactions committed before it started
 //! (`read committed`): what is read after a lock is what the lock protects.
 
+mod bulk;
 mod columns;
+mod customers;
+mod interactions;
 mod orders;
+mod plans;
 mod products;
 mod read;
 mod write;
 
-pub use orders::{lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder};
+pub use bulk::{read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine};
+pub use customers::write as write_customers;
+pub use interactions::{
+    events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,
+    InteractionKey,
+};
+pub use orders::{
+    create as create_orders, lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder,
+};
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{known_deliveries, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered};
 
@@ -24,6 +36,18 @@ pub type Key = (i64, i64);
 /// Runs one statement.
 pub fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, arguments: &[DatumWithOid<'_>]) -> SpiTupleTable<'conn> {
     match client.update(sql, None, arguments) {
+        Ok(rows) => rows,
+        Err(error) => report::internal("a statement of weir failed", &error.to_string()),
+    }
+}
+
+/// Runs one of the statements of every batch, with the plan that the session keeps of it.
+pub fn run_kept<'conn>(
+    client: &mut SpiClient<'conn>,
+    sql: &'static str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiTupleTable<'conn> {
+    match plans::execute(client, sql, arguments) {
         Ok(rows) => rows,
         Err(error) => report::internal("a statement of weir failed", &error.to_string()),
     }

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{
-    Adjustment, EditLine, Fulfillment, Line, OrderState, Payment, Refund, RefundLine, Return,
+    Adjustment, Agreement, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine,
+    Return, Sale,
 };
 use weir_domain::sales::SalesRow;
 
-use super::{cell, key_arrays, run, write, Key};
+use super::columns::Columns;
+use super::write::anchor;
+use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
 
 macro_rules! ingest_sql {
@@ -17,15 +20,23 @@ macro_rules! ingest_sql {
     };
 }
 
-/// Anchors and locks the orders in key order.
-pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
-    if !keys.is_empty() {
-        run(
-            client,
-            ingest_sql!("order_header_lock"),
-            &key_arrays(keys.iter().copied()),
-        );
+/// Anchors and locks the orders in key order; returns those that were there before.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    anchor(client, ingest_sql!("order_header_lock"), keys)
+}
+
+/// Locks the orders in key order; those that are new are created as they are in `orders`, in the same pass. Returns those
+/// that were there before.
+pub fn create(client: &mut SpiClient<'_>, orders: &BTreeMap<Key, OrderState>) -> BTreeSet<Key> {
+    let rows: Vec<Child<'_, OrderState>> = orders.iter().map(|(key, state)| (*key, state)).collect();
+    let mut known: BTreeSet<Key> = orders.keys().copied().collect();
+    if !rows.is_empty() {
+        let columns = header_columns(Columns::of(&rows)).build();
+        for row in run_kept(client, ingest_sql!("order_header_create"), &columns) {
+            known.remove(&(cell(&row, 1), cell(&row, 2)));
+        }
     }
+    known
 }
 
 /// What is known of the orders.
@@ -33,7 +44,7 @@ pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, O
     if keys.is_empty() {
         return BTreeMap::new();
     }
-    let rows = run(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
+    let rows = run_kept(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
     rows.map(|row| {
         let state: String = cell(&row, 3);
         let state = serde_json::from_str(&state)
@@ -50,6 +61,10 @@ pub struct ChangedOrder<'a> {
     pub after: &'a OrderState,
     /// Its ledger, if that changed.
     pub ledger: Option<Vec<SalesRow>>,
+    /// Whether ledger rows are stored.
+    pub had_ledger: bool,
+    /// Whether this call created its row, already as it is in `after`.
+    pub is_created: bool,
 }
 
 type Child<'a, T> = (Key, &'a T);
@@ -65,11 +80,11 @@ fn children<'a, T: PartialEq>(
         .collect()
 }
 
-/// Keys of the orders whose `part` changed.
+/// Keys of the orders that have stored rows of a `part` that changed.
 fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -> &Vec<T>) -> Vec<Key> {
     changed
         .iter()
-        .filter(|row| part(row.before) != part(row.after))
+        .filter(|row| !part(row.before).is_empty() && part(row.before) != part(row.after))
         .map(|row| row.key)
         .collect()
 }
@@ -80,6 +95,7 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     lines(client, changed);
     refunds(client, changed);
     movements(client, changed);
+    agreements(client, changed);
     ledgers(client, changed);
     let deleted = changed
         .iter()
@@ -88,29 +104,41 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
 }
 
 fn headers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    write::put(client, ingest_sql!("order_header_write"), changed, |columns| {
-        columns
-            .int(|row| Some(row.key.0))
-            .int(|row| Some(row.key.1))
-            .text(|row| row.after.header.as_ref()?.name.as_deref())
-            .time(|row| row.after.header.as_ref()?.created_at)
-            .time(|row| row.after.header.as_ref()?.processed_at)
-            .time(|row| Some(row.after.header.as_ref()?.updated_at))
-            .time(|row| Some(row.after.header.as_ref()?.triggered_at))
-            .time(|row| row.after.header.as_ref()?.cancelled_at)
-            .time(|row| row.after.completed_at)
-            .text(|row| row.after.header.as_ref()?.financial_status.as_deref())
-            .text(|row| row.after.header.as_ref()?.fulfillment_status.as_deref())
-            .flag(|row| Some(row.after.header.as_ref()?.is_test))
-            .flag(|row| Some(row.after.header.as_ref()?.taxes_included))
-            .text(|row| Some(row.after.header.as_ref()?.currency.as_str()))
-            .text(|row| Some(row.after.header.as_ref()?.presentment_currency.as_str()))
-            .int(|row| row.after.header.as_ref()?.total_price)
-            .int(|row| row.after.header.as_ref()?.customer_id)
-            .text(|row| row.after.header.as_ref()?.source_name.as_deref())
-            .int(|row| Some(row.after.revision))
-            .text(|row| row.after.header.as_ref()?.raw.as_deref())
+    let open = changed.iter().filter(|row| !row.is_created);
+    let rows: Vec<Child<'_, OrderState>> = open.map(|row| (row.key, row.after)).collect();
+    write::put(client, ingest_sql!("order_header_write"), &rows, |columns| {
+        header_columns(columns)
     });
+}
+
+fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Columns<'a, Child<'s, OrderState>> {
+    columns
+        .int(|row| Some(row.0 .0))
+        .int(|row| Some(row.0 .1))
+        .text(|row| row.1.header.as_ref()?.name.as_deref())
+        .time(|row| row.1.header.as_ref()?.created_at)
+        .time(|row| row.1.header.as_ref()?.processed_at)
+        .time(|row| Some(row.1.header.as_ref()?.updated_at))
+        .time(|row| Some(row.1.header.as_ref()?.triggered_at))
+        .time(|row| row.1.header.as_ref()?.cancelled_at)
+        .time(|row| row.1.completed_at)
+        .text(|row| row.1.header.as_ref()?.financial_status.as_deref())
+        .text(|row| row.1.header.as_ref()?.fulfillment_status.as_deref())
+        .flag(|row| Some(row.1.header.as_ref()?.is_test))
+        .flag(|row| Some(row.1.header.as_ref()?.taxes_included))
+        .text(|row| Some(row.1.header.as_ref()?.currency.as_str()))
+        .text(|row| Some(row.1.header.as_ref()?.presentment_currency.as_str()))
+        .int(|row| row.1.header.as_ref()?.total_price)
+        .int(|row| row.1.header.as_ref()?.customer_id)
+        .text(|row| row.1.header.as_ref()?.source_name.as_deref())
+        .int(|row| Some(row.1.revision))
+        .text(|row| row.1.header.as_ref()?.raw.as_deref())
+        .text(|row| row.1.referred_by()?.publisher_id.as_deref())
+        .text(|row| row.1.referred_by()?.program_id.as_deref())
+        .text(|row| row.1.header.as_ref()?.referred_by.publisher_id.as_deref())
+        .text(|row| row.1.header.as_ref()?.referred_by.program_id.as_deref())
+        .time(|row| Some(row.1.attribution.as_ref()?.occurred_at))
+        .text(|row| Some(row.1.attribution.as_ref()?.event_id.as_str()))
 }
 
 fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
@@ -156,6 +184,8 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.triggered_at))
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
+            .flag(|row| Some(row.1.is_brief))
+            .text(|row| row.1.raw.0.as_deref())
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
@@ -215,6 +245,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.created_at)
             .time(|row| row.1.processed_at)
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
     write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
@@ -228,6 +259,20 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| Some(row.1.updated_at))
             .time(|row| Some(row.1.triggered_at))
             .time(|row| row.1.shipped_at)
+    });
+    let other = keys(changed, |state| &state.fulfillments);
+    write::clear(client, ingest_sql!("fulfillment_line_item_clear"), &other);
+    let items = shipments
+        .iter()
+        .flat_map(|(key, shipment)| shipment.lines.iter().map(|item| (*key, shipment.fulfillment_id, item)));
+    let items: Vec<(Key, i64, &FulfillmentLine)> = items.collect();
+    write::put(client, ingest_sql!("fulfillment_line_item_write"), &items, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.line_item_id))
+            .int(|row| Some(row.2.quantity))
     });
     let edits: Vec<Child<'_, EditLine>> = children(changed, |state| &state.edits);
     write::put(client, ingest_sql!("order_edit_line_write"), &edits, |columns| {
@@ -250,15 +295,61 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.status.as_deref())
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
+            .text(|row| row.1.raw.0.as_deref())
+    });
+}
+
+fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    let agreements: Vec<Child<'_, Agreement>> = children(changed, |state| &state.agreements);
+    write::put(client, ingest_sql!("sales_agreement_write"), &agreements, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1.agreement_id))
+            .time(|row| Some(row.1.happened_at))
+            .text(|row| Some(row.1.reason.as_str()))
+            .int(|row| row.1.refund_id)
+            .int(|row| row.1.return_id)
+    });
+    let sales = agreements
+        .iter()
+        .flat_map(|(key, agreement)| agreement.sales.iter().map(|sale| (*key, agreement.agreement_id, sale)));
+    let sales: Vec<(Key, i64, &Sale)> = sales.collect();
+    write::put(client, ingest_sql!("agreement_sale_write"), &sales, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .int(|row| Some(row.1))
+            .int(|row| Some(row.2.sale_id))
+            .text(|row| Some(row.2.action_type.as_str()))
+            .text(|row| Some(row.2.line_type.as_str()))
+            .int(|row| Some(row.2.quantity))
+            .int(|row| row.2.line_item_id)
+            .int(|row| row.2.product_id)
+            .int(|row| row.2.variant_id)
+            .int(|row| Some(row.2.total.shop))
+            .int(|row| Some(row.2.total.presentment))
+            .int(|row| Some(row.2.discount.shop))
+            .int(|row| Some(row.2.discount.presentment))
+            .int(|row| Some(row.2.tax.shop))
+            .int(|row| Some(row.2.tax.presentment))
+    });
+    let readings = changed
+        .iter()
+        .filter(|row| row.before.agreements_updated_at != row.after.agreements_updated_at)
+        .filter_map(|row| Some((row.key, row.after.agreements_updated_at?)));
+    let readings: Vec<(Key, i64)> = readings.collect();
+    write::put(client, ingest_sql!("agreement_reading_write"), &readings, |columns| {
+        columns
+            .int(|row| Some(row.0 .0))
+            .int(|row| Some(row.0 .1))
+            .time(|row| Some(row.1))
     });
 }
 
 fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
-    let other = changed
-        .iter()
-        .filter(|row| row.ledger.is_some())
-        .map(|row| row.key)
-        .collect::<Vec<_>>();
+    let stored = |row: &&ChangedOrder<'_>| row.ledger.is_some() && row.had_ledger;
+    let other: Vec<Key> = changed.iter().filter(stored).map(|row| row.key).collect();
     write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
     let rows = changed
         .iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{Product, Variant};
 
-use super::{cell, key_arrays, run, write, Key};
+use super::{cell, key_arrays, run_kept, write, Key};
 use crate::report;
 
 const LOCK: &str = include_str!("../../../sql/postgres/ingest/product_lock.sql");
@@ -14,11 +14,9 @@ const WRITE: &str = include_str!("../../../sql/postgres/ingest/product_write.sql
 const VARIANTS_CLEAR: &str = include_str!("../../../sql/postgres/ingest/product_variant_clear.sql");
 const VARIANTS_WRITE: &str = include_str!("../../../sql/postgres/ingest/product_variant_write.sql");
 
-/// Anchors and locks the products in key order.
-pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) {
-    if !keys.is_empty() {
-        run(client, LOCK, &key_arrays(keys.iter().copied()));
-    }
+/// Anchors and locks the products in key order; returns those that were there before.
+pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    write::anchor(client, LOCK, keys)
 }
 
 /// What is known of the products.
@@ -26,7 +24,7 @@ pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, P
     if keys.is_empty() {
         return BTreeMap::new();
     }
-    let rows = run(client, READ, &key_arrays(keys.iter().copied()));
+    let rows = run_kept(client, READ, &key_arrays(keys.iter().copied()));
     rows.map(|row| {
         let state: String = cell(&row, 3);
         let product = serde_json::from_str(&state)

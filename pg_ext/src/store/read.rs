@@ -7,7 +7,7 @@ use pgrx::spi::SpiClient;
 use weir_domain::events::{EventKey, Shop};
 
 use super::columns::Columns;
-use super::{cell, key_arrays, run, Key};
+use super::{cell, key_arrays, run_kept, Key};
 use crate::report;
 
 const SHOPS: &str = include_str!("../../../sql/postgres/ingest/shops_read.sql");
@@ -28,7 +28,7 @@ pub struct KnownShop {
 pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
     let domains: Vec<String> = domains.into_iter().map(str::to_owned).collect();
     let mut shops = BTreeMap::new();
-    for row in run(client, SHOPS, &[DatumWithOid::from(domains)]) {
+    for row in run_kept(client, SHOPS, &[DatumWithOid::from(domains)]) {
         let (domain, zone, currency): (String, String, String) = (cell(&row, 2), cell(&row, 3), cell(&row, 4));
         let shop = Shop::new(&domain, &zone, &currency)
             .unwrap_or_else(|field| report::internal("a registered shop is not usable", field));
@@ -58,7 +58,7 @@ pub fn known_deliveries(
         .text(|key| Some(key.2.as_str()))
         .build();
     let mut known = BTreeMap::new();
-    for row in run(client, DELIVERIES, &arguments) {
+    for row in run_kept(client, DELIVERIES, &arguments) {
         let keys: String = cell(&row, 4);
         let keys = serde_json::from_str(&keys)
             .unwrap_or_else(|_| report::internal("remembered events are not readable", "webhook_delivery.event_keys"));
@@ -87,7 +87,7 @@ pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
         .time(|row| Some(row.received_at))
         .text(|row| Some(row.event_keys.as_str()))
         .build();
-    run(client, REMEMBER, &arguments);
+    run_kept(client, REMEMBER, &arguments);
 }
 
 /// Which of the customers were forgotten; customer 0 asks for the shop.
@@ -95,7 +95,7 @@ pub fn read_redacted(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> BTree
     if asked.is_empty() {
         return BTreeSet::new();
     }
-    let rows = run(client, REDACTED, &key_arrays(asked.iter().copied()));
+    let rows = run_kept(client, REDACTED, &key_arrays(asked.iter().copied()));
     rows.map(|row| (cell(&row, 1), cell(&row, 2))).collect()
 }
 
@@ -104,8 +104,22 @@ pub fn read_salts(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTre
     if customers.is_empty() {
         return BTreeMap::new();
     }
-    run(client, SALTS_MAKE, &key_arrays(customers.iter().copied()));
-    let rows = run(client, SALTS_READ, &key_arrays(customers.iter().copied()));
+    let mut salts = salts_of(client, customers);
+    let missing: BTreeSet<Key> = customers
+        .iter()
+        .filter(|key| !salts.contains_key(key))
+        .copied()
+        .collect();
+    if !missing.is_empty() {
+        run_kept(client, SALTS_MAKE, &key_arrays(missing.iter().copied()));
+        // Read, not returned: another transaction may have made it first.
+        salts.extend(salts_of(client, &missing));
+    }
+    salts
+}
+
+fn salts_of(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>) -> BTreeMap<Key, String> {
+    let rows = run_kept(client, SALTS_READ, &key_arrays(customers.iter().copied()));
     rows.map(|row| ((cell(&row, 1), cell(&row, 2)), cell(&row, 3)))
         .collect()
 }

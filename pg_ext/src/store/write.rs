@@ -1,28 +1,41 @@
 //! What orders and products share when they are written.
 
+use std::collections::BTreeSet;
+
 use pgrx::spi::SpiClient;
 
 use super::columns::Columns;
-use super::{key_arrays, run, Key};
+use super::{cell, key_arrays, run_kept, Key};
 
 const TOMBSTONES: &str = include_str!("../../../sql/postgres/ingest/tombstone_write.sql");
 
-/// Removes the rows of `keys` that a newer version may lack.
-pub fn clear(client: &mut SpiClient<'_>, sql: &str, keys: &[Key]) {
+/// Anchors and locks rows in key order; returns the keys that had a row before.
+pub fn anchor(client: &mut SpiClient<'_>, sql: &'static str, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let mut known = keys.clone();
     if !keys.is_empty() {
-        run(client, sql, &key_arrays(keys.iter().copied()));
+        for row in run_kept(client, sql, &key_arrays(keys.iter().copied())) {
+            known.remove(&(cell(&row, 1), cell(&row, 2)));
+        }
+    }
+    known
+}
+
+/// Removes the rows of `keys` that a newer version may lack.
+pub fn clear(client: &mut SpiClient<'_>, sql: &'static str, keys: &[Key]) {
+    if !keys.is_empty() {
+        run_kept(client, sql, &key_arrays(keys.iter().copied()));
     }
 }
 
 /// Writes rows, if there are any.
 pub fn put<R>(
     client: &mut SpiClient<'_>,
-    sql: &str,
+    sql: &'static str,
     rows: &[R],
     columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>,
 ) {
     if !rows.is_empty() {
-        run(client, sql, &columns(Columns::of(rows)).build());
+        run_kept(client, sql, &columns(Columns::of(rows)).build());
     }
 }
 

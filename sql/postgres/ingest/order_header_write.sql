@@ -2,22 +2,25 @@
 insert into commerce.order_header as old (
     shop_id, order_id, name, created_at, processed_at, updated_at, triggered_at, cancelled_at, completed_at,
     financial_status, fulfillment_status, is_test, taxes_included, currency, presentment_currency, total_price_minor,
-    customer_id, source_name, revision, raw
+    customer_id, source_name, revision, raw, publisher_id, program_id, note_publisher_id, note_program_id, attributed_at,
+    attribution_event_id
 )
 select
     new.shop_id, new.order_id, new.name, new.created_at::timestamptz, new.processed_at::timestamptz,
     new.updated_at::timestamptz, new.triggered_at::timestamptz, new.cancelled_at::timestamptz,
     new.completed_at::timestamptz, new.financial_status, new.fulfillment_status, new.is_test, new.taxes_included,
     new.currency, new.presentment_currency, new.total_price_minor, new.customer_id, new.source_name, new.revision,
-    new.raw::jsonb
+    new.raw::jsonb, new.publisher_id, new.program_id, new.note_publisher_id, new.note_program_id,
+    new.attributed_at::timestamptz, new.attribution_event_id
 from unnest(
     $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
     $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::text[], $15::text[], $16::bigint[], $17::bigint[],
-    $18::text[], $19::bigint[], $20::text[]
+    $18::text[], $19::bigint[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[]
 ) as new (
     shop_id, order_id, name, created_at, processed_at, updated_at, triggered_at, cancelled_at, completed_at,
     financial_status, fulfillment_status, is_test, taxes_included, currency, presentment_currency, total_price_minor,
-    customer_id, source_name, revision, raw
+    customer_id, source_name, revision, raw, publisher_id, program_id, note_publisher_id, note_program_id, attributed_at,
+    attribution_event_id
 )
 on conflict (shop_id, order_id) do update set
     name = excluded.name, created_at = excluded.created_at, processed_at = excluded.processed_at,
@@ -27,14 +30,19 @@ on conflict (shop_id, order_id) do update set
     taxes_included = excluded.taxes_included, currency = excluded.currency,
     presentment_currency = excluded.presentment_currency, total_price_minor = excluded.total_price_minor,
     customer_id = excluded.customer_id, source_name = excluded.source_name, revision = excluded.revision,
-    raw = coalesce(excluded.raw, old.raw)
+    raw = coalesce(excluded.raw, old.raw), publisher_id = excluded.publisher_id, program_id = excluded.program_id,
+    note_publisher_id = excluded.note_publisher_id, note_program_id = excluded.note_program_id,
+    attributed_at = excluded.attributed_at, attribution_event_id = excluded.attribution_event_id
 where (
     old.name, old.created_at, old.processed_at, old.updated_at, old.triggered_at, old.cancelled_at, old.completed_at,
     old.financial_status, old.fulfillment_status, old.is_test, old.taxes_included, old.currency,
-    old.presentment_currency, old.total_price_minor, old.customer_id, old.source_name, old.revision
+    old.presentment_currency, old.total_price_minor, old.customer_id, old.source_name, old.revision, old.publisher_id,
+    old.program_id, old.note_publisher_id, old.note_program_id, old.attributed_at, old.attribution_event_id
 ) is distinct from (
     excluded.name, excluded.created_at, excluded.processed_at, excluded.updated_at, excluded.triggered_at,
     excluded.cancelled_at, excluded.completed_at, excluded.financial_status, excluded.fulfillment_status,
     excluded.is_test, excluded.taxes_included, excluded.currency, excluded.presentment_currency,
-    excluded.total_price_minor, excluded.customer_id, excluded.source_name, excluded.revision
+    excluded.total_price_minor, excluded.customer_id, excluded.source_name, excluded.revision, excluded.publisher_id,
+    excluded.program_id, excluded.note_publisher_id, excluded.note_program_id, excluded.attributed_at,
+    excluded.attribution_event_id
 )

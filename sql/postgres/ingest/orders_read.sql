@@ -16,7 +16,10 @@ select header.shop_id, header.order_id, json_build_object(
         'presentment_currency', header.presentment_currency,
         'total_price', header.total_price_minor,
         'customer_id', header.customer_id,
-        'source_name', header.source_name
+        'source_name', header.source_name,
+        'referred_by', json_build_object(
+            'publisher_id', header.note_publisher_id, 'program_id', header.note_program_id
+        )
     ) end,
     'lines', coalesce((
         select json_agg(json_build_object(
@@ -43,6 +46,7 @@ select header.shop_id, header.order_id, json_build_object(
             'processed_at', (extract(epoch from refund.processed_at) * 1000000)::bigint,
             'observed_at', (extract(epoch from refund.observed_at) * 1000000)::bigint,
             'triggered_at', (extract(epoch from refund.triggered_at) * 1000000)::bigint,
+            'is_brief', refund.is_brief,
             'paid_amount', refund.paid_amount_minor,
             'paid_currency', refund.paid_currency,
             'lines', coalesce((
@@ -98,7 +102,15 @@ select header.shop_id, header.order_id, json_build_object(
             'created_at', (extract(epoch from shipment.created_at) * 1000000)::bigint,
             'updated_at', (extract(epoch from shipment.updated_at) * 1000000)::bigint,
             'triggered_at', (extract(epoch from shipment.triggered_at) * 1000000)::bigint,
-            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint
+            'shipped_at', (extract(epoch from shipment.shipped_at) * 1000000)::bigint,
+            'lines', coalesce((
+                select json_agg(json_build_object(
+                    'line_item_id', item.line_item_id, 'quantity', item.quantity
+                ) order by item.line_item_id)
+                from commerce.fulfillment_line_item as item
+                where item.shop_id = header.shop_id and item.order_id = header.order_id
+                    and item.fulfillment_id = shipment.fulfillment_id
+            ), '[]'::json)
         ) order by shipment.fulfillment_id)
         from commerce.fulfillment as shipment
         where shipment.shop_id = header.shop_id and shipment.order_id = header.order_id
@@ -125,11 +137,47 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_return as returned
         where returned.shop_id = header.shop_id and returned.order_id = header.order_id
     ), '[]'::json),
+    'attribution', case when header.attribution_event_id is not null then json_build_object(
+        'occurred_at', (extract(epoch from header.attributed_at) * 1000000)::bigint,
+        'event_id', header.attribution_event_id,
+        'referred_by', json_build_object('publisher_id', header.publisher_id, 'program_id', header.program_id)
+    ) end,
+    'agreements', coalesce((
+        select json_agg(json_build_object(
+            'agreement_id', agreement.agreement_id,
+            'happened_at', (extract(epoch from agreement.happened_at) * 1000000)::bigint,
+            'reason', agreement.reason,
+            'refund_id', agreement.refund_id,
+            'return_id', agreement.return_id,
+            'sales', coalesce((
+                select json_agg(json_build_object(
+                    'sale_id', sale.sale_id,
+                    'action_type', sale.action_type,
+                    'line_type', sale.line_type,
+                    'quantity', sale.quantity,
+                    'line_item_id', sale.line_item_id,
+                    'product_id', sale.product_id,
+                    'variant_id', sale.variant_id,
+                    'total', json_build_object('shop', sale.total_minor, 'presentment', sale.presentment_total_minor),
+                    'discount', json_build_object('shop', sale.discount_minor, 'presentment', sale.presentment_discount_minor),
+                    'tax', json_build_object('shop', sale.tax_minor, 'presentment', sale.presentment_tax_minor)
+                ) order by sale.sale_id)
+                from commerce.agreement_sale as sale
+                where sale.shop_id = header.shop_id and sale.order_id = header.order_id
+                    and sale.agreement_id = agreement.agreement_id
+            ), '[]'::json)
+        ) order by agreement.agreement_id)
+        from commerce.sales_agreement as agreement
+        where agreement.shop_id = header.shop_id and agreement.order_id = header.order_id
+    ), '[]'::json),
+    'agreements_updated_at', (extract(epoch from reading.updated_at) * 1000000)::bigint,
     'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
     'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
     'revision', header.revision
 )::text as state
 from unnest($1::bigint[], $2::bigint[]) as wanted (shop_id, order_id)
 join commerce.order_header as header on header.shop_id = wanted.shop_id and header.order_id = wanted.order_id
+left join commerce.agreement_reading as reading
+    on reading.shop_id = header.shop_id and reading.order_id = header.order_id
 left join commerce.tombstone as tombstone
     on tombstone.shop_id = header.shop_id and tombstone.resource = 'order' and tombstone.resource_id = header.order_id

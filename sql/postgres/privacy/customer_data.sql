@@ -1,5 +1,8 @@
 -- All that names the customer. The salt itself is no answer: what it keys is found by customer_key.
 select json_build_object(
+    'customer', (
+        select to_jsonb(known) from commerce.customer as known where known.shop_id = $1 and known.customer_id = $2
+    ),
     'orders', coalesce((
         select json_agg(json_build_object(
             'order', to_jsonb(header),
@@ -31,6 +34,11 @@ select json_build_object(
         ) order by header.order_id)
         from commerce.order_header as header
         where header.shop_id = $1 and header.customer_id = $2
+    ), '[]'),
+    'bulk_lines', coalesce((
+        select json_agg(to_jsonb(line) order by line.operation_id, line.node_id)
+        from commerce.bulk_line as line
+        where line.shop_id = $1 and line.customer_id = $2
     ), '[]'),
     'data_requests', coalesce((
         select json_agg(to_jsonb(request) order by request.request_id)

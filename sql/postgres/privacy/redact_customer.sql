@@ -3,14 +3,42 @@ with salt as (
     delete from privacy.salt as old where old.shop_id = $1 and old.customer_id = $2 returning 1
 ), request as (
     delete from privacy.data_request as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+), orders as (
+    select known.order_id from commerce.order_header as known
+    where known.shop_id = $1 and (known.customer_id = $2 or known.order_id = any ($3::bigint[]))
+), interaction as (
+    -- Who brought the buyer stays the publisher's; which visitor that was, and of which order, is severed.
+    update publication.publication_telemetry as old
+    set order_id = null, session_key = null, visitor_key = null, event_keys = '[]'
+    where old.shop_id = $1 and old.order_id in (select order_id from orders union select unnest($3::bigint[]))
+    returning 1
+), customer as (
+    delete from commerce.customer as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+), refund as (
+    update commerce.refund as old set raw = null
+    where old.shop_id = $1 and old.raw is not null and old.order_id in (select order_id from orders) returning 1
+), payment as (
+    update commerce.payment as old set raw = null
+    where old.shop_id = $1 and old.raw is not null and old.order_id in (select order_id from orders) returning 1
+), returned as (
+    update commerce.order_return as old set raw = null
+    where old.shop_id = $1 and old.raw is not null and old.order_id in (select order_id from orders) returning 1
 ), header as (
     update commerce.order_header as old set customer_id = null, raw = null
     where old.shop_id = $1 and (old.customer_id = $2 or old.order_id = any ($3::bigint[]))
         and (old.customer_id is not null or old.raw is not null)
     returning 1
+), line as (
+    update commerce.bulk_line as old set customer_id = null, raw = null
+    where old.shop_id = $1 and (old.customer_id = $2 or old.resource = 'Order' and old.node_id = any ($3::bigint[]))
+        and (old.customer_id is not null or old.raw is not null)
+    returning 1
 ), removed as (
     select (select count(*) from salt) as salts, (select count(*) from request) as requests,
-        (select count(*) from header) as headers
+        (select count(*) from header) as headers, (select count(*) from interaction) as interactions,
+        (select count(*) from customer) as customers, (select count(*) from refund) as refunds,
+        (select count(*) from payment) as payments, (select count(*) from returned) as returns,
+        (select count(*) from line) as lines
 )
 insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
 select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
@@ -21,12 +49,18 @@ select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
     'redacted_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     'removed', json_build_object(
         'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
-        'commerce.order_header', removed.headers
+        'commerce.order_header', removed.headers, 'publication.publication_telemetry', removed.interactions,
+        'commerce.customer', removed.customers, 'commerce.refund', removed.refunds,
+        'commerce.payment', removed.payments, 'commerce.order_return', removed.returns,
+        'commerce.bulk_line', removed.lines
     )
 )
 from removed
 on conflict (shop_id, subject, subject_digest) do update set
     certificate = case
-        when (select salts + requests + headers from removed) > 0 then excluded.certificate else old.certificate
+        when (
+            select salts + requests + headers + interactions + customers + refunds + payments + returns + lines
+            from removed
+        ) > 0 then excluded.certificate else old.certificate
     end
 returning certificate::text

@@ -69,9 +69,9 @@ create type weir_sql.delivery as (
 -- What became of a delivery: the verdict and the events it caused (as domain::events::EventKey).
 create type weir_sql.fate as (position integer, verdict text, keys jsonb);
 
--- An order after a delivery: all that is known (as domain::order_state::OrderState), what the delivery did to it, and
--- the position of the delivery whose body is kept as raw.
-create type weir_sql.order_step as (state jsonb, applied text, raw_from integer);
+-- An order after a delivery: all that is known (as domain::order_state::OrderState), what the delivery did to it, the
+-- position of the delivery whose body is kept as raw, and where the raw bodies of its parts are (weir_sql.part_raw).
+create type weir_sql.order_step as (state jsonb, applied text, raw_from integer, raws jsonb);
 
 -- A product after a delivery.
 create type weir_sql.product_step as (state jsonb, raw_from integer);
@@ -79,7 +79,7 @@ create type weir_sql.product_step as (state jsonb, raw_from integer);
 -- An order or product before and after one delivery or one call, with the order's ledgers.
 create type weir_sql.change as (
     position integer, shop_id bigint, id bigint, zone text, before jsonb, after jsonb, applied text, raw_from integer,
-    ledger_before jsonb, ledger_after jsonb
+    raws jsonb, ledger_before jsonb, ledger_after jsonb
 );
 
 -- Defines a function around the text of a statement that the extension runs too: its parameters are positional.

@@ -10,8 +10,8 @@ return regexp_replace(regexp_replace(replace(regexp_replace(replace(source, '\\'
     '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', U&'\FDD2', 'g'),
     U&'\FDD3(.{4})(.{4})', '\\u\1\\u\2', 'g');
 
--- Raises the first fault of a JSON text, prepared by weir_sql.without_bad_escapes, that jsonb cannot hold. Walks members in
--- the order of their bytes.
+-- Raises the first fault of a JSON text, prepared by weir_sql.without_bad_escapes, that jsonb cannot hold, in the sequence
+-- of the text.
 create function weir_sql.check_json(value json, path text, depth integer) returns void
 language plpgsql immutable as $$
 declare
@@ -22,17 +22,13 @@ begin
     if depth > 64 then
         perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
     elsif kind = 'object' then
-        if exists (select from json_object_keys(value) as key where strpos(key, U&'\FDD2') > 0) then
-            perform weir_sql.refuse('parse_failure', path, 'not JSON');
-        end if;
         for part in
-            select one.key, one.value, replace(one.key, U&'\FDD0', '\') as name from (
-                select distinct on (each.key) each.key, each.value
-                from json_each(value) with ordinality as each (key, value, n) order by each.key, each.n desc
-            ) as one
-            order by replace(one.key, U&'\FDD1', chr(1)) collate "C"
+            select each.key, each.value, replace(each.key, U&'\FDD0', '\') as name
+            from json_each(value) with ordinality as each (key, value, n) order by each.n
         loop
-            if strpos(part.key, U&'\FDD1') > 0 then
+            if strpos(part.key, U&'\FDD2') > 0 then
+                perform weir_sql.refuse('parse_failure', '', 'not JSON');
+            elsif strpos(part.key, U&'\FDD1') > 0 then
                 perform weir_sql.refuse('invalid_text', path, 'a key holds U+0000');
             end if;
             perform weir_sql.check_json(part.value, case path when '' then part.name else path || '.' || part.name end,
@@ -44,7 +40,7 @@ begin
         end loop;
     elsif kind = 'string' then
         if strpos(value::text, U&'\FDD2') > 0 then
-            perform weir_sql.refuse('parse_failure', path, 'not JSON');
+            perform weir_sql.refuse('parse_failure', '', 'not JSON');
         elsif strpos(value::text, U&'\FDD1') > 0 then
             perform weir_sql.refuse('invalid_text', path, 'text holds U+0000');
         end if;
@@ -76,12 +72,21 @@ begin
 end
 $$;
 
+-- How many brackets are open at once in a text, at most; it need not be JSON.
+create function weir_sql.deepest(source text) returns bigint language sql immutable parallel safe
+return (
+    select coalesce(max(one.depth), 0) from (
+        select sum(case when found.bracket[1] in ('[', '{') then 1 else -1 end) over (order by found.n) as depth
+        from regexp_matches(regexp_replace(source, '"([^"\\]|\\.)*"', '', 'g'), '[][{}]', 'g')
+            with ordinality as found (bracket, n)
+    ) as one
+);
+
 -- A text as JSON: as the body is read, and as it is stored; raises WR001. The second branch is for what jsonb refuses or
 -- would write differently.
 create function weir_sql.read_json(source text, out document jsonb, out raw jsonb) language plpgsql immutable as $$
 declare
     value json;
-    brackets text;
 begin
     begin
         raw := source::jsonb;
@@ -95,13 +100,8 @@ begin
     begin
         value := weir_sql.without_bad_escapes(source)::json;
     exception
-        when data_exception then
-            perform weir_sql.refuse('parse_failure', '', 'not JSON');
-        when statement_too_complex or program_limit_exceeded then
-            -- Thousands of levels: the parser gave up before it saw whether they end.
-            brackets := regexp_replace(source, '"([^"\\]|\\.)*"', '', 'g');
-            perform weir_sql.refuse('parse_failure', '', case
-                when length(translate(brackets, '[{', '')) = length(translate(brackets, ']}', ''))
+        when data_exception or statement_too_complex or program_limit_exceeded then
+            perform weir_sql.refuse('parse_failure', '', case when weir_sql.deepest(source) > 65
                 then 'nested too deeply' else 'not JSON' end);
     end;
     perform weir_sql.check_json(value, '', 0);
@@ -113,7 +113,7 @@ $$;
 create function weir_sql.personal() returns text[] language sql immutable parallel safe
 return array['customer', 'billing_address', 'shipping_address', 'default_address', 'addresses', 'destination',
     'origin_address', 'email', 'phone', 'contact_email', 'browser_ip', 'client_details', 'note', 'note_attributes',
-    'order_status_url', 'token', 'cart_token', 'checkout_token', 'checkout_id', 'payment_details', 'receipt',
+    'customAttributes', 'customer_note', 'return_reason_note', 'order_status_url', 'token', 'cart_token', 'checkout_token', 'checkout_id', 'payment_details', 'receipt',
     'authorization', 'landing_site', 'referring_site', 'staff_note', 'properties', 'tracking_urls'];
 
 -- The objects of a list without those members.
@@ -147,7 +147,7 @@ begin
         rest := jsonb_set(rest, '{line_items}', weir_sql.impersonal_items(rest -> 'line_items'));
     end if;
     -- As a key in jsonb's own text; inside a string the quotes would be escaped.
-    if rest::text ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": '
+    if rest::text ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": '
     then
         return weir_sql.impersonal_deep(rest);
     end if;

@@ -118,7 +118,7 @@ begin
     end loop;
     return jsonb_build_object('refund_id', weir_sql.id_of(node, 'id', path), 'created_at', created_at,
         'processed_at', weir_sql.time_of(node, 'processed_at', path),
-        'observed_at', coalesce(observed_at, created_at, triggered_at), 'triggered_at', triggered_at,
+        'observed_at', coalesce(observed_at, created_at, triggered_at), 'triggered_at', triggered_at, 'is_brief', false,
         'paid_amount', paid, 'paid_currency', paid_currency, 'lines', weir_sql.by_id(lines, 'refund_line_item_id'),
         'adjustments', weir_sql.by_id(adjustments, 'adjustment_id'));
 end
@@ -130,11 +130,105 @@ declare
     created_at bigint := weir_sql.time_of(node, 'created_at', path);
     status text := weir_sql.text_of(node, 'status', path);
     updated_at bigint := coalesce(weir_sql.time_of(node, 'updated_at', path), created_at, triggered_at);
+    items jsonb := weir_sql.objects_of(node, 'line_items', path);
+    item_path text;
+    lines jsonb := '[]';
 begin
+    for n in 0 .. jsonb_array_length(items) - 1 loop
+        item_path := path || 'line_items[' || n || '].';
+        lines := lines || jsonb_build_object('line_item_id', weir_sql.id_of(items -> n, 'id', item_path),
+            'quantity', weir_sql.quantity_of(items -> n, 'quantity', item_path));
+    end loop;
+    if jsonb_array_length(lines) > 1 then
+        lines := (
+            select jsonb_agg(one.line order by one.id) from (
+                select distinct on ((line ->> 'line_item_id')::bigint) line, (line ->> 'line_item_id')::bigint as id
+                from jsonb_array_elements(lines) as line
+                order by (line ->> 'line_item_id')::bigint, (line ->> 'quantity')::bigint
+            ) as one
+        );
+    end if;
     return jsonb_build_object('fulfillment_id', weir_sql.id_of(node, 'id', path), 'status', status,
         'tracking_company', weir_sql.text_of(node, 'tracking_company', path), 'created_at', created_at,
         'updated_at', updated_at, 'triggered_at', triggered_at,
-        'shipped_at', case when status = 'success' then updated_at end);
+        'shipped_at', case when status = 'success' then updated_at end, 'lines', lines);
+end
+$$;
+
+-- Whether a text can be an id of the publication catalogue (domain::publication::is_catalogue_id).
+create function weir_sql.is_catalogue_id(value text) returns boolean language sql immutable strict parallel safe
+return value ~ '^[A-Za-z0-9._:/-]{1,128}$';
+
+-- Who brought the buyer, as the attributes in an order's `list` say, named by their member `name`. They are the buyer's to
+-- write: what is no id of the catalogue is none of ours, and no reason to refuse the order.
+create function weir_sql.referred_by(node jsonb, list text, name text) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+    items jsonb := node -> list;
+    found jsonb := '{"publisher_id": null, "program_id": null}';
+begin
+    if jsonb_typeof(items) is distinct from 'array' or items = '[]' then
+        return found;
+    end if;
+    return found || coalesce((
+        select jsonb_object_agg(case one.name when 'weir_publisher' then 'publisher_id' else 'program_id' end,
+            case when jsonb_typeof(one.value) = 'string' and weir_sql.is_catalogue_id(one.value #>> '{}')
+                then one.value else 'null' end)
+        from (
+            select distinct on (item ->> referred_by.name) item ->> referred_by.name as name,
+                coalesce(item -> 'value', 'null') as value
+            from jsonb_array_elements(items) with ordinality as given (item, n)
+            where jsonb_typeof(item -> referred_by.name) = 'string'
+                and item ->> referred_by.name in ('weir_publisher', 'weir_program')
+            order by item ->> referred_by.name, n
+        ) as one
+    ), '{}');
+end
+$$;
+
+-- A customer's version (domain::customer::Customer); `path` is that of its members.
+create function weir_sql.customer(node jsonb, path text, is_whole boolean, triggered_at bigint) returns jsonb
+language plpgsql stable as $$
+declare
+    created_at bigint := weir_sql.time_of(node, 'created_at', path);
+    updated_at bigint := weir_sql.time_of(node, 'updated_at', path);
+    state text := weir_sql.text_of(node, 'state', path);
+    is_email_verified boolean := weir_sql.bool_of(node, 'verified_email', path);
+    is_tax_exempt boolean := weir_sql.bool_of(node, 'tax_exempt', path);
+    email jsonb := weir_sql.object_of(node, 'email_marketing_consent', path);
+    email_consent text := weir_sql.text_of(email, 'state', path || 'email_marketing_consent.');
+    sms jsonb := weir_sql.object_of(node, 'sms_marketing_consent', path);
+begin
+    return jsonb_build_object('created_at', created_at, 'updated_at', updated_at, 'is_whole', is_whole,
+        'triggered_at', triggered_at, 'state', state, 'is_email_verified', is_email_verified,
+        'is_tax_exempt', is_tax_exempt, 'email_consent', email_consent,
+        'sms_consent', weir_sql.text_of(sms, 'state', path || 'sms_marketing_consent.'),
+        'currency', weir_sql.text_of(node, 'currency', path), 'deleted_at', null,
+        'customer_id', weir_sql.id_of(node, 'id', path));
+end
+$$;
+
+-- A customer of whom nothing but the id is known, and the deletion if there was one.
+create function weir_sql.customer_of_id(customer_id bigint, is_whole boolean, triggered_at bigint, deleted_at bigint)
+returns jsonb language sql immutable parallel safe
+return jsonb_build_object('created_at', null, 'updated_at', null, 'is_whole', is_whole, 'triggered_at', triggered_at,
+    'state', null, 'is_email_verified', false, 'is_tax_exempt', false, 'email_consent', null, 'sms_consent', null,
+    'currency', null, 'deleted_at', deleted_at, 'customer_id', customer_id);
+
+-- The customer of an order's body. Whatever is wrong in it does not hold up the order: then only its id is known.
+create function weir_sql.embedded_customer(node jsonb, triggered_at bigint) returns jsonb
+language plpgsql stable as $$
+declare
+    customer_id bigint := weir_sql.int_of(node, 'id', 'customer.');
+begin
+    if customer_id is null then
+        return null;
+    end if;
+    begin
+        return weir_sql.customer(node, 'customer.', false, triggered_at);
+    exception when sqlstate 'WR001' then
+        return weir_sql.customer_of_id(customer_id, false, triggered_at, null);
+    end;
 end
 $$;
 
@@ -163,6 +257,8 @@ declare
     fulfillments jsonb := '[]';
 begin
     updated_at := coalesce(updated_at, created_at, triggered_at);
+    customer := weir_sql.object_of(node, 'customer', '');
+    customer := weir_sql.embedded_customer(customer, triggered_at);
     id := weir_sql.id_of(node, 'id', '');
     name := weir_sql.text_of(node, 'name', '');
     processed_at := weir_sql.time_of(node, 'processed_at', '');
@@ -172,13 +268,13 @@ begin
     is_test := weir_sql.bool_of(node, 'test', '');
     taxes_included := weir_sql.bool_of(node, 'taxes_included', '');
     total_price := weir_sql.money_of(node, 'total_price', '', currency);
-    customer := weir_sql.object_of(node, 'customer', '');
     header := jsonb_build_object('order_id', id, 'name', name, 'created_at', created_at, 'processed_at', processed_at,
         'updated_at', updated_at, 'triggered_at', triggered_at, 'cancelled_at', cancelled_at,
         'financial_status', financial_status, 'fulfillment_status', fulfillment_status, 'is_test', is_test,
         'taxes_included', taxes_included, 'currency', currency, 'presentment_currency', presentment,
-        'total_price', total_price, 'customer_id', weir_sql.int_of(customer, 'id', 'customer.'),
-        'source_name', weir_sql.text_of(node, 'source_name', ''));
+        'total_price', total_price, 'customer_id', customer -> 'customer_id',
+        'source_name', weir_sql.text_of(node, 'source_name', ''),
+        'referred_by', weir_sql.referred_by(node, 'note_attributes', 'name'));
     items := weir_sql.objects_of(node, 'line_items', '');
     for n in 0 .. jsonb_array_length(items) - 1 loop
         lines := lines || weir_sql.line(items -> n, 'line_items[' || n || '].', currency, presentment);
@@ -193,7 +289,7 @@ begin
         fulfillments := fulfillments
             || weir_sql.fulfillment(shipments -> n, 'fulfillments[' || n || '].', triggered_at);
     end loop;
-    return jsonb_build_object('kind', 'order', 'order_id', id, 'header', header,
+    return jsonb_build_object('kind', 'order', 'order_id', id, 'header', header, 'customer', customer,
         'lines', weir_sql.by_id(lines, 'line_item_id'), 'refunds', refunds, 'fulfillments', fulfillments);
 end
 $$;
@@ -359,6 +455,11 @@ begin
         when topic in ('fulfillments/create', 'fulfillments/update') then
             return jsonb_build_object('kind', 'fulfillment', 'order_id', weir_sql.id_of(document, 'order_id', ''),
                 'part', weir_sql.fulfillment(document, '', triggered_at));
+        when topic in ('customers/create', 'customers/update', 'customers/enable', 'customers/disable') then
+            return jsonb_build_object('kind', 'customer', 'customer', weir_sql.customer(document, '', true, triggered_at));
+        when topic = 'customers/delete' then
+            return jsonb_build_object('kind', 'customer', 'customer', weir_sql.customer_of_id(
+                weir_sql.id_of(document, 'id', ''), true, triggered_at, triggered_at));
         when topic = 'customers/redact' then
             return jsonb_build_object('kind', 'customer_redacted', 'customer_id',
                 weir_sql.id_within(document, 'customer'), 'orders', weir_sql.ids_of(document, 'orders_to_redact'));
@@ -379,7 +480,8 @@ create function weir_sql.is_supported(topic text) returns boolean language sql i
 return topic in ('orders/create', 'orders/updated', 'orders/paid', 'orders/fulfilled', 'orders/partially_fulfilled',
     'orders/cancelled', 'orders/edited', 'orders/delete', 'refunds/create', 'order_transactions/create',
     'fulfillments/create', 'fulfillments/update', 'returns/request', 'returns/approve', 'returns/update',
-    'returns/cancel', 'returns/close', 'returns/decline', 'returns/reopen', 'customers/data_request',
+    'returns/cancel', 'returns/close', 'returns/decline', 'returns/reopen', 'customers/create', 'customers/update',
+    'customers/enable', 'customers/disable', 'customers/delete', 'customers/data_request',
     'customers/redact', 'shop/redact', 'products/create', 'products/update', 'products/delete');
 
 create function weir_sql.required_text(node jsonb, name text) returns text language plpgsql immutable as $$

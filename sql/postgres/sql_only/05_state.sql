@@ -14,7 +14,9 @@ end;
 
 create function weir_sql.part_version(kind text, part jsonb) returns bigint[] language sql immutable parallel safe
 return case kind
-    when 'refunds' then array[(part ->> 'observed_at')::bigint, (part ->> 'triggered_at')::bigint]
+    -- Bulk operations tell refunds in brief; a version told in full is never replaced by such a one.
+    when 'refunds' then array[case when (part ->> 'is_brief')::boolean then 0 else 1 end,
+        (part ->> 'observed_at')::bigint, (part ->> 'triggered_at')::bigint]
     -- Success is terminal.
     when 'payments' then array[case part ->> 'status' when 'success' then 1 else 0 end, (part ->> 'triggered_at')::bigint]
     when 'fulfillments' then array[(part ->> 'updated_at')::bigint, (part ->> 'triggered_at')::bigint]
@@ -22,6 +24,15 @@ return case kind
     when 'edits' then
         array[(part ->> 'committed_at')::bigint, (part ->> 'added')::bigint, (part ->> 'removed')::bigint]
 end;
+
+-- Lines of a shipment, to compare.
+create function weir_sql.shipped_units(lines jsonb) returns bigint[] language sql immutable parallel safe
+return array(
+    select pair.value from jsonb_array_elements(lines) with ordinality as line (line, n)
+    cross join lateral (values (1, (line.line ->> 'line_item_id')::bigint), (2, (line.line ->> 'quantity')::bigint))
+        as pair (place, value)
+    order by line.n, pair.place
+);
 
 -- A list sorted by id with a part put in, unless a newer version is there; an equal version is replaced.
 create function weir_sql.put_part(
@@ -49,7 +60,7 @@ begin
     is_newer := weir_sql.part_version(kind, part) >= weir_sql.part_version(kind, known);
     if not is_newer then
         part := known || case kind
-            when 'fulfillments' then jsonb_build_object('shipped_at', part -> 'shipped_at')
+            when 'fulfillments' then jsonb_build_object('shipped_at', part -> 'shipped_at', 'lines', part -> 'lines')
             when 'returns' then jsonb_build_object('name', part -> 'name', 'requested_at', part -> 'requested_at')
             else '{}'
         end;
@@ -57,7 +68,10 @@ begin
     -- What holds whichever version is newer: the first shipping, the first sight, a name where one was given.
     if kind = 'fulfillments' then
         part := part || jsonb_build_object('shipped_at',
-            least((known ->> 'shipped_at')::bigint, (part ->> 'shipped_at')::bigint));
+            least((known ->> 'shipped_at')::bigint, (part ->> 'shipped_at')::bigint),
+            -- A list before none, whichever version is newer; two lists do not differ at Shopify.
+            'lines', case when weir_sql.shipped_units(known -> 'lines') > weir_sql.shipped_units(part -> 'lines')
+                then known -> 'lines' else part -> 'lines' end);
     elsif kind = 'returns' then
         part := part || jsonb_build_object(
             'name', greatest((known ->> 'name') collate "C", (part ->> 'name') collate "C"),
@@ -66,6 +80,39 @@ begin
     merged := case when part = known then parts else jsonb_set(parts, array[place::text], part) end;
 end
 $$;
+
+-- Who brought the buyer: as attributed, else as the order's body says.
+create function weir_sql.referral(state jsonb) returns jsonb language sql immutable parallel safe
+return coalesce(nullif(state -> 'attribution', 'null') -> 'referred_by', state -> 'header' -> 'referred_by');
+
+create function weir_sql.without_triggers(parts jsonb) returns jsonb language sql immutable parallel safe
+return (select coalesce(jsonb_agg(part - 'triggered_at' order by n), '[]')
+    from jsonb_array_elements(parts) with ordinality as each (part, n));
+
+-- The facts of a state without what only says when they were told.
+create function weir_sql.without_versions(state jsonb) returns jsonb language sql immutable parallel safe
+return state || jsonb_build_object(
+    'header', case jsonb_typeof(state -> 'header') when 'object' then (state -> 'header') - 'triggered_at' else 'null' end,
+    'refunds', (
+        -- `observed_at` dates a refund that has no time of its own.
+        select coalesce(jsonb_agg(case when coalesce(part ->> 'processed_at', part ->> 'created_at') is null
+            then part - 'triggered_at' else part - array['triggered_at', 'observed_at'] end order by n), '[]')
+        from jsonb_array_elements(state -> 'refunds') with ordinality as each (part, n)
+    ),
+    'payments', weir_sql.without_triggers(state -> 'payments'),
+    'fulfillments', weir_sql.without_triggers(state -> 'fulfillments'),
+    'returns', weir_sql.without_triggers(state -> 'returns'));
+
+-- Agreements by id, the known ones with those that are new: they never change.
+create function weir_sql.more_agreements(known jsonb, new jsonb) returns jsonb language sql immutable parallel safe
+return (
+    select coalesce(jsonb_agg(one.agreement order by one.id), '[]') from (
+        select distinct on ((agreement ->> 'agreement_id')::bigint) agreement,
+            (agreement ->> 'agreement_id')::bigint as id
+        from jsonb_array_elements(known || new) with ordinality as each (agreement, n)
+        order by (agreement ->> 'agreement_id')::bigint, n
+    ) as one
+);
 
 -- One step of weir_sql.order_after: merges a fact and, if it changed anything, advances the revision.
 create function weir_sql.apply_to_order(step weir_sql.order_step, known jsonb, fact jsonb, at integer)
@@ -80,6 +127,7 @@ declare
     merged record;
     header jsonb;
     is_stale boolean := false;
+    raws jsonb := coalesce(step.raws, '{}');
 begin
     if kind = 'order' then
         header := fact -> 'header';
@@ -93,6 +141,9 @@ begin
             for n in 0 .. jsonb_array_length(fact -> list) - 1 loop
                 merged := weir_sql.put_part(list, state -> list, fact -> list -> n);
                 state := jsonb_set(state, array[list], merged.merged);
+                if list = 'refunds' and merged.is_newer then
+                    raws := raws || weir_sql.raw_place(list, fact, fact -> list -> n, at, n);
+                end if;
             end loop;
         end loop;
         is_stale := ((header ->> 'updated_at')::bigint, (header ->> 'triggered_at')::bigint)
@@ -113,27 +164,60 @@ begin
             merged := weir_sql.put_part('edits', state -> 'edits', fact -> 'lines' -> n);
             state := jsonb_set(state, '{edits}', merged.merged);
         end loop;
+    elsif kind = 'agreements' then
+        is_stale := coalesce((fact ->> 'updated_at')::bigint < (state ->> 'agreements_updated_at')::bigint, false);
+        state := state || jsonb_build_object(
+            'agreements', weir_sql.more_agreements(state -> 'agreements', fact -> 'agreements'),
+            'agreements_updated_at',
+            greatest((state ->> 'agreements_updated_at')::bigint, (fact ->> 'updated_at')::bigint));
+    elsif kind = 'attribution' then
+        is_stale := coalesce(weir_sql.is_newer_attribution(state -> 'attribution', fact -> 'attribution'), false);
+        if not is_stale then
+            state := jsonb_set(state, '{attribution}', fact -> 'attribution');
+        end if;
     else
         list := kind || 's';
         merged := weir_sql.put_part(list, state -> list, fact -> 'part');
         state := jsonb_set(state, array[list], merged.merged);
         is_stale := not merged.is_newer;
+        if merged.is_newer and kind <> 'fulfillment' then
+            raws := raws || weir_sql.raw_place(list, fact, fact -> 'part', at, null);
+        end if;
     end if;
-    if state = before then
-        return row(before,
-            case when is_stale or before ->> 'deleted_at' is not null then 'stale' else 'unchanged' end,
-            raw_from)::weir_sql.order_step;
+    -- A version that only was told later says nothing new, and must not look like a change.
+    if state = before or jsonb_typeof(before -> 'header') = jsonb_typeof(state -> 'header')
+        and weir_sql.without_versions(state) = weir_sql.without_versions(before)
+    then
+        return row(state,
+            case when is_stale or state ->> 'deleted_at' is not null then 'stale' else 'unchanged' end,
+            raw_from, raws)::weir_sql.order_step;
     end if;
     state := jsonb_set(state, '{revision}', to_jsonb(greatest(
         (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint)));
     return row(state, case when before ->> 'deleted_at' is not null then 'stale' else 'changed' end,
-        raw_from)::weir_sql.order_step;
+        raw_from, raws)::weir_sql.order_step;
 end
 $$;
 
+-- Whether a known attribution, null where there is none, is newer than another.
+create function weir_sql.is_newer_attribution(known jsonb, other jsonb) returns boolean
+language sql immutable parallel safe
+return ((known ->> 'occurred_at')::bigint, (known ->> 'event_id') collate "C",
+        coalesce((known -> 'referred_by' ->> 'publisher_id') collate "C", ''),
+        coalesce((known -> 'referred_by' ->> 'program_id') collate "C", ''))
+    > ((other ->> 'occurred_at')::bigint, (other ->> 'event_id') collate "C",
+        coalesce((other -> 'referred_by' ->> 'publisher_id') collate "C", ''),
+        coalesce((other -> 'referred_by' ->> 'program_id') collate "C", ''));
+
+-- Where the raw body of a part is: at a delivery, as its whole body or as its refund `n`. Bulk operations tell none.
+create function weir_sql.raw_place(list text, fact jsonb, part jsonb, at integer, n integer) returns jsonb
+language sql immutable parallel safe
+return jsonb_build_object(array_to_string(weir_sql.part_id(list, part), '/') || list,
+    case when not fact ? 'is_bulk' then jsonb_build_object('at', at, 'n', n) end);
+
 -- The order after each of its facts, over (partition by order order by position).
 create aggregate weir_sql.order_after(known jsonb, fact jsonb, at integer) (
-    sfunc = weir_sql.apply_to_order, stype = weir_sql.order_step, initcond = '(,,)'
+    sfunc = weir_sql.apply_to_order, stype = weir_sql.order_step, initcond = '(,,,)'
 );
 
 -- Status active and not deleted; null when the status is unknown.

@@ -111,7 +111,9 @@ return case
     when (change.before ->> 'deleted_at' is null) <> (change.after ->> 'deleted_at' is null) then jsonb_build_array(
         weir_sql.key('order_updated', change.id, change.after ->> 'revision',
             coalesce((change.after ->> 'deleted_at')::bigint, received_at), change.id))
-    when change.ledger_before <> change.ledger_after then jsonb_build_array(
+    when change.ledger_before <> change.ledger_after or jsonb_typeof(change.after -> 'header') = 'object'
+        and weir_sql.referral(change.before) is distinct from weir_sql.referral(change.after)
+    then jsonb_build_array(
         weir_sql.key('order_updated', change.id, change.after ->> 'revision',
             coalesce((change.after -> 'header' ->> 'updated_at')::bigint, received_at), change.id))
     else '[]'
@@ -168,7 +170,8 @@ declare
     is_deleted boolean := state ->> 'deleted_at' is not null;
     currency text := coalesce(header ->> 'currency', shop_currency);
     facts jsonb := jsonb_build_object('order_id', order_id::text, 'is_deleted', is_deleted, 'currency', currency,
-        'currency_exponent', weir_sql.exponent(currency));
+        'currency_exponent', weir_sql.exponent(currency))
+        || jsonb_strip_nulls(coalesce(weir_sql.referral(state), '{}'));
 begin
     -- Without the order's body there is no ledger: measurement must not take this row for the order's newest.
     if jsonb_typeof(header) = 'object' or is_deleted then

@@ -16,7 +16,11 @@ begin
         array_agg((header ->> 'taxes_included')::boolean), array_agg(header ->> 'currency'),
         array_agg(header ->> 'presentment_currency'), array_agg((header ->> 'total_price')::bigint),
         array_agg((header ->> 'customer_id')::bigint), array_agg(header ->> 'source_name'),
-        array_agg((after ->> 'revision')::bigint), array_agg(raw))
+        array_agg((after ->> 'revision')::bigint), array_agg(raw),
+        array_agg(weir_sql.referral(after) ->> 'publisher_id'), array_agg(weir_sql.referral(after) ->> 'program_id'),
+        array_agg(header -> 'referred_by' ->> 'publisher_id'), array_agg(header -> 'referred_by' ->> 'program_id'),
+        array_agg(weir_sql.exact_time((after -> 'attribution' ->> 'occurred_at')::bigint)),
+        array_agg(after -> 'attribution' ->> 'event_id'))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
             weir_sql.impersonal(given.raw)::text as raw
@@ -46,7 +50,25 @@ begin
 end
 $$;
 
-create function weir_sql.write_refunds(changes weir_sql.change[]) returns void language plpgsql as $$
+-- The raw body of a part, without personal data; null where it stays as it is stored.
+create function weir_sql.part_raw(raws jsonb, list text, part jsonb, deliveries weir_sql.delivery[]) returns text
+language plpgsql immutable as $$
+declare
+    place jsonb := raws -> (array_to_string(weir_sql.part_id(list, part), '/') || list);
+    raw jsonb;
+begin
+    if coalesce(place, 'null') = 'null' then
+        return null;
+    end if;
+    select given.raw into raw from unnest(deliveries) as given where given.position = (place ->> 'at')::integer;
+    if place ->> 'n' is not null then
+        raw := raw -> list -> (place ->> 'n')::integer;
+    end if;
+    return weir_sql.impersonal(raw)::text;
+end
+$$;
+
+create function weir_sql.write_refunds(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void language plpgsql as $$
 declare
     touched weir_sql.change[] := array(select change from unnest(changes) as change
         where change.before -> 'refunds' <> change.after -> 'refunds' order by change.shop_id, change.id);
@@ -59,7 +81,9 @@ begin
         array_agg(weir_sql.exact_time((refund ->> 'processed_at')::bigint)),
         array_agg(weir_sql.exact_time((refund ->> 'observed_at')::bigint)),
         array_agg(weir_sql.exact_time((refund ->> 'triggered_at')::bigint)),
-        array_agg((refund ->> 'paid_amount')::bigint), array_agg(refund ->> 'paid_currency'))
+        array_agg((refund ->> 'paid_amount')::bigint), array_agg(refund ->> 'paid_currency'),
+        array_agg((refund ->> 'is_brief')::boolean),
+        array_agg(weir_sql.part_raw(one.raws, 'refunds', refund, deliveries)))
     from unnest(touched) as one, jsonb_array_elements(one.after -> 'refunds') as refund;
     perform weir_sql.refund_line_item_clear(array_agg(shop_id), array_agg(id)) from unnest(touched);
     perform weir_sql.refund_line_item_write(array_agg(one.shop_id), array_agg(one.id),
@@ -84,20 +108,21 @@ $$;
 
 -- Parts of the orders in which `list` changed, in the order of their keys.
 create function weir_sql.changed_parts(changes weir_sql.change[], list text)
-returns table (shop_id bigint, id bigint, part jsonb) language sql immutable as $$
-    select change.shop_id, change.id, each.part
+returns table (shop_id bigint, id bigint, part jsonb, raws jsonb) language sql immutable as $$
+    select change.shop_id, change.id, each.part, change.raws
     from unnest(changes) as change, jsonb_array_elements(change.after -> list) with ordinality as each (part, n)
     where change.before -> list <> change.after -> list order by change.shop_id, change.id, each.n
 $$;
 
-create function weir_sql.write_movements(changes weir_sql.change[]) returns void language plpgsql as $$
+create function weir_sql.write_movements(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void language plpgsql as $$
 begin
     perform weir_sql.payment_write(array_agg(shop_id), array_agg(id), array_agg((part ->> 'payment_id')::bigint),
         array_agg((part ->> 'parent_id')::bigint), array_agg(part ->> 'kind'), array_agg(part ->> 'status'),
         array_agg(part ->> 'gateway'), array_agg((part ->> 'amount')::bigint), array_agg(part ->> 'currency'),
         array_agg((part ->> 'is_test')::boolean), array_agg(weir_sql.exact_time((part ->> 'created_at')::bigint)),
         array_agg(weir_sql.exact_time((part ->> 'processed_at')::bigint)),
-        array_agg(weir_sql.exact_time((part ->> 'triggered_at')::bigint)))
+        array_agg(weir_sql.exact_time((part ->> 'triggered_at')::bigint)),
+        array_agg(weir_sql.part_raw(raws, 'payments', part, deliveries)))
     from weir_sql.changed_parts(changes, 'payments') having count(*) > 0;
     perform weir_sql.fulfillment_write(array_agg(shop_id), array_agg(id),
         array_agg((part ->> 'fulfillment_id')::bigint), array_agg(part ->> 'status'),
@@ -106,6 +131,13 @@ begin
         array_agg(weir_sql.exact_time((part ->> 'triggered_at')::bigint)),
         array_agg(weir_sql.exact_time((part ->> 'shipped_at')::bigint)))
     from weir_sql.changed_parts(changes, 'fulfillments') having count(*) > 0;
+    perform weir_sql.fulfillment_line_item_clear(array_agg(shop_id), array_agg(id)) from unnest(changes)
+    where before -> 'fulfillments' <> after -> 'fulfillments' and before -> 'fulfillments' <> '[]' having count(*) > 0;
+    perform weir_sql.fulfillment_line_item_write(array_agg(shop_id), array_agg(id),
+        array_agg((part ->> 'fulfillment_id')::bigint), array_agg((line ->> 'line_item_id')::bigint),
+        array_agg((line ->> 'quantity')::bigint))
+    from weir_sql.changed_parts(changes, 'fulfillments'), jsonb_array_elements(part -> 'lines') as line
+    having count(*) > 0;
     perform weir_sql.order_edit_line_write(array_agg(shop_id), array_agg(id), array_agg((part ->> 'edit_id')::bigint),
         array_agg((part ->> 'line_item_id')::bigint),
         array_agg(weir_sql.exact_time((part ->> 'committed_at')::bigint)), array_agg((part ->> 'added')::bigint),
@@ -114,7 +146,8 @@ begin
     perform weir_sql.order_return_write(array_agg(shop_id), array_agg(id), array_agg((part ->> 'return_id')::bigint),
         array_agg(part ->> 'name'), array_agg(part ->> 'status'),
         array_agg(weir_sql.exact_time((part ->> 'requested_at')::bigint)),
-        array_agg(weir_sql.exact_time((part ->> 'triggered_at')::bigint)))
+        array_agg(weir_sql.exact_time((part ->> 'triggered_at')::bigint)),
+        array_agg(weir_sql.part_raw(raws, 'returns', part, deliveries)))
     from weir_sql.changed_parts(changes, 'returns') having count(*) > 0;
 end
 $$;
@@ -154,8 +187,8 @@ begin
     end if;
     perform weir_sql.write_headers(changes, deliveries);
     perform weir_sql.write_lines(changes);
-    perform weir_sql.write_refunds(changes);
-    perform weir_sql.write_movements(changes);
+    perform weir_sql.write_refunds(changes, deliveries);
+    perform weir_sql.write_movements(changes, deliveries);
     perform weir_sql.write_ledgers(changes);
     perform weir_sql.write_tombstones(changes, 'order');
 end
@@ -187,5 +220,29 @@ begin
     from unnest(changes) as one, jsonb_array_elements(one.after -> 'variants') as variant
     where one.before -> 'variants' is distinct from one.after -> 'variants' having count(*) > 0;
     perform weir_sql.write_tombstones(changes, 'product');
+end
+$$;
+
+-- Customers that the open deliveries tell of: of each the version that holds, by the rule of domain::customer.
+create function weir_sql.write_customers(open weir_sql.delivery[]) returns void language plpgsql as $$
+begin
+    perform weir_sql.customer_write(array_agg(one.shop_id), array_agg(one.id),
+        array_agg(weir_sql.exact_time((known ->> 'created_at')::bigint)),
+        array_agg(weir_sql.exact_time((known ->> 'updated_at')::bigint)), array_agg((known ->> 'is_whole')::boolean),
+        array_agg(weir_sql.exact_time((known ->> 'triggered_at')::bigint)), array_agg(known ->> 'state'),
+        array_agg((known ->> 'is_email_verified')::boolean), array_agg((known ->> 'is_tax_exempt')::boolean),
+        array_agg(known ->> 'email_consent'), array_agg(known ->> 'sms_consent'), array_agg(known ->> 'currency'),
+        array_agg(weir_sql.exact_time((known ->> 'deleted_at')::bigint)))
+    from (
+        select distinct on (told.shop_id, told.id) told.shop_id, told.id, told.known
+        from (
+            select given.shop_id, (given.fact -> 'customer' ->> 'customer_id')::bigint as id,
+                given.fact -> 'customer' as known, given.position, (given.fact -> 'customer' ->> 'deleted_at')::bigint as gone
+            from unnest(open) as given where jsonb_typeof(given.fact -> 'customer') = 'object'
+        ) as told
+        order by told.shop_id, told.id, told.gone, case when told.gone is not null then told.position end,
+            coalesce((told.known ->> 'updated_at')::bigint, -9223372036854775808) desc,
+            (told.known ->> 'is_whole')::boolean desc, (told.known ->> 'triggered_at')::bigint desc, told.position desc
+    ) as one having count(*) > 0;
 end
 $$;

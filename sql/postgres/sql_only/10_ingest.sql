@@ -39,7 +39,7 @@ create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sq
         from facts join states using (shop_id, id)
     ), changed as materialized (
         select position, shop_id, id, zone, (after).state as after, (after).applied as applied,
-            (after).raw_from as raw_from,
+            (after).raw_from as raw_from, (after).raws as raws,
             coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
         from stepped
     ), numbered as materialized (
@@ -57,7 +57,7 @@ create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sq
         ) as given, weir_sql.ledgers(given.states, given.zones) as before
     )
     select array(
-        select row(position, shop_id, id, zone, before, after, applied, raw_from, coalesce(earlier.ledger, '[]'),
+        select row(position, shop_id, id, zone, before, after, applied, raw_from, raws, coalesce(earlier.ledger, '[]'),
             coalesce(ledgers.ledger, '[]'))::weir_sql.change
         from numbered left join ledgers using (n) left join earlier using (n) order by n
     )
@@ -91,7 +91,7 @@ create function weir_sql.product_changes(open weir_sql.delivery[]) returns weir_
                 or (version ->> 'updated_at')::bigint < (before ->> 'updated_at')::bigint
                 or (version ->> 'updated_at')::bigint = (before ->> 'updated_at')::bigint
                     and (version ->> 'triggered_at')::bigint < (before ->> 'triggered_at')::bigint)
-            then 'stale' else 'changed' end, raw_from, null, null)::weir_sql.change
+            then 'stale' else 'changed' end, raw_from, null, null, null)::weir_sql.change
         from changed order by position
     )
 $$;
@@ -125,13 +125,14 @@ create function weir_sql.whole_changes(changes weir_sql.change[]) returns weir_s
         select shop_id, id, (array_agg(before order by position))[1] as before,
             (array_agg(after order by position desc))[1] as after,
             (array_agg(raw_from order by position desc))[1] as raw_from,
+            (array_agg(raws order by position desc))[1] as raws,
             -- Ledgers are made for steps that changed the order.
             (array_agg(ledger_before order by position) filter (where before <> after))[1] as ledger_before,
             (array_agg(ledger_after order by position desc) filter (where before <> after))[1] as ledger_after
         from unnest(changes) group by shop_id, id
     )
     select array(
-        select row(null, shop_id, id, null, before, after, null, raw_from, ledger_before, ledger_after)::weir_sql.change
+        select row(null, shop_id, id, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
         from ends where before is distinct from after order by shop_id, id
     )
 $$;
@@ -296,6 +297,7 @@ begin
     fates := weir_sql.fates(open, orders, products);
     perform weir_sql.write_orders(weir_sql.whole_changes(orders), deliveries);
     perform weir_sql.write_products(weir_sql.whole_changes(products), deliveries);
+    perform weir_sql.write_customers(open);
     perform weir_sql.webhook_delivery_write(array_agg(one.shop_id), array_agg(one.topic), array_agg(one.webhook_id),
         array_agg(weir_sql.exact_time(one.received_at)), array_agg(one.keys::text))
     from (

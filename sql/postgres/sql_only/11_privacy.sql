@@ -70,10 +70,16 @@ declare
 begin
     perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
     -- Everything of a shop, parts before wholes.
-    foreach table_name in array array['commerce.sales_ledger', 'commerce.order_line_item', 'commerce.refund_line_item',
-        'commerce.refund_adjustment', 'commerce.refund', 'commerce.payment', 'commerce.fulfillment',
-        'commerce.order_edit_line', 'commerce.order_return', 'commerce.order_header', 'commerce.product_variant',
-        'commerce.product', 'commerce.tombstone', 'commerce.webhook_delivery', 'privacy.data_request', 'privacy.salt']
+    foreach table_name in array array[
+        'publication.publication_telemetry', 'publication.link', 'publication.item', 'publication.program',
+        'publication.publisher', 'publication.catalogue', 'commerce.sales_ledger', 'commerce.order_line_item',
+        'commerce.refund_line_item', 'commerce.refund_adjustment', 'commerce.refund', 'commerce.payment',
+        'commerce.fulfillment_line_item', 'commerce.fulfillment', 'commerce.order_edit_line',
+        'commerce.order_return', 'commerce.agreement_sale', 'commerce.sales_agreement',
+        'commerce.agreement_reading', 'commerce.order_header', 'commerce.product_variant', 'commerce.product',
+        'commerce.customer', 'commerce.tombstone', 'commerce.webhook_delivery', 'commerce.bulk_line',
+        'commerce.bulk_operation', 'privacy.data_request', 'privacy.salt'
+    ]
     loop
         execute 'delete from ' || table_name || ' where shop_id = $1' using asked.shop_id;
         get diagnostics count = row_count;
@@ -136,6 +142,9 @@ begin
             union
             select shop_id, coalesce(fact ->> 'customer_id', fact -> 'header' ->> 'customer_id')::bigint
             from unnest(deliveries) where fact ->> 'kind' in ('order', 'customer_data_requested')
+            union
+            select shop_id, (fact -> 'customer' ->> 'customer_id')::bigint
+            from unnest(deliveries) where fact ->> 'kind' = 'customer'
         ) as named where customer_id is not null
     ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted;
     if gone.shops is null
@@ -154,8 +163,14 @@ begin
         elsif given.fact ->> 'kind' = 'order' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
             (given.fact -> 'header' ->> 'customer_id')::bigint)
         then
-            given.fact := jsonb_set(given.fact, '{header,customer_id}', 'null');
+            given.fact := jsonb_set(given.fact, '{header,customer_id}', 'null') || '{"customer": null}';
             given.raw := null;
+        elsif given.fact ->> 'kind' = 'customer' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
+            (given.fact -> 'customer' ->> 'customer_id')::bigint)
+        then
+            given.fact := null;
+            given.verdict := 'ignored';
+            given.reason := 'redacted';
         elsif given.fact ->> 'kind' = 'customer_data_requested'
             and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, 0)
             and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, (given.fact ->> 'customer_id')::bigint)

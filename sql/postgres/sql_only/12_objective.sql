@@ -69,6 +69,42 @@ begin
 end
 $$;
 
+-- What interactions weigh, in thousandths of the measure's unit; absent kinds weigh nothing (domain::engagement).
+create function weir_sql.objective_weights(fields jsonb) returns jsonb language plpgsql as $$
+declare
+    kinds constant text[] := array['views', 'clicks', 'conversions', 'impressions'];
+    given jsonb := nullif(fields -> 'engagement_weights', 'null');
+    weights jsonb := '{}';
+    kind text;
+    weight jsonb;
+begin
+    if given is null then
+        return null;
+    elsif jsonb_typeof(given) <> 'object' then
+        perform weir_sql.refuse_objective('engagement_weights: must be an object, not '
+            || coalesce(weir_sql.digits(case jsonb_typeof(given) when 'array' then given end), given::text));
+    end if;
+    select min(key collate "C") into kind from jsonb_object_keys(given) as key where key <> all (kinds);
+    if kind is not null then
+        perform weir_sql.refuse_objective('engagement_weights.' || kind || ': is no kind of interaction; known are '
+            || array_to_string(kinds, ', '));
+    end if;
+    foreach kind in array kinds loop
+        weight := coalesce(nullif(given -> kind, 'null'), '0');
+        if jsonb_typeof(weight) <> 'number' or not weir_sql.is_int(weight #>> '{}')
+            or (weight #>> '{}')::numeric not between 0 and 1000000000
+        then
+            perform weir_sql.refuse_objective('engagement_weights.' || kind
+                || ': must be a whole number of thousandths from 0 to 1000000000, not '
+                || case jsonb_typeof(weight) when 'array' then coalesce(weir_sql.digits(weight), weight::text)
+                    else weight::text end);
+        end if;
+        weights := weights || jsonb_build_object(kind, weight);
+    end loop;
+    return weights;
+end
+$$;
+
 create function weir_sql.objective_precedence(fields jsonb) returns jsonb language plpgsql as $$
 declare
     labels jsonb := nullif(fields -> 'precedence', 'null');
@@ -95,7 +131,8 @@ create or replace function weir.prepare_objective(artifact_id text, revision big
 language plpgsql strict volatile parallel unsafe as $$
 declare
     known text[] := array['objective_spec_id', 'shop_domain', 'product_type', 'revision', 'measure', 'threshold_7d',
-        'threshold_14d', 'threshold_30d', 'banana_count', 'stale_after_days', 'banana_pool', 'precedence', 'valid_from'];
+        'threshold_14d', 'threshold_30d', 'banana_count', 'stale_after_days', 'banana_pool', 'engagement_weights',
+        'precedence', 'valid_from'];
     fields jsonb := jsonb_build_object('objective_spec_id', artifact_id) || weir_sql.objective_fields(body)
         || jsonb_build_object('revision', revision);
     strange text;
@@ -125,6 +162,7 @@ begin
         'banana_count', weir_sql.objective_count(fields, 'banana_count', 0),
         'stale_after_days', weir_sql.objective_count(fields, 'stale_after_days', 1),
         'banana_pool', weir_sql.objective_choice(fields, 'banana_pool', array['all', 'unclassified']),
+        'engagement_weights', weir_sql.objective_weights(fields),
         'precedence', weir_sql.objective_precedence(fields),
         'valid_from', weir_sql.objective_text(fields, 'valid_from', true));
     valid_from := weir_sql.instant(fields ->> 'valid_from');

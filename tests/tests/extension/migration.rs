@@ -2,6 +2,7 @@
 
 use serde_json::{json, Value};
 use weir_tests::postgres::connect;
+use weir_tests::workspace_root;
 
 use super::{delivery, ingest, install, order, shop, verdicts, SHOP};
 
@@ -35,8 +36,13 @@ async fn a_database_of_the_first_migration_is_brought_up_to_date() {
     ))
     .await
     .unwrap();
+    let files = std::fs::read_dir(workspace_root().unwrap().join("sql/postgres/migrations")).unwrap();
+    let after_the_first = files.count() - 1;
     let said = install().run(&url).await.unwrap();
-    assert!(said.ends_with("migrations applied: 5\n"), "{said}");
+    assert!(
+        said.ends_with(&format!("migrations applied: {after_the_first}\n")),
+        "{said}"
+    );
     let count: i32 = old.query_one("select weir.migrate()", &[]).await.unwrap().get(0);
     assert_eq!(count, 0);
     let price = "select price_minor, price_text from commerce.product_variant";

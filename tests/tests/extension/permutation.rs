@@ -34,7 +34,7 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
         let at = |offset: i64| format!("2026-11-{:02}T10:00:{:02}Z", 1 + id % 20, offset);
         let now = at(step / 2 * 2);
         let part = random.below(3);
-        let (topic, body) = match random.below(10) {
+        let (topic, body) = match random.below(12) {
             0..=3 => {
                 let lines: Vec<Value> = (0..=random.below(2))
                     .map(|line| {
@@ -45,7 +45,9 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
                     .collect();
                 let body = json!({"id": id, "created_at": at(0), "processed_at": at(0), "updated_at": now,
                     "name": "#1", "currency": "USD", "test": random.below(20) == 0, "line_items": lines,
-                    "customer": {"id": id % 7 + 1}, "taxes_included": false,
+                    "customer": {"id": 1000 + id, "updated_at": (random.below(2) == 0).then(|| now.clone()),
+                        "state": random.one(&["enabled", "disabled"])}, "taxes_included": false,
+                    "note_attributes": [{"name": "weir_publisher", "value": random.one(&["p1", "p2", "no id"])}],
                     "financial_status": random.one(&["paid", "pending"]),
                     "fulfillment_status": random.one(&["fulfilled", "partial"]),
                     "cancelled_at": (random.below(6) == 0).then(|| now.clone())});
@@ -63,7 +65,8 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
             ),
             6 => (
                 "fulfillments/update",
-                json!({"id": part, "order_id": id, "updated_at": now, "status": random.one(&["success", "cancelled"])}),
+                json!({"id": part, "order_id": id, "updated_at": now, "status": random.one(&["success", "cancelled"]),
+                    "line_items": (random.below(2) == 0).then(|| json!([{"id": 1, "quantity": 2}]))}),
             ),
             7 => (
                 "returns/approve",
@@ -75,6 +78,12 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
                     "status": random.one(&["active", "draft"]),
                     "variants": [{"id": 1 + random.below(2), "price": random.one(&["1.00", "1.005"])}]}),
             ),
+            9 => (
+                "customers/update",
+                json!({"id": 1000 + id, "updated_at": now, "state": random.one(&["enabled", "disabled"]),
+                    "email_marketing_consent": {"state": random.one(&["subscribed", "unsubscribed"])}}),
+            ),
+            10 if random.below(4) == 0 => ("customers/delete", json!({"id": 1000 + id})),
             _ if random.below(4) == 0 => (random.one(&["orders/delete", "products/delete"]), json!({"id": id})),
             _ => (
                 "orders/edited",
@@ -97,6 +106,8 @@ const CONTENT: &str = "
     union all select 'refund_line_item' || t::text from commerce.refund_line_item as t
     union all select 'payment' || t::text from commerce.payment as t
     union all select 'fulfillment' || t::text from commerce.fulfillment as t
+    union all select 'fulfillment_line_item' || t::text from commerce.fulfillment_line_item as t
+    union all select 'customer' || t::text from commerce.customer as t
     union all select 'order_return' || t::text from commerce.order_return as t
     union all select 'order_edit_line' || t::text from commerce.order_edit_line as t
     union all select 'sales_ledger' || t::text from commerce.sales_ledger as t

@@ -24,7 +24,7 @@ fn redact(customer: &str) -> String {
 /// Names of the tables in which a row holds `text`.
 async fn tables_with(admin: &Client, text: &str) -> Vec<String> {
     let tables = "select table_schema || '.' || table_name from information_schema.tables
-        where table_schema in ('commerce', 'configuration', 'privacy') and table_type = 'BASE TABLE' order by 1";
+        where table_schema in ('commerce', 'configuration', 'privacy', 'publication') and table_type = 'BASE TABLE' order by 1";
     let mut found = Vec::new();
     for table in admin.query(tables, &[]).await.unwrap() {
         let table: String = table.get(0);
@@ -74,10 +74,16 @@ async fn a_forgotten_customer_stays_forgotten() {
     let about = json!({"shop_domain": SHOP, "customer_id": CUSTOMER.parse::<i64>().unwrap()});
     let data = call(&admin, "customer_data", &about).await;
     assert_eq!(data["customer_key"], key);
+    assert_eq!(data["customer"]["customer_id"], about["customer_id"]);
     assert_eq!(data["orders"][1]["order"]["order_id"], 8);
     assert_eq!(data["orders"][0]["lines"].as_array().unwrap().len(), 1);
     assert_eq!(data["data_requests"][0]["request_id"], 9999);
-    let named = ["commerce.order_header", "privacy.data_request", "privacy.salt"];
+    let named = [
+        "commerce.customer",
+        "commerce.order_header",
+        "privacy.data_request",
+        "privacy.salt",
+    ];
     assert_eq!(tables_with(&admin, CUSTOMER).await, named);
 
     // The Workers' login forgets; an order of the same customer in the same batch does not bring them back.
@@ -96,7 +102,9 @@ async fn a_forgotten_customer_stays_forgotten() {
         .await
         .unwrap();
     let certificate: Value = serde_json::from_str(rows[0].get(0)).unwrap();
-    let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2});
+    let removed = json!({"privacy.salt": 1, "privacy.data_request": 1, "commerce.order_header": 2,
+        "publication.publication_telemetry": 0, "commerce.customer": 1, "commerce.refund": 0, "commerce.payment": 0,
+        "commerce.order_return": 0, "commerce.bulk_line": 0});
     assert_eq!((rows.len(), &certificate["removed"]), (1, &removed));
 
     // Replays: the delivery itself, the same body as a new delivery, a newer body, another request for data.
@@ -229,7 +237,7 @@ async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
     assert_eq!(certificate["removed"]["commerce.order_header"], 1);
     // Whatever tables there are: only the shop, the tombstone and the memory of the request itself.
     let tables = "select c.oid::regclass::text from pg_class as c join pg_attribute as a on a.attrelid = c.oid
-        where c.relkind = 'r' and a.attname = 'shop_id' and c.relnamespace::regnamespace::text in ('commerce', 'privacy')
+        where c.relkind = 'r' and a.attname = 'shop_id' and c.relnamespace::regnamespace::text in ('commerce', 'privacy', 'publication')
         order by 1";
     let mut left = Vec::new();
     for table in admin.query(tables, &[]).await.unwrap() {

@@ -56,7 +56,7 @@ pub fn with_raw_numbers(text: &str) -> String {
     text.replace("@surrogate", r"\\ud800")
 }
 
-const TOPICS: [&str; 30] = [
+const TOPICS: [&str; 36] = [
     "orders/create",
     "orders/create",
     "orders/updated",
@@ -87,6 +87,12 @@ const TOPICS: [&str; 30] = [
     "products/update",
     "products/delete",
     "customers/create",
+    "customers/update",
+    "customers/update",
+    "customers/enable",
+    "customers/disable",
+    "customers/delete",
+    "shop/update",
 ];
 
 /// One delivery.
@@ -198,6 +204,8 @@ fn body(random: &mut Random, shop: &Shop, topic: &str) -> Value {
             body
         }
         "orders/edited" => edit(random, order),
+        "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => customer(random),
+        "customers/delete" => json!({"id": id(random, 1, 8)}),
         "customers/redact" => json!({"customer": {"id": id(random, 1, 8), "email": "a@example.com"},
             "orders_to_redact": [order, order.to_string()]}),
         "customers/data_request" => {
@@ -281,7 +289,7 @@ fn order(random: &mut Random, shop: &Shop, order: i64) -> Value {
         "financial_status": maybe(random, |random| random.one(&["paid", "paid", "pending"]).into()),
         "fulfillment_status": maybe(random, |random| random.one(&["fulfilled", "fulfilled", "partial"]).into()),
         "taxes_included": random.below(2) == 0, "total_price": amount(random, shop.currency, 90_000),
-        "customer": maybe(random, |random| json!({"id": id(random, 1, 8), "email": "buyer@example.com"})),
+        "customer": maybe(random, customer), "note_attributes": notes(random),
         "source_name": maybe(random, |_| "web".into()), "line_items": lines, "refunds": refunds, "fulfillments": shipments,
         "shipping_lines": [{"id": 1, "phone": "555"}], "deep": {"er": [{"token": "secret", "kept": 1.50}]}})
 }
@@ -320,9 +328,38 @@ fn transaction(random: &mut Random, shop: &Shop) -> Value {
 
 fn fulfillment(random: &mut Random) -> Value {
     json!({"id": id(random, 900, 3), "status": maybe(random, |random| random.one(&["success", "success", "pending", "cancelled"]).into()),
-        "tracking_company": maybe(random, |_| "Weir Post".into()), "tracking_urls": ["https://example.com/private"],
-        "created_at": maybe(random, |random| time(random).into()), "updated_at": maybe(random, |random| time(random).into()),
-        "destination": {"address1": "private"}})
+    "tracking_company": maybe(random, |_| "Weir Post".into()), "tracking_urls": ["https://example.com/private"],
+    "created_at": maybe(random, |random| time(random).into()), "updated_at": maybe(random, |random| time(random).into()),
+    "destination": {"address1": "private"}, "line_items": maybe(random, |random| {
+        (0..random.below(3)).map(|_| json!({"id": id(random, 1, 3), "quantity": random.below(4)})).collect()
+    })})
+}
+
+fn customer(random: &mut Random) -> Value {
+    json!({"id": id(random, 1, 8), "email": "buyer@example.com", "created_at": maybe(random, |random| time(random).into()),
+        "updated_at": maybe(random, |random| time(random).into()), "verified_email": random.below(2) == 0,
+        "state": if random.below(9) == 0 { json!(5) } else { random.one(&["enabled", "disabled", "invited"]).into() },
+        "tax_exempt": random.below(2) == 0, "currency": maybe(random, |_| "USD".into()),
+        "email_marketing_consent": maybe(random, |random| json!({"state": random.one(&["subscribed", "pending"])})),
+        "sms_marketing_consent": maybe(random, |_| json!({"state": "not_subscribed"}))})
+}
+
+/// A cart's attributes: anybody may write them.
+fn notes(random: &mut Random) -> Value {
+    let one = |random: &mut Random| {
+        let name = random.one(&["weir_publisher", "weir_program", "gift"]);
+        let value = match random.below(5) {
+            0 => json!("no id, with blanks"),
+            1 => json!(5),
+            _ => random.one(&["p1", "p2", "summer:2026"]).into(),
+        };
+        json!({"name": name, "value": value})
+    };
+    match random.below(4) {
+        0 => Value::Null,
+        1 => json!({"name": "weir_publisher"}),
+        _ => (0..random.below(4)).map(|_| one(random)).collect(),
+    }
 }
 
 fn edit(random: &mut Random, order: i64) -> Value {

@@ -54,7 +54,8 @@ impl Pair {
             let salts = "insert into privacy.salt (shop_id, customer_id, salt)
                 select shop, customer, 'salt ' || shop || '-' || customer
                 from generate_series(1, 9) as shop,
-                    (select generate_series(1, 99) union all select $1::text::bigint) as named (customer)
+                    (select generate_series(1, 99) union all select generate_series(1000, 1099)
+                        union all select $1::text::bigint) as named (customer)
                 on conflict do nothing";
             let customer = sample["customer"]["id"].to_string();
             admin.execute(salts, &[&customer]).await.unwrap();
@@ -124,7 +125,7 @@ impl Pair {
     /// Every table of weir, row by row, but for when and under which random name something was done.
     async fn same_tables(&self) -> usize {
         let tables = "select table_schema || '.' || table_name from information_schema.tables
-            where table_schema in ('commerce', 'configuration', 'privacy') and table_type = 'BASE TABLE' order by 1";
+            where table_schema in ('commerce', 'configuration', 'privacy', 'publication') and table_type = 'BASE TABLE' order by 1";
         let mut rows = 0;
         for table in self.same(tables).await.unwrap() {
             let volatile = match table.as_str() {

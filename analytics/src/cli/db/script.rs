@@ -18,7 +18,7 @@ const LIST: &str = "sql_only/install.psql";
 /// When a file or a name is missing: the binary was built from an incomplete checkout.
 pub fn parts() -> Result<Vec<(String, String)>> {
     let list = file(LIST)?;
-    let mut texts = BTreeMap::from([("version", env!("CARGO_PKG_VERSION"))]);
+    let mut texts = BTreeMap::from([("version", version()?)]);
     for (name, command) in list
         .lines()
         .filter_map(|line| line.strip_prefix("\\set ")?.split_once(" `"))
@@ -39,6 +39,13 @@ pub fn parts() -> Result<Vec<(String, String)>> {
             ))
         })
         .collect()
+}
+
+/// Both installs are one API: its version is the extension's.
+fn version() -> Result<&'static str> {
+    let mut lines = include_str!("../../../../pg_ext/Cargo.toml").lines();
+    let version = lines.find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    version.ok_or_else(|| Error::Invalid("pg_ext/Cargo.toml has no version".to_owned()))
 }
 
 fn file(path: &str) -> Result<&'static str> {

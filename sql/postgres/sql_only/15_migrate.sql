@@ -12,7 +12,12 @@ insert into weir_sql.script (name, version, script) values
     ('003_variant_price', 3, :'003_variant_price'),
     ('004_objective_change', 4, :'004_objective_change'),
     ('005_privacy', 5, :'005_privacy'),
-    ('006_order_enriched', 6, :'006_order_enriched');
+    ('006_order_enriched', 6, :'006_order_enriched'),
+    ('007_bulk', 7, :'007_bulk'),
+    ('008_sales_agreement', 8, :'008_sales_agreement'),
+    ('009_publication', 9, :'009_publication'),
+    ('010_customer', 10, :'010_customer'),
+    ('013_raw_compression', 13, :'013_raw_compression');
 
 -- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
 create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$

@@ -2,7 +2,8 @@
 
 use weir_domain::webhook::is_secret;
 
-use crate::quarantine::PREFIX;
+/// Where the quarantine lies in a Worker's bucket.
+pub const PREFIX: &str = "quarantine/";
 
 /// Records on a page of the listing when the caller does not say.
 pub const DEFAULT_PAGE_RECORDS: u32 = 100;

@@ -1,0 +1,186 @@
+//! `weir lake`: what lies in the lake, and its upkeep.
+
+use clap::Subcommand;
+use serde_json::{json, Value};
+
+use super::client::{cell, Client};
+use crate::{Error, Result};
+
+/// Arguments of `weir lake`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the tables: rows, files, snapshots.
+    Tables {
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Lists the snapshots of a table, newest first.
+    Snapshots {
+        /// Table as namespace.table.
+        table: String,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Merges small files and many manifests.
+    Compact {
+        /// Table as namespace.table; every table of weir if absent.
+        table: Option<String>,
+        /// So many small files in a partition make merging worth the while.
+        #[arg(long)]
+        min_files: Option<usize>,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Expires old snapshots and deletes the files that only they needed.
+    Expire {
+        /// Table as namespace.table; every table of weir if absent.
+        table: Option<String>,
+        /// Hours for which old snapshots stay readable.
+        #[arg(long)]
+        keep_hours: Option<u64>,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Lists files that belong to no snapshot: a crash between writing and committing leaves them.
+    Orphans {
+        /// Table as namespace.table; every table of weir if absent.
+        table: Option<String>,
+        /// Hours since the file was written, at least 1.
+        #[arg(long, default_value_t = 72, value_name = "HOURS")]
+        older_than: u64,
+        /// Delete them; without it they are only listed.
+        #[arg(long)]
+        delete: bool,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Runs one select over the tables, for example `select count(*) from commerce.telemetry`.
+    Sql {
+        /// The select.
+        sql: String,
+        #[command(flatten)]
+        client: Client,
+    },
+}
+
+/// Runs one of them against the server.
+///
+/// # Errors
+/// As the server's answer.
+pub async fn run(args: Args) -> Result<()> {
+    match args.action {
+        Action::Tables { client } => {
+            let answer = client.get("/v1/lake/tables", &[]).await?;
+            let columns = ["table", "records", "data_files", "bytes", "snapshots", "committed_at"];
+            list(&client, &answer, "tables", &columns)
+        }
+        Action::Snapshots { table, client } => {
+            let answer = client.get("/v1/lake/snapshots", &[("table", Some(&table))]).await?;
+            let columns = [
+                "snapshot",
+                "committed_at",
+                "operation",
+                "added_records",
+                "deleted_records",
+                "total_records",
+                "commit_id",
+            ];
+            list(&client, &answer, "snapshots", &columns)
+        }
+        Action::Compact {
+            table,
+            min_files,
+            client,
+        } => {
+            let body = json!({ "table": table, "min_files": min_files });
+            let columns = ["files_merged", "files_written", "manifests_merged"];
+            per_table(&client, "/v1/lake/compact", body, &columns).await
+        }
+        Action::Expire {
+            table,
+            keep_hours,
+            client,
+        } => {
+            let body = json!({ "table": table, "keep_hours": keep_hours });
+            per_table(
+                &client,
+                "/v1/lake/expire",
+                body,
+                &["snapshots_expired", "files_deleted"],
+            )
+            .await
+        }
+        Action::Orphans {
+            table,
+            older_than,
+            delete,
+            client,
+        } => {
+            orphans(
+                &client,
+                json!({ "table": table, "older_than_hours": older_than, "delete": delete }),
+            )
+            .await
+        }
+        Action::Sql { sql, client } => query(&client, &sql).await,
+    }
+}
+
+fn list(client: &Client, answer: &Value, key: &str, columns: &[&str]) -> Result<()> {
+    let Some(items) = answer[key].as_array() else {
+        return Err(Error::Internal(format!("the server's answer has no {key}")));
+    };
+    let row = |item: &Value| columns.iter().map(|column| cell(&item[column])).collect();
+    client.show(answer, columns, items.iter().map(row).collect());
+    Ok(())
+}
+
+async fn per_table(client: &Client, path: &str, body: Value, columns: &[&str]) -> Result<()> {
+    let answer = client.post(path, &body).await?;
+    let rows = answer["tables"].as_object().into_iter().flatten().map(|(table, done)| {
+        let mut row = vec![table.clone()];
+        row.extend(columns.iter().map(|column| cell(&done[column])));
+        row
+    });
+    let header: Vec<_> = ["table"].iter().chain(columns).copied().collect();
+    client.show(&answer, &header, rows.collect());
+    Ok(())
+}
+
+async fn orphans(client: &Client, body: Value) -> Result<()> {
+    let answer = client.post("/v1/lake/orphans", &body).await?;
+    let mut rows = Vec::new();
+    for (table, files) in answer["tables"].as_object().into_iter().flatten() {
+        for file in files.as_array().into_iter().flatten() {
+            rows.push(vec![table.clone(), cell(&file["bytes"]), cell(&file["file"])]);
+        }
+    }
+    let found = rows.len();
+    client.show(&answer, &["table", "bytes", "file"], rows);
+    if found > 0 && answer["deleted"] == false {
+        eprintln!("{found} files, none deleted; --delete removes them");
+    }
+    Ok(())
+}
+
+async fn query(client: &Client, sql: &str) -> Result<()> {
+    let answer = client.post("/v1/lake/sql", &json!({ "sql": sql })).await?;
+    let columns: Vec<_> = answer["columns"].as_array().into_iter().flatten().map(cell).collect();
+    let rows = answer["rows"].as_array().into_iter().flatten();
+    let rows = rows.map(|row| row.as_array().into_iter().flatten().map(cell).collect());
+    client.show(
+        &answer,
+        &columns.iter().map(String::as_str).collect::<Vec<_>>(),
+        rows.collect(),
+    );
+    if answer["is_cut_off"] == true {
+        eprintln!("there are more rows; add a limit or aggregate");
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! What a table's history says: what was added since a snapshot, and what weir's own commits wrote of themselves.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt;
+use iceberg::expr::Reference;
+use iceberg::spec::{Datum, Operation, TableMetadata};
+use iceberg::table::Table;
+use iceberg::TableIdent;
+
+use super::scan::{duckdb_relation, empty};
+use super::{write, Lake};
+use crate::{Error, Result};
+
+/// Files that hold everything a table has gained since a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added {
+    /// These, and nothing was taken away. Empty: nothing was added.
+    Files(Vec<String>),
+    /// The history does not tell, for this reason.
+    Unknown(String),
+}
+
+/// A commit as the table's history tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its snapshot.
+    pub snapshot_id: i64,
+    /// Its summary's properties.
+    pub properties: HashMap<String, String>,
+}
+
+impl Lake {
+    /// The newest commit that changed the table's rows: rewrites of files alone, as compaction makes them, are passed
+    /// over. None if there is none, or if it has expired.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn newest_change(&self, table: &TableIdent) -> Result<Option<Commit>> {
+        self.newest_change_until(table, None).await
+    }
+
+    /// As [`Self::newest_change`], looking back from a snapshot (the current one if none is named).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn newest_change_until(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<Option<Commit>> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        Ok(newest_change(metadata, snapshot.or(metadata.current_snapshot_id())))
+    }
+
+    /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn is_unchanged_since(&self, table: &TableIdent, snapshot: i64) -> Result<bool> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        let mut id = metadata.current_snapshot_id();
+        while let Some(found) = id {
+            if found == snapshot {
+                return Ok(true);
+            }
+            id = match metadata.snapshot_by_id(found) {
+                Some(later) if later.summary().operation == Operation::Replace => later.parent_snapshot_id(),
+                _ => None,
+            };
+        }
+        Ok(false)
+    }
+
+    /// Files with the rows added between two snapshots. `since` none is before the first.
+    ///
+    /// # Errors
+    /// If the table or a manifest cannot be read.
+    pub async fn added_since(&self, table: &TableIdent, since: Option<i64>, until: Option<i64>) -> Result<Added> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        let mut files = Vec::new();
+        let mut id = until;
+        while id != since {
+            let Some(snapshot) = id.and_then(|id| metadata.snapshot_by_id(id)) else {
+                return Ok(Added::Unknown(format!(
+                    "snapshots of {} between the last refresh and this one have expired",
+                    table.identifier()
+                )));
+            };
+            match snapshot.summary().operation {
+                Operation::Append => files.extend(appended(&table, snapshot.snapshot_id()).await?),
+                // The same rows in other files.
+                Operation::Replace => {}
+                Operation::Overwrite | Operation::Delete => {
+                    return Ok(Added::Unknown(format!(
+                        "rows were taken out of {} since the last refresh",
+                        table.identifier()
+                    )));
+                }
+            }
+            id = snapshot.parent_snapshot_id();
+        }
+        files.sort_unstable();
+        Ok(Added::Files(files))
+    }
+
+    /// As [`Self::duckdb_relation`], but only of files that may hold rows with `column` at or above `least`, which the
+    /// manifests tell; rows below it may be among them.
+    ///
+    /// # Errors
+    /// As [`Self::data_files`].
+    pub async fn duckdb_relation_from(
+        &self,
+        table: &TableIdent,
+        snapshot: Option<i64>,
+        column: &str,
+        least: Datum,
+    ) -> Result<String> {
+        let files = self.files_from(table, snapshot, column, least).await?;
+        self.relation_of(table, &files).await
+    }
+
+    /// SQL text DuckDB can select from: the rows of these files of a table.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn relation_of(&self, table: &TableIdent, files: &[String]) -> Result<String> {
+        if files.is_empty() {
+            return empty(&self.load(table).await?);
+        }
+        Ok(duckdb_relation(files))
+    }
+
+    /// The files of [`Self::duckdb_relation_from`].
+    ///
+    /// # Errors
+    /// As [`Self::data_files`].
+    pub async fn files_from(
+        &self,
+        table: &TableIdent,
+        snapshot: Option<i64>,
+        column: &str,
+        least: Datum,
+    ) -> Result<Vec<String>> {
+        let filter = Reference::new(column).greater_than_or_equal_to(least);
+        let table = self.load(table).await?;
+        if table.metadata().current_snapshot_id().is_none() {
+            return Ok(Vec::new());
+        }
+        let mut scan = table.scan().with_filter(filter);
+        if let Some(snapshot) = snapshot {
+            scan = scan.snapshot_id(snapshot);
+        }
+        let mut tasks = scan.build()?.plan_files().await?;
+        let mut files = Vec::new();
+        while let Some(task) = tasks.try_next().await? {
+            if !task.deletes.is_empty() {
+                return Err(Error::Invalid(format!(
+                    "{}: {} has row-level deletes, which only an Iceberg reader applies",
+                    table.identifier(),
+                    task.data_file_path
+                )));
+            }
+            files.push(local(task.data_file_path));
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+}
+
+fn newest_change(metadata: &TableMetadata, until: Option<i64>) -> Option<Commit> {
+    let mut snapshot = metadata.snapshot_by_id(until?)?;
+    while snapshot.summary().operation == Operation::Replace {
+        snapshot = metadata.snapshot_by_id(snapshot.parent_snapshot_id()?)?;
+    }
+    Some(Commit {
+        snapshot_id: snapshot.snapshot_id(),
+        properties: snapshot.summary().additional_properties.clone(),
+    })
+}
+
+/// Files that one snapshot appended.
+async fn appended(table: &Table, snapshot_id: i64) -> Result<Vec<String>> {
+    let snapshot = table
+        .metadata()
+        .snapshot_by_id(snapshot_id)
+        .ok_or_else(|| Error::Internal(format!("{}: no snapshot {snapshot_id}", table.identifier())))?;
+    let list = table.manifest_list_reader(snapshot).load().await?;
+    let mut files = Vec::new();
+    for manifest in list.entries().iter().filter(|one| one.added_snapshot_id == snapshot_id) {
+        let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
+        let own = entries
+            .iter()
+            .filter(|entry| entry.is_alive() && entry.snapshot_id().unwrap_or(snapshot_id) == snapshot_id);
+        files.extend(own.map(|entry| local(entry.file_path().to_owned())));
+    }
+    Ok(files)
+}
+
+fn local(location: String) -> String {
+    match write::local_path(&location) {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => location,
+    }
+}

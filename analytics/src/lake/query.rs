@@ -1,0 +1,137 @@
+//! `select` over the lake's tables, for people.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use duckdb::Connection;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Lake;
+use crate::{Error, Result};
+
+/// More rows than this are cut off: the answer is held in memory.
+pub const MAX_ROWS: usize = 10_000;
+
+/// What a query gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Names of the columns, in order.
+    pub columns: Vec<String>,
+    /// Rows; each a list of values in the order of the columns.
+    pub rows: Vec<Vec<Value>>,
+    /// Whether there were more than [`MAX_ROWS`].
+    pub is_cut_off: bool,
+}
+
+impl Lake {
+    /// Runs one `select` in DuckDB, where every table of the lake is known as `namespace.table`, all at one moment. It can
+    /// read nothing but the lake.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the text is no single `select` or DuckDB refuses it.
+    pub async fn query(&self, sql: &str) -> Result<Answer> {
+        let mut relations = BTreeMap::new();
+        let mut files = Vec::new();
+        for table in self.tables().await? {
+            let name = (table.namespace().to_url_string(), table.name().to_owned());
+            // Only what the text names: a table costs a read of its manifests.
+            if !sql.contains(&name.1) {
+                continue;
+            }
+            files.extend(self.data_files(&table, None).await?);
+            relations.insert(name, self.duckdb_relation(&table, None).await?);
+        }
+        let (duckdb, sql) = (self.duckdb(), sql.to_owned());
+        tokio::task::spawn_blocking(move || {
+            // A folder of its own: DuckDB lets a confined connection read all of the folder it spills into.
+            let spill = Spill(std::env::temp_dir().join(format!("weir-query-{}", uuid::Uuid::new_v4())));
+            let connection = duckdb.open(&spill.0)?;
+            only_select(&connection, &sql)?;
+            for ((namespace, table), relation) in relations {
+                let (namespace, table) = (quoted(&namespace), quoted(&table));
+                connection.execute_batch(&format!(
+                    "create schema if not exists {namespace}; create view {namespace}.{table} as select * from {relation}"
+                ))?;
+            }
+            confine(&connection, &files)?;
+            run(&connection, &sql).map_err(|error| match error {
+                Error::DuckDb(error) => Error::Invalid(error.to_string()),
+                other => other,
+            })
+        })
+        .await?
+    }
+}
+
+/// Removed on drop, after the connection.
+struct Spill(PathBuf);
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // DuckDB makes the folder only when it spills.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// DuckDB serialises `select` statements only; its own parser decides, not a search for words.
+fn only_select(connection: &Connection, sql: &str) -> Result<()> {
+    let text = format!("select json_serialize_sql('{}')::varchar", sql.replace('\'', "''"));
+    let parsed: String = connection.query_row(&text, [], |row| row.get(0))?;
+    let parsed: Value = serde_json::from_str(&parsed)?;
+    if parsed["error"] == Value::Bool(false) && parsed["statements"].as_array().is_some_and(|all| all.len() == 1) {
+        return Ok(());
+    }
+    let reason = parsed["error_message"].as_str().unwrap_or("one statement is expected");
+    Err(Error::Invalid(format!("only a single select: {reason}")))
+}
+
+/// From here on nothing but these files can be read, and that cannot be undone.
+fn confine(connection: &Connection, files: &[String]) -> Result<()> {
+    let list: Vec<_> = files
+        .iter()
+        .map(|file| format!("'{}'", file.replace('\'', "''")))
+        .collect();
+    Ok(connection.execute_batch(&format!(
+        "set allowed_paths = [{}]; set enable_external_access = false; set lock_configuration = true",
+        list.join(", ")
+    ))?)
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<Answer> {
+    let sql = sql.trim().trim_end_matches(';');
+    let mut described = connection.prepare(&format!("select column_name from (describe {sql})"))?;
+    let columns: Vec<String> = described
+        .query_map([], |row| row.get(0))?
+        .collect::<std::result::Result<_, _>>()?;
+    // Values as JSON, so that lists and records come out whole; positions, for names may repeat.
+    let names: Vec<_> = (0..columns.len()).map(|index| format!("c{index}")).collect();
+    let mut statement = connection.prepare(&format!(
+        "select to_json([{}])::varchar from ({sql}) as t({}) limit {}",
+        names
+            .iter()
+            .map(|name| format!("to_json({name})"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        names.join(", "),
+        MAX_ROWS + 1
+    ))?;
+    let texts: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<std::result::Result<_, _>>()?;
+    let mut rows = texts
+        .iter()
+        .map(|text| Ok(serde_json::from_str(text)?))
+        .collect::<Result<Vec<Vec<Value>>>>()?;
+    let is_cut_off = rows.len() > MAX_ROWS;
+    rows.truncate(MAX_ROWS);
+    Ok(Answer {
+        columns,
+        rows,
+        is_cut_off,
+    })
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,148 @@
+//! What the last refresh left for the next one, and for readers: properties in the summaries of the measurement's own
+//! snapshots. They are committed with the rows they tell of, so that there is no state beside the tables to fall out of
+//! step with them.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::tables;
+use crate::lake::changes::Commit;
+use crate::lake::Lake;
+use crate::{Error, Result};
+
+/// Identity of what was computed; the same inputs give the same one.
+pub const REFRESH_ID: &str = "weir.refresh-id";
+/// How: `incremental`, `full` or `since`.
+pub const MODE: &str = "weir.refresh-mode";
+/// Identity of the SQL and the DuckDB that computed it.
+pub const COMPUTATION: &str = "weir.computation-id";
+/// Snapshot of `commerce.telemetry` it is computed from.
+pub const COMMERCE: &str = "weir.commerce-snapshot-id";
+/// Snapshot of `publication.telemetry`, absent if it had none.
+pub const PUBLICATION: &str = "weir.publication-snapshot-id";
+/// On `measurement.performance`: the snapshot of `measurement.sales` that belongs to it.
+pub const SALES: &str = "weir.sales-snapshot-id";
+/// On `measurement.performance`: the shops, see [`ShopBefore`], as JSON.
+pub const SHOPS: &str = "weir.shops";
+
+/// A shop as a refresh left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShopBefore {
+    /// The shop's myshopify.com domain.
+    pub shop_domain: String,
+    /// IANA name; UTC if no event has told one.
+    pub shop_time_zone: String,
+    /// When the newest event that told the zone was received, microseconds since 1970; none if no event did.
+    pub told_at: Option<i64>,
+    /// The shop's own date at the moment of the refresh.
+    pub computed_on: Date,
+}
+
+/// The last complete refresh.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// Its snapshot of `measurement.performance`.
+    pub performance: i64,
+    /// Its snapshot of `measurement.sales`.
+    pub sales: i64,
+    /// The snapshot of `commerce.telemetry` it read.
+    pub commerce: i64,
+    /// The snapshot of `publication.telemetry` it read.
+    pub publication: Option<i64>,
+    /// What computed it.
+    pub computation: String,
+    /// Its shops.
+    pub shops: Vec<ShopBefore>,
+}
+
+impl Base {
+    /// The refresh that readers see now. None if there was none, or another writer has written since.
+    ///
+    /// # Errors
+    /// If the table cannot be read, or a property weir wrote is not what weir writes.
+    pub async fn read(lake: &Lake) -> Result<Option<Self>> {
+        match lake.newest_change(&tables::performance()).await? {
+            Some(commit) => Self::of(&commit),
+            None => Ok(None),
+        }
+    }
+
+    fn of(commit: &Commit) -> Result<Option<Self>> {
+        let text = |name: &str| commit.properties.get(name);
+        let (Some(commerce), Some(sales), Some(computation), Some(shops)) =
+            (text(COMMERCE), text(SALES), text(COMPUTATION), text(SHOPS))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            performance: commit.snapshot_id,
+            sales: snapshot_id(SALES, sales)?,
+            commerce: snapshot_id(COMMERCE, commerce)?,
+            publication: text(PUBLICATION).map(|id| snapshot_id(PUBLICATION, id)).transpose()?,
+            computation: computation.clone(),
+            shops: serde_json::from_str(shops)?,
+        }))
+    }
+}
+
+/// The earliest of the shops' dates in the refresh behind a snapshot of `measurement.performance` (the current one if
+/// none is named): no shop's newest day is before it. None if the snapshot does not tell.
+///
+/// # Errors
+/// As [`Base::read`].
+pub async fn first_day(lake: &Lake, snapshot: Option<i64>) -> Result<Option<Date>> {
+    let commit = lake.newest_change_until(&tables::performance(), snapshot).await?;
+    let base = commit.as_ref().map(Base::of).transpose()?.flatten();
+    Ok(base.and_then(|base| base.shops.iter().map(|shop| shop.computed_on).min()))
+}
+
+fn snapshot_id(property: &str, text: &str) -> Result<i64> {
+    text.parse()
+        .map_err(|_| Error::Internal(format!("{property} is {text:?}, which is no snapshot id")))
+}
+
+/// The snapshot of `measurement.sales` that belongs to what `measurement.performance` says now: a refresh commits sales
+/// first, and until performance follows readers keep seeing the pair of the refresh before. None if there is no refresh.
+///
+/// # Errors
+/// [`Error::NotFound`] if that snapshot is no longer kept; else from the lake.
+pub async fn sales_snapshot(lake: &Lake) -> Result<Option<i64>> {
+    let table = lake.load(&tables::sales()).await?;
+    let Some(base) = Base::read(lake).await? else {
+        // Before the first refresh has ended there is nothing to see; after another writer's change of performance there
+        // is no pair to keep.
+        let performance = lake.load(&tables::performance()).await?;
+        let is_begun = performance.metadata().current_snapshot_id().is_some();
+        return Ok(table.metadata().current_snapshot_id().filter(|_| is_begun));
+    };
+    if table.metadata().snapshot_by_id(base.sales).is_some() {
+        return Ok(Some(base.sales));
+    }
+    if lake.is_unchanged_since(&tables::sales(), base.sales).await? {
+        return Ok(table.metadata().current_snapshot_id());
+    }
+    Err(Error::NotFound(
+        "the sales of the last complete refresh are no longer kept; run a refresh".into(),
+    ))
+}
+
+/// Whether a table's newest change is the commit of this refresh, so that it need not be written again. `is_full`: a
+/// full one was asked for, which an incremental one with the same result does not replace.
+#[must_use]
+pub fn is_written(newest: Option<&Commit>, refresh_id: &str, is_full: bool) -> bool {
+    newest.is_some_and(|commit| {
+        let is = |name: &str, value: &str| commit.properties.get(name).is_some_and(|held| held == value);
+        is(REFRESH_ID, refresh_id) && (!is_full || is(MODE, "full"))
+    })
+}
+
+/// The property map of a commit, without the pairs that have no value.
+#[must_use]
+pub fn properties(pairs: &[(&str, Option<String>)]) -> HashMap<String, String> {
+    pairs
+        .iter()
+        .filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?)))
+        .collect()
+}

@@ -1,0 +1,161 @@
+//! The last step of a refresh: its rows into the lake, sales first and then performance, which makes both visible.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use iceberg::TableIdent;
+use jiff::civil::{date, Date};
+use uuid::Uuid;
+
+use super::base::{self, is_written, properties};
+use super::engine::{self, Computed};
+use super::plan::Plan;
+use super::refresh::{How, Outcome};
+use super::tables;
+use crate::failpoint;
+use crate::lake::{Lake, Scope, COMMIT_ID};
+use crate::{Error, Result};
+
+/// Writes what was computed and counts it in `outcome`.
+///
+/// # Errors
+/// From the lake. Sales may be committed and performance not: readers see neither, and the next refresh goes on there.
+pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &mut Outcome) -> Result<()> {
+    let sales = write_sales(lake, plan, &mut computed, outcome).await?;
+    failpoint::reached("refresh_between_commits");
+    let days = computed
+        .days
+        .iter()
+        .map(|day| days_since_1970(*day))
+        .collect::<Result<Vec<_>>>()?;
+    let own = properties(&[
+        (base::REFRESH_ID, Some(computed.performance_refresh_id.clone())),
+        (base::MODE, Some(plan.mode.to_owned())),
+        (base::COMPUTATION, Some(engine::computation_id())),
+        (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
+        (
+            base::PUBLICATION,
+            plan.inputs.publication_snapshot.map(|id| id.to_string()),
+        ),
+        (base::SALES, Some(sales.to_string())),
+        (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
+    ]);
+    let table = tables::performance();
+    commit(
+        lake,
+        plan,
+        &table,
+        computed.performance,
+        Scope::PartitionDays(days),
+        own,
+        outcome,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Brings `measurement.sales` to what was computed. Its snapshot.
+async fn write_sales(lake: &Lake, plan: &Plan, computed: &mut Computed, outcome: &mut Outcome) -> Result<i64> {
+    let table = tables::sales();
+    let newest = lake.newest_change(&table).await?;
+    let scope = match &computed.changed_days {
+        Some(days) if days.is_empty() => {
+            return newest
+                .map(|commit| commit.snapshot_id)
+                .ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()));
+        }
+        Some(days) => partition_days(days)?,
+        None => Scope::WholeTable,
+    };
+    let own = properties(&[
+        (
+            base::REFRESH_ID,
+            Some(engine::sales_refresh_id(plan.inputs.commerce_snapshot)),
+        ),
+        (base::MODE, Some(plan.mode.to_owned())),
+        (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
+    ]);
+    commit(
+        lake,
+        plan,
+        &table,
+        std::mem::take(&mut computed.sales),
+        scope,
+        own,
+        outcome,
+    )
+    .await
+}
+
+/// One commit, unless the table's newest change is this very one. The snapshot with the rows.
+async fn commit(
+    lake: &Lake,
+    plan: &Plan,
+    table: &TableIdent,
+    batches: Vec<RecordBatch>,
+    scope: Scope,
+    mut own: HashMap<String, String>,
+    outcome: &mut Outcome,
+) -> Result<i64> {
+    let newest = lake.newest_change(table).await?;
+    let refresh_id = own[base::REFRESH_ID].clone();
+    let rows = rows(&batches);
+    outcome.rows_to_write += rows;
+    if let Some(commit) = &newest {
+        if is_written(Some(commit), &refresh_id, plan.request.how == How::Full) {
+            return Ok(commit.snapshot_id);
+        }
+    }
+    // A name for this change of this state: were the same rows written again over others, it would be another change.
+    let after = newest.map(|commit| commit.snapshot_id);
+    let commit_id = Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("{refresh_id} {} {after:?}", plan.mode).as_bytes(),
+    );
+    own.insert(COMMIT_ID.to_owned(), commit_id.to_string());
+    let schema = lake.arrow_schema(table).await?;
+    let batches = batches
+        .iter()
+        .map(|batch| fit(batch, &schema))
+        .collect::<Result<Vec<_>>>()?;
+    let done = lake.overwrite(table, batches, scope, own).await?;
+    if !done.already_committed {
+        outcome.committed_tables.push(table.to_string());
+        outcome.rows_committed += rows;
+    }
+    done.snapshot_id
+        .ok_or_else(|| Error::Internal(format!("{table}: the commit has no snapshot")))
+}
+
+/// Brings DuckDB's columns into the table's order and types: Iceberg names list elements and zones differently.
+fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = batch
+                .column_by_name(field.name())
+                .ok_or_else(|| Error::Internal(format!("the computation has no column {}", field.name())))?;
+            Ok(arrow_cast::cast(column, field.data_type())?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn partition_days(days: &[Date]) -> Result<Scope> {
+    let days = days.iter().map(|day| days_since_1970(*day)).collect::<Result<_>>()?;
+    Ok(Scope::PartitionDays(days))
+}
+
+/// Iceberg's number for a date.
+pub(super) fn days_since_1970(day: Date) -> Result<i32> {
+    day.since(date(1970, 1, 1))
+        .map(|span| span.get_days())
+        .map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Rows in batches.
+pub(super) fn rows(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}

@@ -1,0 +1,154 @@
+//! `weir lake ...` as people call it.
+
+mod common;
+
+use std::time::{Duration, SystemTime};
+
+use common::{event, event_ids, flush, send, start, COMMERCE, TOKEN};
+use serde_json::{json, Value};
+
+/// What the verb prints, on success.
+async fn weir(url: &str, arguments: &[&str]) -> String {
+    let output = run(url, arguments).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn run(url: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+    command
+        .arg("lake")
+        .args(arguments)
+        .args(["--url", url, "--token", TOKEN]);
+    command.output().await.unwrap()
+}
+
+async fn json_of(url: &str, arguments: &[&str]) -> Value {
+    serde_json::from_str(&weir(url, &[arguments, &["--json"]].concat()).await).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_is_listed_kept_in_shape_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let url = server.url();
+    for n in 0..4 {
+        send(url, &[event(&format!("e{n}"), "2026-11-24T10:00:00.000Z")]).await;
+        flush(url).await;
+    }
+    let listed = weir(url, &["tables"]).await;
+    let line = listed.lines().find(|line| line.starts_with(COMMERCE)).unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(&cells[1..3], ["4", "4"], "{listed}");
+    let snapshots = json_of(url, &["snapshots", COMMERCE]).await;
+    let totals: Vec<_> = snapshots["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["total_records"].clone())
+        .collect();
+    assert_eq!(totals, [4, 3, 2, 1].map(Value::from));
+
+    let compacted = json_of(url, &["compact", COMMERCE, "--min-files", "2"]).await;
+    assert_eq!(
+        compacted["tables"][COMMERCE],
+        json!({ "files_merged": 4, "files_written": 1, "manifests_merged": 2 })
+    );
+    let newest = &json_of(url, &["snapshots", COMMERCE]).await["snapshots"][0];
+    assert_eq!(
+        (&newest["operation"], &newest["total_records"]),
+        (&json!("replace"), &json!(4))
+    );
+    assert_eq!(event_ids("pyiceberg", url, COMMERCE).await, ["e0", "e1", "e2", "e3"]);
+    assert_eq!(event_ids("duckdb", url, COMMERCE).await, ["e0", "e1", "e2", "e3"]);
+    let expired = weir(url, &["expire", COMMERCE, "--keep-hours", "0"]).await;
+    assert!(expired.lines().any(|line| line.starts_with(COMMERCE)), "{expired}");
+
+    let answer = weir(
+        url,
+        &[
+            "sql",
+            "select event_id, sales[1].net_sales as net from commerce.telemetry order by 1",
+        ],
+    )
+    .await;
+    assert_eq!(
+        answer.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["event_id", "net"]
+    );
+    assert_eq!(
+        answer.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["e0", "9007199254740993"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_select_over_the_lake_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let secret = folder.path().join("secret.csv");
+    std::fs::write(&secret, "a,b\n1,2\n").unwrap();
+    for sql in [
+        format!("select * from read_csv('{}')", secret.display()),
+        format!("select * from '{}'", secret.display()),
+        format!("copy (select 1) to '{}'", folder.path().join("x").display()),
+        "set enable_external_access = true".to_owned(),
+        "select 1; select 2".to_owned(),
+        "select nope from commerce.telemetry".to_owned(),
+    ] {
+        let output = run(server.url(), &["sql", &sql]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("422"), "{sql}: {said}");
+    }
+    assert!(!folder.path().join("x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_listed_first_and_deleted_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let url = server.url();
+    send(url, &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    flush(url).await;
+    let data = folder.path().join("lake/commerce/telemetry");
+    let orphan = |name: &str, hours: u64| {
+        let path = data.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "left by a crash").unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600))
+            .unwrap();
+        path
+    };
+    let old = orphan("data/occurred_at_day=2026-11-24/old.parquet", 80);
+    let manifest = orphan("metadata/old-m0.avro", 80);
+    let young = orphan("data/young.parquet", 2);
+    // What the table needs is old as well.
+    for entry in std::fs::read_dir(data.join("metadata")).unwrap() {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(entry.unwrap().path())
+            .unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(1000 * 3600))
+            .unwrap();
+    }
+    let listed = json_of(url, &["orphans", COMMERCE]).await;
+    let mut files: Vec<_> = listed["tables"][COMMERCE]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["file"].as_str().unwrap().to_owned())
+        .collect();
+    files.sort_unstable();
+    let expected = [&old, &manifest].map(|path| path.canonicalize().unwrap().display().to_string());
+    assert_eq!(files, expected);
+    assert!(old.exists() && manifest.exists());
+    weir(url, &["orphans", COMMERCE, "--delete"]).await;
+    assert!(!old.exists() && !manifest.exists() && young.exists());
+    assert_eq!(event_ids("pyiceberg", url, COMMERCE).await, ["a"]);
+    let refused = run(url, &["orphans", COMMERCE, "--older-than", "0", "--delete"]).await;
+    assert!(String::from_utf8(refused.stderr)
+        .unwrap()
+        .contains("60 minutes at least"));
+    assert!(young.exists());
+}

@@ -1,0 +1,429 @@
+//! What a refresh that builds on the last one writes is what one from all of telemetry would: after every step of random
+//! histories, row for row and in every column.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::{date, Date};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde_json::{json, Value};
+use weir_analytics::lake::maintain::Upkeep;
+use weir_analytics::measurement::base;
+use weir_analytics::measurement::engine::{self, Outcome};
+use weir_analytics::measurement::plan::plan;
+use weir_analytics::measurement::reads::json_rows;
+use weir_analytics::measurement::refresh::{How, Request};
+use weir_analytics::measurement::steps::Progress;
+use weir_analytics::measurement::tables;
+
+use crate::harness::{demo_events, demo_order, sale, Served, NOON};
+use crate::random::Random;
+use crate::world::{interaction, objective, order, product, Entry, SHOP};
+
+const STEPS: u64 = 9;
+
+/// Rows of one relation in their order, as JSON texts.
+type Rows = Vec<Value>;
+
+fn rows(connection: &duckdb::Connection, relation: &str, order: &str) -> Rows {
+    let query = format!("select to_json(t) from (select * from {relation} order by {order}) as t");
+    json_rows(connection, &query, []).unwrap()
+}
+
+const BY_DAY: &str = "day, shop_domain, product_id, currency";
+const BY_PRODUCT: &str = "computed_on, shop_domain, product_id";
+
+/// What a full refresh would write, without writing it: all sales, and the days of performance.
+async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<Date>) {
+    let lake = &served.server.app().lake;
+    let request = Request {
+        now: now.parse().unwrap(),
+        how: How::Full,
+    };
+    let plan = plan(lake, request).await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir()).unwrap();
+        let Outcome::Done(computed) = engine::compute(&connection, &plan.inputs, &Progress::default()).unwrap() else {
+            panic!("a full refresh needs nothing else");
+        };
+        (
+            rows(&connection, "sales_written", BY_DAY),
+            rows(&connection, "performance_day", BY_PRODUCT),
+            computed.days,
+        )
+    })
+    .await
+    .unwrap()
+}
+
+/// What the tables hold: all sales that readers see, and these days of performance.
+async fn held(served: &Served, days: Vec<Date>) -> (Rows, Rows) {
+    let lake = &served.server.app().lake;
+    let snapshot = base::sales_snapshot(lake).await.unwrap();
+    let sales = lake.duckdb_relation(&tables::sales(), snapshot).await.unwrap();
+    let performance = lake.duckdb_relation(&tables::performance(), None).await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        let connection = engine::open(&std::env::temp_dir()).unwrap();
+        let days: Vec<_> = days.iter().map(|day| format!("'{day}'::date")).collect();
+        let of_days = format!("{performance} where computed_on in ({})", days.join(", "));
+        (
+            rows(&connection, &sales, BY_DAY),
+            rows(&connection, &of_days, BY_PRODUCT),
+        )
+    })
+    .await
+    .unwrap()
+}
+
+async fn assert_as_anew(served: &Served, now: &str, context: &str) {
+    let (sales, performance, days) = anew(served, now).await;
+    let (held_sales, held_performance) = held(served, days).await;
+    for (what, expected, actual) in [
+        ("sales", sales, held_sales),
+        ("performance", performance, held_performance),
+    ] {
+        let differs = expected.iter().zip(&actual).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "{context}: {what}, left is anew");
+        assert_eq!(expected.len(), actual.len(), "{context}: {what}");
+    }
+}
+
+/// A shop whose history is made up as it goes.
+struct History {
+    random: Random,
+    /// The moment of the next refresh.
+    now: Timestamp,
+    zone: &'static str,
+    /// Revision told last, by order.
+    orders: BTreeMap<u64, i64>,
+    objective_revision: i64,
+    /// Everything told so far, to be told again.
+    told: Vec<Value>,
+    seen: Vec<Value>,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Random(seed),
+            now: "2026-03-31T03:00:00Z".parse().unwrap(),
+            zone: "Asia/Tokyo",
+            orders: BTreeMap::new(),
+            objective_revision: 0,
+            told: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    fn day(&mut self) -> String {
+        let today = self.now.to_zoned(TimeZone::UTC).date();
+        today
+            .saturating_add((2 - self.random.number(10) * 5).days())
+            .to_string()
+    }
+
+    fn moment(&mut self) -> String {
+        // On few days: every hour of publication is a partition of its own.
+        let hours = self.random.number(6) * 11 * 24 + self.random.number(2);
+        format!("{:.3}", self.now.saturating_sub(hours.hours()).unwrap())
+    }
+
+    /// A revision of an order: placed anew, with other lines, deleted, a test after all, or late.
+    fn order(&mut self) -> Value {
+        let id = self.random.below(40);
+        let newest = self.orders.entry(id).or_insert(0);
+        let is_late = *newest > 2 && self.random.below(5) == 0;
+        let revision = if is_late { *newest - 2 } else { *newest + 3 };
+        *newest = (*newest).max(revision);
+        let lines: Vec<_> = (0..=self.random.below(2))
+            .map(|_| {
+                (
+                    self.random.below(12).to_string(),
+                    self.day(),
+                    self.day(),
+                    self.random.number(3) + 1,
+                )
+            })
+            .collect();
+        let mut ledger: Vec<Entry> = Vec::new();
+        for (line, (product, sold, back, units)) in lines.iter().enumerate() {
+            // One entry for each product, day and kind, as the ledger of an order has it.
+            if lines[..line].iter().any(|other| other.0 == *product) {
+                continue;
+            }
+            ledger.push((product, sold, "sale", *units, 0, units * 100, 0));
+            if units % 2 == 0 {
+                ledger.push((product, back, "return", 0, 1, 0, 100));
+            }
+        }
+        let at = self.moment();
+        let mut event = order(SHOP, self.zone, &format!("o{id}"), revision, &at, &ledger);
+        // Random contents of one revision would be another order's: the id tells them apart.
+        event["event_id"] = format!("{id}/{revision}/{}", self.random.below(u64::MAX)).into();
+        event["currency"] = self.random.pick(&["JPY", "JPY", "EUR"]).into();
+        if self.random.below(4) > 0 {
+            event["order_processed_at"] = format!("2026-02-{:02}T05:00:00.000Z", id % 28 + 1).into();
+        }
+        match self.random.below(12) {
+            0 => {
+                event["is_deleted"] = true.into();
+                event["sales"] = Value::Null;
+            }
+            1 => event["is_test"] = true.into(),
+            _ => {}
+        }
+        event
+    }
+
+    fn product(&mut self) -> Value {
+        // Some products never tell of themselves; one is known by nothing else.
+        let id = self.random.below(14) + 4;
+        let at = self.moment();
+        let launch = self.day();
+        let own = json!({
+            "product_title": format!("Title {}", self.random.below(100)),
+            "product_type": self.random.pick(&[&json!("Shoes"), &Value::Null]),
+            "product_is_active": self.random.pick(&[&json!(true), &json!(false)]),
+            "product_published_at": if self.random.below(2) == 0 { Value::Null } else { json!(format!("{launch}T16:00:00.000Z")) },
+        });
+        product(SHOP, self.zone, &id.to_string(), &at, own)
+    }
+
+    fn interaction(&mut self) -> Value {
+        let kind = self.random.pick(&["impression", "click", "view", "conversion"]);
+        let id = self.random.below(20).to_string();
+        let number = u32::try_from(self.random.below(1_000_000)).unwrap();
+        let at = self.moment();
+        let mut event = interaction(kind, &id, number, &at);
+        event["is_bot"] = (self.random.below(6) == 0).into();
+        event
+    }
+
+    /// What is told before the next refresh: new facts, and old ones again.
+    fn batch(&mut self) -> (Vec<Value>, Vec<Value>) {
+        let mut told: Vec<_> = (0..self.random.below(12)).map(|_| self.order()).collect();
+        for _ in 0..self.random.below(4) {
+            told.push(self.product());
+        }
+        let mut seen: Vec<_> = (0..self.random.below(15)).map(|_| self.interaction()).collect();
+        for (all, new) in [(&mut self.told, &mut told), (&mut self.seen, &mut seen)] {
+            if !all.is_empty() {
+                let again = usize::try_from(self.random.below(all.len() as u64)).unwrap();
+                new.push(all[again].clone());
+            }
+            all.extend(new.iter().cloned());
+        }
+        (told, seen)
+    }
+
+    fn objective(&mut self) -> Value {
+        self.objective_revision += 1;
+        objective(json!({
+            "revision": self.objective_revision, "measure": self.random.pick(&["net_units", "net_sales", "gross_sales"]),
+            "threshold_7d": self.random.number(4), "threshold_14d": self.random.number(5),
+            "threshold_30d": self.random.number(9), "banana_count": self.random.number(6),
+            "stale_after_days": self.random.number(40) + 1,
+            "engagement_weights": { "clicks": self.random.number(3000), "views": self.random.number(700) },
+        }))
+    }
+}
+
+/// How each refresh of a history ran, by its mode or the reason it was a full one.
+async fn live(seed: u64) -> BTreeMap<String, u64> {
+    let served = Served::start().await;
+    let mut history = History::new(seed);
+    let mut modes = BTreeMap::new();
+    for step in 0..STEPS {
+        let context = format!("seed {seed}, step {step}");
+        let (told, seen) = history.batch();
+        served.ingest(&told).await;
+        served.ingest_interactions(&seen).await;
+        if history.random.below(4) == 0 {
+            let spec = history.objective();
+            served.post("/v1/objective", &spec).await;
+        }
+        match step {
+            3 => history.zone = history.random.pick(&["Asia/Kathmandu", "America/Los_Angeles"]),
+            6 => history.now = history.now.saturating_add((40 * 24).hours()).unwrap(),
+            _ if history.random.below(8) == 0 => history.now = history.now.saturating_sub(30.hours()).unwrap(),
+            _ if history.random.below(2) == 0 => history.now = history.now.saturating_add(20.hours()).unwrap(),
+            _ => {}
+        }
+        // Merged files and, once, a history that is no longer kept.
+        if step == 2 || step == 5 {
+            let upkeep = Upkeep {
+                min_files: 2,
+                keep_for: Duration::ZERO,
+                keep_last: if step == 5 { 1 } else { 100 },
+                ..Upkeep::default()
+            };
+            served.server.app().maintain(upkeep).await.unwrap();
+        }
+        let now = history.now.to_string();
+        let outcome = served.refresh(&now).await;
+        let how = outcome["reason"].as_str().unwrap_or(outcome["mode"].as_str().unwrap());
+        // Reasons name the shop, table and days.
+        let how = ["time zone", "expired", "not within", "incremental", "no earlier"]
+            .into_iter()
+            .find(|part| how.contains(part))
+            .unwrap_or(how);
+        *modes.entry(how.to_owned()).or_insert(0) += 1;
+        assert_as_anew(&served, &now, &context).await;
+        if step == 4 {
+            let snapshots = served.snapshots().await;
+            assert_eq!(served.refresh(&now).await["committed_tables"], json!([]), "{context}");
+            assert_eq!(served.snapshots().await, snapshots, "{context}");
+        }
+    }
+    served.server.stop().await.unwrap();
+    modes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incremental_equals_full_after_every_step_of_random_histories() {
+    let histories = std::env::var("WEIR_HISTORIES").map_or(3, |count| count.parse().expect("a number"));
+    let mut modes = BTreeMap::new();
+    for seed in 1..=histories {
+        for (how, count) in live(seed).await {
+            *modes.entry(how).or_insert(0) += count;
+        }
+    }
+    // Histories that never build on the last refresh, or never have to begin anew, would prove little.
+    assert!(modes["incremental"] > 3 * histories, "{modes:?}");
+    for reason in ["no earlier", "time zone", "expired", "not within"] {
+        assert!(modes.contains_key(reason), "{modes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_revision_takes_its_sales_from_a_day_and_nothing_else_is_written() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    // Order a sold product 1 on 03-20 and product 3 on 03-21; now only product 1, and on 03-22.
+    served
+        .ingest(&[demo_order("a", 2, &[sale("1", "2026-03-22", 20)])])
+        .await;
+    let outcome = served.refresh(NOON).await;
+    assert_eq!(outcome["mode"], "incremental");
+    assert_eq!(
+        (&outcome["event_count"], &outcome["order_count"]),
+        (&json!(1), &json!(1))
+    );
+    // 03-25 has the return of order b, which nobody told anything of.
+    assert_eq!(
+        outcome["changed_days"],
+        json!(["2026-03-20", "2026-03-21", "2026-03-22"])
+    );
+    let sales = served.get("/v1/sales").await;
+    let days: Vec<_> = sales["sales"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["day"])
+        .collect();
+    assert_eq!(days, ["2026-03-22", "2026-03-25"]);
+    assert_as_anew(&served, NOON, "after the revision").await;
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_refresh_gives_the_same_bytes_and_one_since_a_day_mends_what_differs() {
+    let served = Served::start().await;
+    served
+        .post("/v1/objective", &objective(json!({ "threshold_30d": 19 })))
+        .await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    served
+        .ingest(&[demo_order("c", 1, &[sale("3", "2026-03-20", 1)])])
+        .await;
+    served.refresh(NOON).await;
+    let paths = ["/v1/sales", "/v1/performance"];
+    let incremental = [served.text(paths[0]).await, served.text(paths[1]).await];
+    let full = served.post("/v1/refresh", &json!({ "now": NOON, "full": true })).await;
+    assert_eq!(
+        (&full["mode"], &full["committed_tables"]),
+        (&json!("full"), &json!(["measurement.sales", "measurement.performance"]))
+    );
+    let again = served.post("/v1/refresh", &json!({ "now": NOON, "full": true })).await;
+    assert_eq!(again["committed_tables"], json!([]));
+    assert_eq!([served.text(paths[0]).await, served.text(paths[1]).await], incremental);
+
+    // Another writer empties the table; days from 03-25 on are asked for, 03-20 and 03-21 differ.
+    let lake = &served.server.app().lake;
+    let properties = [(weir_analytics::lake::COMMIT_ID.to_owned(), "other".to_owned())].into();
+    let whole = weir_analytics::lake::Scope::WholeTable;
+    lake.overwrite(&tables::sales(), Vec::new(), whole, properties)
+        .await
+        .unwrap();
+    let since = served
+        .post("/v1/refresh", &json!({ "now": NOON, "since": "2026-03-25" }))
+        .await;
+    assert_eq!(since["changed_days"], json!(["2026-03-20", "2026-03-21", "2026-03-25"]));
+    assert_eq!([served.text(paths[0]).await, served.text(paths[1]).await], incremental);
+    let since = served
+        .post("/v1/refresh", &json!({ "now": NOON, "since": "2026-03-21" }))
+        .await;
+    assert_eq!(
+        (&since["mode"], &since["changed_days"]),
+        (&json!("since"), &json!(["2026-03-21", "2026-03-25"]))
+    );
+
+    for (wrong, said) in [
+        (json!({ "full": true, "since": "2026-03-25" }), "full and since"),
+        (json!({ "since": "March" }), "since: \"March\" is not a day"),
+    ] {
+        let (status, body) = served.try_post("/v1/refresh", &wrong).await;
+        assert_eq!(status, 422);
+        assert!(body["error"]["message"].as_str().unwrap().starts_with(said), "{body}");
+    }
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_writers_change_of_performance_hides_no_sales_and_is_not_built_upon() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    assert_eq!(served.get("/v1/sales").await, json!({ "sales": [] }));
+    served.refresh(NOON).await;
+    let sales = served.text("/v1/sales").await;
+    let lake = &served.server.app().lake;
+    let properties = [(weir_analytics::lake::COMMIT_ID.to_owned(), "other".to_owned())].into();
+    let long_ago = weir_analytics::lake::Scope::PartitionDays(vec![0]);
+    lake.overwrite(&tables::performance(), Vec::new(), long_ago, properties)
+        .await
+        .unwrap();
+    assert_eq!(served.text("/v1/sales").await, sales);
+    let outcome = served.refresh(NOON).await;
+    assert_eq!(outcome["reason"], "there is no earlier refresh to build on");
+    // Sales are already those of this telemetry; only performance is written again.
+    assert_eq!(outcome["committed_tables"], json!(["measurement.performance"]));
+    assert_eq!(served.text("/v1/sales").await, sales);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_product_that_was_looked_at_long_before_it_is_known_keeps_that_day() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    // 59 days before: out of every window, and no product yet.
+    served
+        .ingest_interactions(&[interaction("view", "77", 1, "2026-01-31T03:00:00.000Z")])
+        .await;
+    served.refresh(NOON).await;
+    let known = product(
+        SHOP,
+        "Asia/Tokyo",
+        "77",
+        "2026-03-30T00:00:00.000Z",
+        json!({ "product_is_active": true }),
+    );
+    served.ingest(&[known]).await;
+    assert_eq!(served.refresh(NOON).await["mode"], "incremental");
+    let explained = served.get("/v1/explain?product=77").await;
+    assert_eq!(explained["last_engagement_on"], date(2026, 1, 31).to_string());
+    assert_as_anew(&served, NOON, "a newcomer").await;
+    served.server.stop().await.unwrap();
+}

@@ -1,0 +1,336 @@
+//! Interactions that touch the domain (referral, conversion, attribution) and the catalogue of who publishes what.
+//!
+//! Everything arrives from outside: an interaction is held to the schema of stream `publication_v1` before it is
+//! believed, and what is kept of it names nobody.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::order_state::{Attribution, ReferredBy};
+use crate::shopify::json::{instant, Json};
+use crate::telemetry;
+
+/// Longest id of the catalogue, in bytes.
+pub const MAX_CATALOGUE_ID_BYTES: usize = 128;
+/// Longest text of the catalogue, in bytes.
+const MAX_TEXT_BYTES: usize = 2048;
+
+/// Whether a text can be the id of a publisher, item, program or link: letters, digits and `. _ : / -`. An e-mail address
+/// or a name with spaces is none.
+#[must_use]
+pub fn is_catalogue_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+    (1..=MAX_CATALOGUE_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// The interactions that PostgreSQL records; clicks, views and the like go to the stream alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InteractionType {
+    /// A visitor was sent to the shop.
+    Referral,
+    /// A visitor bought; may name the order.
+    Conversion,
+    /// An order is ascribed to a publisher or program.
+    Attribution,
+}
+
+impl InteractionType {
+    /// Name in the stream.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Referral => "referral",
+            Self::Conversion => "conversion",
+            Self::Attribution => "attribution",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Referral, Self::Conversion, Self::Attribution];
+        all.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// A recorded interaction. Times are microseconds since 1970.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Interaction {
+    pub event_id: String,
+    pub interaction_type: InteractionType,
+    pub occurred_at: i64,
+    pub received_at: i64,
+    pub source: String,
+    pub shop_domain: String,
+    pub item_id: Option<String>,
+    pub referred_by: ReferredBy,
+    pub placement: Option<String>,
+    pub product_id: Option<i64>,
+    pub order_id: Option<i64>,
+    /// Without query, fragment and credentials.
+    pub url: Option<String>,
+    pub referrer_host: Option<String>,
+    pub country: Option<String>,
+    pub device_class: Option<String>,
+    pub session_key: Option<String>,
+    pub visitor_key: Option<String>,
+    pub is_bot: bool,
+    /// Seconds in view.
+    pub engaged_seconds: Option<f64>,
+}
+
+/// Why an interaction is refused: a reason of the verdicts, and where. Carries no value of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Refusal {
+    /// `missing_field`, `null_value`, `type_mismatch`, `parse_failure` or `invalid_text`.
+    pub reason: &'static str,
+    /// Field, and what was expected.
+    pub detail: String,
+}
+
+fn refuse<T>(reason: &'static str, detail: impl Into<String>) -> Result<T, Refusal> {
+    let detail = detail.into();
+    Err(Refusal { reason, detail })
+}
+
+impl Interaction {
+    /// Reads one event of stream `publication_v1`.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it is no such event, of another type, or an attribution without an order or without anybody to
+    /// ascribe it to.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.len() > telemetry::MAX_ROW_BYTES {
+            return refuse("type_mismatch", "an interaction is at most 1 MB");
+        }
+        // Refuses what PostgreSQL cannot store, and nesting that would exhaust a stack.
+        if let Err(error) = Json::parse(text) {
+            return refuse(error.reason.as_str(), format!("{}: {}", error.path, error.detail));
+        }
+        let Ok(row) = serde_json::from_str::<Value>(text) else {
+            return refuse("parse_failure", "not JSON");
+        };
+        if let Err(violation) = telemetry::publication().validate(&row) {
+            let detail = format!("{}: {}", violation.field, violation.detail);
+            return refuse(violation.reason.as_str(), detail);
+        }
+        let interaction = Self::from_row(&row)?;
+        if interaction.interaction_type == InteractionType::Attribution {
+            if interaction.order_id.is_none() {
+                return refuse("missing_field", "order_id: an attribution names its order");
+            }
+            if interaction.referred_by == ReferredBy::default() {
+                return refuse(
+                    "missing_field",
+                    "publisher_id: an attribution names a publisher or a program",
+                );
+            }
+        }
+        Ok(interaction)
+    }
+
+    fn from_row(row: &Value) -> Result<Self, Refusal> {
+        let Some(interaction_type) = row["event_type"].as_str().and_then(InteractionType::parse) else {
+            return refuse(
+                "type_mismatch",
+                "event_type: expected referral, conversion or attribution",
+            );
+        };
+        let event_id = required(row, "event_id");
+        if event_id.is_empty() || event_id.len() > MAX_CATALOGUE_ID_BYTES {
+            return refuse("type_mismatch", "event_id: expected 1 to 128 bytes");
+        }
+        Ok(Self {
+            event_id,
+            interaction_type,
+            occurred_at: time(row, "occurred_at")?,
+            received_at: time(row, "received_at")?,
+            source: required(row, "source"),
+            shop_domain: required(row, "shop_domain"),
+            item_id: catalogue_id(row, "item_id")?,
+            referred_by: ReferredBy {
+                publisher_id: catalogue_id(row, "publisher_id")?,
+                program_id: catalogue_id(row, "program_id")?,
+            },
+            placement: text(row, "placement"),
+            product_id: shopify_id(row, "product_id")?,
+            order_id: shopify_id(row, "order_id")?,
+            url: text(row, "url").and_then(|url| address_only(&url)),
+            referrer_host: text(row, "referrer_host"),
+            country: text(row, "country"),
+            device_class: text(row, "device_class"),
+            session_key: text(row, "session_key"),
+            visitor_key: text(row, "visitor_key"),
+            is_bot: row["is_bot"].as_bool().unwrap_or(false),
+            engaged_seconds: row["engaged_seconds"].as_f64(),
+        })
+    }
+
+    /// The order and what is attributed to it, if it is an attribution.
+    #[must_use]
+    pub fn attribution(&self) -> Option<(i64, Attribution)> {
+        let order_id = self.order_id?;
+        (self.interaction_type == InteractionType::Attribution).then(|| {
+            let attribution = Attribution {
+                occurred_at: self.occurred_at,
+                event_id: self.event_id.clone(),
+                referred_by: self.referred_by.clone(),
+            };
+            (order_id, attribution)
+        })
+    }
+}
+
+/// Text of a field that is absent or was validated.
+fn text(row: &Value, name: &str) -> Option<String> {
+    row[name].as_str().map(str::to_owned)
+}
+
+fn required(row: &Value, name: &str) -> String {
+    text(row, name).unwrap_or_default()
+}
+
+fn time(row: &Value, name: &str) -> Result<i64, Refusal> {
+    match row[name].as_str().and_then(instant) {
+        Some(at) => Ok(at),
+        None => refuse("type_mismatch", format!("{name}: expected a time from 1900 to 9998")),
+    }
+}
+
+fn catalogue_id(row: &Value, name: &str) -> Result<Option<String>, Refusal> {
+    match text(row, name) {
+        Some(id) if !is_catalogue_id(&id) => refuse(
+            "type_mismatch",
+            format!("{name}: expected 1 to 128 letters, digits and . _ : / -"),
+        ),
+        id => Ok(id),
+    }
+}
+
+fn shopify_id(row: &Value, name: &str) -> Result<Option<i64>, Refusal> {
+    match row[name].as_str().map(str::parse) {
+        None => Ok(None),
+        Some(Ok(id)) => Ok(Some(id)),
+        Some(Err(_)) => refuse("type_mismatch", format!("{name}: expected a decimal 64-bit id")),
+    }
+}
+
+/// Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept.
+fn address_only(url: &str) -> Option<String> {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    let authority = address.split("//").nth(1)?.split('/').next()?;
+    (!authority.is_empty() && !authority.contains('@')).then(|| address.to_owned())
+}
+
+/// A publisher: whoever shows the shop's products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Publisher {
+    pub name: String,
+}
+
+/// What a publisher published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Item {
+    pub publisher_id: String,
+    pub title: String,
+    #[serde(default)]
+    pub url: Option<String>,
+    #[serde(default)]
+    pub kind: Option<String>,
+}
+
+/// Terms under which publishers send visitors; of one publisher, or of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Program {
+    pub name: String,
+    #[serde(default)]
+    pub publisher_id: Option<String>,
+}
+
+/// A redirect: where a code leads, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Link {
+    pub url: String,
+    #[serde(default)]
+    pub publisher_id: Option<String>,
+    #[serde(default)]
+    pub item_id: Option<String>,
+    #[serde(default)]
+    pub program_id: Option<String>,
+    #[serde(default)]
+    pub placement: Option<String>,
+}
+
+/// A change of a shop's catalogue, by id. An entry that is null is taken out; what is not named stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct CatalogueChange {
+    pub shop_domain: String,
+    #[serde(default)]
+    pub publishers: BTreeMap<String, Option<Publisher>>,
+    #[serde(default)]
+    pub items: BTreeMap<String, Option<Item>>,
+    #[serde(default)]
+    pub programs: BTreeMap<String, Option<Program>>,
+    #[serde(default)]
+    pub links: BTreeMap<String, Option<Link>>,
+}
+
+impl CatalogueChange {
+    /// Reads a change.
+    ///
+    /// # Errors
+    /// A sentence that names the entry that cannot be used.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        Json::parse(json).map_err(|error| format!("{}: {}", error.path, error.detail))?;
+        let change: Self = serde_json::from_str(json).map_err(|error| {
+            // serde names the field, and the value where its type is wrong: only the place is passed on.
+            format!("Line {} column {} is not of a catalogue.", error.line(), error.column())
+        })?;
+        for (id, item) in change.items.iter() {
+            let url = item.as_ref().and_then(|item| item.url.as_deref());
+            entry("items", id, url, [item.as_ref().map(|item| item.title.as_str())])?;
+        }
+        for (id, link) in &change.links {
+            let placement = link.as_ref().and_then(|link| link.placement.as_deref());
+            entry("links", id, link.as_ref().map(|link| link.url.as_str()), [placement])?;
+        }
+        for (id, one) in &change.publishers {
+            entry("publishers", id, None, [one.as_ref().map(|one| one.name.as_str())])?;
+        }
+        for (id, one) in &change.programs {
+            entry("programs", id, None, [one.as_ref().map(|one| one.name.as_str())])?;
+        }
+        Ok(change)
+    }
+}
+
+/// Checks what all entries share: an id, an address a browser may be sent to, texts of a sane length.
+fn entry(part: &str, id: &str, url: Option<&str>, texts: [Option<&str>; 1]) -> Result<(), String> {
+    if !is_catalogue_id(id) {
+        return Err(format!("{part}: an id is 1 to 128 letters, digits and . _ : / -"));
+    }
+    // Anything else, such as javascript:, would run where the visitor is.
+    if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+        return Err(format!("{part}.{id}.url: expected http:// or https://"));
+    }
+    let long = |text: &str| text.is_empty() || text.len() > MAX_TEXT_BYTES;
+    if texts.into_iter().chain([url]).flatten().any(long) {
+        return Err(format!("{part}.{id}: texts are 1 to 2048 bytes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The ledger from Shopify's own agreements, and what webhooks told since they were read.
+//!
+//! A sale's base is totalAmount - totalTaxAmount, already after its discount; gross is base plus the discount without tax.
+//! Agreements replace the provisional ledger as a whole up to the order's `updated_at` at which they were read. What a newer
+//! body or refund tells beyond them is put on top, measured against what they account for, until they are read again.
+
+use std::collections::BTreeMap;
+
+use super::{line_value, minus, part, placed_at, without_tax, Kind, Ledger, Value};
+use crate::order_state::{Agreement, Amount, Header, Line, OrderState, Refund, Sale};
+
+/// What the agreements and newer refunds account for of one line.
+#[derive(Default, Clone, Copy)]
+struct Booked {
+    sold: i64,
+    reversed: i64,
+    gross: Amount,
+    discount: Amount,
+    returns: Amount,
+}
+
+impl Ledger<'_> {
+    /// Books the order by its agreements, read as of `read_at`.
+    pub(super) fn agreed(&mut self, state: &OrderState, header: &Header, read_at: i64) {
+        let mut booked: BTreeMap<i64, Booked> = BTreeMap::new();
+        for agreement in &state.agreements {
+            for sale in &agreement.sales {
+                self.sale(state, header, agreement, sale, &mut booked);
+            }
+        }
+        let newer: Vec<&Refund> = state
+            .refunds
+            .iter()
+            .filter(|refund| is_newer(state, refund, read_at))
+            .collect();
+        for refund in newer {
+            self.refund(state, header, refund);
+            for item in &refund.lines {
+                let Some(line_item_id) = item.line_item_id else {
+                    continue;
+                };
+                let line = booked.entry(line_item_id).or_default();
+                line.reversed += item.quantity;
+                line.returns = line.returns + without_tax(item.subtotal, item.tax, header.taxes_included);
+            }
+        }
+        if header.updated_at > read_at {
+            for line in state.lines.iter().filter(|line| !line.is_gift_card) {
+                let known = booked.get(&line.line_item_id).copied().unwrap_or_default();
+                self.since(state, header, line, known, read_at);
+            }
+        }
+    }
+
+    fn sale(
+        &mut self,
+        state: &OrderState,
+        header: &Header,
+        agreement: &Agreement,
+        sale: &Sale,
+        booked: &mut BTreeMap<i64, Booked>,
+    ) {
+        let base = minus(sale.total, sale.tax);
+        let at = match agreement.reason.as_str() {
+            "order" => placed_at(header),
+            _ => agreement.happened_at,
+        };
+        match sale.line_type.as_str() {
+            "product" => {}
+            // Paid more or less than the goods, and whatever Shopify has not classified: of no product, still of the shop.
+            "adjustment" | "unknown" => {
+                self.reverse(None, at, Kind::Adjustment, 0, minus(Amount::default(), base));
+                return;
+            }
+            // Gift cards, shipping, tips, duties and fees are no sales.
+            _ => return,
+        }
+        let line = state
+            .lines
+            .iter()
+            .find(|line| Some(line.line_item_id) == sale.line_item_id);
+        // Shopify no longer names a product that was deleted; the order's line may still know it.
+        let product_id = sale.product_id.or(line.and_then(|line| line.product_id));
+        let known = booked.entry(sale.line_item_id.unwrap_or_default()).or_default();
+        let units = sale.quantity.abs();
+        if sale.action_type == "return" {
+            let returns = minus(Amount::default(), base);
+            known.reversed += units;
+            known.returns = known.returns + returns;
+            self.reverse(product_id, at, reversal(header, agreement), units, returns);
+            return;
+        }
+        // An update changes the price of what was sold before; it sells no units.
+        let units = if sale.action_type == "order" { units } else { 0 };
+        let value = Value {
+            gross: base + sale.discount,
+            discount: sale.discount,
+        };
+        known.sold += units;
+        known.gross = known.gross + value.gross;
+        known.discount = known.discount + value.discount;
+        let kind = match agreement.reason.as_str() {
+            "order" => Kind::Sale,
+            _ => Kind::Edit,
+        };
+        self.sell(product_id, at, kind, units, value);
+    }
+
+    /// What the newer body says of a line beyond what is booked.
+    fn since(&mut self, state: &OrderState, header: &Header, line: &Line, booked: Booked, read_at: i64) {
+        let is_new = |at: i64| read_at < at && at <= header.updated_at;
+        let edits = state.edits.iter().filter(|edit| edit.line_item_id == line.line_item_id);
+        let mut edits: Vec<_> = edits.filter(|edit| is_new(edit.committed_at)).collect();
+        edits.sort_by_key(|edit| (edit.committed_at, edit.edit_id));
+
+        let value = line_value(line, header.taxes_included);
+        let more = line.quantity - booked.sold;
+        if more > 0 {
+            let rest = Value {
+                gross: minus(value.gross, booked.gross),
+                discount: minus(value.discount, booked.discount),
+            };
+            let dates = edits.iter().map(|edit| (edit.committed_at, edit.added));
+            let mut from = 0;
+            for (at, added) in dates.chain([(header.updated_at, i64::MAX)]) {
+                let units = added.min(more - from);
+                if units > 0 {
+                    let share = super::share(rest, from, from + units, more);
+                    self.sell(line.product_id, at, Kind::Edit, units, share);
+                    from += units;
+                }
+            }
+        }
+        let open = (line.quantity - booked.reversed).max(0);
+        let gone = match (header.cancelled_at, line.current_quantity) {
+            (None, Some(current)) => (line.quantity - current - booked.reversed).clamp(0, open),
+            (Some(_), _) => edits.iter().map(|edit| edit.removed).sum::<i64>().min(open),
+            (None, None) => 0,
+        };
+        let net = minus(value.gross, value.discount);
+        let (mut left, mut reversed) = (gone, Amount::default());
+        let dates = edits.iter().map(|edit| (edit.committed_at, edit.removed));
+        for (at, removed) in dates.chain([(header.updated_at, i64::MAX)]) {
+            let units = removed.min(left);
+            if units > 0 {
+                let from = gone - left;
+                let returns = minus(part(net, from + units, line.quantity), part(net, from, line.quantity));
+                self.reverse(line.product_id, at, Kind::Edit, units, returns);
+                reversed = reversed + returns;
+                left -= units;
+            }
+        }
+        if let Some(cancelled_at) = header.cancelled_at.filter(|at| *at > read_at && open > gone) {
+            let rest = minus(minus(net, booked.returns), reversed);
+            self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open - gone, rest);
+        }
+    }
+}
+
+/// Whether a refund is told in full and is none of those that the agreements book.
+fn is_newer(state: &OrderState, refund: &Refund, read_at: i64) -> bool {
+    let mut agreements = state.agreements.iter();
+    if refund.is_brief || agreements.any(|agreement| agreement.refund_id == Some(refund.refund_id)) {
+        return false;
+    }
+    // Where an agreement of a return has booked the goods, a refund made before the reading only moved the money. In the
+    // second of the reading itself both are possible.
+    let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
+    let by_return = state.agreements.iter().any(|agreement| agreement.return_id.is_some());
+    at > read_at || at == read_at && !by_return
+}
+
+fn reversal(header: &Header, agreement: &Agreement) -> Kind {
+    let names_goods = agreement.refund_id.is_some() || agreement.return_id.is_some();
+    let cancelled = header.cancelled_at.is_some_and(|at| agreement.happened_at >= at);
+    match agreement.reason.as_str() {
+        _ if cancelled && !names_goods => Kind::Cancellation,
+        "order_edit" => Kind::Edit,
+        _ => Kind::Return,
+    }
+}

@@ -1,0 +1,40 @@
+//! Bodies of `customers/create`, `customers/update`, `customers/enable`, `customers/disable`, and the copy inside an order.
+
+use super::json::Node;
+use super::{BodyError, Context};
+use crate::customer::Customer;
+
+pub(super) fn customer(node: &Node<'_>, context: Context) -> Result<Customer, BodyError> {
+    let consent = |name: &str| match node.object(name)? {
+        Some(consent) => consent.text("state"),
+        None => Ok(None),
+    };
+    Ok(Customer {
+        created_at: node.time("created_at")?,
+        updated_at: node.time("updated_at")?,
+        is_whole: true,
+        state: node.text("state")?,
+        is_email_verified: node.bool("verified_email")?,
+        is_tax_exempt: node.bool("tax_exempt")?,
+        email_consent: consent("email_marketing_consent")?,
+        sms_consent: consent("sms_marketing_consent")?,
+        currency: node.text("currency")?,
+        deleted_at: None,
+        ..Customer::deleted(node.id("id")?, context.triggered_at)
+    })
+}
+
+/// The customer of an order's body. Whatever is wrong in it does not hold up the order: then only its id is known.
+pub(super) fn embedded(node: &Node<'_>, context: Context) -> Result<Option<Customer>, BodyError> {
+    let Some(customer_id) = node.int("id")? else {
+        return Ok(None);
+    };
+    let unknown = Customer {
+        deleted_at: None,
+        ..Customer::deleted(customer_id, context.triggered_at)
+    };
+    Ok(Some(Customer {
+        is_whole: false,
+        ..customer(node, context).unwrap_or(unknown)
+    }))
+}

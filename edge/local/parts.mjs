@@ -1,0 +1,108 @@
+// What every local stack is made of: the built Worker, the doubles of bindings that keep nothing locally, its quarantine.
+//
+// Cloudflare's own local Pipelines and Analytics Engine bindings discard what they are given, so their names are bound to
+// RPC classes with the same methods. The calling code is the same as in production.
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+
+// Throws unless the server confirmed the batch (200 = durable). Rows that it rejected were kept in its own quarantine and
+// are logged: production's stream would have accepted and dropped them.
+const STREAM_DOUBLE = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export class Telemetry extends WorkerEntrypoint {
+  async send(events) {
+    const response = await fetch(this.env.LAKE + "/v1/streams/" + this.env.STREAM, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: "Bearer " + this.env.TOKEN },
+      body: JSON.stringify(events),
+    });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(this.env.STREAM + ": " + response.status + " " + text.slice(0, 200));
+    const rejected = JSON.parse(text).rejected ?? [];
+    if (rejected.length > 0) console.error(this.env.STREAM + " rejected " + JSON.stringify(rejected));
+  }
+}
+
+export default { fetch: () => new Response("this Worker is reached by RPC only", { status: 404 }) };
+`;
+
+// Refuses what Analytics Engine would discard without a word, and keeps the rest in memory; fetch returns it.
+const COUNTERS_DOUBLE = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+const points = [];
+const bytes = (text) => new TextEncoder().encode(text).length;
+
+export class Dataset extends WorkerEntrypoint {
+  writeDataPoint({ indexes = [], blobs = [], doubles = [] }) {
+    if (indexes.length !== 1 || bytes(indexes[0]) > 96) throw new Error("one index of at most 96 bytes");
+    if (blobs.length > 20 || doubles.length > 20) throw new Error("at most 20 blobs and 20 doubles");
+    if (blobs.reduce((sum, blob) => sum + bytes(blob), 0) > 16_384) throw new Error("at most 16 KB of blobs");
+    points.push({ indexes, blobs, doubles });
+  }
+}
+
+export default { fetch: () => Response.json(points) };
+`;
+
+/** The Worker that stands for stream `stream`; bind `{ name, entrypoint: "Telemetry" }`. */
+export function streamDouble(name, stream, { lake, token }) {
+  return {
+    name,
+    modules: true,
+    script: STREAM_DOUBLE,
+    compatibilityDate: "2026-07-01",
+    bindings: { LAKE: lake, TOKEN: token, STREAM: stream },
+  };
+}
+
+/** The Worker that stands for an Analytics Engine dataset; bind `{ name, entrypoint: "Dataset" }`. */
+export const countersDouble = (name) => ({ name, modules: true, script: COUNTERS_DOUBLE, compatibilityDate: "2026-07-01" });
+
+/** The modules of the built Worker `worker`; `entry` is the text of a module that wraps ./index.js. */
+export async function builtModules(worker, entry) {
+  const build = fileURLToPath(new URL(`../${worker}/build/`, import.meta.url));
+  const read = async (path) => {
+    try {
+      return await readFile(join(build, path));
+    } catch (error) {
+      throw new Error(`the ${worker} Worker is not built: run scripts/build-workers.sh`, { cause: error });
+    }
+  };
+  return [
+    ...(entry ? [{ type: "ESModule", path: "entry.js", contents: entry }] : []),
+    { type: "ESModule", path: "index.js", contents: (await read("index.js")).toString() },
+    { type: "CompiledWasm", path: "index_bg.wasm", contents: await read("index_bg.wasm") },
+  ];
+}
+
+/** The vars that bound a call of PostgreSQL. */
+export function postgresTimeouts(millis) {
+  if (millis === undefined) return {};
+  return { POSTGRES_CONNECT_TIMEOUT_MILLIS: String(millis), POSTGRES_STATEMENT_TIMEOUT_MILLIS: String(millis) };
+}
+
+/** The objects of a bucket's quarantine as `{ key, record }`, all pages. */
+export async function quarantined(bucket) {
+  const found = [];
+  let cursor;
+  do {
+    const page = await bucket.list({ prefix: "quarantine/", cursor });
+    for (const { key } of page.objects) found.push({ key, record: await (await bucket.get(key)).json() });
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor);
+  return found;
+}
+
+/** Calls `log` with each line of a stream of text. */
+export function forEachLine(stream, log) {
+  let rest = "";
+  stream.setEncoding("utf8").on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    lines.forEach(log);
+  });
+}

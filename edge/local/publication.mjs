@@ -1,0 +1,86 @@
+// The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
+// production; only the bindings' far ends differ (parts.mjs).
+
+import { Log, LogLevel, Miniflare } from "miniflare";
+import { builtModules, countersDouble, forEachLine, postgresTimeouts, quarantined, streamDouble } from "./parts.mjs";
+
+const BUCKET = "weir-publication";
+const QUEUE = "weir-publication-interactions";
+const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
+
+/**
+ * Starts the Worker.
+ *
+ * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), shops (domains),
+ * visitorSecret, linkSecrets (comma separated), internalToken (none = closed), port (0 = any), and for tests rateLimit
+ * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, maxRetries, maxBatchTimeoutSeconds,
+ * postgresTimeoutMillis, entry (text of a module that wraps ./index.js), log (function of one line).
+ */
+export async function startPublication(config) {
+  const log = config.log ?? (() => {});
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: config.port ?? 0,
+    cf: false,
+    log: new Log(LogLevel.WARN),
+    handleRuntimeStdio: (stdout, stderr) => {
+      for (const stream of [stdout, stderr]) forEachLine(stream, log);
+    },
+    workers: [
+      publicationWorker(config, await builtModules("publication", config.entry)),
+      streamDouble("publication-stream", "publication_v1", config),
+      streamDouble("commerce-stream", "commerce_v1", config),
+      countersDouble("counters"),
+    ],
+  });
+  const url = (await miniflare.ready).origin;
+  return {
+    url,
+    miniflare,
+    catalogues: () => miniflare.getKVNamespace("CATALOGUE", "publication"),
+    queue: () => miniflare.getQueueProducer("INTERACTIONS", "publication"),
+    counters: async () => (await (await miniflare.getWorker("counters")).fetch("http://counters/")).json(),
+    quarantine: async () => quarantined(await miniflare.getR2Bucket("BUCKET", "publication")),
+    stop: () => miniflare.dispose(),
+  };
+}
+
+function publicationWorker(config, modules) {
+  const consumer = {
+    maxBatchSize: 100,
+    maxBatchTimeout: config.maxBatchTimeoutSeconds ?? 0.2,
+    maxRetries: config.maxRetries ?? 100,
+    deadLetterQueue: DEAD_LETTER_QUEUE,
+  };
+  const optional = (name, value) => (value === undefined ? {} : { [name]: String(value) });
+  return {
+    name: "publication",
+    modules,
+    compatibilityDate: "2026-07-01",
+    bindings: {
+      VISITOR_SECRET: config.visitorSecret ?? "",
+      LINK_SECRETS: config.linkSecrets ?? "",
+      WEIR_INTERNAL_TOKEN: config.internalToken ?? "",
+      SHOPS: JSON.stringify(config.shops),
+      // Locally an outage lasts seconds.
+      RETRY_MAX_DELAY_SECONDS: "1",
+      DEAD_LETTER_QUEUE,
+      ...optional("CATALOGUE_TTL_SECONDS", config.catalogueTtlSeconds),
+      ...optional("PATIENCE_MILLIS", config.patienceMillis),
+      ...postgresTimeouts(config.postgresTimeoutMillis),
+    },
+    kvNamespaces: { CATALOGUE: "weir-catalogue" },
+    queueProducers: { INTERACTIONS: QUEUE },
+    queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
+    r2Buckets: { BUCKET },
+    hyperdrives: { POSTGRES: config.postgres },
+    ...(config.rateLimit
+      ? { ratelimits: { RATE_LIMIT: { namespace_id: "1001", simple: { limit: config.rateLimit, period: 60 } } } }
+      : {}),
+    serviceBindings: {
+      PUBLICATION_TELEMETRY: { name: "publication-stream", entrypoint: "Telemetry" },
+      COMMERCE_TELEMETRY: { name: "commerce-stream", entrypoint: "Telemetry" },
+      PUBLICATION_COUNTERS: { name: "counters", entrypoint: "Dataset" },
+    },
+  };
+}

@@ -1,0 +1,314 @@
+//! A batch from the queue: domain-level events to PostgreSQL and what they cause to COMMERCE_TELEMETRY; rows that the
+//! stream did not take when they came, to the stream.
+//!
+//! A message is acknowledged only when all of its consequences are confirmed, or when it is durably in the quarantine.
+//! Repeating is safe: `weir.record_interactions` knows an event again and returns what it has caused.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+use weir_domain::telemetry::StreamSchema;
+use weir_edge_shared::call::CallTransport;
+use weir_edge_shared::decision::Decision;
+use weir_edge_shared::ingest::{IngestError, Verdict};
+use weir_edge_shared::sql::Argument;
+use weir_edge_shared::stream::{check, send_all, StreamSender};
+
+/// Verdict on one interaction.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InteractionVerdict {
+    /// The event.
+    pub event_id: Option<String>,
+    /// `accepted`, `duplicate` or `rejected`.
+    pub verdict: Verdict,
+    /// Reason class of a rejection.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What and where.
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+/// What `weir.record_interactions` answers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Recorded {
+    /// One per interaction, in the order given.
+    pub interactions: Vec<InteractionVerdict>,
+    /// Commerce events of the orders whose attribution changed.
+    pub events: Vec<Value>,
+}
+
+impl Recorded {
+    /// Reads the answer to a call with `count` interactions.
+    ///
+    /// # Errors
+    /// [`IngestError`] without SQLSTATE when the answer is not what the contract says.
+    pub fn parse(text: &str, count: usize) -> Result<Self, IngestError> {
+        let recorded: Self = serde_json::from_str(text).map_err(|error| {
+            IngestError::connection(format!("unreadable answer of weir.record_interactions: {error}"))
+        })?;
+        if recorded.interactions.len() != count {
+            let got = recorded.interactions.len();
+            return Err(IngestError::connection(format!(
+                "{got} verdicts for {count} interactions"
+            )));
+        }
+        Ok(recorded)
+    }
+}
+
+/// Records `events` and decides each, in the order given. `commerce` is the schema of what they cause.
+pub async fn record(
+    events: &[&Value],
+    commerce: &StreamSchema,
+    transport: &impl CallTransport,
+    stream: &impl StreamSender,
+) -> Vec<Decision> {
+    match process(events, commerce, transport, stream).await {
+        // One poisonous event fails the whole statement. Alone, it is found; its neighbours are not held up.
+        Err(error) if error.is_about_the_data() && events.len() > 1 => {
+            let mut decisions = Vec::with_capacity(events.len());
+            for event in events {
+                decisions.extend(settle(process(&[event], commerce, transport, stream).await, 1));
+            }
+            decisions
+        }
+        outcome => settle(outcome, events.len()),
+    }
+}
+
+fn settle(outcome: Result<Vec<Decision>, IngestError>, count: usize) -> Vec<Decision> {
+    let decision = match outcome {
+        Ok(decisions) => return decisions,
+        Err(error) if error.is_about_the_data() => Decision::quarantine("database_refused", error.to_string()),
+        Err(error) => Decision::Retry {
+            cause: error.to_string(),
+        },
+    };
+    vec![decision; count]
+}
+
+async fn process(
+    events: &[&Value],
+    commerce: &StreamSchema,
+    transport: &impl CallTransport,
+    stream: &impl StreamSender,
+) -> Result<Vec<Decision>, IngestError> {
+    let argument = serde_json::to_string(events).map_err(|error| IngestError::connection(error.to_string()))?;
+    let answer = transport
+        .call("weir.record_interactions", &[Argument::Json(&argument)])
+        .await?;
+    let recorded = Recorded::parse(&answer, events.len())?;
+    let rows = checked(&recorded.events, commerce)?;
+    let sent = send_all(&rows, stream).await;
+    let decide = |verdict: &InteractionVerdict| {
+        if verdict.verdict == Verdict::Rejected {
+            let reason = verdict.reason.as_deref().unwrap_or("rejected");
+            return Decision::quarantine(reason, verdict.detail.clone().unwrap_or_default());
+        }
+        match &sent {
+            Ok(()) => Decision::Acknowledge,
+            Err(error) => Decision::Retry {
+                cause: error.to_string(),
+            },
+        }
+    };
+    Ok(recorded.interactions.iter().map(decide).collect())
+}
+
+/// The rows to send, each event once. One that the stream would drop fails the call: no interaction is to blame for it,
+/// and acknowledging would lose it silently.
+fn checked(events: &[Value], commerce: &StreamSchema) -> Result<Vec<String>, IngestError> {
+    let mut seen = HashSet::new();
+    events
+        .iter()
+        .filter(|event| seen.insert(event.get("event_id").and_then(Value::as_str).unwrap_or_default()))
+        .map(|event| {
+            check(commerce, event)
+                .map_err(|violation| IngestError::connection(format!("invalid commerce event: {}", violation.detail)))
+        })
+        .collect()
+}
+
+/// Sends `rows` to the stream and decides the message they came in.
+pub async fn resend(rows: &[Value], schema: &StreamSchema, stream: &impl StreamSender) -> Decision {
+    let texts: Result<Vec<String>, _> = rows.iter().map(|row| check(schema, row)).collect();
+    match texts {
+        Err(violation) => Decision::quarantine(violation.reason, violation.detail),
+        Ok(texts) => match send_all(&texts, stream).await {
+            Ok(()) => Decision::Acknowledge,
+            Err(error) => Decision::Retry {
+                cause: error.to_string(),
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use serde_json::json;
+    use weir_domain::telemetry::{commerce, publication};
+    use weir_edge_shared::stream::StreamError;
+
+    use super::*;
+
+    type Answer = Box<dyn Fn(usize, &str) -> Result<String, IngestError>>;
+
+    struct Database {
+        answer: Answer,
+        statements: RefCell<Vec<String>>,
+    }
+
+    impl CallTransport for Database {
+        async fn call(&self, function: &str, arguments: &[Argument<'_>]) -> Result<String, IngestError> {
+            let statement = weir_edge_shared::sql::call_statement(function, arguments).unwrap();
+            self.statements.borrow_mut().push(statement.clone());
+            (self.answer)(self.statements.borrow().len(), &statement)
+        }
+    }
+
+    #[derive(Default)]
+    struct Stream {
+        down: bool,
+        got: RefCell<Vec<String>>,
+    }
+
+    impl StreamSender for Stream {
+        async fn send(&self, batch: &str) -> Result<(), StreamError> {
+            if self.down {
+                return Err(StreamError("down".into()));
+            }
+            self.got.borrow_mut().push(batch.to_owned());
+            Ok(())
+        }
+    }
+
+    fn order_updated() -> Value {
+        json!({
+            "event_id": "e-1", "event_type": "order_updated", "schema_version": 1,
+            "occurred_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:01.000Z",
+            "event_date": "2026-11-24", "event_hour": 10, "source": "interaction", "shop_domain": "demo.myshopify.com",
+            "order_id": "7", "publisher_id": "p-1",
+        })
+    }
+
+    fn run(answer: Answer, stream: &Stream, count: usize) -> (Vec<Decision>, Vec<String>) {
+        let events: Vec<Value> = (0..count)
+            .map(|number| json!({"event_id": format!("i-{number}")}))
+            .collect();
+        let database = Database {
+            answer,
+            statements: RefCell::default(),
+        };
+        let events: Vec<&Value> = events.iter().collect();
+        let decisions = pollster::block_on(record(&events, &commerce(), &database, stream));
+        (decisions, database.statements.into_inner())
+    }
+
+    fn answer(verdicts: &[&str], events: &[Value]) -> String {
+        let interactions: Vec<Value> = verdicts
+            .iter()
+            .map(|verdict| json!({"event_id": "i", "verdict": verdict, "reason": "unknown_shop", "detail": "d"}))
+            .collect();
+        json!({"interactions": interactions, "events": events}).to_string()
+    }
+
+    #[test]
+    fn a_batch_is_one_call_and_what_it_causes_is_sent_once() {
+        let stream = Stream::default();
+        let text = answer(
+            &["accepted", "duplicate", "rejected"],
+            &[order_updated(), order_updated()],
+        );
+        let (decisions, statements) = run(Box::new(move |_, _| Ok(text.clone())), &stream, 3);
+        assert_eq!(decisions[..2], [Decision::Acknowledge, Decision::Acknowledge]);
+        assert_eq!(decisions[2], Decision::quarantine("unknown_shop", "d"));
+        assert_eq!(
+            statements,
+            [
+                r#"select weir.record_interactions('[{"event_id":"i-0"},{"event_id":"i-1"},{"event_id":"i-2"}]'::json)::text"#
+            ]
+        );
+        let sent: Vec<Value> = serde_json::from_str(&stream.got.borrow()[0]).unwrap();
+        assert_eq!(sent, [order_updated()]);
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_while_the_stream_is_down() {
+        let stream = Stream {
+            down: true,
+            ..Stream::default()
+        };
+        let text = answer(&["accepted", "rejected"], &[order_updated()]);
+        let (decisions, _) = run(Box::new(move |_, _| Ok(text.clone())), &stream, 2);
+        assert!(matches!(decisions[0], Decision::Retry { .. }));
+        assert!(
+            matches!(decisions[1], Decision::Quarantine { .. }),
+            "it has nothing to send"
+        );
+    }
+
+    #[test]
+    fn a_poisonous_event_is_found_alone() {
+        let poison = |_: usize, statement: &str| {
+            if statement.contains("i-1") {
+                return Err(IngestError {
+                    sqlstate: Some("22P05".into()),
+                    message: "NUL".into(),
+                });
+            }
+            Ok(answer(&["accepted"], &[]))
+        };
+        let (decisions, statements) = run(Box::new(poison), &Stream::default(), 3);
+        assert_eq!(statements.len(), 4);
+        assert_eq!(decisions[0], Decision::Acknowledge);
+        assert!(matches!(&decisions[1], Decision::Quarantine { reason, .. } if reason == "database_refused"));
+        assert_eq!(decisions[2], Decision::Acknowledge);
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_retried() {
+        let mut invalid = order_updated();
+        invalid["event_hour"] = json!("ten");
+        for text in [
+            "",
+            "{}",
+            &answer(&["accepted"], &[]),
+            &answer(&["accepted", "accepted"], &[invalid]),
+        ] {
+            let text = text.to_owned();
+            let (decisions, _) = run(Box::new(move |_, _| Ok(text.clone())), &Stream::default(), 2);
+            assert!(
+                decisions
+                    .iter()
+                    .all(|decision| matches!(decision, Decision::Retry { .. })),
+                "{decisions:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn deferred_rows_are_sent_or_stay() {
+        let mut row = order_updated();
+        for name in ["order_id", "publisher_id"] {
+            row.as_object_mut().unwrap().remove(name);
+        }
+        let decide = |row: &Value, down| {
+            pollster::block_on(resend(
+                std::slice::from_ref(row),
+                &publication(),
+                &Stream {
+                    down,
+                    ..Stream::default()
+                },
+            ))
+        };
+        assert_eq!(decide(&row, false), Decision::Acknowledge);
+        assert!(matches!(decide(&row, true), Decision::Retry { .. }));
+        row["colour"] = json!("red");
+        assert!(matches!(decide(&row, false), Decision::Quarantine { .. }));
+    }
+}

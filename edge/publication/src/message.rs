@@ -1,0 +1,108 @@
+//! What travels on the queue: JSON text (a structured value would arrive as an empty JavaScript object).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use weir_edge_shared::stream::batches;
+
+use crate::prepare::Row;
+
+/// Most bytes of a message. A queue holds 128 KB a message, of which some is metadata.
+pub const MAX_MESSAGE_BYTES: usize = 100_000;
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Message {
+    /// An event for `weir.record_interactions`.
+    Interaction {
+        /// The event.
+        event: Value,
+        /// How often it was replayed from the quarantine.
+        #[serde(default)]
+        replays: u32,
+    },
+    /// Rows that the stream did not take when they came; each is valid under its schema.
+    Rows {
+        /// The rows.
+        rows: Vec<Value>,
+        /// How often they were replayed from the quarantine.
+        #[serde(default)]
+        replays: u32,
+    },
+}
+
+/// Where messages go: the queue binding in the Worker, a fault-injecting fake in tests.
+pub trait MessageSender {
+    /// Sends all `messages`; returns when they are durable.
+    ///
+    /// # Errors
+    /// When it is not known that all are. Sending again is safe: event ids are deterministic.
+    fn send(&self, messages: &[String]) -> impl std::future::Future<Output = Result<(), String>>;
+}
+
+/// One message for each of `rows` that PostgreSQL keeps: one that is refused there is quarantined alone.
+#[must_use]
+pub fn interactions(rows: &[Row]) -> Vec<String> {
+    rows.iter()
+        .filter(|row| row.kind.is_domain_level())
+        .map(|row| format!(r#"{{"kind":"interaction","event":{}}}"#, row.text))
+        .collect()
+}
+
+/// `rows` in as few messages as hold them.
+#[must_use]
+pub fn rows(rows: &[Row]) -> Vec<String> {
+    let texts: Vec<String> = rows.iter().map(|row| row.text.clone()).collect();
+    batches(&texts, MAX_MESSAGE_BYTES)
+        .into_iter()
+        .map(|batch| format!(r#"{{"kind":"rows","rows":{batch}}}"#))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weir_domain::interaction::Kind;
+
+    use super::*;
+
+    fn row(kind: Kind, bytes: usize) -> Row {
+        let event = json!({"event_type": kind.as_str(), "url": "x".repeat(bytes)});
+        Row {
+            index: 0,
+            kind,
+            text: event.to_string(),
+            event,
+        }
+    }
+
+    #[test]
+    fn messages_read_back() {
+        let given = [row(Kind::Click, 1), row(Kind::Conversion, 1), row(Kind::Referral, 1)];
+        let texts = interactions(&given);
+        assert_eq!(texts.len(), 2);
+        let back: Message = serde_json::from_str(&texts[0]).unwrap();
+        assert_eq!(
+            back,
+            Message::Interaction {
+                event: given[1].event.clone(),
+                replays: 0
+            }
+        );
+        let back: Message = serde_json::from_str(&rows(&given)[0]).unwrap();
+        let events = given.iter().map(|row| row.event.clone()).collect();
+        assert_eq!(
+            back,
+            Message::Rows {
+                rows: events,
+                replays: 0
+            }
+        );
+    }
+
+    #[test]
+    fn a_message_holds_the_limit() {
+        let texts = rows(&vec![row(Kind::Click, 1200); 100]);
+        assert!(texts.len() > 1 && texts.iter().all(|text| text.len() <= MAX_MESSAGE_BYTES + 32));
+    }
+}

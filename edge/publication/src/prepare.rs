@@ -1,0 +1,282 @@
+//! From what was sent to rows of the stream, with one verdict per event.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use serde_json::Value;
+use weir_domain::interaction::catalogue::Catalogue;
+use weir_domain::interaction::given::{Given, Refusal};
+use weir_domain::interaction::record::Request;
+use weir_domain::interaction::Kind;
+use weir_domain::telemetry::StreamSchema;
+use weir_edge_shared::counters::Counters;
+use weir_edge_shared::stream::check;
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Position in the batch, from 0.
+    pub index: usize,
+    /// Its id, when it could be read.
+    pub event_id: Option<String>,
+    /// `accepted`, `duplicate` (the same event earlier in the batch), `rejected`, or `retry`.
+    pub verdict: &'static str,
+    /// Reason class of a rejection.
+    pub reason: Option<&'static str>,
+    /// What and where.
+    pub detail: Option<String>,
+}
+
+/// An event ready to be published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Position of its verdict.
+    pub index: usize,
+    /// The kind.
+    pub kind: Kind,
+    /// The event.
+    pub event: Value,
+    /// The event as JSON text, valid under the stream's schema.
+    pub text: String,
+}
+
+/// A batch ready to be published.
+#[derive(Debug, Clone, Default)]
+pub struct Prepared {
+    /// One per event, in the order given.
+    pub verdicts: Vec<Verdict>,
+    /// The events that were accepted.
+    pub rows: Vec<Row>,
+    /// What to count, refusals included.
+    pub counters: Counters,
+}
+
+/// What is known around a batch.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// The known shops, lower case.
+    pub shops: &'a [String],
+    /// Whether the sender holds the token.
+    pub is_trusted: bool,
+    /// Catalogue of each shop of the batch; one that is absent knows nothing.
+    pub catalogues: &'a HashMap<String, std::rc::Rc<Catalogue>>,
+    /// Schema of the stream.
+    pub schema: &'a StreamSchema,
+}
+
+/// Decides each of `events` and makes the rows of those accepted.
+#[must_use]
+pub fn prepare(events: Vec<Result<Given, Refusal>>, around: &Surroundings<'_>) -> Prepared {
+    let mut prepared = Prepared::default();
+    let mut seen = HashSet::new();
+    for (index, event) in events.into_iter().enumerate() {
+        let mut verdict = Verdict {
+            index,
+            event_id: None,
+            verdict: "accepted",
+            reason: None,
+            detail: None,
+        };
+        match event.and_then(|given| admit(given, around)) {
+            Ok(given) => {
+                let event_id = given.event_id();
+                verdict.event_id = Some(event_id.clone());
+                if seen.insert(event_id.clone()) {
+                    take(given, &event_id, &mut verdict, around, &mut prepared);
+                } else {
+                    verdict.verdict = "duplicate";
+                }
+            }
+            Err(refusal) => {
+                prepared
+                    .counters
+                    .count("refused", &["", "rejected", refusal.reason], &[]);
+                reject(&mut verdict, refusal.reason, refusal.detail);
+            }
+        }
+        prepared.verdicts.push(verdict);
+    }
+    prepared
+}
+
+fn admit(given: Given, around: &Surroundings<'_>) -> Result<Given, Refusal> {
+    if !around.shops.contains(&given.shop_domain) {
+        return Err(Refusal::new(
+            "unknown_shop",
+            "shop_domain",
+            "this shop is not registered here",
+        ));
+    }
+    if given.kind.needs_token() && !around.is_trusted {
+        return Err(Refusal::new(
+            "unauthorised",
+            "event_type",
+            "this kind is taken with the bearer token only",
+        ));
+    }
+    Ok(given)
+}
+
+fn take(mut given: Given, event_id: &str, verdict: &mut Verdict, around: &Surroundings<'_>, prepared: &mut Prepared) {
+    let catalogue = around.catalogues.get(&given.shop_domain);
+    let is_known = catalogue.is_some_and(|catalogue| catalogue.enrich(&mut given));
+    if given.kind == Kind::Attribution && given.publisher_id.is_none() && given.program_id.is_none() {
+        prepared.counters.count(
+            &given.shop_domain,
+            &[given.kind.as_str(), "rejected", "missing_field"],
+            &[],
+        );
+        return reject(
+            verdict,
+            "missing_field",
+            "publisher_id: an attribution names a publisher or a program".into(),
+        );
+    }
+    let event = given.record(event_id, &around.request);
+    match check(around.schema, &event) {
+        Ok(text) => {
+            count(&event, is_known, &given, &mut prepared.counters);
+            prepared.rows.push(Row {
+                index: verdict.index,
+                kind: given.kind,
+                event,
+                text,
+            });
+        }
+        // The row is ours, so this is our fault; the sender is told, and the counter tells us.
+        Err(violation) => {
+            prepared.counters.count(
+                &given.shop_domain,
+                &[given.kind.as_str(), "rejected", violation.reason],
+                &[],
+            );
+            reject(verdict, violation.reason, violation.detail);
+        }
+    }
+}
+
+fn reject(verdict: &mut Verdict, reason: &'static str, detail: String) {
+    verdict.verdict = "rejected";
+    verdict.reason = Some(reason);
+    verdict.detail = Some(detail);
+}
+
+/// Blobs: event_type, verdict, reason, publisher, item, program, placement, country, device class, known or unknown to the
+/// catalogue. Doubles: count, seconds of engagement.
+fn count(event: &Value, is_known: bool, given: &Given, counters: &mut Counters) {
+    let of = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let blobs = [
+        given.kind.as_str(),
+        "accepted",
+        "",
+        of("publisher_id"),
+        of("item_id"),
+        of("program_id"),
+        of("placement"),
+        of("country"),
+        of("device_class"),
+        if is_known { "known" } else { "unknown" },
+    ];
+    counters.count(&given.shop_domain, &blobs, &[given.engaged_seconds.unwrap_or_default()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const SHOP: &str = "demo.myshopify.com";
+
+    fn prepared(events: &Value, is_trusted: bool) -> Prepared {
+        let catalogue: Catalogue = serde_json::from_value(json!({"items": {"i-1": {"publisher_id": "p-1"}}})).unwrap();
+        let events = crate::batch::read(events.to_string().as_bytes(), None).unwrap();
+        prepare(
+            events,
+            &Surroundings {
+                request: Request {
+                    received_at_millis: 1_795_521_600_000,
+                    ip: "203.0.113.7",
+                    user_agent: "Mozilla/5.0 (Windows NT 10.0)",
+                    country: Some("JP"),
+                    do_not_track: false,
+                    visitor_secret: b"secret",
+                },
+                shops: &[SHOP.into()],
+                is_trusted,
+                catalogues: &HashMap::from([(SHOP.to_owned(), Rc::new(catalogue))]),
+                schema: &weir_domain::telemetry::publication(),
+            },
+        )
+    }
+
+    fn event(kind: &str, key: &str) -> Value {
+        json!({"event_type": kind, "event_key": key, "shop_domain": SHOP, "item_id": "i-1", "order_id": "7"})
+    }
+
+    #[test]
+    fn each_event_has_its_verdict_and_neighbours_are_not_held_up() {
+        let mut foreign = event("click", "c");
+        foreign["shop_domain"] = json!("other.myshopify.com");
+        let batch = json!([
+            event("click", "a"),
+            event("buy", "b"),
+            foreign,
+            event("click", "a"),
+            event("view", "d")
+        ]);
+        let prepared = prepared(&batch, false);
+        let verdicts: Vec<_> = prepared
+            .verdicts
+            .iter()
+            .map(|verdict| (verdict.verdict, verdict.reason))
+            .collect();
+        assert_eq!(
+            verdicts,
+            [
+                ("accepted", None),
+                ("rejected", Some("unsupported_kind")),
+                ("rejected", Some("unknown_shop")),
+                ("duplicate", None),
+                ("accepted", None),
+            ]
+        );
+        assert_eq!(prepared.rows.iter().map(|row| row.index).collect::<Vec<_>>(), [0, 4]);
+        assert_eq!(prepared.rows[0].event["publisher_id"], "p-1");
+        assert_eq!(
+            prepared.verdicts[0].event_id.as_deref(),
+            prepared.rows[0].event["event_id"].as_str()
+        );
+    }
+
+    #[test]
+    fn only_who_holds_the_token_attributes_an_order() {
+        let batch = json!([event("attribution", "a"), event("conversion", "b")]);
+        let public = prepared(&batch, false);
+        assert_eq!(public.verdicts[0].reason, Some("unauthorised"));
+        assert_eq!(
+            public.rows.iter().map(|row| row.kind).collect::<Vec<_>>(),
+            [Kind::Conversion]
+        );
+        assert_eq!(prepared(&batch, true).rows.len(), 2);
+        let mut to_nobody = event("attribution", "a");
+        to_nobody["item_id"] = json!("unknown");
+        assert_eq!(
+            prepared(&json!([to_nobody]), true).verdicts[0].reason,
+            Some("missing_field")
+        );
+    }
+
+    #[test]
+    fn refusals_are_counted_without_what_was_sent() {
+        let prepared = prepared(&json!([event("buy", "secret-key"), event("click", "a")]), false);
+        let points = prepared.counters.points();
+        assert_eq!(points.len(), 2);
+        assert_eq!(points[0].blobs[..2], ["click", "accepted"]);
+        assert_eq!(points[1].blobs, ["", "rejected", "unsupported_kind"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! What is kept of a message that cannot be taken: everything needed to repair and replay it.
+//!
+//! Refused requests are not kept: their sender has the verdicts, and a bucket that anybody can fill is no quarantine.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use weir_edge_shared::internal::PREFIX;
+
+use crate::message::Message;
+
+/// One object of the quarantine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineRecord {
+    /// Reason class: those of verdicts, and `retries_exhausted`, `unreadable_message`, `database_refused`.
+    pub reason: String,
+    /// What and where.
+    pub detail: String,
+    /// When it was put here, RFC 3339 UTC.
+    pub quarantined_at: String,
+    /// The queue's id of the message.
+    pub message_id: String,
+    /// The message, ready to be sent again; absent when it could not be read.
+    pub message: Option<Message>,
+    /// The text of an unreadable message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl QuarantineRecord {
+    /// Where it is kept: `quarantine/{day}/{shop}/{first event id}.json`, and after replays `.replay-{n}.json`.
+    ///
+    /// A replay that fails again must not come to lie where the replayed record is about to be removed.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let day = plain(self.quarantined_at.get(..10).unwrap_or("undated"));
+        let of = |name: &str| {
+            self.first_event()
+                .and_then(|event| event.get(name))
+                .and_then(Value::as_str)
+        };
+        let shop = plain(of("shop_domain").unwrap_or("unknown"));
+        let name = of("event_id").map_or_else(|| format!("message-{}", plain(&self.message_id)), plain);
+        let replays = match self.replays() {
+            0 => String::new(),
+            replays => format!(".replay-{replays}"),
+        };
+        format!("{PREFIX}{day}/{shop}/{name}{replays}.json")
+    }
+
+    /// What a listing shows of it.
+    #[must_use]
+    pub fn metadata(&self) -> [(&'static str, String); 5] {
+        let of = |name: &str| {
+            let event = self.first_event().and_then(|event| event.get(name));
+            event.and_then(Value::as_str).unwrap_or("unknown").to_owned()
+        };
+        // Under the names that commerce's quarantine has, so that one command lists both.
+        [
+            ("reason", self.reason.clone()),
+            ("webhook_id", of("event_id")),
+            ("topic", format!("interactions/{}", of("event_type"))),
+            ("shop_domain", of("shop_domain")),
+            ("quarantined_at", self.quarantined_at.clone()),
+        ]
+    }
+
+    /// The message that replays it.
+    ///
+    /// # Errors
+    /// Why it cannot be replayed.
+    pub fn into_replay(self) -> Result<Message, &'static str> {
+        match self.message {
+            Some(Message::Interaction { event, replays }) => Ok(Message::Interaction {
+                event,
+                replays: replays.saturating_add(1),
+            }),
+            Some(Message::Rows { rows, replays }) => Ok(Message::Rows {
+                rows,
+                replays: replays.saturating_add(1),
+            }),
+            None => Err("it is a queue message that is not one of ours"),
+        }
+    }
+
+    fn first_event(&self) -> Option<&Value> {
+        match self.message.as_ref()? {
+            Message::Interaction { event, .. } => Some(event),
+            Message::Rows { rows, .. } => rows.first(),
+        }
+    }
+
+    fn replays(&self) -> u32 {
+        match self.message {
+            Some(Message::Interaction { replays, .. } | Message::Rows { replays, .. }) => replays,
+            None => 0,
+        }
+    }
+}
+
+/// A value as a part of a key: nothing in it may climb or end the path.
+fn plain(part: &str) -> String {
+    let keep = |letter: char| {
+        if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
+            letter
+        } else {
+            '_'
+        }
+    };
+    part.chars().take(120).map(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(message: Option<Message>) -> QuarantineRecord {
+        QuarantineRecord {
+            reason: "missing_field".into(),
+            detail: String::new(),
+            quarantined_at: "2026-11-24T10:00:00.000Z".into(),
+            message_id: "m/1".into(),
+            message,
+            text: None,
+        }
+    }
+
+    #[test]
+    fn a_replay_is_the_message_and_has_a_key_of_its_own() {
+        let event = json!({"event_id": "e-1", "event_type": "conversion", "shop_domain": "demo.myshopify.com"});
+        let first = record(Some(Message::Interaction { event, replays: 0 }));
+        assert_eq!(first.key(), "quarantine/2026-11-24/demo.myshopify.com/e-1.json");
+        assert_eq!(first.metadata()[2].1, "interactions/conversion");
+        let again = record(Some(first.into_replay().unwrap()));
+        assert_eq!(
+            again.key(),
+            "quarantine/2026-11-24/demo.myshopify.com/e-1.replay-1.json"
+        );
+        let text = serde_json::to_string(&again).unwrap();
+        assert_eq!(serde_json::from_str::<QuarantineRecord>(&text).unwrap(), again);
+    }
+
+    #[test]
+    fn an_unreadable_message_is_kept_and_not_replayed() {
+        let unreadable = record(None);
+        assert_eq!(unreadable.key(), "quarantine/2026-11-24/unknown/message-m_1.json");
+        assert!(unreadable.into_replay().is_err());
+    }
+}

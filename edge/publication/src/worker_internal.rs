@@ -1,0 +1,113 @@
+//! `/internal/`: refresh of the catalogue, signing of links, the quarantine. For operators and other Workers, behind a token.
+
+use serde::Deserialize;
+use serde_json::json;
+use weir_edge_shared::http::{answer, read_body};
+use weir_edge_shared::internal::{is_authorised, Target};
+use weir_edge_shared::quarantine_room::{list, read_text, show};
+use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
+
+use crate::bindings::{link_secrets, secret, shops, InteractionQueue, BUCKET, INTERACTIONS};
+use crate::message::MessageSender;
+use crate::quarantine::QuarantineRecord;
+use crate::redirect::Redirect;
+use crate::worker_catalogue::refresh;
+
+const MAX_BODY_BYTES: usize = 16_384;
+
+#[derive(Deserialize)]
+struct ShopRequest {
+    shop_domain: String,
+}
+
+#[derive(Deserialize)]
+struct LinkRequest {
+    shop_domain: String,
+    code: String,
+    #[serde(default)]
+    url: Option<String>,
+}
+
+/// Answers a request under `/internal/`.
+pub async fn route(mut request: Request, env: &Env) -> Result<Response> {
+    let authorization = request.headers().get("authorization")?;
+    if !is_authorised(authorization.as_deref(), &secret(env, "WEIR_INTERNAL_TOKEN")) {
+        return answer(401, "unauthorised", "the bearer token is missing or wrong");
+    }
+    let path = request.path();
+    match (request.method(), path.as_str()) {
+        (Method::Post, "/internal/catalogue") => return catalogue(&mut request, env).await,
+        (Method::Post, "/internal/links") => return link(&mut request, env).await,
+        (_, "/internal/catalogue" | "/internal/links") => return answer(405, "method_not_allowed", ""),
+        _ => {}
+    }
+    let bucket = env.bucket(BUCKET)?;
+    match (request.method(), Target::parse(&path)) {
+        (_, None) => answer(404, "not_found", ""),
+        (Method::Get, Some(Target::Quarantine)) => list(&bucket, &request).await,
+        (Method::Get, Some(Target::Record(key))) => show(&bucket, &key).await,
+        (Method::Post, Some(Target::Replay(key))) => replay(env, &bucket, &key).await,
+        (_, Some(_)) => answer(405, "method_not_allowed", ""),
+    }
+}
+
+/// `{"shop_domain"}`: PostgreSQL's catalogue to KV.
+async fn catalogue(request: &mut Request, env: &Env) -> Result<Response> {
+    let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
+    let shop_domain = match serde_json::from_slice::<ShopRequest>(&body) {
+        Ok(body) => body.shop_domain.to_ascii_lowercase(),
+        Err(error) => return answer(422, "parse_failure", &error.to_string()),
+    };
+    if !shops(env)?.contains(&shop_domain) {
+        return answer(404, "unknown_shop", "this shop is not registered here");
+    }
+    match refresh(env, &shop_domain).await {
+        Ok(summary) => Response::from_json(&summary),
+        Err(error) => {
+            console_error!("catalogue of {shop_domain}: {error}");
+            answer(503, "refresh_failed", "the catalogue stays as it is; try again")
+        }
+    }
+}
+
+/// `{"shop_domain", "code", "url"?}`: `{"path"}` of the signed link. With `url` it works without the catalogue.
+async fn link(request: &mut Request, env: &Env) -> Result<Response> {
+    let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
+    let LinkRequest { shop_domain, code, url } = match serde_json::from_slice(&body) {
+        Ok(body) => body,
+        Err(error) => return answer(422, "parse_failure", &error.to_string()),
+    };
+    let redirect = Redirect {
+        shop_domain: shop_domain.to_ascii_lowercase(),
+        code,
+        url,
+    };
+    if !shops(env)?.contains(&redirect.shop_domain) {
+        return answer(404, "unknown_shop", "this shop is not registered here");
+    }
+    let newest = link_secrets(env).into_iter().next().unwrap_or_default();
+    match redirect.signed(newest.as_bytes()) {
+        Ok(path) => Response::from_json(&json!({"path": path})),
+        Err(detail) => answer(422, "not_signable", detail),
+    }
+}
+
+/// Sends the message again. Only when the queue has it, the record is removed: whatever fails in between, it is at worst
+/// there twice, which the events' ids make harmless.
+async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
+    let Some(text) = read_text(bucket, key).await? else {
+        return answer(404, "not_found", "nothing is kept under this key");
+    };
+    let record: QuarantineRecord = serde_json::from_str(&text)?;
+    let message = match record.into_replay() {
+        Ok(message) => serde_json::to_string(&message)?,
+        Err(detail) => return answer(422, "not_replayable", detail),
+    };
+    if let Err(cause) = InteractionQueue(env.queue(INTERACTIONS)?).send(&[message]).await {
+        console_error!("replay of {key} failed: {cause}");
+        return answer(503, "hand_over_failed", "it is still in the quarantine; try again");
+    }
+    bucket.delete(key).await?;
+    console_log!("replayed {key}");
+    Response::from_json(&json!({"status": "replayed", "key": key}))
+}

@@ -1,0 +1,136 @@
+//! The queue handlers: interactions to PostgreSQL, deferred rows to the stream, dead letters to the quarantine.
+
+use serde_json::Value;
+use weir_domain::telemetry::{commerce, publication};
+use weir_edge_shared::backoff::retry_delay_seconds;
+use weir_edge_shared::decision::Decision;
+use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::pipeline::PipelineStream;
+use worker::{
+    console_error, console_warn, Bucket, Date, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage,
+    Result,
+};
+
+use crate::bindings::{
+    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, COMMERCE_STREAM, POSTGRES,
+    PUBLICATION_STREAM,
+};
+use crate::consume::{record, resend};
+use crate::message::Message;
+use crate::quarantine::QuarantineRecord;
+
+/// Handles a batch of either queue. A message that is neither acknowledged nor retried here is retried by the queue, since
+/// errors are returned.
+pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
+    let bucket = env.bucket(BUCKET)?;
+    let max_delay = max_delay_seconds(&env);
+    let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
+    let (mut interactions, mut deferred) = (Vec::new(), Vec::new());
+    for raw in batch.raw_iter() {
+        let text = raw.body().as_string().unwrap_or_default();
+        let detail = match serde_json::from_str(&text) {
+            Ok(message) if dead => {
+                let detail = "every attempt at PostgreSQL or the stream failed; see the log";
+                quarantine(&bucket, &raw, ("retries_exhausted", detail), Ok(message), max_delay).await;
+                continue;
+            }
+            Ok(message @ Message::Interaction { .. }) => {
+                interactions.push((raw, message));
+                continue;
+            }
+            Ok(message @ Message::Rows { .. }) => {
+                deferred.push((raw, message));
+                continue;
+            }
+            Err(error) => error.to_string(),
+        };
+        quarantine(&bucket, &raw, ("unreadable_message", &detail), Err(text), max_delay).await;
+    }
+    let (recorded, resent) = futures_util::future::join(
+        record_all(&env, &bucket, interactions, max_delay),
+        resend_all(&env, &bucket, deferred, max_delay),
+    )
+    .await;
+    recorded.and(resent)
+}
+
+async fn record_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
+    let events: Vec<&Value> = messages
+        .iter()
+        .filter_map(|(_, message)| match message {
+            Message::Interaction { event, .. } => Some(event),
+            Message::Rows { .. } => None,
+        })
+        .collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
+    let stream: PipelineStream = env.get_binding(COMMERCE_STREAM)?;
+    let decisions = record(&events, &commerce(), &transport, &stream).await;
+    for ((raw, message), decision) in messages.into_iter().zip(decisions) {
+        carry_out(bucket, &raw, message, decision, max_delay).await;
+    }
+    Ok(())
+}
+
+async fn resend_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let stream: PipelineStream = env.get_binding(PUBLICATION_STREAM)?;
+    let schema = publication();
+    for (raw, message) in messages {
+        if let Message::Rows { rows, .. } = &message {
+            let decision = resend(rows, &schema, &stream).await;
+            carry_out(bucket, &raw, message, decision, max_delay).await;
+        }
+    }
+    Ok(())
+}
+
+async fn carry_out(bucket: &Bucket, raw: &RawMessage, message: Message, decision: Decision, max_delay: u32) {
+    match decision {
+        Decision::Acknowledge => raw.ack(),
+        Decision::Retry { cause } => retry(raw, &cause, max_delay),
+        Decision::Quarantine { reason, detail } => {
+            quarantine(bucket, raw, (&reason, &detail), Ok(message), max_delay).await;
+        }
+    }
+}
+
+/// Keeps the message (or the text that is none), then acknowledges it.
+async fn quarantine(
+    bucket: &Bucket,
+    raw: &RawMessage,
+    (reason, detail): (&str, &str),
+    content: std::result::Result<Message, String>,
+    max_delay: u32,
+) {
+    let (message, text) = match content {
+        Ok(message) => (Some(message), None),
+        Err(text) => (None, Some(text)),
+    };
+    let record = QuarantineRecord {
+        reason: reason.to_owned(),
+        detail: detail.to_owned(),
+        quarantined_at: now(),
+        message_id: raw.id(),
+        message,
+        text,
+    };
+    match keep(bucket, &record).await {
+        Ok(()) => raw.ack(),
+        Err(error) => {
+            console_error!("quarantine failed: {error}");
+            retry(raw, "quarantine failed", max_delay);
+        }
+    }
+}
+
+fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
+    let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
+    let delay = retry_delay_seconds(age_millis, max_delay);
+    console_warn!("message {} again in {delay} s: {cause}", raw.id());
+    raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
+}

@@ -1,0 +1,49 @@
+//! `GET /r/{code}`: to the goal at once; the click is recorded afterwards, if it can be.
+
+use weir_domain::interaction::address::is_redirect_target;
+use weir_edge_shared::http::answer;
+use worker::{console_error, Context, Env, Method, Request, Response, ResponseBuilder, Result};
+
+use crate::batch::Refusal;
+use crate::bindings::link_secrets;
+use crate::query::click;
+use crate::redirect::Redirect;
+use crate::worker_catalogue::catalogue_of;
+use crate::worker_events::record_later;
+use crate::worker_http::is_within_rate;
+use crate::worker_request::{random_key, Sender};
+
+/// Answers a redirect. Recording never holds it up nor fails it.
+pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<Response> {
+    let secrets = link_secrets(&env);
+    let secrets: Vec<&[u8]> = secrets.iter().map(String::as_bytes).collect();
+    let link = match Redirect::read(&request.path(), &request.inner().url(), &secrets) {
+        Ok(link) => link,
+        Err(Refusal { status, reason, detail }) => return answer(status, reason, &detail),
+    };
+    let sender = Sender::of(&request, &env);
+    let goal = match &link.url {
+        Some(url) => Some(url.clone()),
+        None => {
+            let catalogue = catalogue_of(&env, &link.shop_domain, sender.received_at_millis()).await;
+            catalogue.links.get(&link.code).map(|known| known.url.clone())
+        }
+    };
+    let Some(goal) = goal else {
+        return answer(404, "not_found", "the catalogue has no such link, or is not there");
+    };
+    if !is_redirect_target(&goal) {
+        console_error!("link {} leads to no http(s) address", link.code);
+        return answer(404, "not_found", "the link leads nowhere");
+    }
+    // A prefetch is no click, nor is a HEAD; and who clicks faster than the limit is sent on all the same.
+    if request.method() == Method::Get && !sender.is_prefetch && is_within_rate(&env, &sender).await {
+        let given = click(&link.shop_domain, &link.code, sender.page.as_deref(), &random_key());
+        record_later(given, sender, env, context);
+    }
+    Ok(ResponseBuilder::new()
+        .with_status(302)
+        .with_header("location", &goal)?
+        .with_header("cache-control", "no-store")?
+        .empty())
+}

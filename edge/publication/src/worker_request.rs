@@ -1,0 +1,91 @@
+//! What a request says besides its body, and how answers allow any page to send one.
+
+use weir_domain::interaction::record;
+use weir_edge_shared::internal::is_authorised;
+use worker::{Env, Request, Response, Result};
+
+use crate::bindings::secret;
+
+/// The sender of a request. Address and user agent are held in memory for keyed hashes and the device class only.
+pub struct Sender {
+    received_at_millis: i64,
+    ip: String,
+    user_agent: String,
+    country: Option<String>,
+    do_not_track: bool,
+    visitor_secret: String,
+    /// Whether it holds the token of the internal routes.
+    pub is_trusted: bool,
+    /// The page that the browser says it is on.
+    pub page: Option<String>,
+    /// Whether a browser fetches ahead of a click that may never come.
+    pub is_prefetch: bool,
+}
+
+impl Sender {
+    /// The sender of `request`.
+    pub fn of(request: &Request, env: &Env) -> Self {
+        let header = |name: &str| request.headers().get(name).ok().flatten();
+        let says = |name: &str, what: &str| header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(what));
+        let prefetch = |name: &str| header(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
+        let token = secret(env, "WEIR_INTERNAL_TOKEN");
+        Self {
+            received_at_millis: js_sys::Date::now() as i64,
+            ip: header("cf-connecting-ip").unwrap_or_default(),
+            user_agent: header("user-agent").unwrap_or_default(),
+            country: request.cf().and_then(worker::Cf::country),
+            do_not_track: says("dnt", "1") || says("sec-gpc", "1"),
+            visitor_secret: secret(env, "VISITOR_SECRET"),
+            is_trusted: is_authorised(header("authorization").as_deref(), &token),
+            page: header("referer"),
+            is_prefetch: prefetch("sec-purpose") || prefetch("purpose"),
+        }
+    }
+
+    /// As the domain reads it.
+    pub fn request(&self) -> record::Request<'_> {
+        record::Request {
+            received_at_millis: self.received_at_millis,
+            ip: &self.ip,
+            user_agent: &self.user_agent,
+            country: self.country.as_deref(),
+            do_not_track: self.do_not_track,
+            visitor_secret: self.visitor_secret.as_bytes(),
+        }
+    }
+
+    /// The key of the rate limit.
+    pub fn rate_limit_key(&self) -> Option<String> {
+        weir_domain::interaction::visitor::rate_limit_key(self.visitor_secret.as_bytes(), &self.ip)
+    }
+
+    /// Milliseconds since 1970 at receipt.
+    pub fn received_at_millis(&self) -> i64 {
+        self.received_at_millis
+    }
+}
+
+/// A key for an event that its sender did not name: each request is one of its own.
+pub fn random_key() -> String {
+    // 106 bits of the runtime's random source, which is seeded per request.
+    let word = || (js_sys::Math::random() * 9_007_199_254_740_992.0) as u64;
+    format!("{:x}-{:x}", word(), word())
+}
+
+/// `response` as any page may read it. There is no cookie and no credential, so any origin is as good as another.
+pub fn for_any_page(response: Response) -> Result<Response> {
+    let headers = response.headers().clone();
+    headers.set("access-control-allow-origin", "*")?;
+    headers.set("cache-control", "no-store")?;
+    Ok(response.with_headers(headers))
+}
+
+/// The answer to a preflight.
+pub fn preflight() -> Result<Response> {
+    let response = for_any_page(Response::empty()?.with_status(204))?;
+    let headers = response.headers().clone();
+    headers.set("access-control-allow-methods", "POST, OPTIONS")?;
+    headers.set("access-control-allow-headers", "content-type, dnt, sec-gpc")?;
+    headers.set("access-control-max-age", "86400")?;
+    Ok(response.with_headers(headers))
+}

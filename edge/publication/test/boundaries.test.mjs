@@ -1,0 +1,198 @@
+// Stream, queue and counters go their ways by themselves; and one cut at each boundary behind them.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { event as commerceEvent, until } from "../../commerce/test/doubles.mjs";
+import { CATALOGUE, event, recordAll, SHOP, world } from "./world.mjs";
+
+/** Wraps the Worker: what is named in `broken` (POST /broken) hangs or throws. */
+const BREAKABLE = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./index.js";
+export * from "./index.js";
+
+let broken = {};
+const ways = { hang: () => new Promise(() => {}), fail: () => { throw new Error("down"); } };
+class WorkerQueue {
+  constructor(queue) { this.queue = queue; }
+  sendBatch(...batch) { return (ways[broken.queue] ?? (() => this.queue.sendBatch(...batch)))(); }
+}
+const counters = (dataset) => ({ writeDataPoint: (point) => (ways[broken.counters] ?? (() => dataset.writeDataPoint(point)))() });
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/broken") {
+      broken = await request.json();
+      return new Response();
+    }
+    const { INTERACTIONS, PUBLICATION_COUNTERS } = this.env;
+    const env = { ...this.env, INTERACTIONS: new WorkerQueue(INTERACTIONS), PUBLICATION_COUNTERS: counters(PUBLICATION_COUNTERS) };
+    return new Worker(this.ctx, env).fetch(request);
+  }
+  queue(batch) { return new Worker(this.ctx, this.env).queue(batch); }
+}
+`;
+
+const breakable = async (t, config) => {
+  const stack = await world(t, { entry: BREAKABLE, ...config });
+  return { ...stack, broken: (what) => fetch(`${stack.url}/broken`, { method: "POST", body: JSON.stringify(what) }) };
+};
+const BATCH = [event("click", "a"), event("conversion", "b", { order_id: "7" })];
+const verdicts = ({ body }) => body.verdicts.map(({ verdict }) => verdict);
+
+test("a stream that hangs holds up neither PostgreSQL nor the counters, and gets its rows later", async (t) => {
+  // So patient that only the cut below ends the wait.
+  const { send, lake, postgres, counters } = await breakable(t, { patienceMillis: 600_000 });
+  lake.hang = "publication_v1";
+  const answering = send(BATCH);
+  let answered = false;
+  answering.then(() => (answered = true));
+  await until("the stream's request", () => lake.attempts >= 1);
+  await until("the interaction in PostgreSQL", () => postgres.calls.length === 1);
+  await until("the counters", async () => (await counters()).length === 2);
+  assert.equal(answered, false, "both went their way while the stream was still asked");
+  lake.release();
+  const answer = await answering;
+  assert.deepEqual([answer.status, verdicts(answer)], [202, ["accepted", "accepted"]]);
+  await until("the rows from the queue", () => lake.published.length === 2);
+});
+
+test("a queue that fails or hangs leaves the stream; what needs it must come again", async (t) => {
+  for (const way of ["fail", "hang"]) {
+    const { send, lake, postgres, broken } = await breakable(t, { patienceMillis: 300 });
+    await broken({ queue: way });
+    const answer = await send(BATCH);
+    assert.deepEqual([answer.status, verdicts(answer)], [503, ["accepted", "retry"]], way);
+    assert.equal(lake.published.length, 2);
+    await broken({});
+    const again = await send(BATCH);
+    assert.deepEqual([again.status, verdicts(again)], [202, ["accepted", "accepted"]]);
+    await until("the interaction", () => postgres.calls.length === 1);
+    assert.equal(new Set(lake.published.map(({ event_id }) => event_id)).size, 2, "the same events");
+  }
+});
+
+test("counters that fail or hang leave everything else", async (t) => {
+  for (const way of ["fail", "hang"]) {
+    const { send, lake, postgres, broken } = await breakable(t);
+    await broken({ counters: way });
+    assert.equal((await send(BATCH)).status, 202, way);
+    assert.equal(lake.published.length, 2);
+    await until("the interaction", () => postgres.calls.length === 1);
+  }
+});
+
+test("PostgreSQL that hangs keeps no visitor waiting", async (t) => {
+  const { send, lake, postgres } = await world(t, { postgresTimeoutMillis: 500 });
+  postgres.hang = "connection";
+  assert.equal((await send(BATCH)).status, 202);
+  assert.equal(lake.published.length, 2);
+  await until("a connection", () => postgres.connections >= 1);
+  postgres.hang = null;
+  await until("the interaction", () => postgres.calls.length >= 1);
+});
+
+test("stream and queue both down: 503, retry, and nothing is claimed", async (t) => {
+  const { send, lake, broken } = await breakable(t);
+  lake.down = true;
+  await broken({ queue: "fail" });
+  const answer = await send(BATCH);
+  assert.deepEqual([answer.status, verdicts(answer), answer.body.accepted], [503, ["retry", "retry"], 0]);
+});
+
+test("what an attribution causes is in the stream before the acknowledgement, once it is up again", async (t) => {
+  const cause = ({ event_id, order_id }) => [commerceEvent(`caused-by-${event_id}`, { event_type: "order_updated", order_id, publisher_id: "p-1" })];
+  const { send, lake, log, postgres, quarantine } = await world(t, { answer: recordAll(cause) });
+  const answer = await send([event("conversion", "a", { order_id: "7" }), event("conversion", "b", { order_id: "8" }), event("referral", "c")]);
+  const ids = answer.body.verdicts.map(({ event_id }) => `caused-by-${event_id}`);
+  await until("the events", () => new Set(lake.ids()).size === 3);
+  assert.deepEqual([...new Set(lake.ids())].sort(), ids.sort());
+  assert.equal(postgres.calls.length, 1, "a batch is one call");
+
+  lake.failAfterWrite = true;
+  const confirmed = lake.events.length;
+  const late = await send([event("conversion", "d", { order_id: "9" })]);
+  const id = `caused-by-${late.body.verdicts[0].event_id}`;
+  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("commerce_v1")));
+  lake.failAfterWrite = false;
+  const unconfirmed = lake.events.length;
+  await until("the event, confirmed", () => lake.ids().slice(unconfirmed).includes(id));
+  assert.deepEqual(new Set(lake.ids().slice(confirmed)), new Set([id]));
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("one that PostgreSQL rejects is kept alone, and its replay takes the same way", async (t) => {
+  let refusing = true;
+  const answer = (argument, number, name) => {
+    const result = recordAll()(argument, number, name);
+    for (const [index, { order_id }] of argument.entries()) {
+      if (refusing && order_id === "13") Object.assign(result.interactions[index], { verdict: "rejected", reason: "unknown_shop", detail: "shop_domain" });
+    }
+    return result;
+  };
+  const { send, internal, quarantine, postgres } = await world(t, { answer });
+  await send([event("conversion", "a", { order_id: "7" }), event("conversion", "b", { order_id: "13" })]);
+  const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.record.reason, kept.record.message.event.order_id], ["unknown_shop", "13"]);
+
+  const listed = await internal("quarantine", { method: "GET" });
+  assert.deepEqual([listed.body.records[0].key, listed.body.records[0].reason], [kept.key, "unknown_shop"]);
+  assert.equal((await internal(kept.key, { method: "GET" })).body.reason, "unknown_shop");
+  assert.equal((await internal(`${kept.key}/replay`, { token: null })).status, 401);
+  refusing = false;
+  const calls = postgres.calls.length;
+  assert.equal((await internal(`${kept.key}/replay`)).status, 200);
+  await until("the replay", () => postgres.calls.length === calls + 1);
+  assert.equal(postgres.calls[calls][0].event_id, kept.record.message.event.event_id);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("what is never taken ends in the quarantine, and so does a message that is none of ours", async (t) => {
+  const { send, queue, quarantine, lake } = await world(t, { answer: () => null, maxRetries: 1 });
+  lake.down = true;
+  await send(BATCH);
+  await (await queue()).send("not one of ours", { contentType: "text" });
+  const kept = await until("three records", async () => {
+    const found = await quarantine();
+    return found.length >= 3 && found;
+  });
+  const reasons = kept.map(({ record }) => [record.reason, record.message?.kind ?? record.text]).sort();
+  assert.deepEqual(reasons, [
+    ["retries_exhausted", "interaction"],
+    ["retries_exhausted", "rows"],
+    ["unreadable_message", "not one of ours"],
+  ]);
+});
+
+test("the catalogue goes from PostgreSQL to KV on request and by the clock, and stays when PostgreSQL fails", async (t) => {
+  let revision = 1;
+  const answer = (_argument, _number, name) =>
+    name === "publication_catalogue" && revision > 0 ? { ...CATALOGUE, revision } : { sqlstate: "57P01", text: "shutting down" };
+  const { internal, catalogues, postgres, miniflare } = await world(t, { answer });
+  const stored = async () => JSON.parse(await (await catalogues()).get(`catalogue/${SHOP}`));
+  const answered = await internal("catalogue", { body: { shop_domain: SHOP } });
+  assert.deepEqual(answered.body, { shop_domain: SHOP, revision: 1, publishers: 1, items: 1, programs: 1, links: 1 });
+  assert.deepEqual(await stored(), { ...CATALOGUE, revision: 1 });
+  assert.deepEqual(postgres.calls, [SHOP]);
+
+  revision = 2;
+  await (await miniflare.getWorker("publication")).scheduled({ cron: "*/5 * * * *" });
+  await until("the refresh", async () => (await stored()).revision === 2);
+
+  revision = 0;
+  assert.equal((await internal("catalogue", { body: { shop_domain: SHOP } })).status, 503);
+  assert.equal((await stored()).revision, 2);
+  assert.equal((await internal("catalogue", { body: { shop_domain: "other.myshopify.com" } })).status, 404);
+  assert.equal((await internal("catalogue", { body: {} })).status, 422);
+  assert.equal((await internal("catalogue", { body: { shop_domain: SHOP }, token: "wrong" })).status, 401);
+});
+
+test("the catalogue is asked once per time to live, not per interaction", async (t) => {
+  const { send, lake, catalogues } = await world(t);
+  const store = await catalogues();
+  await store.put(`catalogue/${SHOP}`, JSON.stringify(CATALOGUE));
+  await send([event("view", "a")]);
+  await store.delete(`catalogue/${SHOP}`);
+  await send([event("view", "b")]);
+  assert.deepEqual(lake.published.map(({ publisher_id }) => publisher_id), ["p-1", "p-1"]);
+});

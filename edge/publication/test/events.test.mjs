@@ -1,0 +1,162 @@
+// What is taken, what is answered, and what is kept of a visitor.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "../../commerce/test/doubles.mjs";
+import { CATALOGUE, event, INTERNAL_TOKEN, SHOP, world } from "./world.mjs";
+
+test("each event has its verdict; accepted ones are rows of the stream, enriched and without the visitor", async (t) => {
+  const { send, lake, catalogues, counters } = await world(t);
+  await (await catalogues()).put(`catalogue/${SHOP}`, JSON.stringify(CATALOGUE));
+  const answer = await send([
+    event("click", "a", {
+      url: "https://user:pw@blog.example/a/jane%40example.com?email=jane@example.com&utm_source=n#x",
+      referrer: "https://search.example/?q=private",
+      publisher_id: "p-forged",
+      placement: "jane@example.com",
+      email: "jane@example.com",
+      occurred_at: "2001-01-01T00:00:00Z",
+    }),
+    event("purchase", "b"),
+    event("click", "c", { shop_domain: "other.myshopify.com" }),
+    event("attribution", "d", { order_id: "7" }),
+    event("click", "a"),
+    event("engagement", "e", { engaged_seconds: 2.5 }),
+  ]);
+  assert.equal(answer.status, 202);
+  assert.deepEqual(answer.body.verdicts.map(({ verdict, reason }) => [verdict, reason]), [
+    ["accepted", null],
+    ["rejected", "unsupported_kind"],
+    ["rejected", "unknown_shop"],
+    ["rejected", "unauthorised"],
+    ["duplicate", null],
+    ["accepted", null],
+  ]);
+  assert.deepEqual([answer.body.accepted, answer.body.rejected], [3, 3]);
+
+  // Answered means: the stream has it.
+  const [click, engagement] = lake.published;
+  assert.equal(lake.published.length, 2);
+  assert.equal(click.event_id, answer.body.verdicts[0].event_id);
+  assert.equal(click.url, "https://blog.example/a/redacted?utm_source=n");
+  assert.equal(click.occurred_at, click.received_at);
+  assert.deepEqual(
+    [click.publisher_id, click.referrer_host, click.country, click.device_class, click.is_bot, click.source],
+    ["p-1", "search.example", "JP", "phone", false, "interaction"],
+  );
+  assert.equal(engagement.engaged_seconds, 2.5);
+  assert.equal(engagement.visitor_key, click.visitor_key);
+  const text = JSON.stringify(lake.published);
+  for (const personal of ["203.0.113.7", "jane", "private", "iPhone", "pw@"]) assert.ok(!text.includes(personal), personal);
+
+  const points = await until("the counters", async () => (await counters()).length >= 5 && counters());
+  const accepted = points.filter(({ blobs }) => blobs[1] === "accepted");
+  assert.deepEqual(accepted.map(({ indexes, blobs }) => [indexes[0], blobs[0], blobs[3], blobs[9]]), [
+    [SHOP, "click", "p-1", "known"],
+    [SHOP, "engagement", "p-1", "known"],
+  ]);
+  assert.deepEqual(accepted[1].doubles, [1, 2.5]);
+  assert.deepEqual(points.filter(({ blobs }) => blobs[1] === "rejected").map(({ blobs }) => blobs[2]).sort(), [
+    "unauthorised",
+    "unknown_shop",
+    "unsupported_kind",
+  ]);
+});
+
+test("a repeated beacon has the same id, whatever was learnt in between", async (t) => {
+  const { send, lake, catalogues } = await world(t, { catalogueTtlSeconds: 0 });
+  const beacon = { shop_domain: SHOP, events: [{ event_type: "view", event_key: "k", item_id: "i-1" }] };
+  assert.equal((await send(beacon, { type: "text/plain;charset=UTF-8" })).status, 204);
+  assert.equal(lake.published[0].publisher_id, undefined, "an unknown item stays as it was given");
+  await (await catalogues()).put(`catalogue/${SHOP}`, JSON.stringify(CATALOGUE));
+  assert.equal((await send(beacon, { type: "text/plain" })).status, 204);
+  assert.equal(lake.published[1].publisher_id, "p-1");
+  assert.equal(lake.published[0].event_id, lake.published[1].event_id);
+});
+
+test("Do-Not-Track and Global Privacy Control leave no keys; a program is marked", async (t) => {
+  const { send, lake } = await world(t);
+  for (const headers of [{}, { dnt: "1" }, { "sec-gpc": "1" }, { dnt: "0" }, { "user-agent": "Googlebot/2.1" }]) {
+    assert.equal((await send([event("view", JSON.stringify(headers))], { headers })).status, 202);
+  }
+  assert.deepEqual(lake.published.map(({ visitor_key, session_key }) => [!!visitor_key, !!session_key]), [
+    [true, true],
+    [false, false],
+    [false, false],
+    [true, true],
+    [true, true],
+  ]);
+  assert.deepEqual(lake.published.map(({ is_bot }) => is_bot), [false, false, false, false, true]);
+  assert.equal(lake.published[4].device_class, "bot");
+  assert.notEqual(lake.published[4].visitor_key, lake.published[0].visitor_key);
+});
+
+test("refusals of a whole request", async (t) => {
+  const { send, lake, url } = await world(t);
+  const cases = [
+    ["[", {}, 422, "parse_failure"],
+    ["{}", {}, 422, "missing_field"],
+    [[], {}, 422, "missing_field"],
+    [[event("view", "a")], { type: "text/html" }, 415, "unsupported_media_type"],
+    [Array.from({ length: 101 }, (_, index) => event("view", `k${index}`)), {}, 413, "batch_too_large"],
+    [JSON.stringify([event("view", "x".repeat(70_000))]), {}, 413, "too_large"],
+  ];
+  for (const [body, options, status, reason] of cases) {
+    const answer = await send(body, options);
+    assert.deepEqual([answer.status, answer.body.reason], [status, reason]);
+  }
+  const all = await send([event("buy", "a"), "text"]);
+  assert.equal(all.status, 422);
+  assert.deepEqual(all.body.verdicts.map(({ reason }) => reason), ["unsupported_kind", "parse_failure"]);
+  assert.equal((await fetch(`${url}/v1/events`)).status, 405);
+  assert.equal((await fetch(`${url}/v1/other`)).status, 404);
+  assert.deepEqual(lake.published, []);
+});
+
+test("any page may send, and read what became of it", async (t) => {
+  const { send, url } = await world(t);
+  const preflight = await fetch(`${url}/v1/events`, {
+    method: "OPTIONS",
+    headers: { origin: "https://blog.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
+  });
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers.get("access-control-allow-origin"), "*");
+  assert.match(preflight.headers.get("access-control-allow-methods"), /POST/);
+  assert.match(preflight.headers.get("access-control-allow-headers"), /content-type/);
+  const answer = await send([event("view", "a")], { headers: { origin: "https://blog.example" } });
+  assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+  assert.equal(answer.headers.get("set-cookie"), null);
+});
+
+test("who sends too fast is told so, by address", async (t) => {
+  const { send, get, lake, internal } = await world(t, { rateLimit: 3 });
+  const { body } = await internal("links", { body: { shop_domain: SHOP, code: "a", url: "https://shop.example/p" } });
+  const statuses = [];
+  for (let index = 0; index < 5; index += 1) statuses.push((await send([event("view", `k${index}`)])).status);
+  assert.deepEqual(statuses, [202, 202, 202, 429, 429]);
+  assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}`)).headers.get("retry-after"), "60");
+  assert.equal((await get(body.path)).status, 302, "a visitor is led on all the same");
+  const elsewhere = await send([event("view", "k9")], { headers: { "cf-connecting-ip": "203.0.113.8" } });
+  assert.equal(elsewhere.status, 202);
+  assert.equal(lake.published.length, 4);
+});
+
+test("a pixel is an impression of the page that embeds it", async (t) => {
+  const { get, lake } = await world(t);
+  const image = await get(`/v1/p.gif?shop_domain=${SHOP}&item_id=i-1&placement=foot`, { referer: "https://blog.example/a?x=1" });
+  assert.deepEqual([image.status, image.headers.get("content-type"), image.headers.get("cache-control")], [200, "image/gif", "no-store"]);
+  assert.equal(Buffer.from(await image.arrayBuffer()).subarray(0, 6).toString(), "GIF89a");
+  const [row] = await until("the row", () => lake.published.length && lake.published);
+  assert.deepEqual([row.event_type, row.item_id, row.placement, row.url], ["impression", "i-1", "foot", "https://blog.example/a"]);
+  assert.equal((await get("/v1/p.gif")).status, 422);
+  assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&event_type=attribution&order_id=7`)).status, 422);
+});
+
+test("the token lets a publisher's system attribute an order", async (t) => {
+  const { send, postgres } = await world(t);
+  const events = [event("attribution", "a", { order_id: "gid://shopify/Order/7", publisher_id: "p-1" })];
+  assert.equal((await send(events, { token: "wrong" })).status, 422);
+  assert.equal((await send(events, { token: INTERNAL_TOKEN })).status, 202);
+  const [[recorded]] = await until("the call", () => postgres.calls.length && postgres.calls);
+  assert.deepEqual([recorded.event_type, recorded.order_id, recorded.publisher_id], ["attribution", "7", "p-1"]);
+});

@@ -1,0 +1,102 @@
+// The snippet in a real browser: the page is one origin, the Worker another, and what arrives is read at the stream.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { until } from "../../commerce/test/doubles.mjs";
+import { browser } from "./browser.mjs";
+import { SHOP, world } from "./world.mjs";
+
+const SOURCE = new URL("../src/snippet.min.js", import.meta.url);
+const BUILD = fileURLToPath(new URL("../../../scripts/build-snippet.sh", import.meta.url));
+
+/** A page with one item in view and one far below; `?page=` is its own item. */
+async function publisher(t, worker) {
+  const server = createServer((request, response) => {
+    const page = new URL(request.url, "http://page").searchParams.get("page");
+    response.setHeader("content-type", "text/html");
+    response.end(`<!doctype html><body style="margin:0">
+      <script async src="${worker}/v1/snippet.js" data-weir-shop="${SHOP}" data-weir-item="${page}"></script>
+      <p id="top" data-weir-item="top" data-weir-placement="hero" style="height:100px;margin:0"><a href="#x">inside</a></p>
+      <p style="height:5000px">reading</p>
+      <p id="bottom" data-weir-item="bottom" data-weir-product="7" style="height:100px;margin:0">below</p>`);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (page, query = "") => `http://127.0.0.1:${server.address().port}/?page=${page}${query}`;
+}
+
+test("is a few hundred bytes, and what is served was made from its source", async (t) => {
+  const minified = await readFile(SOURCE, "utf8");
+  assert.equal(execFileSync("bash", [BUILD, "--print"], { encoding: "utf8" }), minified, "run scripts/build-snippet.sh");
+  const compressed = gzipSync(minified, { level: 9 }).length;
+  assert.ok(compressed < 800, `${compressed} bytes`);
+  const { get } = await world(t);
+  const served = await get("/v1/snippet.js");
+  assert.match(served.headers.get("content-type"), /^text\/javascript/);
+  assert.equal(await served.text(), minified);
+});
+
+test("view, impressions as they come into view, a click, and the time on the page", async (t) => {
+  const { lake, url } = await world(t);
+  const page = await publisher(t, url);
+  const { open, evaluate, call } = await browser(t);
+  const of = (type) => lake.published.filter(({ event_type }) => event_type === type);
+
+  await open(page("article", "&email=jane@example.com&utm_source=n"));
+  await until("view and first impression", () => of("view").length === 1 && of("impression").length === 1);
+  const [view] = of("view");
+  assert.deepEqual([view.item_id, view.shop_domain, view.is_bot, view.device_class], ["article", SHOP, false, "desktop"]);
+  assert.match(view.url, /^http:\/\/127\.0\.0\.1:\d+\/\?utm_source=n$/);
+  assert.ok(view.visitor_key);
+  assert.deepEqual([of("impression")[0].item_id, of("impression")[0].placement], ["top", "hero"]);
+
+  await evaluate("document.querySelector('#bottom').scrollIntoView()");
+  await until("the second impression", () => of("impression").length === 2);
+  assert.deepEqual([of("impression")[1].item_id, of("impression")[1].product_id], ["bottom", "7"]);
+
+  await evaluate("scrollTo(0, 0)");
+  const { x, y } = await evaluate("(({ x, y, width, height }) => ({ x: x + width / 2, y: y + height / 2 }))(document.querySelector('#top a').getBoundingClientRect())");
+  for (const type of ["mousePressed", "mouseReleased"]) await call("Input.dispatchMouseEvent", { type, x, y, button: "left", clickCount: 1 });
+  await until("the click", () => of("click").length === 1);
+  assert.deepEqual([of("click")[0].item_id, of("click")[0].placement], ["top", "hero"]);
+  assert.deepEqual(await evaluate("[document.cookie, localStorage.length, sessionStorage.length]"), ["", 0, 0]);
+
+  await open("about:blank");
+  await until("the engagement", () => of("engagement").length === 1);
+  assert.equal(of("engagement")[0].item_id, "article");
+  assert.ok(of("engagement")[0].engaged_seconds > 0);
+  assert.equal(of("impression").length, 2, "once per element, also when it comes into view again");
+  assert.equal(new Set(lake.published.map(({ event_id }) => event_id)).size, lake.published.length);
+  assert.ok(!JSON.stringify(lake.published).includes("jane"));
+});
+
+test("who does not want to be tracked is not", async (t) => {
+  const { lake, url } = await world(t);
+  const page = await publisher(t, url);
+  const { open, beforePages, evaluate } = await browser(t);
+  await beforePages(`
+    const wish = new URL(location).searchParams.get("page");
+    if (wish === "dnt") Object.defineProperty(navigator, "doNotTrack", { value: "1" });
+    if (wish === "gpc") Object.defineProperty(navigator, "globalPrivacyControl", { value: true });
+  `);
+  for (const wish of ["dnt", "gpc", "none", "last"]) {
+    await open(page(wish));
+    assert.equal(await evaluate("performance.getEntriesByName(document.scripts[0].src).length"), 1, "the snippet was loaded");
+  }
+  // Leaving a page sends what it has; so once the third page's has come, the first two have sent nothing.
+  await until("the third page", () => lake.published.some(({ event_type, item_id }) => event_type === "engagement" && item_id === "none"));
+  const pages = lake.published.map(({ url: address, item_id }) => [address, item_id]).filter(([, item]) => item !== "top");
+  assert.ok(pages.every(([, item]) => ["none", "last"].includes(item)), JSON.stringify(pages));
+  const impressions = lake.published.filter(({ item_id }) => item_id === "top");
+  assert.ok(impressions.length <= 2, "those of the third page and the last");
+});

@@ -1,0 +1,237 @@
+//! Orders and products put together from the lines of a run, applied, and told as events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::spi::{Spi, SpiClient};
+use serde::Deserialize;
+use serde_json::{json, Value};
+use weir_domain::events::{self, EventKey, EventType, Provenance, Renderer};
+use weir_domain::order_state::{OrderState, Product};
+use weir_domain::shopify::bulk::{order_facts, product_fact, Gid, Node, Part};
+
+use super::{known_shop, operation_id, read_run, refuse, source, time};
+use crate::ingest::State;
+use crate::privacy;
+use crate::report;
+use crate::store::{self, Key, KnownShop, StoredLine};
+
+const DEFAULT_LIMIT: i64 = 500;
+const LARGEST_LIMIT: i64 = 10_000;
+
+#[derive(Deserialize)]
+struct Run<'a> {
+    #[serde(borrow)]
+    operation_ids: Vec<&'a str>,
+    source: &'a str,
+    received_at: &'a str,
+    after: Option<&'a str>,
+    limit: Option<i64>,
+}
+
+/// A page of orders, then products, by number.
+struct Page {
+    orders: Vec<i64>,
+    products: Vec<i64>,
+    /// Where the next page starts; `None` after the last.
+    next: Option<String>,
+}
+
+/// Applies the next page of what a run has read and returns its events as JSON text.
+pub fn events(shop_domain: &str, run: &str) -> String {
+    let run: Run<'_> = read_run(run);
+    let operations: Vec<i64> = run.operation_ids.iter().map(|gid| operation_id(gid)).collect();
+    let provenance = Provenance {
+        received_at: time(run.received_at, "received_at"),
+        source: source(run.source).to_owned(),
+    };
+    let limit = run.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=LARGEST_LIMIT).contains(&limit) {
+        refuse("limit is not from 1 to 10000.");
+    }
+    let answer = Spi::connect_mut(|client| {
+        let Some(shop) = known_shop(client, shop_domain) else {
+            report::invalid_argument(
+                "the shop is not registered",
+                "No shop has this shop_domain.",
+                "Register it with weir.register_shop(json).",
+            )
+        };
+        privacy::lock(client, shop.shop_id, false);
+        if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
+            return json!({"events": [], "next": null});
+        }
+        let page = Page::read(client, shop.shop_id, &operations, run.after, limit);
+        let state = apply(client, &shop, &operations, &page);
+        json!({"events": tell(client, &shop, &page, &state, &provenance), "next": page.next})
+    });
+    answer.to_string()
+}
+
+impl Page {
+    fn read(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], after: Option<&str>, limit: i64) -> Self {
+        let (after_order, after_product) = match after.map(|text| text.split_once('/')) {
+            None => (i64::MIN, i64::MIN),
+            Some(Some(("Order", id))) => (cursor(id), i64::MIN),
+            Some(Some(("Product", id))) => (i64::MAX, cursor(id)),
+            Some(_) => refuse("after is no cursor of this function."),
+        };
+        let orders = store::read_roots(client, shop_id, operations, "Order", after_order, limit);
+        let mut page = Self {
+            orders,
+            products: Vec::new(),
+            next: None,
+        };
+        let rest = limit - i64::try_from(page.orders.len()).unwrap_or(limit);
+        if rest > 0 {
+            page.products = store::read_roots(client, shop_id, operations, "Product", after_product, rest);
+        }
+        if page.orders.len() + page.products.len() == usize::try_from(limit).unwrap_or_default() {
+            let last_product = page.products.last().map(|id| format!("Product/{id}"));
+            page.next = last_product.or_else(|| page.orders.last().map(|id| format!("Order/{id}")));
+        }
+        page
+    }
+}
+
+fn cursor(id: &str) -> i64 {
+    id.parse()
+        .unwrap_or_else(|_| refuse("after is no cursor of this function."))
+}
+
+/// Merges the page's orders and products with what is known of them.
+fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page: &Page) -> State {
+    let keys = |ids: &[i64]| ids.iter().map(|id| (shop.shop_id, *id)).collect::<BTreeSet<Key>>();
+    let mut state = State::read(client, &keys(&page.orders), &keys(&page.products));
+    let roots = page.orders.iter().map(|id| ("Order", *id));
+    let roots: Vec<(&str, i64)> = roots.chain(page.products.iter().map(|id| ("Product", *id))).collect();
+    let mut customers = BTreeSet::new();
+    let nodes = put_together(store::read_nodes(client, shop.shop_id, operations, &roots));
+    customers.extend(nodes.iter().filter_map(|node| Some((shop.shop_id, node.customer_id?))));
+    let forgotten = store::read_redacted(client, &customers);
+    for mut node in nodes {
+        if node
+            .customer_id
+            .is_some_and(|id| forgotten.contains(&(shop.shop_id, id)))
+        {
+            (node.customer_id, node.raw) = (None, None);
+        }
+        let key = (shop.shop_id, node.id);
+        if matches!(node.part, Some(Part::Product(_))) {
+            if let Some(product) = product_fact(node, shop.shop.currency) {
+                let merged = Product::merged(state.products.get(&key), &product);
+                state.products.insert(key, merged);
+            }
+            continue;
+        }
+        for fact in order_facts(node) {
+            state.orders.entry(key).or_default().apply(&fact);
+        }
+    }
+    state.write(client, &[(shop.shop_id, &shop.shop)].into());
+    state
+}
+
+/// Trees of the lines, a tree for each root and operation, in the sequence of the operations.
+fn put_together(lines: Vec<(i64, StoredLine)>) -> Vec<Node> {
+    let mut sequence: Vec<i64> = Vec::new();
+    let mut roots: BTreeMap<i64, Vec<StoredLine>> = BTreeMap::new();
+    let mut below: BTreeMap<(i64, Gid), Vec<StoredLine>> = BTreeMap::new();
+    for (operation, line) in lines {
+        if sequence.last() != Some(&operation) {
+            sequence.push(operation);
+        }
+        match &line.parent {
+            Some(parent) => below.entry((operation, parent.clone())).or_default().push(line),
+            None => roots.entry(operation).or_default().push(line),
+        }
+    }
+    let mut trees = Vec::new();
+    for operation in sequence {
+        let of_operation = roots.remove(&operation).unwrap_or_default();
+        trees.extend(of_operation.into_iter().map(|root| tree(operation, root, &mut below)));
+    }
+    trees
+}
+
+fn tree(operation: i64, line: StoredLine, below: &mut BTreeMap<(i64, Gid), Vec<StoredLine>>) -> Node {
+    let children = below.remove(&(operation, line.gid.clone())).unwrap_or_default();
+    let part = line.content.map(|content| {
+        serde_json::from_str(&content)
+            .unwrap_or_else(|error| report::internal("a kept line is not readable", &error.to_string()))
+    });
+    Node {
+        id: line.gid.id,
+        part,
+        customer_id: line.customer_id,
+        raw: line.raw,
+        children: children
+            .into_iter()
+            .map(|child| tree(operation, child, below))
+            .collect(),
+    }
+}
+
+/// All events of the page's orders and products as they are now, whether or not this run changed them: a run that died
+/// before its events were sent must not lose them. The ids are those of the webhooks.
+fn tell(
+    client: &mut SpiClient<'_>,
+    shop: &KnownShop,
+    page: &Page,
+    state: &State,
+    provenance: &Provenance,
+) -> Vec<Value> {
+    let orders: Vec<(i64, &OrderState)> = page
+        .orders
+        .iter()
+        .filter_map(|id| Some((*id, state.orders.get(&(shop.shop_id, *id))?)))
+        .collect();
+    let products = orders.iter().flat_map(|(_, order)| &order.lines);
+    let products: BTreeSet<Key> = products
+        .filter_map(|line| Some((shop.shop_id, line.product_id?)))
+        .collect();
+    let mut products = store::read_products(client, &products);
+    products.extend(state.products.iter().map(|(key, product)| (*key, product.clone())));
+    let products: BTreeMap<i64, Product> = products.into_iter().map(|(key, product)| (key.1, product)).collect();
+    let customers = orders
+        .iter()
+        .filter_map(|(_, order)| Some((shop.shop_id, order.header.as_ref()?.customer_id?)));
+    let salts = store::read_salts(client, &customers.collect());
+    let salts: BTreeMap<i64, String> = salts.into_iter().map(|(key, salt)| (key.1, salt)).collect();
+    let renderer = Renderer {
+        shop: &shop.shop,
+        products: &products,
+        salts: &salts,
+    };
+    let mut told = Vec::new();
+    for (order_id, order) in orders {
+        for key in order_keys(order_id, order, shop, provenance.received_at) {
+            told.push(renderer.order(&key, order, provenance));
+        }
+    }
+    for id in &page.products {
+        let Some(product) = products.get(id) else { continue };
+        let key = events::product_event(None, product);
+        told.extend(key.map(|key| renderer.product(&key, product, provenance)));
+    }
+    told
+}
+
+/// What an order has to tell from its beginning, and its ledger as of now: an event that was sent before carries the ledger
+/// of its time, and a consumer that keeps the first of two equal ids would never see the new one.
+fn order_keys(order_id: i64, order: &OrderState, shop: &KnownShop, received_at: i64) -> Vec<EventKey> {
+    let unknown = OrderState::default();
+    let mut keys = events::order_events(order_id, &unknown, order, &shop.shop.zone, received_at);
+    let updated_at = order.header.as_ref().map(|header| header.updated_at);
+    let occurred_at = order.deleted_at.or(updated_at);
+    let is_told = keys.iter().any(|key| key.event_type == EventType::OrderUpdated);
+    if let Some(occurred_at) = occurred_at.filter(|_| !is_told) {
+        keys.push(EventKey {
+            event_type: EventType::OrderUpdated,
+            entity_id: order_id,
+            discriminator: order.revision.to_string(),
+            occurred_at,
+            order_id: Some(order_id),
+        });
+    }
+    keys
+}

@@ -1,0 +1,329 @@
+//! Interactions that touch the domain, and the catalogue that the edge keeps a copy of.
+//!
+//! Locks are taken in the order of everyone else (privacy, orders, products, salts), with interactions by key between
+//! privacy and orders; nothing else takes those.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{Spi, SpiClient};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::Value;
+use weir_domain::events::{self, EventKey, Provenance};
+use weir_domain::order_state::OrderState;
+use weir_domain::publication::{CatalogueChange, Interaction};
+use weir_domain::shopify::json::Json;
+
+use crate::delivery::Verdict;
+use crate::privacy;
+use crate::readback::{self, Told};
+use crate::report;
+use crate::store::{self, cell, run, ChangedOrder, InteractionKey, Key, KnownShop};
+
+macro_rules! publication_sql {
+    ($name:literal) => {
+        include_str!(concat!("../../sql/postgres/publication/", $name, ".sql"))
+    };
+}
+
+const HINT: &str = r#"Give events of publication_v1: [{"event_id": "...", "event_type": "attribution", "order_id": "1", "publisher_id": "...", ...}]."#;
+const CATALOGUE_HINT: &str = r#"Give {"shop_domain": "demo.myshopify.com", "publishers": {"p1": {"name": "..."}}, "items": {"i1": {"publisher_id": "p1", "title": "..."}}, "programs": {}, "links": {"code": {"url": "https://...", "publisher_id": "p1"}}}; null takes an entry out."#;
+const REFUSED: &str = "the catalogue is refused";
+
+/// An interaction on its way through a call.
+struct Entry {
+    event_id: Option<String>,
+    shop_id: i64,
+    interaction: Option<Interaction>,
+    /// `None` while undecided.
+    verdict: Option<Verdict>,
+    reason: Option<&'static str>,
+    detail: Option<String>,
+    keys: Vec<EventKey>,
+}
+
+/// An interaction in the answer.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    event_id: Option<&'a str>,
+    verdict: Verdict,
+    reason: Option<&'static str>,
+    detail: Option<&'a str>,
+}
+
+/// The answer of `weir.record_interactions`.
+#[derive(Serialize)]
+struct Answer<'a> {
+    interactions: Vec<Outcome<'a>>,
+    events: Vec<Value>,
+}
+
+/// Records a batch of interactions and returns the events of the orders whose attribution they changed.
+pub fn record(text: &str) -> String {
+    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+        report::invalid_argument(
+            "the interactions are not a JSON list",
+            "The argument is not a JSON array.",
+            HINT,
+        )
+    };
+    let mut entries: Vec<Entry> = items.into_iter().map(|item| Entry::read(item.get())).collect();
+    Spi::connect_mut(|client| {
+        let domains = entries.iter().filter_map(Entry::shop_domain).collect();
+        let shops = store::read_shops(client, domains);
+        admit(client, &mut entries, &shops);
+        write_new(client, &mut entries);
+        let orders = attribute(client, &mut entries, &shops);
+        let told = entries.iter().flat_map(Entry::told).collect::<Vec<_>>();
+        let events = readback::render(client, &shops, &orders, &told);
+        let answer = Answer {
+            interactions: entries.iter().map(Entry::outcome).collect(),
+            events,
+        };
+        serde_json::to_string(&answer)
+            .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.record_interactions"))
+    })
+}
+
+impl Entry {
+    fn read(text: &str) -> Self {
+        let mut entry = Self {
+            event_id: None,
+            shop_id: 0,
+            interaction: None,
+            verdict: None,
+            reason: None,
+            detail: None,
+            keys: Vec::new(),
+        };
+        match Interaction::parse(text) {
+            Ok(interaction) => {
+                entry.event_id = Some(interaction.event_id.clone());
+                entry.interaction = Some(interaction);
+            }
+            Err(refusal) => {
+                entry.event_id = named(text);
+                entry.close(Verdict::Rejected, refusal.reason, Some(refusal.detail));
+            }
+        }
+        entry
+    }
+
+    /// Ends its way: what it says is not used.
+    fn close(&mut self, verdict: Verdict, reason: &'static str, detail: Option<String>) {
+        self.interaction = None;
+        self.verdict = Some(verdict);
+        self.reason = Some(reason);
+        self.detail = detail;
+    }
+
+    fn shop_domain(&self) -> Option<&str> {
+        self.interaction.as_ref().map(|one| one.shop_domain.as_str())
+    }
+
+    fn key(&self) -> Option<InteractionKey> {
+        let interaction = self.interaction.as_ref()?;
+        Some((self.shop_id, interaction.event_id.clone()))
+    }
+
+    fn told(&self) -> Vec<Told> {
+        let Some(interaction) = &self.interaction else {
+            return Vec::new();
+        };
+        let provenance = Provenance {
+            received_at: interaction.received_at,
+            source: interaction.source.clone(),
+        };
+        let told = |key: &EventKey| Told {
+            shop_id: self.shop_id,
+            key: key.clone(),
+            provenance: provenance.clone(),
+        };
+        self.keys.iter().map(told).collect()
+    }
+
+    fn outcome(&self) -> Outcome<'_> {
+        Outcome {
+            event_id: self.event_id.as_deref(),
+            verdict: self.verdict.unwrap_or(Verdict::Accepted),
+            reason: self.reason,
+            detail: self.detail.as_deref(),
+        }
+    }
+}
+
+/// The id of an interaction that cannot be used, if it can be said.
+fn named(text: &str) -> Option<String> {
+    match Json::parse(text).ok()?.member("event_id") {
+        Some(Json::String(id)) => Some(id.clone().into_owned()),
+        _ => None,
+    }
+}
+
+/// Finds the shops, takes part in their privacy, and passes over what is about a shop that was forgotten.
+fn admit(client: &mut SpiClient<'_>, entries: &mut [Entry], shops: &BTreeMap<String, KnownShop>) {
+    for entry in entries.iter_mut() {
+        match entry.shop_domain().map(|domain| shops.get(domain)) {
+            None => {}
+            Some(Some(known)) => entry.shop_id = known.shop_id,
+            Some(None) => entry.close(
+                Verdict::Rejected,
+                "unknown_shop",
+                Some("the shop is not registered".to_owned()),
+            ),
+        }
+    }
+    let open = entries.iter().filter(|entry| entry.interaction.is_some());
+    let asked: BTreeSet<Key> = open.map(|entry| (entry.shop_id, 0)).collect();
+    for (shop_id, _) in &asked {
+        privacy::lock(client, *shop_id, false);
+    }
+    let redacted = store::read_redacted(client, &asked);
+    for entry in entries.iter_mut().filter(|entry| entry.interaction.is_some()) {
+        if redacted.contains(&(entry.shop_id, 0)) {
+            entry.close(Verdict::Ignored, "redacted", None);
+        }
+    }
+}
+
+/// Writes what is new; what was recorded before, in this batch too, is a duplicate and has the events it had.
+fn write_new(client: &mut SpiClient<'_>, entries: &mut [Entry]) {
+    let mut first: BTreeMap<InteractionKey, usize> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let Some(key) = entry.key() {
+            first.entry(key).or_insert(index);
+        }
+    }
+    let rows = first.iter().filter_map(|(key, index)| {
+        let interaction = entries[*index].interaction.as_ref()?;
+        Some((key.0, interaction))
+    });
+    let new = store::write_interactions(client, &rows.collect::<Vec<_>>());
+    let known: BTreeSet<InteractionKey> = first.keys().filter(|key| !new.contains(*key)).cloned().collect();
+    // The row of another call has committed by now: writing ours has waited for it.
+    let known = store::interaction_events(client, &known);
+    for (index, entry) in entries.iter_mut().enumerate() {
+        let Some(key) = entry.key() else { continue };
+        if new.contains(&key) && first.get(&key) == Some(&index) {
+            entry.verdict = Some(Verdict::Accepted);
+        } else {
+            entry.verdict = Some(Verdict::Duplicate);
+            entry.keys = known.get(&key).cloned().unwrap_or_default();
+        }
+    }
+}
+
+/// Applies new attributions in the sequence of the batch; returns the orders, as they are now.
+fn attribute(
+    client: &mut SpiClient<'_>,
+    entries: &mut [Entry],
+    shops: &BTreeMap<String, KnownShop>,
+) -> BTreeMap<Key, OrderState> {
+    let order_of = |entry: &Entry| Some((entry.shop_id, entry.interaction.as_ref()?.attribution()?.0));
+    let orders: BTreeSet<Key> = entries.iter().filter_map(order_of).collect();
+    let known = store::lock_orders(client, &orders);
+    let before = store::read_orders(client, &known);
+    let mut after = before.clone();
+    let mut remembered = Vec::new();
+    for entry in entries.iter_mut().filter(|one| one.verdict == Some(Verdict::Accepted)) {
+        let Some(interaction) = &entry.interaction else {
+            continue;
+        };
+        let (Some((order_id, attribution)), Some(known)) =
+            (interaction.attribution(), shops.get(&interaction.shop_domain))
+        else {
+            continue;
+        };
+        let state = after.entry((entry.shop_id, order_id)).or_default();
+        let old = state.clone();
+        state.attribute(&attribution);
+        entry.keys = events::order_events(order_id, &old, state, &known.shop.zone, interaction.received_at);
+        if !entry.keys.is_empty() {
+            let keys = serde_json::to_string(&entry.keys)
+                .unwrap_or_else(|_| report::internal("event keys cannot be written", "weir.record_interactions"));
+            remembered.push(((entry.shop_id, interaction.event_id.clone()), keys));
+        }
+    }
+    let unknown = OrderState::default();
+    let changed = after.iter().filter_map(|(key, after)| {
+        let before = before.get(key).unwrap_or(&unknown);
+        // Who brought the buyer changes no sale.
+        (before != after).then_some(ChangedOrder {
+            key: *key,
+            before,
+            after,
+            ledger: None,
+            had_ledger: false,
+            is_created: false,
+        })
+    });
+    store::write_orders(client, &changed.collect::<Vec<_>>());
+    store::remember_interaction_events(client, &remembered);
+    after
+}
+
+/// Changes a shop's catalogue; the revision rises if that changed anything.
+pub fn publish_catalogue(text: &str) -> String {
+    let change = CatalogueChange::parse(text)
+        .unwrap_or_else(|detail| report::invalid_argument(REFUSED, &detail, CATALOGUE_HINT));
+    let text = serde_json::to_string(&change)
+        .unwrap_or_else(|_| report::internal("a catalogue cannot be written", "weir.publish_catalogue"));
+    Spi::connect_mut(|client| {
+        let shop_id = shop_id(client, &change.shop_domain);
+        privacy::lock(client, shop_id, false);
+        run(
+            client,
+            publication_sql!("catalogue_lock"),
+            &[DatumWithOid::from(shop_id)],
+        );
+        let arguments = [DatumWithOid::from(shop_id), DatumWithOid::from(text)];
+        let mut rows = run(client, publication_sql!("catalogue_write"), &arguments);
+        let changed: i64 = rows.next().map_or(0, |row| cell(&row, 1));
+        let mut rows = run(
+            client,
+            publication_sql!("catalogue_dangling"),
+            &[DatumWithOid::from(shop_id)],
+        );
+        if let Some(row) = rows.next() {
+            let entry: String = cell(&row, 1);
+            let detail = format!("{entry} names an entry that is not in the catalogue.");
+            report::invalid_argument(REFUSED, &detail, CATALOGUE_HINT);
+        }
+        let arguments = [
+            DatumWithOid::from(shop_id),
+            DatumWithOid::from(changed),
+            DatumWithOid::from(change.shop_domain.as_str()),
+        ];
+        let mut rows = run(client, publication_sql!("catalogue_revise"), &arguments);
+        let row = rows.next();
+        row.map_or_else(
+            || report::internal("no revision was written", "catalogue_revise.sql"),
+            |row| cell(&row, 1),
+        )
+    })
+}
+
+/// A shop's catalogue.
+pub fn catalogue(shop_domain: &str) -> String {
+    Spi::connect_mut(|client| {
+        let arguments = [DatumWithOid::from(shop_domain)];
+        let mut rows = run(client, publication_sql!("catalogue_read"), &arguments);
+        rows.next().map_or_else(|| unknown_shop(), |row| cell(&row, 1))
+    })
+}
+
+fn shop_id(client: &mut SpiClient<'_>, shop_domain: &str) -> i64 {
+    let shops = store::read_shops(client, BTreeSet::from([shop_domain]));
+    shops
+        .get(shop_domain)
+        .map_or_else(|| unknown_shop(), |known| known.shop_id)
+}
+
+fn unknown_shop() -> ! {
+    report::invalid_argument(
+        "the shop is not registered",
+        "No shop has this shop_domain.",
+        "Register it with weir.register_shop(json).",
+    )
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Ingest side by side in one run: weir (POST to committed Iceberg), dlt, and pyiceberg with ready Arrow as the ceiling.
+# Two cores for each; prints figures and asserts nothing. EVENTS=400000 by default.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$WEIR_ROOT"
+
+venv="$WEIR_CACHE/bench-venv"
+if ! cmp -s tests/bench/requirements.txt "$venv/.weir-requirements"; then
+  python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
+  cp tests/bench/requirements.txt "$venv/.weir-requirements"
+fi
+cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin bench_lake
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+two_cores() { if [ "$(nproc)" -gt 2 ]; then taskset -c 0,1 "$@"; else "$@"; fi; }
+two_cores "${CARGO_TARGET_DIR:-target}/release/bench_lake" "$folder" "${EVENTS:-400000}"
+two_cores "$venv/bin/python" tests/bench/lake.py "$folder"

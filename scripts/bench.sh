@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Benchmarks: release builds, contenders side by side in one run, ratios rather than times. Asserts nothing about time.
+# usage: scripts/bench.sh [ingest ...]     (all without a name)
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$WEIR_ROOT/scripts/stage.sh"
+cd "$WEIR_ROOT"
+
+names=("$@")
+[ ${#names[@]} -gt 0 ] || names=(ingest)
+for name in "${names[@]}"; do
+  case "$name" in
+    ingest)
+      stage "bench: the extension, release build" bash scripts/install-extension.sh --release
+      stage "bench: weir.ingest beside plain SQL" \
+        cargo run --locked --release -p weir-tests --bin bench_ingest -- ${WEIR_BENCH_ORDERS:-}
+      ;;
+    *)
+      echo "bench.sh: no benchmark is called $name; there is: ingest" >&2
+      exit 2
+      ;;
+  esac
+done

@@ -1,0 +1,24 @@
+-- What 0.2.0 adds to the objects of the extension; its tables come with weir.migrate().
+create function weir.record_interactions(interactions json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'record_interactions_wrapper';
+
+create function weir.publish_catalogue(catalogue json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'publish_catalogue_wrapper';
+
+create function weir.publication_catalogue(shop_domain text) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'publication_catalogue_wrapper';
+
+create function weir.ingest_bulk(shop text, lines text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'ingest_bulk_json_wrapper';
+
+create function weir.ingest_bulk(shop text, lines text, run text) returns text
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'ingest_bulk_text_wrapper';
+
+create function weir.bulk_events(shop text, run json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'bulk_events_json_wrapper';
+
+create function weir.bulk_events(shop text, run text) returns text
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'bulk_events_text_wrapper';
+
+-- PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.
+revoke all on all functions in schema weir from public;

@@ -1,0 +1,104 @@
+//! `make bench`, the extension's part: `weir.ingest` beside what a user would write without it, in one run.
+//!
+//! - [`orders`]: generated orders/create bodies of about 8 KB, and their rows parsed by the client
+//! - [`contenders`]: each way of getting them into the same tables, over one connection of its own
+//!
+//! The contenders take turns batch by batch, so that whatever else the machine does falls on all of them alike. Only
+//! weir's two do more than upsert headers and lines: they dedupe deliveries, merge versions, keep the ledger, read the
+//! orders back and return the events.
+//!
+//! usage: `bench_ingest [orders]` (default 10,000 for batches of 500; a tenth of it for batches of 1). The extension should
+//! be a release build: `scripts/bench.sh ingest` sees to it.
+
+mod contenders;
+mod orders;
+
+use std::time::Duration;
+
+use contenders::{Contender, Way};
+use weir_tests::postgres::Cluster;
+use weir_tests::{failed, Result};
+
+/// What one contender used over all its batches.
+#[derive(Default, Clone, Copy)]
+struct Used {
+    wall: Duration,
+    server_cpu: Duration,
+    client_cpu: Duration,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let orders = match std::env::args().nth(1) {
+        Some(text) => text.replace('_', "").parse().map_err(|_| {
+            failed(format!(
+                "{text}: expected a number of orders, for example bench_ingest 10000"
+            ))
+        })?,
+        None => 10_000,
+    };
+    let cluster = Cluster::start().await?;
+    run(&cluster, orders, 500).await?;
+    run(&cluster, (orders / 10).max(1), 1).await
+}
+
+async fn run(cluster: &Cluster, total: usize, batch: usize) -> Result<()> {
+    let mut contenders = Vec::new();
+    for way in Way::ALL {
+        contenders.push((Contender::new(cluster, way).await?, Used::default()));
+    }
+    let (mut first, mut bytes) = (0, 0);
+    while first < total {
+        let bodies = orders::bodies(first, batch.min(total - first));
+        bytes += bodies.iter().map(String::len).sum::<usize>();
+        first += bodies.len();
+        for (contender, used) in &mut contenders {
+            measure(contender, &bodies, used).await?;
+        }
+    }
+    let mut counts = Vec::new();
+    for (contender, _) in &contenders {
+        counts.push(contender.counts().await?);
+    }
+    if counts.iter().any(|count| *count != counts[0]) {
+        return Err(failed(format!(
+            "the contenders did not write the same rows: {counts:?}"
+        )));
+    }
+    print(&contenders, total, batch, bytes).await
+}
+
+async fn measure(contender: &Contender, bodies: &[String], used: &mut Used) -> Result<()> {
+    let (server, client) = (contender.server_cpu()?, contenders::cpu_of(std::process::id())?);
+    let begin = std::time::Instant::now();
+    contender.write(bodies).await?;
+    used.wall += begin.elapsed();
+    used.server_cpu += contender.server_cpu()? - server;
+    used.client_cpu += contenders::cpu_of(std::process::id())? - client;
+    Ok(())
+}
+
+async fn print(contenders: &[(Contender, Used)], total: usize, batch: usize, bytes: usize) -> Result<()> {
+    let per = |time: Duration| time.as_secs_f64() * 1e6 / total as f64;
+    println!(
+        "\n{total} orders of {:.1} KB with 3 lines each, batches of {batch}, one connection, fsync off",
+        bytes as f64 / 1024.0 / total as f64
+    );
+    println!(
+        "{:<34} {:>9} {:>14} {:>14} {:>12} {:>12}",
+        "", "orders/s", "server us/order", "client us/order", "weir is x", "peak MB"
+    );
+    let weir = contenders[0].1.wall.as_secs_f64();
+    for (contender, used) in contenders {
+        println!(
+            "{:<34} {:>9.0} {:>14.0} {:>14.0} {:>12.2} {:>12}",
+            contender.way.name(),
+            total as f64 / used.wall.as_secs_f64(),
+            per(used.server_cpu),
+            per(used.client_cpu),
+            used.wall.as_secs_f64() / weir,
+            contender.server_peak_mb()?,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+-- One line parsed by the client.
+insert into commerce.order_line_item (
+    shop_id, order_id, line_item_id, product_id, variant_id, title, vendor, is_gift_card, quantity, current_quantity,
+    unit_price_minor, presentment_unit_price_minor, discount_minor, presentment_discount_minor, tax_minor,
+    presentment_tax_minor, tax_rate_billionths
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+on conflict (shop_id, order_id, line_item_id) do update set
+    product_id = excluded.product_id, variant_id = excluded.variant_id, title = excluded.title,
+    vendor = excluded.vendor, is_gift_card = excluded.is_gift_card, quantity = excluded.quantity,
+    current_quantity = excluded.current_quantity, unit_price_minor = excluded.unit_price_minor,
+    presentment_unit_price_minor = excluded.presentment_unit_price_minor, discount_minor = excluded.discount_minor,
+    presentment_discount_minor = excluded.presentment_discount_minor, tax_minor = excluded.tax_minor,
+    presentment_tax_minor = excluded.presentment_tax_minor, tax_rate_billionths = excluded.tax_rate_billionths

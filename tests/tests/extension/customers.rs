@@ -1,0 +1,147 @@
+//! Customers, what shipments carry, and the bodies kept of an order's parts.
+
+use serde_json::{json, Value};
+
+use super::{content, delivery, ingest, order, refund, shop, verdicts};
+
+fn customer(second: u8, state: &str, consent: &str) -> String {
+    json!({"id": 77, "updated_at": format!("2026-11-01T16:30:{second:02}Z"), "state": state, "verified_email": true,
+        "first_name": "Bea", "email": "bea@example.com", "phone": "555-0100", "note": "likes lamps",
+        "email_marketing_consent": {"state": consent}, "default_address": {"address1": "1 Example Street"}})
+    .to_string()
+}
+
+fn at(mut delivery: Value, second: u8) -> Value {
+    delivery["triggered_at"] = format!("2026-11-24T09:00:{second:02}.000Z").into();
+    delivery
+}
+
+#[tokio::test]
+async fn the_newest_version_of_a_customer_holds_in_any_sequence_and_reaches_nobody() {
+    let embedded = order(7, 1, "").replace(r#""id": 77,"#, r#""id": 77, "updated_at": "2026-11-01T16:30:20Z","#);
+    let told = [
+        at(
+            delivery("a", "customers/create", &customer(1, "disabled", "subscribed")),
+            1,
+        ),
+        at(
+            delivery("b", "customers/update", &customer(20, "enabled", "unsubscribed")),
+            2,
+        ),
+        // The copy in an order, as new by its time but with less in it; and a copy without a time.
+        at(delivery("c", "orders/create", &embedded), 3),
+        at(delivery("d", "orders/create", &order(8, 1, "")), 4),
+        at(delivery("e", "customers/delete", r#"{"id": 78}"#), 5),
+        at(
+            delivery(
+                "f",
+                "customers/update",
+                &customer(30, "enabled", "subscribed").replace("77", "78"),
+            ),
+            6,
+        ),
+    ];
+    let mut contents = Vec::new();
+    for stride in [1, 5] {
+        let (database, edge) = shop().await;
+        for step in 1..=told.len() {
+            let answer = ingest(&edge, &told[step * stride % told.len()..][..1]).await;
+            assert!(["accepted", "stale"].contains(&verdicts(&answer)[0]), "{answer}");
+            assert!(!answer.to_string().contains("unsubscribed"), "{answer}");
+        }
+        let rows = "select concat_ws(' ', customer_id, state, email_consent, is_whole, deleted_at is not null)
+            from commerce.customer order by customer_id";
+        let rows = database.admin().await.unwrap().query(rows, &[]).await.unwrap();
+        let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(rows, ["77 enabled unsubscribed t f", "78 t t"]);
+        let content = content(&database).await;
+        for personal in ["example.com", "555-0100", "Bea", "Example Street", "likes lamps"] {
+            assert!(!content.contains(personal), "{personal} in {content}");
+        }
+        let customers = content.split("fulfillment\n").next().unwrap().to_owned();
+        contents.push(customers);
+    }
+    assert_eq!(contents[0], contents[1]);
+}
+
+#[tokio::test]
+async fn a_customer_that_is_not_readable_does_not_hold_up_the_order() {
+    let (database, edge) = shop().await;
+    let strange = order(7, 1, "").replace(r#""id": 77,"#, r#""id": 77, "state": 5, "updated_at": [],"#);
+    let batch = [
+        delivery("a", "orders/create", &strange),
+        delivery("b", "customers/update", r#"{"id": 79, "state": 5}"#),
+    ];
+    let answer = ingest(&edge, &batch).await;
+    assert_eq!(verdicts(&answer), ["accepted", "rejected"]);
+    assert_eq!(answer["deliveries"][1]["detail"], "state: expected text");
+    let ids = "select array_agg(customer_id) from commerce.customer";
+    let row = database.admin().await.unwrap().query_one(ids, &[]).await.unwrap();
+    assert_eq!(row.get::<_, Vec<i64>>(0), [77]);
+}
+
+#[tokio::test]
+async fn shipments_keep_their_lines_and_parts_their_bodies_until_the_customer_is_forgotten() {
+    let (database, edge) = shop().await;
+    let shipment = |status: &str, lines: &str| {
+        format!(r#"{{"id": 4, "order_id": 7, "status": "{status}", "updated_at": "2026-11-03T00:00:00Z" {lines}}}"#)
+    };
+    let lines = r#", "line_items": [{"id": 1, "quantity": 2}, {"id": 2, "quantity": 1}]"#;
+    let returned = r#"{"id": 9, "order": {"id": 7}, "status": "open", "return_line_items": [{"id": 3,
+        "customer_note": "secret", "return_reason": "COLOR"}]}"#;
+    let noted = refund(7).replace(r#""id": 5,"#, r#""id": 5, "note": "secret", "restock": true,"#);
+    let paid = r#"{"id": 3, "order_id": 7, "kind": "sale", "status": "success", "amount": "1.00", "receipt": {"x": "secret"},
+        "payment_id": "c1.1"}"#;
+    let batch = [
+        delivery("a", "orders/create", &order(7, 1, "")),
+        delivery("b", "fulfillments/create", &shipment("success", lines)),
+        delivery("c", "fulfillments/update", &shipment("cancelled", "")),
+        delivery("d", "returns/approve", returned),
+        delivery("e", "refunds/create", &noted),
+        delivery("f", "order_transactions/create", paid),
+    ];
+    assert_eq!(verdicts(&ingest(&edge, &batch).await), ["accepted"; 6]);
+    let admin = database.admin().await.unwrap();
+    let carried = "select string_agg(line_item_id || 'x' || quantity, ' ' order by line_item_id)
+        from commerce.fulfillment_line_item";
+    let bodies =
+        "select raw ->> 'restock', null, null from commerce.refund union all select null, raw ->> 'payment_id', null
+        from commerce.payment union all select null, null, raw #>> '{return_line_items,0,return_reason}'
+        from commerce.order_return";
+    let carried: String = admin.query_one(carried, &[]).await.unwrap().get(0);
+    assert_eq!(carried, "1x2 2x1");
+    let read = || async {
+        let rows = admin.query(bodies, &[]).await.unwrap();
+        let found = rows
+            .iter()
+            .flat_map(|row| (0..3).filter_map(|at| row.get::<_, Option<String>>(at)));
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(read().await, ["true", "c1.1", "COLOR"]);
+    // A further part of the order leaves the bodies of the others where they are.
+    let second = noted.replace(r#""id": 5,"#, r#""id": 55,"#);
+    ingest(&edge, &[delivery("g", "refunds/create", &second)]).await;
+    assert_eq!(read().await, ["true", "true", "c1.1", "COLOR"]);
+    assert!(!content(&database).await.contains("secret"));
+    ingest(
+        &edge,
+        &[delivery("r", "customers/redact", r#"{"customer": {"id": 77}}"#)],
+    )
+    .await;
+    assert!(read().await.is_empty());
+    let late = ingest(
+        &edge,
+        &[delivery(
+            "h",
+            "customers/update",
+            &customer(40, "enabled", "subscribed"),
+        )],
+    )
+    .await;
+    assert_eq!(
+        (verdicts(&late)[0], &late["deliveries"][0]["reason"]),
+        ("ignored", &json!("redacted"))
+    );
+    let kept = "select count(*) from commerce.customer";
+    assert_eq!(admin.query_one(kept, &[]).await.unwrap().get::<_, i64>(0), 0);
+}

@@ -1,0 +1,144 @@
+//! Versions of the extension: every released one can be updated, and what was released stays as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::Client;
+use weir_tests::postgres::connect;
+
+use super::{delivery, ingest, order, shop, verdicts};
+
+/// Every object of the extension, functions with their definition and rights.
+const MEMBERS: &str = "
+    select pg_describe_object(member.classid, member.objid, 0) || coalesce(
+        E'\\n' || pg_get_functiondef(proc.oid) || coalesce('rights ' || proc.proacl::text, 'everyone executes'), '')
+    from pg_depend as member
+    left join pg_proc as proc on member.classid = 'pg_proc'::regclass and proc.oid = member.objid
+    where member.refclassid = 'pg_extension'::regclass and member.deptype = 'e'
+        and member.refobjid = (select oid from pg_extension where extname = 'weir')";
+
+fn postgres_sql() -> PathBuf {
+    weir_tests::workspace_root().unwrap().join("sql/postgres")
+}
+
+/// Names of the scripts `weir--A.sql` (install) and `weir--A--B.sql` (update) as [A] and [A, B].
+fn scripts() -> BTreeMap<String, Vec<String>> {
+    let of = |folder: &str| std::fs::read_dir(postgres_sql().join(folder)).unwrap();
+    let files = of("released").chain(of("upgrade"));
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let versions = |name: &str| {
+        let versions = name.strip_prefix("weir--")?.strip_suffix(".sql")?;
+        Some(versions.split("--").map(str::to_owned).collect())
+    };
+    names
+        .filter_map(|name| versions(&name).map(|all| (name, all)))
+        .collect()
+}
+
+async fn members(client: &Client) -> BTreeSet<String> {
+    let rows = client.query(MEMBERS, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_released_version_that_is_updated_equals_a_fresh_install() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let fresh = members(&admin).await;
+    let current: String = admin.query_one("select weir.version()", &[]).await.unwrap().get(0);
+    let name: String = admin
+        .query_one("select current_database()::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let released: Vec<String> = scripts()
+        .into_values()
+        .filter(|versions| versions.len() == 1)
+        .flatten()
+        .collect();
+    assert!(released.contains(&"0.1.0".to_owned()), "{released:?}");
+    for (index, version) in released.iter().enumerate() {
+        let old = format!("old_{index}");
+        admin
+            .batch_execute(&format!("create database {old} template template0"))
+            .await
+            .unwrap();
+        let url = database.admin_url.replace(&format!("/{name}"), &format!("/{old}"));
+        let client = connect(&url).await.unwrap();
+        let install = format!("create extension weir version '{version}'");
+        client.batch_execute(&install).await.unwrap();
+        if *version != current {
+            let error = client.batch_execute("select weir.migrate()").await.unwrap_err();
+            let error = error.as_db_error().unwrap();
+            assert_eq!(error.code(), &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+            assert!(error.hint().unwrap().contains("alter extension weir update"));
+        }
+        client
+            .batch_execute("alter extension weir update")
+            .await
+            .unwrap_or_else(|error| {
+                panic!("no update leads from {version} to {current}; write sql/postgres/upgrade/weir--{version}--{current}.sql: {error:?}")
+            });
+        client.batch_execute("select weir.migrate()").await.unwrap();
+        let updated = members(&client).await;
+        let (lacking, differing) = (&fresh - &updated, &updated - &fresh);
+        assert!(
+            lacking.is_empty() && differing.is_empty(),
+            "weir {version}, updated, is not weir {current}. Say in sql/postgres/upgrade/weir--*--{current}.sql what {current} \
+             adds or changes (the text that cargo pgrx generates for it is in weir--{current}.sql where PostgreSQL keeps \
+             its extensions).\nOnly in a fresh install: {lacking:#?}\nOnly after the update: {differing:#?}"
+        );
+        let extension = "select extversion from pg_extension where extname = 'weir'";
+        let extension: String = client.query_one(extension, &[]).await.unwrap().get(0);
+        assert_eq!(extension, current);
+    }
+}
+
+#[tokio::test]
+async fn an_update_keeps_the_data() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let old = "drop extension weir; create extension weir version '0.1.0'";
+    admin.batch_execute(old).await.unwrap();
+    ingest(&admin, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    admin
+        .batch_execute("alter extension weir update; select weir.migrate()")
+        .await
+        .unwrap();
+    let again = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    assert_eq!(verdicts(&again), ["duplicate"]);
+}
+
+/// A database out there has run them: a changed one would never reach it.
+#[test]
+fn what_was_released_is_frozen() {
+    let list = std::fs::read_to_string(postgres_sql().join("released/frozen.sha256")).unwrap();
+    let frozen: BTreeMap<&str, &str> = list
+        .lines()
+        .map(|line| line.split_once("  ").map(|(digest, path)| (path, digest)).unwrap())
+        .collect();
+    for (path, digest) in &frozen {
+        let found = std::fs::read(postgres_sql().join(path))
+            .unwrap_or_else(|error| panic!("sql/postgres/{path} was released and may not go: {error}"));
+        let found: String = Sha256::digest(found).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            *digest, found,
+            "sql/postgres/{path} was released and may not change; write a new migration or update script instead"
+        );
+    }
+    let manifest = std::fs::read_to_string(weir_tests::workspace_root().unwrap().join("pg_ext/Cargo.toml")).unwrap();
+    let current = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
+        .expect("pg_ext/Cargo.toml has a version of its own");
+    for (name, versions) in scripts() {
+        let folder = if versions.len() == 1 { "released" } else { "upgrade" };
+        let path = format!("{folder}/{name}");
+        assert!(
+            versions.last().is_some_and(|to| to == current) || frozen.contains_key(path.as_str()),
+            "sql/postgres/{path} leads to a version before {current}: it was released; add its digest to released/frozen.sha256"
+        );
+    }
+}
