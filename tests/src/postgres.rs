@@ -1,15 +1,61 @@
-//! A temporary PostgreSQL cluster with the extension installed, and a database per test.
+//! A temporary PostgreSQL cluster, and a database per test, with the extension or the SQL-only install.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
+use crate::lake::weir_binary;
 use crate::service::{children, free_port, is_root, Service, Spec};
 use crate::{failed, Result};
 
-const TEMPLATE: &str = "weir_template";
+/// How weir comes into a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Install {
+    /// The extension.
+    Extension,
+    /// The same functions as SQL, for servers without custom extensions.
+    SqlOnly,
+}
+
+impl Install {
+    fn template(self) -> &'static str {
+        match self {
+            Self::Extension => "weir_template",
+            Self::SqlOnly => "weir_sql_only_template",
+        }
+    }
+
+    /// Runs `weir db install` and returns what it printed.
+    ///
+    /// # Errors
+    /// When the binary is not built, or with what it says when it fails.
+    pub async fn run(self, url: &str) -> Result<String> {
+        let mut arguments = vec!["db", "install", "--url", url];
+        if self == Self::SqlOnly {
+            arguments.push("--sql-only");
+        }
+        weir(&arguments).await
+    }
+}
+
+/// Runs the `weir` command and returns what it printed.
+///
+/// # Errors
+/// When the binary is not built, or with what it says when it fails.
+pub async fn weir(arguments: &[&str]) -> Result<String> {
+    let output = tokio::process::Command::new(weir_binary()?)
+        .args(arguments)
+        .output()
+        .await?;
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout)?);
+    }
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
 /// Login of the Workers: member of role `weir_edge` and of nothing else.
 pub const EDGE_LOGIN: &str = "weir_edge_login";
 const EDGE_PASSWORD: &str = "weir_edge_test_password";
@@ -21,14 +67,14 @@ pub struct Cluster {
     directory: PathBuf,
     command: Vec<String>,
     service: Service,
+    prepared: Mutex<Vec<Install>>,
 }
 
 impl Cluster {
-    /// Makes a cluster in a temporary directory, starts it, and prepares the template database
-    /// (`create extension weir; select weir.migrate();`).
+    /// Makes a cluster in a temporary directory and starts it.
     ///
     /// # Errors
-    /// When PostgreSQL or the extension is not installed (`make setup build`), or a step fails.
+    /// When PostgreSQL is not installed (`make setup`), or a step fails.
     pub async fn start() -> Result<Self> {
         let bin = bin_directory()?;
         let mut last = failed("not tried");
@@ -80,30 +126,28 @@ impl Cluster {
             directory,
             command,
             service,
+            prepared: Mutex::new(Vec::new()),
         };
-        cluster.prepare_template().await?;
+        cluster.wait_until_ready().await?;
         Ok(cluster)
     }
 
-    async fn prepare_template(&self) -> Result<()> {
-        let admin = self.wait_until_ready().await?;
-        admin.batch_execute(&format!("create database {TEMPLATE}")).await?;
-        let template = connect(&self.url("postgres", TEMPLATE)).await?;
-        template
-            .batch_execute("create extension weir; select weir.migrate();")
-            .await
-            .map_err(|error| {
-                failed(format!(
-                    "the extension does not install ({error:?}); run `make build` first"
-                ))
-            })?;
-        admin
-            .batch_execute(&format!(
-                "create role {EDGE_LOGIN} login password '{EDGE_PASSWORD}' in role weir_edge;
-                 alter database {TEMPLATE} with is_template true allow_connections true"
-            ))
-            .await?;
-        Ok(())
+    /// Makes the template database of a kind of install when it is first asked for.
+    async fn template(&self, install: Install, admin: &Client) -> Result<&'static str> {
+        let template = install.template();
+        let mut prepared = self.prepared.lock().await;
+        if !prepared.contains(&install) {
+            admin.batch_execute(&format!("create database {template}")).await?;
+            install.run(&self.url("postgres", template)).await?;
+            let copied = format!("alter database {template} with is_template true allow_connections true");
+            admin.batch_execute(&copied).await?;
+            if prepared.is_empty() {
+                let login = format!("create role {EDGE_LOGIN} login password '{EDGE_PASSWORD}' in role weir_edge");
+                admin.batch_execute(&login).await?;
+            }
+            prepared.push(install);
+        }
+        Ok(template)
     }
 
     async fn wait_until_ready(&self) -> Result<Client> {
@@ -169,15 +213,24 @@ impl Cluster {
         )
     }
 
-    /// A new database with the extension and all migrations, copied from the template.
+    /// A new database with the extension and all migrations, copied from a template.
     ///
     /// # Errors
-    /// When the copy fails.
+    /// When the extension or the `weir` binary is not built (`make build`), or the copy fails.
     pub async fn database(&self) -> Result<Database> {
+        self.database_with(Install::Extension).await
+    }
+
+    /// The same, installed in a named way.
+    ///
+    /// # Errors
+    /// When what it needs is not built (`make build`), or the copy fails.
+    pub async fn database_with(&self, install: Install) -> Result<Database> {
         let name = format!("weir_test_{}", self.next_database.fetch_add(1, Ordering::Relaxed));
         let admin = connect(&self.url("postgres", "postgres")).await?;
+        let template = self.template(install, &admin).await?;
         admin
-            .batch_execute(&format!("create database {name} template {TEMPLATE}"))
+            .batch_execute(&format!("create database {name} template {template}"))
             .await?;
         Ok(Database {
             admin_url: self.url("postgres", &name),

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod client;
+pub mod db;
 pub mod explain;
 pub mod history;
 pub mod lake;
@@ -50,6 +51,8 @@ pub enum Command {
     Reconcile(reconcile::Args),
     /// Merges small files of the lake and expires old snapshots.
     Maintain(maintain::Args),
+    /// Installs weir in a PostgreSQL database and brings it up to date.
+    Db(db::Args),
     /// Lists tables and snapshots, merges, expires, finds orphans, runs a select.
     Lake(lake::Args),
     /// Plans and creates streams, sinks and pipelines at Cloudflare.
@@ -79,6 +82,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::WhatIf(args) => what_if::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Maintain(args) => maintain::run(args).await,
+        Command::Db(args) => db::run(args).await,
         Command::Lake(args) => lake::run(args).await,
         Command::Streams(args) => streams::run(args).await,
         Command::Quarantine(args) => quarantine::run(args).await,

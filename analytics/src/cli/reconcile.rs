@@ -1,15 +1,11 @@
 //! `weir reconcile`.
 
-// `weir db` connects in the same way.
-#[path = "db/connection.rs"]
-mod connection;
-
 use jiff::civil::{date, Date};
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
-use self::connection::{connect, explain};
 use super::client::{cell, money, Client};
+use super::db::connection::{connect, explain};
 use crate::{Error, Result};
 
 const ORDERS: &str = include_str!("../../../sql/postgres/reconcile_orders.sql");

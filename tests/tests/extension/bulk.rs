@@ -8,7 +8,7 @@ use weir_domain::telemetry::commerce;
 use weir_tests::bulk_jsonl::{jsonl, split_mix, BulkLine, BulkShop, Sequence};
 use weir_tests::shop::Shop;
 
-use crate::{content, delivery, ingest, ledger, order, refund, shop, types, verdicts, SHOP};
+use super::{content, delivery, ingest, ledger, order, refund, shop, types, verdicts, SHOP};
 
 /// How a shop is read.
 pub struct Bulk {

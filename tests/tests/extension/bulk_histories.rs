@@ -7,9 +7,9 @@ use serde_json::{json, Value};
 use weir_tests::bulk_jsonl::BulkShop;
 use weir_tests::postgres::Database;
 
-use crate::bulk::{run_bulk, Bulk};
-use crate::permutation::Random;
-use crate::{delivery, ingest, shop, verdicts};
+use super::bulk::{run_bulk, Bulk};
+use super::contract::permutation::Random;
+use super::{delivery, ingest, shop, verdicts};
 
 /// How many random histories; more by `WEIR_HISTORIES`. The test that reads the shop fifteen times takes a quarter.
 const HISTORIES: i64 = 400;

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::{content, delivery, ingest, order, refund, shop, verdicts};
+use super::{content, delivery, ingest, order, refund, shop, verdicts};
 
 fn customer(second: u8, state: &str, consent: &str) -> String {
     json!({"id": 77, "updated_at": format!("2026-11-01T16:30:{second:02}Z"), "state": state, "verified_email": true,

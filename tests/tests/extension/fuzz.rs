@@ -6,8 +6,8 @@ use serde_json::{json, Value};
 use tokio_postgres::Client;
 use weir_domain::telemetry::commerce;
 
-use crate::permutation::Random;
-use crate::{delivery, ingest, shop, FIXTURES, ORDER};
+use super::contract::permutation::Random;
+use super::{delivery, ingest, shop, FIXTURES, ORDER};
 
 const COUNT: usize = 2000;
 const BATCH: usize = 50;
@@ -249,7 +249,7 @@ async fn whatever_interaction_arrives_gets_a_verdict_and_breaks_nothing() {
         while batch.len() < BATCH {
             let row = json!({"event_id": format!("e{}-{}", first, batch.len()), "event_type": "attribution",
                 "schema_version": 1, "occurred_at": "2026-11-20T10:00:00.000Z", "received_at": "2026-11-20T10:00:01.000Z",
-                "event_date": "2026-11-20", "event_hour": 10, "source": "interaction", "shop_domain": crate::SHOP,
+                "event_date": "2026-11-20", "event_hour": 10, "source": "interaction", "shop_domain": super::SHOP,
                 "order_id": "7", "product_id": "11", "publisher_id": "p", "url": "https://a.example/", "is_bot": false,
                 "engaged_seconds": 1.5});
             let text = mutated(&mut random, &row.to_string());

@@ -2,7 +2,7 @@
 
 use weir_tests::glossary::{generate, splice};
 
-use crate::shop;
+use super::shop;
 
 #[tokio::test]
 async fn the_glossary_has_not_drifted() {

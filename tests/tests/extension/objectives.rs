@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 
-use crate::{shop, SHOP};
+use super::{shop, SHOP};
 
 #[tokio::test]
 async fn objectives_are_validated_and_revised() {

@@ -2,14 +2,14 @@
 
 use serde_json::{json, Value};
 
-use crate::{delivery, ingest, shop, verdicts};
+use super::{delivery, ingest, shop, verdicts};
 
 /// How many random histories; more by `WEIR_HISTORIES`.
 const HISTORIES: i64 = 1000;
 const BATCH: usize = 250;
 
 /// SplitMix64: small, seeded, the same everywhere.
-pub(crate) struct Random(pub u64);
+pub struct Random(pub u64);
 
 impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
@@ -26,7 +26,7 @@ impl Random {
 }
 
 /// The deliveries about one order and its product, in the sequence of time.
-fn history(random: &mut Random, id: i64) -> Vec<Value> {
+pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
     let mut deliveries = Vec::new();
     let length = 3 + random.below(8) as i64;
     for step in 0..length {

@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_tests::postgres::Database;
 
-use crate::{delivery, ingest, order, shop, types, verdicts, SHOP};
+use super::{delivery, ingest, order, shop, types, verdicts, SHOP};
 
 /// An id that occurs nowhere by chance.
 const CUSTOMER: &str = "7719116777";
@@ -215,7 +215,7 @@ async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
     call(&admin, "register_shop", &other).await;
     let mut strange = delivery("s", "orders/create", &order_of("78", 9, 1));
     strange["shop_domain"] = "other.myshopify.com".into();
-    let batch: Vec<Value> = crate::FIXTURES
+    let batch: Vec<Value> = super::FIXTURES
         .iter()
         .filter(|(topic, _)| !topic.ends_with("/delete"))
         .map(|(topic, body)| delivery(topic, topic, body))

@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_domain::telemetry::commerce;
 
-use crate::{content, delivery, ingest, order, shop, types, verdicts, SHOP};
+use super::{content, delivery, ingest, order, shop, types, verdicts, SHOP};
 
 /// An event of stream publication_v1.
 fn interaction(event_id: &str, event_type: &str, second: u8, more: Value) -> Value {

@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_domain::telemetry::commerce;
 
-use crate::{delivery, ingest, order, refund, shop, FIXTURES, ORDER, SHOP};
+use super::{delivery, ingest, order, refund, shop, FIXTURES, ORDER, SHOP};
 
 async fn order_events(client: &Client, order_ids: &[i64]) -> Vec<Value> {
     let sql = "select weir.order_event($1)::text";

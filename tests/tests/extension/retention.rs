@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
-use crate::{content, delivery, ingest, order, shop, types, verdicts};
+use super::{content, delivery, ingest, order, shop, types, verdicts};
 
 #[tokio::test]
 async fn old_deliveries_are_forgotten_and_their_repetition_changes_nothing() {

@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_tests::postgres::connect;
 
-use crate::{delivery, ingest, order, shop, verdicts};
+use super::{delivery, ingest, order, shop, verdicts};
 
 /// Every object of the extension, functions with their definition and rights.
 const MEMBERS: &str = "

@@ -1,0 +1,94 @@
+-- weir without a custom extension: the functions of the extension `weir` as SQL, for managed PostgreSQL 15 or newer.
+-- Guarantees: run in one transaction, again as often as wanted; tables and their data are not touched; refuses to stand
+-- beside the extension; says what is missing. Schema weir holds the API, schema weir_sql what it is made of.
+-- `:'name'` stands for the text of a file of sql/postgres, quoted: psql and `weir db install --sql-only` both fill it in.
+do $$
+begin
+    if exists (select from pg_catalog.pg_extension where extname = 'weir') then
+        raise exception 'the extension weir is installed in this database'
+            using errcode = 'object_not_in_prerequisite_state',
+            detail = 'The extension and the SQL-only functions have the same names.',
+            hint = 'Use the extension, or run "drop extension weir" first; tables and their data stay.';
+    end if;
+    if pg_catalog.current_setting('server_version_num')::integer < 150000 then
+        raise exception 'PostgreSQL 15 or newer is needed' using errcode = 'feature_not_supported',
+            detail = 'This server is ' || pg_catalog.current_setting('server_version') || '.',
+            hint = 'Upgrade the server.';
+    end if;
+    if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+        raise exception 'the database is not encoded in UTF-8' using errcode = 'feature_not_supported',
+            detail = 'Its encoding is ' || pg_catalog.getdatabaseencoding() || '.',
+            hint = 'Create a database with encoding UTF8.';
+    end if;
+    -- Event ids are UUIDs of version 5 (SHA-1) and customer keys are HMACs: PostgreSQL has neither by itself.
+    if not exists (select from pg_catalog.pg_extension where extname = 'pgcrypto') then
+        if not exists (select from pg_catalog.pg_available_extensions where name = 'pgcrypto') then
+            raise exception 'the extension pgcrypto is missing' using errcode = 'feature_not_supported',
+                detail = 'Event ids (SHA-1) and customer keys (HMAC) need it; it comes with PostgreSQL.',
+                hint = 'Allow or install pgcrypto (postgresql-contrib), then install weir again.';
+        end if;
+        begin
+            create extension pgcrypto;
+        exception when insufficient_privilege then
+            raise exception 'pgcrypto is not created in this database' using errcode = 'insufficient_privilege',
+                detail = 'This login may not create extensions here.',
+                hint = 'Let the owner of the database run "create extension pgcrypto", then install weir again.';
+        end;
+    end if;
+end
+$$;
+
+-- The tables that functions name are made after them, by weir.migrate().
+set local check_function_bodies = off;
+
+create schema if not exists weir;
+drop schema if exists weir_sql cascade;
+create schema weir_sql;
+
+-- pgcrypto may lie in any schema; found once, when installing.
+do $$
+declare
+    place text := (select n.nspname from pg_catalog.pg_extension as e
+        join pg_catalog.pg_namespace as n on n.oid = e.extnamespace where e.extname = 'pgcrypto');
+begin
+    execute pg_catalog.format(
+        'create function weir_sql.sha1(data bytea) returns bytea language sql immutable strict parallel safe
+            return %I.digest(data, ''sha1'')', place);
+    execute pg_catalog.format(
+        'create function weir_sql.hmac_sha256(data bytea, key bytea) returns bytea language sql immutable strict
+            parallel safe return %I.hmac(data, key, ''sha256'')', place);
+end
+$$;
+
+-- A delivery on its way through a call; `verdict` is null while undecided, `raw` is its body.
+create type weir_sql.delivery as (
+    position integer, webhook_id text, topic text, shop_domain text, triggered_at bigint, received_at bigint, source text,
+    shop_id bigint, zone text, currency text, verdict text, reason text, detail text, fact jsonb, raw jsonb
+);
+
+-- What became of a delivery: the verdict and the events it caused (as domain::events::EventKey).
+create type weir_sql.fate as (position integer, verdict text, keys jsonb);
+
+-- An order after a delivery: all that is known (as domain::order_state::OrderState), what the delivery did to it, the
+-- position of the delivery whose body is kept as raw, and where the raw bodies of its parts are (weir_sql.part_raw).
+create type weir_sql.order_step as (state jsonb, applied text, raw_from integer, raws jsonb);
+
+-- A product after a delivery.
+create type weir_sql.product_step as (state jsonb, raw_from integer);
+
+-- An order or product before and after one delivery or one call, with the order's ledgers.
+create type weir_sql.change as (
+    position integer, shop_id bigint, id bigint, zone text, before jsonb, after jsonb, applied text, raw_from integer,
+    raws jsonb, ledger_before jsonb, ledger_after jsonb
+);
+
+-- Defines a function around the text of a statement that the extension runs too: its parameters are positional.
+create function weir_sql.define(name text, arguments text, result text, body text) returns void
+language plpgsql as $$
+begin
+    -- plpgsql keeps the plans of a session; a read is a query of its caller.
+    execute format('create function weir_sql.%I(%s) returns %s language %s as %L', name, arguments, result,
+        case result when 'void' then 'plpgsql' else 'sql' end,
+        case result when 'void' then E'begin\n' || body || E'\n;\nend' else body end);
+end
+$$;

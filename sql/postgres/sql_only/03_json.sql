@@ -1,0 +1,156 @@
+-- From text to JSON. Guarantees what domain::shopify::json guarantees: exact numbers; U+0000, nesting beyond 64 levels and
+-- numbers that jsonb cannot hold are refused with reason and path; personal data is taken out wherever it is.
+
+-- A JSON text in which the escapes that PostgreSQL refuses are characters that no text holds: U+FDD1 for U+0000, U+FDD2
+-- for half a surrogate pair; U+FDD0 stands for an escaped backslash.
+create function weir_sql.without_bad_escapes(source text) returns text language sql immutable parallel safe
+return regexp_replace(regexp_replace(replace(regexp_replace(replace(source, '\\', U&'\FDD0'),
+        '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', U&'\FDD3\005C1\005C2', 'g'),
+        '\u0000', U&'\FDD1'),
+    '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', U&'\FDD2', 'g'),
+    U&'\FDD3(.{4})(.{4})', '\\u\1\\u\2', 'g');
+
+-- Raises the first fault of a JSON text, prepared by weir_sql.without_bad_escapes, that jsonb cannot hold, in the sequence
+-- of the text.
+create function weir_sql.check_json(value json, path text, depth integer) returns void
+language plpgsql immutable as $$
+declare
+    kind text := json_typeof(value);
+    part record;
+    digits text;
+begin
+    if depth > 64 then
+        perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
+    elsif kind = 'object' then
+        for part in
+            select each.key, each.value, replace(each.key, U&'\FDD0', '\') as name
+            from json_each(value) with ordinality as each (key, value, n) order by each.n
+        loop
+            if strpos(part.key, U&'\FDD2') > 0 then
+                perform weir_sql.refuse('parse_failure', '', 'not JSON');
+            elsif strpos(part.key, U&'\FDD1') > 0 then
+                perform weir_sql.refuse('invalid_text', path, 'a key holds U+0000');
+            end if;
+            perform weir_sql.check_json(part.value, case path when '' then part.name else path || '.' || part.name end,
+                depth + 1);
+        end loop;
+    elsif kind = 'array' then
+        for part in select each.item, each.n - 1 as n from json_array_elements(value) with ordinality as each (item, n) loop
+            perform weir_sql.check_json(part.item, path || '[' || part.n || ']', depth + 1);
+        end loop;
+    elsif kind = 'string' then
+        if strpos(value::text, U&'\FDD2') > 0 then
+            perform weir_sql.refuse('parse_failure', '', 'not JSON');
+        elsif strpos(value::text, U&'\FDD1') > 0 then
+            perform weir_sql.refuse('invalid_text', path, 'text holds U+0000');
+        end if;
+    elsif kind = 'number' then
+        digits := trim(value::text, E' \t\n\r');
+        if length(digits) > 100 or substring(digits from '[eE][+-]?([0-9]+)$')::numeric > 300 then
+            perform weir_sql.refuse('type_mismatch', path, 'the number is too large');
+        end if;
+    end if;
+end
+$$;
+
+-- JSON as jsonb in which a number with an exponent keeps its text, as a marked list: jsonb writes such a number out.
+create function weir_sql.exact_json(value json) returns jsonb language plpgsql immutable as $$
+begin
+    return case json_typeof(value)
+        when 'object' then (
+            select coalesce(jsonb_object_agg(key, weir_sql.exact_json(each.value)), '{}')
+            from json_each(value) as each (key, value)
+        )
+        when 'array' then (
+            select coalesce(jsonb_agg(weir_sql.exact_json(item) order by n), '[]')
+            from json_array_elements(value) with ordinality as each (item, n)
+        )
+        when 'number' then case when value::text ~ '[eE]'
+            then jsonb_build_array('{"weir": "number"}'::jsonb, trim(value::text, E' \t\n\r')) else value::jsonb end
+        else value::jsonb
+    end;
+end
+$$;
+
+-- How many brackets are open at once in a text, at most; it need not be JSON.
+create function weir_sql.deepest(source text) returns bigint language sql immutable parallel safe
+return (
+    select coalesce(max(one.depth), 0) from (
+        select sum(case when found.bracket[1] in ('[', '{') then 1 else -1 end) over (order by found.n) as depth
+        from regexp_matches(regexp_replace(source, '"([^"\\]|\\.)*"', '', 'g'), '[][{}]', 'g')
+            with ordinality as found (bracket, n)
+    ) as one
+);
+
+-- A text as JSON: as the body is read, and as it is stored; raises WR001. The second branch is for what jsonb refuses or
+-- would write differently.
+create function weir_sql.read_json(source text, out document jsonb, out raw jsonb) language plpgsql immutable as $$
+declare
+    value json;
+begin
+    begin
+        raw := source::jsonb;
+        if source !~ '(^|[:,\[])\s*-?[0-9][0-9.]*[eE]|[0-9.]{99}' and not jsonb_path_exists(raw, '$.**{65}') then
+            document := raw;
+            return;
+        end if;
+    exception when data_exception or statement_too_complex or program_limit_exceeded then
+        null;
+    end;
+    begin
+        value := weir_sql.without_bad_escapes(source)::json;
+    exception
+        when data_exception or statement_too_complex or program_limit_exceeded then
+            perform weir_sql.refuse('parse_failure', '', case when weir_sql.deepest(source) > 65
+                then 'nested too deeply' else 'not JSON' end);
+    end;
+    perform weir_sql.check_json(value, '', 0);
+    document := weir_sql.exact_json(source::json);
+end
+$$;
+
+-- Members that hold personal data or a credential, wherever they occur; the same list as domain::shopify::json.
+create function weir_sql.personal() returns text[] language sql immutable parallel safe
+return array['customer', 'billing_address', 'shipping_address', 'default_address', 'addresses', 'destination',
+    'origin_address', 'email', 'phone', 'contact_email', 'browser_ip', 'client_details', 'note', 'note_attributes',
+    'customAttributes', 'customer_note', 'return_reason_note', 'order_status_url', 'token', 'cart_token', 'checkout_token', 'checkout_id', 'payment_details', 'receipt',
+    'authorization', 'landing_site', 'referring_site', 'staff_note', 'properties', 'tracking_urls'];
+
+-- The objects of a list without those members.
+create function weir_sql.impersonal_items(items jsonb) returns jsonb language sql immutable parallel safe
+return (select coalesce(jsonb_agg(case jsonb_typeof(item) when 'object' then item - weir_sql.personal() else item end
+    order by n), '[]') from jsonb_array_elements(items) with ordinality as each (item, n));
+
+-- Takes them out at every level, value by value.
+create function weir_sql.impersonal_deep(value jsonb) returns jsonb language plpgsql immutable parallel safe as $$
+begin
+    return case jsonb_typeof(value)
+        when 'object' then (
+            select coalesce(jsonb_object_agg(key, weir_sql.impersonal_deep(member)), '{}')
+            from jsonb_each(value - weir_sql.personal()) as each (key, member)
+        )
+        when 'array' then (
+            select coalesce(jsonb_agg(weir_sql.impersonal_deep(item) order by n), '[]')
+            from jsonb_array_elements(value) with ordinality as each (item, n)
+        )
+        else value
+    end;
+end
+$$;
+
+-- A body without personal data. Mostly it lies on top and in the lines; only if any is left is every value looked at.
+create function weir_sql.impersonal(document jsonb) returns jsonb language plpgsql immutable parallel safe as $$
+declare
+    rest jsonb := document - weir_sql.personal();
+begin
+    if jsonb_typeof(rest -> 'line_items') = 'array' then
+        rest := jsonb_set(rest, '{line_items}', weir_sql.impersonal_items(rest -> 'line_items'));
+    end if;
+    -- As a key in jsonb's own text; inside a string the quotes would be escaped.
+    if rest::text ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": '
+    then
+        return weir_sql.impersonal_deep(rest);
+    end if;
+    return rest;
+end
+$$;

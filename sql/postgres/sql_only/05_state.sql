@@ -1,0 +1,264 @@
+-- The merge of what deliveries say of one order or product. Guarantees what domain::order_state guarantees: whole bodies by
+-- (updated_at, triggered_at), parts by their ids and versions, facts that cannot be undone as minima; so the same facts in
+-- any sequence and repetition give the same state.
+
+-- Where a part of an order is told apart by, and how new it is.
+create function weir_sql.part_id(kind text, part jsonb) returns bigint[] language sql immutable parallel safe
+return case kind
+    when 'refunds' then array[(part ->> 'refund_id')::bigint]
+    when 'payments' then array[(part ->> 'payment_id')::bigint]
+    when 'fulfillments' then array[(part ->> 'fulfillment_id')::bigint]
+    when 'returns' then array[(part ->> 'return_id')::bigint]
+    when 'edits' then array[(part ->> 'edit_id')::bigint, (part ->> 'line_item_id')::bigint]
+end;
+
+create function weir_sql.part_version(kind text, part jsonb) returns bigint[] language sql immutable parallel safe
+return case kind
+    -- Bulk operations tell refunds in brief; a version told in full is never replaced by such a one.
+    when 'refunds' then array[case when (part ->> 'is_brief')::boolean then 0 else 1 end,
+        (part ->> 'observed_at')::bigint, (part ->> 'triggered_at')::bigint]
+    -- Success is terminal.
+    when 'payments' then array[case part ->> 'status' when 'success' then 1 else 0 end, (part ->> 'triggered_at')::bigint]
+    when 'fulfillments' then array[(part ->> 'updated_at')::bigint, (part ->> 'triggered_at')::bigint]
+    when 'returns' then array[(part ->> 'triggered_at')::bigint]
+    when 'edits' then
+        array[(part ->> 'committed_at')::bigint, (part ->> 'added')::bigint, (part ->> 'removed')::bigint]
+end;
+
+-- Lines of a shipment, to compare.
+create function weir_sql.shipped_units(lines jsonb) returns bigint[] language sql immutable parallel safe
+return array(
+    select pair.value from jsonb_array_elements(lines) with ordinality as line (line, n)
+    cross join lateral (values (1, (line.line ->> 'line_item_id')::bigint), (2, (line.line ->> 'quantity')::bigint))
+        as pair (place, value)
+    order by line.n, pair.place
+);
+
+-- A list sorted by id with a part put in, unless a newer version is there; an equal version is replaced.
+create function weir_sql.put_part(
+    kind text, parts jsonb, part jsonb, out merged jsonb, out is_newer boolean
+) language plpgsql immutable parallel safe as $$
+declare
+    id bigint[] := weir_sql.part_id(kind, part);
+    count integer := jsonb_array_length(parts);
+    known jsonb;
+    place integer := 0;
+begin
+    while place < count and weir_sql.part_id(kind, parts -> place) < id loop
+        place := place + 1;
+    end loop;
+    is_newer := true;
+    if place = count then
+        merged := parts || jsonb_build_array(part);
+        return;
+    end if;
+    known := parts -> place;
+    if weir_sql.part_id(kind, known) <> id then
+        merged := jsonb_insert(parts, array[place::text], part);
+        return;
+    end if;
+    is_newer := weir_sql.part_version(kind, part) >= weir_sql.part_version(kind, known);
+    if not is_newer then
+        part := known || case kind
+            when 'fulfillments' then jsonb_build_object('shipped_at', part -> 'shipped_at', 'lines', part -> 'lines')
+            when 'returns' then jsonb_build_object('name', part -> 'name', 'requested_at', part -> 'requested_at')
+            else '{}'
+        end;
+    end if;
+    -- What holds whichever version is newer: the first shipping, the first sight, a name where one was given.
+    if kind = 'fulfillments' then
+        part := part || jsonb_build_object('shipped_at',
+            least((known ->> 'shipped_at')::bigint, (part ->> 'shipped_at')::bigint),
+            -- A list before none, whichever version is newer; two lists do not differ at Shopify.
+            'lines', case when weir_sql.shipped_units(known -> 'lines') > weir_sql.shipped_units(part -> 'lines')
+                then known -> 'lines' else part -> 'lines' end);
+    elsif kind = 'returns' then
+        part := part || jsonb_build_object(
+            'name', greatest((known ->> 'name') collate "C", (part ->> 'name') collate "C"),
+            'requested_at', least((known ->> 'requested_at')::bigint, (part ->> 'requested_at')::bigint));
+    end if;
+    merged := case when part = known then parts else jsonb_set(parts, array[place::text], part) end;
+end
+$$;
+
+-- Who brought the buyer: as attributed, else as the order's body says.
+create function weir_sql.referral(state jsonb) returns jsonb language sql immutable parallel safe
+return coalesce(nullif(state -> 'attribution', 'null') -> 'referred_by', state -> 'header' -> 'referred_by');
+
+create function weir_sql.without_triggers(parts jsonb) returns jsonb language sql immutable parallel safe
+return (select coalesce(jsonb_agg(part - 'triggered_at' order by n), '[]')
+    from jsonb_array_elements(parts) with ordinality as each (part, n));
+
+-- The facts of a state without what only says when they were told.
+create function weir_sql.without_versions(state jsonb) returns jsonb language sql immutable parallel safe
+return state || jsonb_build_object(
+    'header', case jsonb_typeof(state -> 'header') when 'object' then (state -> 'header') - 'triggered_at' else 'null' end,
+    'refunds', (
+        -- `observed_at` dates a refund that has no time of its own.
+        select coalesce(jsonb_agg(case when coalesce(part ->> 'processed_at', part ->> 'created_at') is null
+            then part - 'triggered_at' else part - array['triggered_at', 'observed_at'] end order by n), '[]')
+        from jsonb_array_elements(state -> 'refunds') with ordinality as each (part, n)
+    ),
+    'payments', weir_sql.without_triggers(state -> 'payments'),
+    'fulfillments', weir_sql.without_triggers(state -> 'fulfillments'),
+    'returns', weir_sql.without_triggers(state -> 'returns'));
+
+-- Agreements by id, the known ones with those that are new: they never change.
+create function weir_sql.more_agreements(known jsonb, new jsonb) returns jsonb language sql immutable parallel safe
+return (
+    select coalesce(jsonb_agg(one.agreement order by one.id), '[]') from (
+        select distinct on ((agreement ->> 'agreement_id')::bigint) agreement,
+            (agreement ->> 'agreement_id')::bigint as id
+        from jsonb_array_elements(known || new) with ordinality as each (agreement, n)
+        order by (agreement ->> 'agreement_id')::bigint, n
+    ) as one
+);
+
+-- One step of weir_sql.order_after: merges a fact and, if it changed anything, advances the revision.
+create function weir_sql.apply_to_order(step weir_sql.order_step, known jsonb, fact jsonb, at integer)
+returns weir_sql.order_step language plpgsql immutable as $$
+declare
+    before jsonb := coalesce(step.state, known);
+    state jsonb := before;
+    raw_from integer := step.raw_from;
+    kind text := fact ->> 'kind';
+    list text;
+    part jsonb;
+    merged record;
+    header jsonb;
+    is_stale boolean := false;
+    raws jsonb := coalesce(step.raws, '{}');
+begin
+    if kind = 'order' then
+        header := fact -> 'header';
+        if header ->> 'financial_status' = 'paid' and header ->> 'fulfillment_status' = 'fulfilled'
+            and header ->> 'cancelled_at' is null
+        then
+            state := jsonb_set(state, '{completed_at}', to_jsonb(
+                least((state ->> 'completed_at')::bigint, (header ->> 'updated_at')::bigint)));
+        end if;
+        foreach list in array array['refunds', 'fulfillments'] loop
+            for n in 0 .. jsonb_array_length(fact -> list) - 1 loop
+                merged := weir_sql.put_part(list, state -> list, fact -> list -> n);
+                state := jsonb_set(state, array[list], merged.merged);
+                if list = 'refunds' and merged.is_newer then
+                    raws := raws || weir_sql.raw_place(list, fact, fact -> list -> n, at, n);
+                end if;
+            end loop;
+        end loop;
+        is_stale := ((header ->> 'updated_at')::bigint, (header ->> 'triggered_at')::bigint)
+            < ((state -> 'header' ->> 'updated_at')::bigint, (state -> 'header' ->> 'triggered_at')::bigint);
+        if not coalesce(is_stale, false) then
+            is_stale := false;
+            -- An equal body keeps the stored one, so that a repetition is seen to change nothing.
+            if header <> state -> 'header' then
+                raw_from := at;
+            end if;
+            state := state || jsonb_build_object('header', header, 'lines', fact -> 'lines');
+        end if;
+    elsif kind = 'order_deleted' then
+        state := jsonb_set(state, '{deleted_at}', to_jsonb(
+            least((state ->> 'deleted_at')::bigint, (fact ->> 'at')::bigint)));
+    elsif kind = 'edit' then
+        for n in 0 .. jsonb_array_length(fact -> 'lines') - 1 loop
+            merged := weir_sql.put_part('edits', state -> 'edits', fact -> 'lines' -> n);
+            state := jsonb_set(state, '{edits}', merged.merged);
+        end loop;
+    elsif kind = 'agreements' then
+        is_stale := coalesce((fact ->> 'updated_at')::bigint < (state ->> 'agreements_updated_at')::bigint, false);
+        state := state || jsonb_build_object(
+            'agreements', weir_sql.more_agreements(state -> 'agreements', fact -> 'agreements'),
+            'agreements_updated_at',
+            greatest((state ->> 'agreements_updated_at')::bigint, (fact ->> 'updated_at')::bigint));
+    elsif kind = 'attribution' then
+        is_stale := coalesce(weir_sql.is_newer_attribution(state -> 'attribution', fact -> 'attribution'), false);
+        if not is_stale then
+            state := jsonb_set(state, '{attribution}', fact -> 'attribution');
+        end if;
+    else
+        list := kind || 's';
+        merged := weir_sql.put_part(list, state -> list, fact -> 'part');
+        state := jsonb_set(state, array[list], merged.merged);
+        is_stale := not merged.is_newer;
+        if merged.is_newer and kind <> 'fulfillment' then
+            raws := raws || weir_sql.raw_place(list, fact, fact -> 'part', at, null);
+        end if;
+    end if;
+    -- A version that only was told later says nothing new, and must not look like a change.
+    if state = before or jsonb_typeof(before -> 'header') = jsonb_typeof(state -> 'header')
+        and weir_sql.without_versions(state) = weir_sql.without_versions(before)
+    then
+        return row(state,
+            case when is_stale or state ->> 'deleted_at' is not null then 'stale' else 'unchanged' end,
+            raw_from, raws)::weir_sql.order_step;
+    end if;
+    state := jsonb_set(state, '{revision}', to_jsonb(greatest(
+        (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint)));
+    return row(state, case when before ->> 'deleted_at' is not null then 'stale' else 'changed' end,
+        raw_from, raws)::weir_sql.order_step;
+end
+$$;
+
+-- Whether a known attribution, null where there is none, is newer than another.
+create function weir_sql.is_newer_attribution(known jsonb, other jsonb) returns boolean
+language sql immutable parallel safe
+return ((known ->> 'occurred_at')::bigint, (known ->> 'event_id') collate "C",
+        coalesce((known -> 'referred_by' ->> 'publisher_id') collate "C", ''),
+        coalesce((known -> 'referred_by' ->> 'program_id') collate "C", ''))
+    > ((other ->> 'occurred_at')::bigint, (other ->> 'event_id') collate "C",
+        coalesce((other -> 'referred_by' ->> 'publisher_id') collate "C", ''),
+        coalesce((other -> 'referred_by' ->> 'program_id') collate "C", ''));
+
+-- Where the raw body of a part is: at a delivery, as its whole body or as its refund `n`. Bulk operations tell none.
+create function weir_sql.raw_place(list text, fact jsonb, part jsonb, at integer, n integer) returns jsonb
+language sql immutable parallel safe
+return jsonb_build_object(array_to_string(weir_sql.part_id(list, part), '/') || list,
+    case when not fact ? 'is_bulk' then jsonb_build_object('at', at, 'n', n) end);
+
+-- The order after each of its facts, over (partition by order order by position).
+create aggregate weir_sql.order_after(known jsonb, fact jsonb, at integer) (
+    sfunc = weir_sql.apply_to_order, stype = weir_sql.order_step, initcond = '(,,,)'
+);
+
+-- Status active and not deleted; null when the status is unknown.
+create function weir_sql.is_active(product jsonb) returns boolean language sql immutable parallel safe
+return case when product ->> 'deleted_at' is not null then false else product ->> 'status' = 'active' end;
+
+-- The newer of two versions of a product; a deletion stays, whatever comes after it.
+create function weir_sql.apply_to_product(step weir_sql.product_step, known jsonb, new jsonb, at integer)
+returns weir_sql.product_step language plpgsql immutable as $$
+declare
+    before jsonb := coalesce(step.state, known);
+    state jsonb := new;
+    raw_from integer := at;
+begin
+    if before is null then
+        return row(new, at)::weir_sql.product_step;
+    end if;
+    -- A version of which only the deletion is known is older than any other.
+    if (coalesce((new ->> 'updated_at')::bigint, -9223372036854775808),
+        coalesce((new ->> 'triggered_at')::bigint, -9223372036854775808))
+        < (coalesce((before ->> 'updated_at')::bigint, -9223372036854775808),
+        coalesce((before ->> 'triggered_at')::bigint, -9223372036854775808))
+    then
+        state := before;
+        raw_from := step.raw_from;
+    end if;
+    return row(jsonb_set(state, '{deleted_at}', coalesce(to_jsonb(
+        least((before ->> 'deleted_at')::bigint, (new ->> 'deleted_at')::bigint)), 'null')),
+        raw_from)::weir_sql.product_step;
+end
+$$;
+
+create aggregate weir_sql.product_after(known jsonb, fact jsonb, at integer) (
+    sfunc = weir_sql.apply_to_product, stype = weir_sql.product_step, initcond = '(,)'
+);
+
+-- What a product delivery says, as a version of the product.
+create function weir_sql.product_version(fact jsonb) returns jsonb language sql immutable parallel safe
+return case fact ->> 'kind'
+    when 'product' then fact -> 'product'
+    when 'product_deleted' then jsonb_build_object('product_id', fact -> 'product_id', 'title', null, 'vendor', null,
+        'product_type', null, 'status', null, 'created_at', null, 'published_at', null, 'updated_at', null,
+        'triggered_at', null, 'deleted_at', fact -> 'at', 'variants', '[]'::jsonb)
+end;

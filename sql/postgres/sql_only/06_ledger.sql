@@ -1,0 +1,179 @@
+-- The sales ledger of orders. Guarantees what domain::sales guarantees: gross is quantity x original price, net is gross
+-- less discounts less returns, tax is no sale, gift cards are no sale; a sale counts on the order's day, a reversal on its
+-- own, both in the shop's time zone; shares of a line are taken cumulatively, so that no rounding rest is left. One
+-- statement for any number of orders.
+
+-- `amount * numerator / denominator`, half rounded up; 0 for a denominator of 0. Exact: numeric division only truncates.
+create function weir_sql.scaled(amount bigint, numerator bigint, denominator bigint) returns bigint
+language plpgsql immutable parallel safe as $$
+declare
+    dividend numeric;
+    divisor numeric;
+begin
+    if denominator = 0 or numerator = 0 then
+        return 0;
+    elsif numerator = denominator then
+        return amount;
+    end if;
+    divisor := 2 * abs(denominator::numeric);
+    dividend := 2 * amount::numeric * numerator * sign(denominator::numeric) + abs(denominator::numeric);
+    return (div(dividend, divisor) - case when dividend < 0 and mod(dividend, divisor) <> 0 then 1 else 0 end)::bigint;
+end
+$$;
+
+-- A line's discount without its tax, where prices contain tax.
+create function weir_sql.net_discount(listed bigint, discount bigint, tax bigint, tax_rate bigint) returns bigint
+language sql immutable parallel safe
+return case
+    -- Nothing was paid, so no tax shows what part of the discount was tax; the rates tell, if known.
+    when listed = discount then weir_sql.scaled(discount, 1000000000, 1000000000 + tax_rate)
+    else weir_sql.scaled(discount, listed - discount - tax, listed - discount)
+end;
+
+-- Ledgers by index of the order in the arrays: lists of rows as in telemetry, sorted by product, day and kind. An order of
+-- which no body has arrived, a test order and a deleted one have none.
+create function weir_sql.ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
+language sql stable as $$
+with orders as materialized (
+    select given.n, given.zone, given.state,
+        (given.state -> 'header' ->> 'updated_at')::bigint as updated_at,
+        (given.state -> 'header' ->> 'cancelled_at')::bigint as cancelled_at,
+        coalesce((given.state -> 'header' ->> 'processed_at')::bigint, (given.state -> 'header' ->> 'created_at')::bigint,
+            (given.state -> 'header' ->> 'updated_at')::bigint) as placed_at,
+        (given.state -> 'header' ->> 'taxes_included')::boolean as taxes_included
+    from unnest(states, zones) with ordinality as given (state, zone, n)
+    where jsonb_typeof(given.state -> 'header') = 'object' and given.state ->> 'deleted_at' is null
+        and not (given.state -> 'header' ->> 'is_test')::boolean
+), refunded as materialized (
+    select orders.n, coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
+            (refund ->> 'observed_at')::bigint) as at,
+        (item ->> 'line_item_id')::bigint as line_item_id, item ->> 'product_id' as product_id,
+        (item ->> 'is_gift_card')::boolean as is_gift_card, (item ->> 'quantity')::bigint as quantity,
+        (item -> 'subtotal' ->> 'shop')::bigint
+            - case when orders.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end as returned,
+        (item -> 'subtotal' ->> 'presentment')::bigint
+            - case when orders.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end as p_returned
+    from orders, jsonb_array_elements(orders.state -> 'refunds') as refund, jsonb_array_elements(refund -> 'lines') as item
+), lines as materialized (
+    select orders.n, orders.placed_at, orders.updated_at, orders.cancelled_at, orders.taxes_included,
+        (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id,
+        (line ->> 'is_gift_card')::boolean as is_gift_card, (line ->> 'quantity')::bigint as quantity,
+        (line ->> 'current_quantity')::bigint as current_quantity, (line ->> 'tax_rate')::bigint as tax_rate,
+        (line -> 'unit_price' ->> 'shop')::bigint * (line ->> 'quantity')::bigint as listed,
+        (line -> 'unit_price' ->> 'presentment')::bigint * (line ->> 'quantity')::bigint as p_listed,
+        (line -> 'discount' ->> 'shop')::bigint as discount, (line -> 'discount' ->> 'presentment')::bigint as p_discount,
+        (line -> 'tax' ->> 'shop')::bigint as tax, (line -> 'tax' ->> 'presentment')::bigint as p_tax
+    from orders, jsonb_array_elements(orders.state -> 'lines') as line
+), valued as (
+    -- Value without tax.
+    select lines.*,
+        case when taxes_included then listed - discount - tax + net.off else listed end as gross,
+        case when taxes_included then p_listed - p_discount - p_tax + net.p_off else p_listed end as p_gross,
+        case when taxes_included then net.off else discount end as off,
+        case when taxes_included then net.p_off else p_discount end as p_off
+    from lines cross join lateral (
+        select case when taxes_included then weir_sql.net_discount(listed, discount, tax, tax_rate) end as off,
+            case when taxes_included then weir_sql.net_discount(p_listed, p_discount, p_tax, tax_rate) end as p_off
+    ) as net
+    where not is_gift_card
+), edits as materialized (
+    -- An edit the body does not know yet tells of units that are not among its lines.
+    select orders.n, (edit ->> 'line_item_id')::bigint as line_item_id, (edit ->> 'committed_at')::bigint as at,
+        sum((edit ->> 'added')::bigint) over earlier as added_to, sum((edit ->> 'removed')::bigint) over earlier as removed_to,
+        (edit ->> 'added')::bigint as added, (edit ->> 'removed')::bigint as removed
+    from orders, jsonb_array_elements(orders.state -> 'edits') as edit
+    where (edit ->> 'committed_at')::bigint <= orders.updated_at
+    window earlier as (partition by orders.n, (edit ->> 'line_item_id')::bigint
+        order by (edit ->> 'committed_at')::bigint, (edit ->> 'edit_id')::bigint rows unbounded preceding)
+), sums as (
+    select valued.*, valued.quantity - least(coalesce(edited.added, 0), valued.quantity) as base,
+        coalesce(back.quantity, 0) as refunded, coalesce(back.returned, 0) as returned,
+        coalesce(back.p_returned, 0) as p_returned, coalesce(edited.removed, 0) as removed
+    from valued
+    left join (
+        select n, line_item_id, sum(added) as added, sum(removed) as removed from edits group by 1, 2
+    ) as edited using (n, line_item_id)
+    left join (
+        select n, line_item_id, sum(quantity) as quantity, sum(returned) as returned, sum(p_returned) as p_returned
+        from refunded group by 1, 2
+    ) as back using (n, line_item_id)
+), opened as (
+    -- Removed units that no refund tells of. A cancelled order's current quantity is 0 whatever the edits did.
+    select sums.*, greatest(quantity - refunded, 0) as open, case
+        when cancelled_at is not null then least(removed, greatest(quantity - refunded, 0))
+        when current_quantity is null then 0
+        else greatest(least(quantity - current_quantity - refunded, greatest(quantity - refunded, 0)), 0)
+    end as gone
+    from sums
+), sold as (
+    -- Units are sold in time: first those of the order, then those of each edit.
+    select n, product_id, placed_at as at, 'sale' as kind, 0::numeric as from_unit, base::numeric as to_unit, quantity,
+        gross, p_gross, off, p_off
+    from opened
+    union all
+    select opened.n, product_id, edits.at, 'edit', least(quantity, base + edits.added_to - edits.added),
+        least(quantity, base + edits.added_to), quantity, gross, p_gross, off, p_off
+    from opened join edits using (n, line_item_id)
+), removals as (
+    -- Dated by the edits, what is left by the body that first lacks them.
+    select opened.n, product_id, edits.at, least(gone, removed_to - edits.removed) as from_unit,
+        least(gone, removed_to) as to_unit, quantity, gross - off as net, p_gross - p_off as p_net
+    from opened join edits using (n, line_item_id)
+    union all
+    select n, product_id, updated_at, least(gone, removed), gone, quantity, gross - off, p_gross - p_off from opened
+), entries as (
+    select n, product_id, at, kind, to_unit - from_unit as units_sold, 0 as units_returned,
+        weir_sql.scaled(gross, to_unit::bigint, quantity) - weir_sql.scaled(gross, from_unit::bigint, quantity) as gross,
+        weir_sql.scaled(p_gross, to_unit::bigint, quantity) - weir_sql.scaled(p_gross, from_unit::bigint, quantity)
+            as p_gross,
+        weir_sql.scaled(off, to_unit::bigint, quantity) - weir_sql.scaled(off, from_unit::bigint, quantity) as off,
+        weir_sql.scaled(p_off, to_unit::bigint, quantity) - weir_sql.scaled(p_off, from_unit::bigint, quantity) as p_off,
+        0 as returned, 0 as p_returned
+    from sold where to_unit > from_unit
+    union all
+    select n, product_id, at, 'edit', 0, to_unit - from_unit, 0, 0, 0, 0,
+        weir_sql.scaled(net, to_unit::bigint, quantity) - weir_sql.scaled(net, from_unit::bigint, quantity),
+        weir_sql.scaled(p_net, to_unit::bigint, quantity) - weir_sql.scaled(p_net, from_unit::bigint, quantity)
+    from removals where to_unit > from_unit
+    union all
+    select n, product_id, cancelled_at, 'cancellation', 0, open - gone, 0, 0, 0, 0,
+        gross - off - returned - weir_sql.scaled(gross - off, gone::bigint, quantity),
+        p_gross - p_off - p_returned - weir_sql.scaled(p_gross - p_off, gone::bigint, quantity)
+    from opened where cancelled_at is not null and open > gone
+    union all
+    select refunded.n, coalesce(lines.product_id, refunded.product_id), refunded.at, 'return', 0, refunded.quantity,
+        0, 0, 0, 0, refunded.returned, refunded.p_returned
+    from refunded left join lines using (n, line_item_id)
+    where not coalesce(lines.is_gift_card, refunded.is_gift_card)
+    union all
+    -- Other kinds (shipping_refund) are about what is no sale.
+    select orders.n, null, coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
+            (refund ->> 'observed_at')::bigint), 'adjustment', 0, 0, 0, 0, 0, 0,
+        -((item -> 'amount' ->> 'shop')::bigint
+            - case when orders.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end),
+        -((item -> 'amount' ->> 'presentment')::bigint
+            - case when orders.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end)
+    from orders, jsonb_array_elements(orders.state -> 'refunds') as refund,
+        jsonb_array_elements(refund -> 'adjustments') as item
+    where item ->> 'kind' = 'refund_discrepancy'
+), days as (
+    select entries.n, coalesce(product_id, 'unknown') as product_id,
+        to_char(weir_sql.at(at) at time zone orders.zone, 'YYYY-MM-DD') as day, kind,
+        weir_sql.clamped(sum(units_sold)) as units_sold, weir_sql.clamped(sum(units_returned)) as units_returned,
+        weir_sql.clamped(sum(gross)) as gross, weir_sql.clamped(sum(p_gross)) as p_gross,
+        weir_sql.clamped(sum(off)) as off, weir_sql.clamped(sum(p_off)) as p_off,
+        weir_sql.clamped(sum(returned)) as returned, weir_sql.clamped(sum(p_returned)) as p_returned
+    from entries join orders using (n)
+    group by 1, 2, 3, 4
+)
+select days.n, jsonb_agg(jsonb_build_object('product_id', product_id, 'day', day, 'kind', kind,
+    'units_sold', units_sold, 'units_returned', units_returned, 'gross_sales', gross, 'discounts', off,
+    'returns', returned, 'net_sales', gross - off - returned, 'presentment_gross_sales', p_gross,
+    'presentment_discounts', p_off, 'presentment_returns', p_returned,
+    'presentment_net_sales', p_gross - p_off - p_returned
+) order by product_id collate "C", day collate "C",
+    array_position(array['sale', 'return', 'cancellation', 'edit', 'adjustment'], kind))
+from days
+where (units_sold, units_returned, gross, p_gross, off, p_off, returned, p_returned) <> (0, 0, 0, 0, 0, 0, 0, 0)
+group by days.n
+$$;

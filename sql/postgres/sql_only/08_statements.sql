@@ -1,0 +1,72 @@
+-- The statements that the extension runs, as functions: one statement a table, arrays parallel and sorted by key, so that
+-- concurrent writers take locks in one order. The texts are the very files the extension is built from.
+
+select weir_sql.define('order_header_lock', 'bigint[], bigint[]', 'table (shop_id bigint, id bigint)', :'order_header_lock');
+select weir_sql.define('product_lock', 'bigint[], bigint[]', 'table (shop_id bigint, id bigint)', :'product_lock');
+select weir_sql.define('orders_read', 'bigint[], bigint[]', 'table (shop_id bigint, order_id bigint, state text)',
+    :'orders_read');
+select weir_sql.define('products_read', 'bigint[], bigint[]', 'table (shop_id bigint, product_id bigint, state text)',
+    :'products_read');
+select weir_sql.define('deliveries_read', 'bigint[], text[], text[]',
+    'table (shop_id bigint, topic text, webhook_id text, event_keys text)', :'deliveries_read');
+select weir_sql.define('salts_make', 'bigint[], bigint[]', 'void', :'salts_make');
+select weir_sql.define('salts_read', 'bigint[], bigint[]', 'table (shop_id bigint, customer_id bigint, salt text)',
+    :'salts_read');
+
+select weir_sql.define('order_header_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
+    text[], text[], boolean[], boolean[], text[], text[], bigint[], bigint[], text[], bigint[], text[], text[], text[], text[], text[], text[], text[]', 'void',
+    :'order_header_write');
+select weir_sql.define('order_line_item_clear', 'bigint[], bigint[]', 'void', :'order_line_item_clear');
+select weir_sql.define('order_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], text[], text[],
+    boolean[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void',
+    :'order_line_item_write');
+select weir_sql.define('refund_write', 'bigint[], bigint[], bigint[], text[], text[], text[], text[], bigint[], text[],
+    boolean[], text[]', 'void', :'refund_write');
+select weir_sql.define('refund_line_item_clear', 'bigint[], bigint[]', 'void', :'refund_line_item_clear');
+select weir_sql.define('refund_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], boolean[],
+    bigint[], text[], bigint[], bigint[], bigint[], bigint[]', 'void', :'refund_line_item_write');
+select weir_sql.define('refund_adjustment_clear', 'bigint[], bigint[]', 'void', :'refund_adjustment_clear');
+select weir_sql.define('refund_adjustment_write', 'bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[],
+    bigint[], bigint[]', 'void', :'refund_adjustment_write');
+select weir_sql.define('payment_write', 'bigint[], bigint[], bigint[], bigint[], text[], text[], text[], bigint[], text[],
+    boolean[], text[], text[], text[], text[]', 'void', :'payment_write');
+select weir_sql.define('fulfillment_write', 'bigint[], bigint[], bigint[], text[], text[], text[], text[], text[], text[]',
+    'void', :'fulfillment_write');
+select weir_sql.define('order_edit_line_write', 'bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[]',
+    'void', :'order_edit_line_write');
+select weir_sql.define('order_return_write', 'bigint[], bigint[], bigint[], text[], text[], text[], text[], text[]', 'void',
+    :'order_return_write');
+select weir_sql.define('sales_ledger_clear', 'bigint[], bigint[]', 'void', :'sales_ledger_clear');
+select weir_sql.define('sales_ledger_write', 'bigint[], bigint[], text[], text[], text[], bigint[], bigint[], bigint[],
+    bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void', :'sales_ledger_write');
+select weir_sql.define('product_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
+    text[], text[]', 'void', :'product_write');
+select weir_sql.define('product_variant_clear', 'bigint[], bigint[]', 'void', :'product_variant_clear');
+select weir_sql.define('product_variant_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], text[]', 'void',
+    :'product_variant_write');
+select weir_sql.define('fulfillment_line_item_clear', 'bigint[], bigint[]', 'void', :'fulfillment_line_item_clear');
+select weir_sql.define('fulfillment_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[]', 'void',
+    :'fulfillment_line_item_write');
+select weir_sql.define('customer_write', 'bigint[], bigint[], text[], text[], boolean[], text[], text[], boolean[],
+    boolean[], text[], text[], text[], text[]', 'void', :'customer_write');
+select weir_sql.define('tombstone_write', 'bigint[], text[], bigint[], text[]', 'void', :'tombstone_write');
+select weir_sql.define('webhook_delivery_write', 'bigint[], text[], text[], text[], text[]', 'void',
+    :'webhook_delivery_write');
+
+select weir_sql.define('lock_shared', 'bigint', 'setof record', :'lock_shared');
+select weir_sql.define('lock_exclusive', 'bigint', 'setof record', :'lock_exclusive');
+select weir_sql.define('redacted_read', 'bigint[], bigint[]', 'table (shop_id bigint, customer_id bigint)',
+    :'redacted_read');
+select weir_sql.define('data_request_write', 'bigint, bigint, bigint, text', 'void', :'data_request_write');
+select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'redact_customer');
+select weir_sql.define('redact_shop', 'bigint, text, bigint', 'text', :'redact_shop');
+select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salt text)', :'customer_data');
+
+select weir_sql.define('shop_register', 'bigint, text, text, text, text', 'text', :'shop_register');
+select weir_sql.define('objective_publish', 'text, text', 'text', :'objective_publish');
+select weir_sql.define('objective_snapshot', '', 'text', :'objective_snapshot');
+select weir_sql.define('objective_changes', 'bigint', 'text', :'objective_changes');
+select weir_sql.define('orders_of_shops', 'bigint[]', 'table (shop_id bigint, order_id bigint, shop_domain text)',
+    :'orders_of_shops');
+select weir_sql.define('reconcile', 'bigint, date, date', 'text', :'reconcile');
+select weir_sql.define('purge_deliveries', 'interval', 'bigint', :'purge_deliveries');

@@ -1,0 +1,341 @@
+-- weir.ingest: one batch, one transaction. Guarantees what the extension's does: locks are taken in one order by everyone
+-- (privacy by shop, orders by key, products by key, salts by key); a delivery that comes again answers with the same
+-- events; a bad one fails alone and is not remembered.
+
+-- Deliveries to apply, by position, and the repetitions: of one remembered (its keys) or of an earlier one of the batch.
+create function weir_sql.repetitions(
+    deliveries weir_sql.delivery[]
+) returns table (at integer, first_at integer, known_keys jsonb) language sql volatile as $$
+    with told as materialized (
+        select given.position, given.shop_id, given.topic, given.webhook_id,
+            first_value(given.position) over (
+                partition by given.shop_id, given.topic, given.webhook_id order by given.position
+            ) as first_at
+        from unnest(deliveries) as given where given.fact is not null
+    )
+    select told.position, told.first_at, known.event_keys::jsonb
+    from told left join weir_sql.deliveries_read(
+        array(select shop_id from told where position = first_at order by position),
+        array(select topic from told where position = first_at order by position),
+        array(select webhook_id from told where position = first_at order by position)
+    ) as known using (shop_id, topic, webhook_id)
+$$;
+
+-- Each open delivery about an order as a change of it, in the sequence of the batch.
+create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sql.change[] language sql volatile as $$
+    with facts as materialized (
+        select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone, given.fact
+        from unnest(open) as given where given.fact ->> 'order_id' is not null
+    ), wanted as (
+        select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
+    ), states as materialized (
+        select state.shop_id, state.order_id as id, state.state::jsonb as state
+        from wanted, weir_sql.orders_read(wanted.shops, wanted.ids) as state
+    ), stepped as materialized (
+        select facts.position, shop_id, id, facts.zone, states.state as known,
+            weir_sql.order_after(states.state, facts.fact, facts.position) over (
+                partition by shop_id, id order by facts.position
+            ) as after
+        from facts join states using (shop_id, id)
+    ), changed as materialized (
+        select position, shop_id, id, zone, (after).state as after, (after).applied as applied,
+            (after).raw_from as raw_from, (after).raws as raws,
+            coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
+        from stepped
+    ), numbered as materialized (
+        select changed.*, row_number() over (order by position) as n, after <> before as is_changed from changed
+    ), ledgers as materialized (
+        select after.n, after.ledger from (
+            select array_agg(case when is_changed then after end order by n) as states, array_agg(zone order by n) as zones
+            from numbered
+        ) as given, weir_sql.ledgers(given.states, given.zones) as after
+    ), earlier as materialized (
+        select before.n, before.ledger from (
+            select array_agg(case when is_changed then before end order by n) as states,
+                array_agg(zone order by n) as zones
+            from numbered
+        ) as given, weir_sql.ledgers(given.states, given.zones) as before
+    )
+    select array(
+        select row(position, shop_id, id, zone, before, after, applied, raw_from, raws, coalesce(earlier.ledger, '[]'),
+            coalesce(ledgers.ledger, '[]'))::weir_sql.change
+        from numbered left join ledgers using (n) left join earlier using (n) order by n
+    )
+$$;
+
+-- The same for products.
+create function weir_sql.product_changes(open weir_sql.delivery[]) returns weir_sql.change[] language sql volatile as $$
+    with facts as materialized (
+        select given.position, given.shop_id, (given.fact ->> 'product_id')::bigint as id,
+            weir_sql.product_version(given.fact) as version
+        from unnest(open) as given where given.fact ->> 'product_id' is not null
+    ), wanted as (
+        select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
+    ), states as materialized (
+        select state.shop_id, state.product_id as id, state.state::jsonb as state
+        from wanted, weir_sql.products_read(wanted.shops, wanted.ids) as state
+    ), stepped as materialized (
+        select facts.position, shop_id, id, facts.version, states.state as known,
+            weir_sql.product_after(states.state, facts.version, facts.position) over (
+                partition by shop_id, id order by facts.position
+            ) as after
+        from facts left join states using (shop_id, id)
+    ), changed as materialized (
+        select position, shop_id, id, version, (after).state as after, (after).raw_from as raw_from,
+            coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
+        from stepped
+    )
+    select array(
+        select row(position, shop_id, id, null, before, after, case
+            when before is not null and version ->> 'deleted_at' is null and (before ->> 'deleted_at' is not null
+                or (version ->> 'updated_at')::bigint < (before ->> 'updated_at')::bigint
+                or (version ->> 'updated_at')::bigint = (before ->> 'updated_at')::bigint
+                    and (version ->> 'triggered_at')::bigint < (before ->> 'triggered_at')::bigint)
+            then 'stale' else 'changed' end, raw_from, null, null, null)::weir_sql.change
+        from changed order by position
+    )
+$$;
+
+-- What became of the open deliveries. A fact that is about neither order nor product has nothing to keep.
+create function weir_sql.fates(
+    open weir_sql.delivery[], orders weir_sql.change[], products weir_sql.change[]
+) returns weir_sql.fate[] language sql stable as $$
+    select array(
+        select row(given.position, 'accepted', '[]')::weir_sql.fate from unnest(open) as given
+        where given.fact ->> 'order_id' is null and given.fact ->> 'product_id' is null
+        union all
+        select row(given.position, case sold.applied when 'stale' then 'stale' else 'accepted' end, case
+            when sold.before = sold.after then '[]'
+            when told.keys = '[]' then weir_sql.order_updated_key(sold, given.received_at)
+            else told.keys end)::weir_sql.fate
+        from unnest(orders) as sold join unnest(open) as given on given.position = sold.position
+        cross join lateral (
+            select weir_sql.order_keys(sold.id, sold.before, sold.after, given.received_at) as keys
+        ) as told
+        union all
+        select row(made.position, case made.applied when 'stale' then 'stale' else 'accepted' end,
+            weir_sql.product_keys(made.before, made.after))::weir_sql.fate
+        from unnest(products) as made
+    )
+$$;
+
+-- Each order or product once: from before the call to after it, those that changed, sorted by key.
+create function weir_sql.whole_changes(changes weir_sql.change[]) returns weir_sql.change[] language sql immutable as $$
+    with ends as (
+        select shop_id, id, (array_agg(before order by position))[1] as before,
+            (array_agg(after order by position desc))[1] as after,
+            (array_agg(raw_from order by position desc))[1] as raw_from,
+            (array_agg(raws order by position desc))[1] as raws,
+            -- Ledgers are made for steps that changed the order.
+            (array_agg(ledger_before order by position) filter (where before <> after))[1] as ledger_before,
+            (array_agg(ledger_after order by position desc) filter (where before <> after))[1] as ledger_after
+        from unnest(changes) group by shop_id, id
+    )
+    select array(
+        select row(null, shop_id, id, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
+        from ends where before is distinct from after order by shop_id, id
+    )
+$$;
+
+-- The answer: every delivery in the sequence of the batch, every event once.
+create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[]) returns text
+language plpgsql as $$
+declare
+    orders weir_sql.order_of_event[];
+    answer text;
+begin
+    orders := weir_sql.orders_of_events(deliveries, fates);
+    with told as materialized (
+        select given.position, key.n, key.key, given as delivery, weir_sql.event_id(given.shop_domain,
+            key.key ->> 'event_type', weir_sql.entity_gid(key.key ->> 'event_type', key.key ->> 'entity_id'),
+            key.key ->> 'discriminator') as id
+        from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
+        cross join lateral jsonb_array_elements(fate.keys) with ordinality as key (key, n)
+    ), made as materialized (
+        select told.shop_id, product.product_id, product.state::jsonb as state from (
+            select array_agg((one.delivery).shop_id) as shops, array_agg((one.key ->> 'entity_id')::bigint) as ids
+            from told as one where one.key ->> 'order_id' is null
+        ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product,
+        lateral (select product.shop_id) as told
+    ), rendered as materialized (
+        select told.position, told.n, told.id, case
+            when told.key ->> 'order_id' is null then
+                weir_sql.envelope(told.key, told.id, told.delivery) || weir_sql.product_facts(made.state)
+            else weir_sql.envelope(told.key, told.id, told.delivery) || orders.facts
+                || weir_sql.part_facts(told.key, orders.state)
+        end as event
+        from told
+        left join unnest(orders) as orders on orders.shop_id = (told.delivery).shop_id
+            and orders.id = (told.key ->> 'order_id')::bigint
+        left join (select distinct on (shop_id, product_id) * from made) as made
+            on made.shop_id = (told.delivery).shop_id and told.key ->> 'order_id' is null
+            and made.product_id = (told.key ->> 'entity_id')::bigint
+    )
+    select json_build_object(
+        'deliveries', coalesce((
+            select json_agg(json_build_object('webhook_id', given.webhook_id, 'topic', given.topic,
+                'shop_domain', given.shop_domain, 'verdict', coalesce(fate.verdict, given.verdict),
+                'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce((
+                    select json_agg(one.id order by one.n) from rendered as one
+                    where one.position = given.position and one.event is not null
+                ), '[]')) order by given.position)
+            from unnest(deliveries) as given left join unnest(fates) as fate on fate.position = given.position
+        ), '[]'),
+        'events', coalesce((
+            select json_agg(one.event order by one.position, one.n)
+            from (select distinct on (id) * from rendered where event is not null order by id, position, n) as one
+        ), '[]')
+    )::text into answer;
+    return answer;
+end
+$$;
+
+create type weir_sql.order_of_event as (shop_id bigint, id bigint, state jsonb, facts jsonb);
+
+-- The orders that events are about, as they are now, with what every event tells of them.
+create function weir_sql.orders_of_events(deliveries weir_sql.delivery[], fates weir_sql.fate[])
+returns weir_sql.order_of_event[] language plpgsql as $$
+declare
+    found weir_sql.order_of_event[];
+begin
+    -- Read back after the write. Only orders that this call locked.
+    found := array(
+        select row(state.shop_id, state.order_id, state.state::jsonb, null)::weir_sql.order_of_event from (
+            select array_agg(one.shop_id) as shops, array_agg(one.id) as ids from (
+                select given.shop_id, (given.fact ->> 'order_id')::bigint as id
+                from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
+                cross join lateral jsonb_array_elements(fate.keys) as key
+                where key ->> 'order_id' is not null and given.fact ->> 'order_id' is not null
+                group by 1, 2
+            ) as one
+        ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state
+    );
+    return weir_sql.with_facts(found);
+end
+$$;
+
+-- The same orders with what every event tells of them; makes the salts of their customers.
+create function weir_sql.with_facts(orders weir_sql.order_of_event[]) returns weir_sql.order_of_event[]
+language plpgsql set jit = off as $$
+begin
+    if orders = '{}' then
+        return orders;
+    end if;
+    perform weir_sql.salts_make(array_agg(shop_id), array_agg(customer_id)) from (
+        select distinct one.shop_id, (one.state -> 'header' ->> 'customer_id')::bigint as customer_id
+        from unnest(orders) as one where one.state -> 'header' ->> 'customer_id' is not null order by 1, 2
+    ) as one having count(*) > 0;
+    return array(
+        with customers as (
+            select salt.* from (
+                select array_agg(one.shop_id) as shops,
+                    array_agg((one.state -> 'header' ->> 'customer_id')::bigint) as ids
+                from (select distinct shop_id, state from unnest(orders)
+                    where state -> 'header' ->> 'customer_id' is not null) as one
+            ) as asked, weir_sql.salts_read(asked.shops, asked.ids) as salt
+        ), products as (
+            select shop_id, jsonb_object_agg(product_id, state::jsonb) as products from (
+                select array_agg(shop_id) as shops, array_agg(product_id) as ids from (
+                    select distinct one.shop_id, (line ->> 'product_id')::bigint as product_id
+                    from unnest(orders) as one, jsonb_array_elements(one.state -> 'lines') as line
+                    where line ->> 'product_id' is not null
+                ) as one
+            ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product group by shop_id
+        )
+        select row(one.shop_id, one.id, one.state, weir_sql.order_facts(one.id, one.state, coalesce(sold.ledger, '[]'),
+            weir_sql.event_lines(one.state -> 'lines', coalesce(products.products, '{}')), shop.currency,
+            weir_sql.customer_key(customers.salt, shop.shop_domain, customers.customer_id)))::weir_sql.order_of_event
+        from unnest(orders) with ordinality as one (shop_id, id, state, facts, n)
+        join commerce.shop as shop on shop.shop_id = one.shop_id
+        left join products on products.shop_id = one.shop_id
+        left join (select distinct shop_id, customer_id, salt from customers) as customers
+            on customers.shop_id = one.shop_id
+            and customers.customer_id = (one.state -> 'header' ->> 'customer_id')::bigint
+        left join weir_sql.ledgers(
+            array(select given.state from unnest(orders) with ordinality as given (shop_id, id, state, facts, n)
+                order by given.n),
+            array(select known.iana_time_zone from unnest(orders) with ordinality as given (shop_id, id, state, facts, n)
+                join commerce.shop as known on known.shop_id = given.shop_id order by given.n)
+        ) as sold on sold.n = one.n
+        order by one.shop_id, one.id
+    );
+end
+$$;
+
+-- Compiling such statements takes far longer than running them, and their estimates would have it done.
+create function weir_sql.ingest(batch json) returns text language plpgsql set jit = off as $$
+declare
+    deliveries weir_sql.delivery[];
+    open weir_sql.delivery[];
+    orders weir_sql.change[];
+    products weir_sql.change[];
+    fates weir_sql.fate[];
+    again weir_sql.fate[];
+begin
+    if json_typeof(batch) <> 'array' then
+        perform weir_sql.refuse_batch();
+    end if;
+    deliveries := weir_sql.with_privacy(weir_sql.deliveries(batch));
+    perform weir_sql.order_header_lock(array_agg(shop_id), array_agg(id)) from (
+        select distinct shop_id, (fact ->> 'order_id')::bigint as id from unnest(deliveries)
+        where fact ->> 'order_id' is not null order by 1, 2
+    ) as one having count(*) > 0;
+    perform weir_sql.product_lock(array_agg(shop_id), array_agg(id)) from (
+        select distinct shop_id, (fact ->> 'product_id')::bigint as id from unnest(deliveries)
+        where fact ->> 'product_id' is not null order by 1, 2
+    ) as one having count(*) > 0;
+    -- Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
+    -- committed by now.
+    with told as materialized (select * from weir_sql.repetitions(deliveries))
+    select array(select given from unnest(deliveries) as given join told on told.at = given.position
+            where told.known_keys is null and told.at = told.first_at order by told.at),
+        array(select row(at, first_at::text, known_keys)::weir_sql.fate from told
+            where known_keys is not null or at <> first_at)
+    into open, again;
+    orders := weir_sql.order_changes(open);
+    products := weir_sql.product_changes(open);
+    fates := weir_sql.fates(open, orders, products);
+    perform weir_sql.write_orders(weir_sql.whole_changes(orders), deliveries);
+    perform weir_sql.write_products(weir_sql.whole_changes(products), deliveries);
+    perform weir_sql.write_customers(open);
+    perform weir_sql.webhook_delivery_write(array_agg(one.shop_id), array_agg(one.topic), array_agg(one.webhook_id),
+        array_agg(weir_sql.exact_time(one.received_at)), array_agg(one.keys::text))
+    from (
+        select given.shop_id, given.topic, given.webhook_id, given.received_at, fate.keys
+        from unnest(open) as given join unnest(fates) as fate on fate.position = given.position
+        order by given.shop_id, given.topic collate "C", given.webhook_id collate "C"
+    ) as one having count(*) > 0;
+    fates := fates || array(
+        select row(one.position, 'duplicate', coalesce(one.keys, first.keys))::weir_sql.fate
+        from unnest(again) as one left join unnest(fates) as first on first.position = one.verdict::integer
+    );
+    return weir_sql.answer(deliveries, fates);
+end
+$$;
+
+create function weir_sql.refuse_batch() returns void language plpgsql as $$
+begin
+    raise exception 'the deliveries are not a JSON list' using errcode = 'invalid_parameter_value',
+        detail = 'The argument is not a JSON array.',
+        hint = 'Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text.';
+end
+$$;
+
+create or replace function weir.ingest(deliveries json) returns json language plpgsql strict volatile parallel unsafe as $$
+begin
+    return weir_sql.ingest(deliveries)::json;
+end
+$$;
+
+create or replace function weir.ingest(deliveries text) returns text language plpgsql strict volatile parallel unsafe as $$
+declare
+    batch json;
+begin
+    begin
+        batch := deliveries::json;
+    exception when data_exception or statement_too_complex or program_limit_exceeded then
+        perform weir_sql.refuse_batch();
+    end;
+    return weir_sql.ingest(batch);
+end
+$$;

@@ -1,0 +1,191 @@
+-- Forgetting customers and shops, and telling what is kept. Guarantees what the extension's do: every batch holds a shared
+-- lock on the privacy of its shops, forgetting an exclusive one, both before all other locks; so forgetting finds
+-- everything that was on its way, and whatever follows finds the tombstone.
+
+create function weir_sql.refuse_request(detail text) returns void language plpgsql as $$
+begin
+    raise exception 'the request is not readable' using errcode = 'invalid_parameter_value', detail = detail,
+        hint = 'Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id.';
+end
+$$;
+
+-- A request of weir.redact_customer, redact_shop or customer_data. Ids are numbers.
+create function weir_sql.request(
+    request json, needs_customer boolean, out shop_id bigint, out shop_domain text, out customer_id bigint,
+    out orders bigint[]
+) language plpgsql as $$
+declare
+    fields jsonb;
+    items jsonb;
+begin
+    if strpos(request::text, '\u0000') > 0 then
+        perform weir_sql.refuse_request('A text holds U+0000.');
+    end if;
+    begin
+        fields := (weir_sql.read_json(request::text)).document;
+        items := coalesce(fields -> 'orders', '[]');
+        if jsonb_typeof(fields) <> 'object' or jsonb_typeof(fields -> 'shop_domain') is distinct from 'string'
+            or jsonb_typeof(coalesce(fields -> 'customer_id', 'null')) not in ('null', 'number')
+            or jsonb_typeof(items) <> 'array'
+            or exists (select from jsonb_array_elements(items) as id where jsonb_typeof(id) <> 'number')
+        then
+            perform weir_sql.refuse('type_mismatch', '', 'a field');
+        end if;
+        shop_domain := fields ->> 'shop_domain';
+        customer_id := weir_sql.int_of(fields, 'customer_id', '');
+        orders := array(select id::bigint from jsonb_array_elements_text(weir_sql.ids_of(fields, 'orders')) as id);
+    exception when sqlstate 'WR001' then
+        perform weir_sql.refuse_request('A field is missing or mistyped.');
+    end;
+    if needs_customer and customer_id is null then
+        perform weir_sql.refuse_request('customer_id is missing.');
+    end if;
+    select shop.shop_id into shop_id from commerce.shop as shop where shop.shop_domain = request.shop_domain;
+    if shop_id is null then
+        raise exception 'the shop is not registered' using errcode = 'invalid_parameter_value',
+            detail = 'No shop has this shop_domain.',
+            hint = 'Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id.';
+    end if;
+end
+$$;
+
+create or replace function weir.redact_customer(request json) returns json
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    asked record := weir_sql.request(request, true);
+begin
+    perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
+    return weir_sql.redact_customer(asked.shop_id, asked.customer_id, asked.orders)::json;
+end
+$$;
+
+create or replace function weir.redact_shop(request json) returns json
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    asked record := weir_sql.request(request, false);
+    table_name text;
+    count bigint;
+    total bigint := 0;
+    removed jsonb := '{}';
+begin
+    perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
+    -- Everything of a shop, parts before wholes.
+    foreach table_name in array array[
+        'publication.publication_telemetry', 'publication.link', 'publication.item', 'publication.program',
+        'publication.publisher', 'publication.catalogue', 'commerce.sales_ledger', 'commerce.order_line_item',
+        'commerce.refund_line_item', 'commerce.refund_adjustment', 'commerce.refund', 'commerce.payment',
+        'commerce.fulfillment_line_item', 'commerce.fulfillment', 'commerce.order_edit_line',
+        'commerce.order_return', 'commerce.agreement_sale', 'commerce.sales_agreement',
+        'commerce.agreement_reading', 'commerce.order_header', 'commerce.product_variant', 'commerce.product',
+        'commerce.customer', 'commerce.tombstone', 'commerce.webhook_delivery', 'commerce.bulk_line',
+        'commerce.bulk_operation', 'privacy.data_request', 'privacy.salt'
+    ]
+    loop
+        execute 'delete from ' || table_name || ' where shop_id = $1' using asked.shop_id;
+        get diagnostics count = row_count;
+        total := total + count;
+        removed := removed || jsonb_build_object(table_name, count);
+    end loop;
+    update commerce.shop set name = null where shop_id = asked.shop_id;
+    return weir_sql.redact_shop(asked.shop_id, removed::text, total)::json;
+end
+$$;
+
+create or replace function weir.customer_data(request json) returns json
+language plpgsql strict volatile parallel unsafe as $$
+declare
+    asked record := weir_sql.request(request, true);
+    kept record;
+begin
+    select * into kept from weir_sql.customer_data(asked.shop_id, asked.customer_id);
+    return kept.data::jsonb || jsonb_build_object('shop_domain', asked.shop_domain,
+        'customer_id', asked.customer_id::text,
+        'customer_key', weir_sql.customer_key(kept.salt, asked.shop_domain, asked.customer_id));
+end
+$$;
+
+-- Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
+create function weir_sql.with_privacy(deliveries weir_sql.delivery[]) returns weir_sql.delivery[]
+language plpgsql as $$
+declare
+    one record;
+    gone record;
+    given weir_sql.delivery;
+    is_private boolean;
+begin
+    for one in
+        select shop_id, bool_or(fact ->> 'kind' in ('customer_redacted', 'customer_data_requested', 'shop_redacted'))
+            as rules
+        from unnest(deliveries) where fact is not null group by shop_id order by shop_id
+    loop
+        if one.rules then
+            perform from weir_sql.lock_exclusive(one.shop_id) as locked (done text);
+        else
+            perform from weir_sql.lock_shared(one.shop_id) as locked (done text);
+        end if;
+    end loop;
+    -- Through the API, since these functions run with their owner's rights.
+    for one in
+        select shop_domain, fact from unnest(deliveries)
+        where fact ->> 'kind' in ('customer_redacted', 'shop_redacted') order by position
+    loop
+        if one.fact ->> 'kind' = 'shop_redacted' then
+            perform weir.redact_shop(json_build_object('shop_domain', one.shop_domain));
+        else
+            perform weir.redact_customer(json_build_object('shop_domain', one.shop_domain,
+                'customer_id', one.fact -> 'customer_id', 'orders', one.fact -> 'orders'));
+        end if;
+    end loop;
+    select array_agg(redacted.shop_id) as shops, array_agg(redacted.customer_id) as customers into gone from (
+        select array_agg(shop_id) as shops, array_agg(customer_id) as customers from (
+            select shop_id, 0 as customer_id from unnest(deliveries) where fact is not null
+            union
+            select shop_id, coalesce(fact ->> 'customer_id', fact -> 'header' ->> 'customer_id')::bigint
+            from unnest(deliveries) where fact ->> 'kind' in ('order', 'customer_data_requested')
+            union
+            select shop_id, (fact -> 'customer' ->> 'customer_id')::bigint
+            from unnest(deliveries) where fact ->> 'kind' = 'customer'
+        ) as named where customer_id is not null
+    ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted;
+    if gone.shops is null
+        and not exists (select from unnest(deliveries) where fact ->> 'kind' = 'customer_data_requested')
+    then
+        return deliveries;
+    end if;
+    for n in 1 .. array_length(deliveries, 1) loop
+        given := deliveries[n];
+        continue when given.fact is null;
+        is_private := given.fact ->> 'kind' in ('customer_redacted', 'customer_data_requested', 'shop_redacted');
+        if weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, 0) and not is_private then
+            given.fact := null;
+            given.verdict := 'ignored';
+            given.reason := 'redacted';
+        elsif given.fact ->> 'kind' = 'order' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
+            (given.fact -> 'header' ->> 'customer_id')::bigint)
+        then
+            given.fact := jsonb_set(given.fact, '{header,customer_id}', 'null') || '{"customer": null}';
+            given.raw := null;
+        elsif given.fact ->> 'kind' = 'customer' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
+            (given.fact -> 'customer' ->> 'customer_id')::bigint)
+        then
+            given.fact := null;
+            given.verdict := 'ignored';
+            given.reason := 'redacted';
+        elsif given.fact ->> 'kind' = 'customer_data_requested'
+            and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, 0)
+            and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, (given.fact ->> 'customer_id')::bigint)
+        then
+            perform weir_sql.data_request_write(given.shop_id, (given.fact ->> 'request_id')::bigint,
+                (given.fact ->> 'customer_id')::bigint, weir_sql.exact_time(given.received_at));
+        end if;
+        deliveries[n] := given;
+    end loop;
+    return deliveries;
+end
+$$;
+
+-- Whether a customer (0: the shop) is among the forgotten.
+create function weir_sql.is_gone(shops bigint[], customers bigint[], shop_id bigint, customer_id bigint) returns boolean
+language sql immutable parallel safe
+return exists (select from unnest(shops, customers) as gone (shop, customer)
+    where gone.shop = shop_id and gone.customer = customer_id);

@@ -1,0 +1,113 @@
+-- What has to be known beforehand, reading back, and how long deliveries are remembered. Guarantees the answers and errors
+-- of the extension's functions of the same names.
+
+create or replace function weir.version() returns text language sql immutable strict parallel safe as
+$$ select weir_sql.version() $$;
+
+select weir_sql.define('version', '', 'text', 'select ' || quote_literal(:'version'));
+
+create or replace function weir.register_shop(shop json) returns json
+language plpgsql strict volatile parallel unsafe as $$
+declare
+    fields jsonb;
+    problem text;
+    registered text;
+    usage constant text := 'Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}.';
+begin
+    if strpos(shop::text, '\u0000') > 0 or shop ->> 'shop_domain' = '' then
+        raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
+            detail = 'A text is empty or holds U+0000.', hint = usage;
+    end if;
+    begin
+        fields := (weir_sql.read_json(shop::text)).document;
+        if jsonb_typeof(fields) <> 'object' or jsonb_typeof(fields -> 'shop_id') is distinct from 'number' then
+            perform weir_sql.refuse('type_mismatch', '', 'a field');
+        end if;
+        perform weir_sql.int_of(fields, 'shop_id', ''), weir_sql.required_text(fields, 'shop_domain'),
+            weir_sql.required_text(fields, 'iana_time_zone'), weir_sql.required_text(fields, 'currency'),
+            weir_sql.text_of(fields, 'name', '');
+    exception when sqlstate 'WR001' then
+        raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
+            detail = 'A field is missing or mistyped.', hint = usage;
+    end;
+    problem := case
+        when not exists (select from pg_timezone_names where lower(name) = lower(fields ->> 'iana_time_zone'))
+            then 'iana_time_zone'
+        when fields ->> 'currency' !~ '^[A-Z]{3}$' then 'currency'
+    end;
+    if problem is not null then
+        raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
+            detail = 'Field ' || problem || ' is not a known value.', hint = usage;
+    end if;
+    registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
+        fields ->> 'iana_time_zone', fields ->> 'currency');
+    if registered is null then
+        raise exception 'a registered shop keeps its currency' using errcode = 'invalid_parameter_value',
+            detail = 'The shop is registered with another currency, in which its amounts are stored.',
+            hint = 'Register the shop under its own currency.';
+    end if;
+    return registered::json;
+end
+$$;
+
+create or replace function weir.order_event(order_ids bigint[]) returns json
+language plpgsql strict volatile parallel unsafe as $$
+declare
+    shop_id bigint;
+    orders weir_sql.order_of_event[];
+begin
+    -- What is read from here on, no redaction changes before the end of the transaction.
+    for shop_id in select distinct known.shop_id from weir_sql.orders_of_shops(order_ids) as known order by 1 loop
+        perform from weir_sql.lock_shared(shop_id) as locked (done text);
+    end loop;
+    orders := array(
+        select row(state.shop_id, state.order_id, state.state::jsonb, null)::weir_sql.order_of_event from (
+            select array_agg(known.shop_id) as shops, array_agg(known.order_id) as ids
+            from weir_sql.orders_of_shops(order_ids) as known
+        ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state
+    );
+    orders := weir_sql.with_facts(orders);
+    return (
+        select coalesce(json_agg(weir_sql.envelope(told.key, weir_sql.event_id(shop.shop_domain, 'order_updated',
+            weir_sql.entity_gid('order_updated', one.id::text), told.key ->> 'discriminator'),
+            row(null, null, null, shop.shop_domain, null, (extract(epoch from now()) * 1000000)::bigint, 'replay',
+                null, shop.iana_time_zone, null, null, null, null, null, null)::weir_sql.delivery) || one.facts
+            order by shop.shop_domain collate "C", one.id), '[]')
+        from unnest(orders) as one (shop_id, id, state, facts) join commerce.shop as shop on shop.shop_id = one.shop_id
+        cross join lateral (
+            select weir_sql.key('order_updated', one.id, one.state ->> 'revision',
+                coalesce((one.state ->> 'deleted_at')::bigint, (one.state -> 'header' ->> 'updated_at')::bigint), one.id)
+        ) as told (key)
+        -- An order of which only parts have arrived has nothing to tell yet.
+        where told.key ->> 'occurred_at' is not null
+    );
+end
+$$;
+
+create or replace function weir.reconcile(shop_domain text, first_day date, last_day date) returns json
+language plpgsql strict volatile parallel unsafe as $$
+declare
+    known record;
+begin
+    select * into known from commerce.shop as shop where shop.shop_domain = reconcile.shop_domain;
+    if known.shop_id is null then
+        raise exception 'the shop is not registered' using errcode = 'invalid_parameter_value',
+            detail = 'No shop has this shop_domain.', hint = 'Register it with weir.register_shop(json).';
+    end if;
+    return weir_sql.reconcile(known.shop_id, first_day, last_day)::jsonb
+        || jsonb_build_object('shop_domain', known.shop_domain, 'currency', known.currency);
+end
+$$;
+
+create or replace function weir.purge_deliveries(older_than interval) returns bigint
+language plpgsql strict volatile parallel unsafe as $$
+begin
+    -- Shopify's repetitions of a delivery end within it.
+    if older_than < interval '48 hours' then
+        raise exception 'deliveries are not forgotten so early' using errcode = 'invalid_parameter_value',
+            detail = 'Shopify may still repeat deliveries of the last 48 hours.',
+            hint = 'Give an interval of 48 hours or more, such as interval ''7 days''.';
+    end if;
+    return weir_sql.purge_deliveries(older_than);
+end
+$$;

@@ -1,0 +1,47 @@
+-- Migrations, roles and grants: the same files and the same bookkeeping as the extension's weir.migrate().
+
+create table weir_sql.script (
+    name text primary key, version integer unique, script text not null
+);
+comment on table weir_sql.script is 'What weir.migrate() runs; made anew by every install';
+insert into weir_sql.script (name, version, script) values
+    ('bookkeeping', null, :'bookkeeping'),
+    ('grants', null, :'grants'),
+    ('001_commerce', 1, :'001_commerce'),
+    ('002_order_return', 2, :'002_order_return'),
+    ('003_variant_price', 3, :'003_variant_price'),
+    ('004_objective_change', 4, :'004_objective_change'),
+    ('005_privacy', 5, :'005_privacy'),
+    ('006_order_enriched', 6, :'006_order_enriched'),
+    ('007_bulk', 7, :'007_bulk'),
+    ('008_sales_agreement', 8, :'008_sales_agreement'),
+    ('009_publication', 9, :'009_publication'),
+    ('010_customer', 10, :'010_customer'),
+    ('013_raw_compression', 13, :'013_raw_compression');
+
+-- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
+create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$
+declare
+    missing record;
+    applied integer := 0;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('weir.migrate', 0));
+    execute (select script from weir_sql.script where name = 'bookkeeping');
+    for missing in
+        select version, name, script from weir_sql.script
+        where version is not null and version not in (select known.version from configuration.schema_migration as known)
+        order by version
+    loop
+        execute missing.script;
+        insert into configuration.schema_migration (version, name) values (missing.version, missing.name);
+        applied := applied + 1;
+    end loop;
+    execute (select script from weir_sql.script where name = 'grants');
+    -- The API runs with its caller's rights, and so do its parts; what they may do is what the tables allow.
+    grant usage on schema weir_sql to weir_edge, weir_reader, weir_admin;
+    return applied;
+end
+$$;
+
+-- PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.
+revoke all on all functions in schema weir from public;

@@ -1,0 +1,166 @@
+//! `weir db`: installing, repeating, refusing, and the same by psql alone.
+
+use serde_json::Value;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::Client;
+use weir_tests::postgres::{connect, weir, Database, Install};
+
+use crate::contract::{delivery, ingest, shop_in};
+
+/// Definitions of everything in weir's schemas, and who may run what.
+async fn definitions(client: &Client) -> Vec<String> {
+    let sql = "select p.oid::regprocedure::text || coalesce(p.proacl::text, '') || p.prosrc || p.prosecdef::text
+        || coalesce(p.proconfig::text, '') || p.provolatile::text || p.proisstrict::text
+        from pg_proc as p where p.pronamespace::regnamespace::text in ('weir', 'weir_sql') order by 1";
+    client
+        .query(sql, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
+}
+
+/// An empty database beside a test's own.
+async fn empty_database(database: &Database, name: &str) -> String {
+    let admin = database.admin().await.unwrap();
+    admin
+        .batch_execute(&format!("create database {name} template template0"))
+        .await
+        .unwrap();
+    let own: String = admin
+        .query_one("select current_database()::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    database.admin_url.replace(&format!("/{own}"), &format!("/{name}"))
+}
+
+#[tokio::test]
+async fn installing_again_changes_nothing() {
+    let (database, edge) = shop_in(Install::SqlOnly).await;
+    ingest(&edge, &[delivery("a", "orders/create", r#"{"id": 7}"#)]).await;
+    let admin = database.admin().await.unwrap();
+    let before = definitions(&admin).await;
+    assert!(before.len() > 80);
+    assert_eq!(
+        Install::SqlOnly.run(&database.admin_url).await.unwrap(),
+        "weir is installed (SQL-only functions); migrations applied: 0\n"
+    );
+    assert_eq!(
+        weir(&["db", "migrate", "--url", &database.admin_url]).await.unwrap(),
+        "migrations applied: 0\n"
+    );
+    assert_eq!(definitions(&admin).await, before);
+    let again = ingest(&edge, &[delivery("a", "orders/create", r#"{"id": 7}"#)]).await;
+    assert_eq!(again["deliveries"][0]["verdict"], "duplicate");
+}
+
+#[tokio::test]
+async fn the_api_has_the_signatures_of_the_extension() {
+    let sql =
+        "select p.oid::regprocedure::text || ' -> ' || p.prorettype::regtype || ' ' || p.proisstrict::text || p.provolatile::text
+        || p.prosecdef::text || coalesce(p.proconfig::text, '') || coalesce(p.proargnames::text, '')
+        || (select string_agg(r || has_function_privilege(r, p.oid, 'execute'), ' ')
+            from unnest(array['weir_edge', 'weir_reader', 'weir_admin']) as r)
+        from pg_proc as p where p.pronamespace = 'weir'::regnamespace order by 1";
+    let mut found: Vec<Vec<String>> = Vec::new();
+    for install in [Install::Extension, Install::SqlOnly] {
+        let (database, _edge) = shop_in(install).await;
+        let rows = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
+        found.push(rows.iter().map(|row| row.get(0)).collect());
+    }
+    assert!(found[0].len() > 12);
+    assert_eq!(found[0], found[1]);
+}
+
+#[tokio::test]
+async fn what_needs_the_extension_says_so() {
+    let (_database, edge) = shop_in(Install::SqlOnly).await;
+    for call in [
+        "weir.ingest_bulk('demo.myshopify.com', '', '{}'::json)",
+        "weir.ingest_bulk('demo.myshopify.com', '', '{}'::text)",
+        "weir.bulk_events('demo.myshopify.com', '{}'::json)",
+        "weir.bulk_events('demo.myshopify.com', '{}'::text)",
+        "weir.record_interactions('[]')",
+        "weir.publication_catalogue('demo.myshopify.com')",
+    ] {
+        let error = edge.batch_execute(&format!("select {call}")).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code(), &SqlState::FEATURE_NOT_SUPPORTED, "{call}");
+        assert!(error.hint().unwrap().contains("takes the extension"), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn psql_over_the_files_installs_the_same() {
+    let (database, _edge) = shop_in(Install::SqlOnly).await;
+    let url = empty_database(&database, "by_psql").await;
+    let output = std::process::Command::new(crate::contract::tool_path("psql"))
+        .args([
+            &url,
+            "-X",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "--single-transaction",
+            "-f",
+            "sql/postgres/sql_only/install.psql",
+        ])
+        .current_dir(weir_tests::workspace_root().unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let by_psql = definitions(&connect(&url).await.unwrap()).await;
+    assert_eq!(by_psql, definitions(&database.admin().await.unwrap()).await);
+}
+
+#[tokio::test]
+async fn both_installs_at_once_are_refused() {
+    for (there, wanted) in [
+        (Install::Extension, Install::SqlOnly),
+        (Install::SqlOnly, Install::Extension),
+    ] {
+        let (database, edge) = shop_in(there).await;
+        let error = wanted.run(&database.admin_url).await.unwrap_err().to_string();
+        assert!(
+            error.contains("is installed in this database") && error.contains("stay"),
+            "{error}"
+        );
+        let answer: Value = ingest(&edge, &[delivery("a", "orders/create", r#"{"id": 7}"#)]).await;
+        assert_eq!(answer["deliveries"][0]["verdict"], "accepted");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said() {
+    let (database, _edge) = shop_in(Install::SqlOnly).await;
+    let url = empty_database(&database, "bare").await;
+    let error = weir(&["db", "migrate", "--url", &url]).await.unwrap_err().to_string();
+    assert!(error.contains("weir db install"), "{error}");
+    // A login without rights: it may not create pgcrypto, and is told who can.
+    let admin = connect(&url).await.unwrap();
+    admin
+        .batch_execute("create role nobody_in_particular login password 'x'")
+        .await
+        .unwrap();
+    let own = url.split('@').next().unwrap();
+    let theirs = url.replace(own, "postgres://nobody_in_particular:x");
+    let error = Install::SqlOnly.run(&theirs).await.unwrap_err().to_string();
+    assert!(
+        error.contains("pgcrypto is not created") && error.contains("owner of the database"),
+        "{error}"
+    );
+    // Nothing is left of what failed.
+    let left = "select count(*) from pg_namespace where nspname like 'weir%'";
+    assert_eq!(admin.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
+    for (url, said) in [
+        (
+            "postgres://postgres@127.0.0.1:1/postgres?sslmode=disable",
+            "cannot connect to the database",
+        ),
+        ("not a url at all", "--url is not a database URL"),
+    ] {
+        let error = Install::SqlOnly.run(url).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
