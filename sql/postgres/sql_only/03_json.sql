@@ -46,7 +46,7 @@ begin
         end if;
     elsif kind = 'number' then
         digits := trim(value::text, E' \t\n\r');
-        if length(digits) > 100 or substring(digits from '[eE][+-]?([0-9]+)$')::numeric > 300 then
+        if weir_sql.is_too_large(digits) then
             perform weir_sql.refuse('type_mismatch', path, 'the number is too large');
         end if;
     end if;
@@ -72,15 +72,64 @@ begin
 end
 $$;
 
--- How many brackets are open at once in a text, at most; it need not be JSON.
-create function weir_sql.deepest(source text) returns bigint language sql immutable parallel safe
-return (
-    select coalesce(max(one.depth), 0) from (
-        select sum(case when found.bracket[1] in ('[', '{') then 1 else -1 end) over (order by found.n) as depth
-        from regexp_matches(regexp_replace(source, '"([^"\\]|\\.)*"', '', 'g'), '[][{}]', 'g')
-            with ordinality as found (bracket, n)
-    ) as one
-);
+-- The number of a JSON text is refused where jsonb could not hold it.
+create function weir_sql.is_too_large(digits text) returns boolean language sql immutable parallel safe
+return length(digits) > 100 or coalesce(substring(digits from '[eE][+-]?([0-9]+)$')::numeric > 300, false);
+
+-- Raises the first fault of a text, prepared by weir_sql.without_bad_escapes, that is no JSON: what jsonb cannot hold may
+-- stand before the place where it ceases to be JSON.
+create function weir_sql.first_fault(source text) returns void language plpgsql immutable as $$
+declare
+    token text;
+    -- Per open bracket: the name of the member or the index of the item that is read, null where a name is awaited.
+    steps text[] := '{}';
+    kinds text[] := '{}';
+    path text;
+begin
+    for token in
+        select found.token[1]
+        from regexp_matches(source, '"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+|"', 'g') with ordinality as found (token, n)
+        order by found.n
+    loop
+        path := (
+            select string_agg(case when kind = '[' then '[' || step || ']' when n = 1 then step else '.' || step end, ''
+                order by n)
+            from unnest(kinds, steps) with ordinality as open (kind, step, n) where step is not null
+        );
+        if token in ('[', '{') then
+            if cardinality(kinds) > 64 then
+                perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
+            end if;
+            kinds := kinds || token;
+            steps := steps || case token when '[' then '0' end;
+        elsif cardinality(kinds) = 0 then
+            exit;
+        elsif token in (']', '}') then
+            kinds := trim_array(kinds, 1);
+            steps := trim_array(steps, 1);
+        elsif token = ',' then
+            steps[cardinality(steps)] := case kinds[cardinality(kinds)]
+                when '[' then (steps[cardinality(steps)]::integer + 1)::text end;
+        elsif token <> ':' then
+            exit when strpos(token, U&'\FDD2') > 0 or token = '"';
+            if strpos(token, U&'\FDD1') > 0 then
+                perform weir_sql.refuse('invalid_text', coalesce(path, ''), case
+                    when steps[cardinality(steps)] is null then 'a key holds U+0000' else 'text holds U+0000' end);
+            elsif steps[cardinality(steps)] is null then
+                steps[cardinality(steps)] := replace(token::json #>> '{}', U&'\FDD0', '\');
+            elsif left(token, 1) <> '"' then
+                exit when token !~ '^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null)$';
+                if weir_sql.is_too_large(token) then
+                    perform weir_sql.refuse('type_mismatch', coalesce(path, ''), 'the number is too large');
+                end if;
+            end if;
+        end if;
+    end loop;
+    perform weir_sql.refuse('parse_failure', '', 'not JSON');
+exception when data_exception then
+    perform weir_sql.refuse('parse_failure', '', 'not JSON');
+end
+$$;
 
 -- A text as JSON: as the body is read, and as it is stored; raises WR001. The second branch is for what jsonb refuses or
 -- would write differently.
@@ -101,8 +150,7 @@ begin
         value := weir_sql.without_bad_escapes(source)::json;
     exception
         when data_exception or statement_too_complex or program_limit_exceeded then
-            perform weir_sql.refuse('parse_failure', '', case when weir_sql.deepest(source) > 65
-                then 'nested too deeply' else 'not JSON' end);
+            perform weir_sql.first_fault(weir_sql.without_bad_escapes(source));
     end;
     perform weir_sql.check_json(value, '', 0);
     document := weir_sql.exact_json(source::json);

@@ -164,7 +164,7 @@ async fn both_installs_answer_and_keep_the_same() {
             } else {
                 bodies::delivery(&mut random, &format!("{number}-{step}"))
             };
-            if again && random.below(3) == 0 {
+            if again && one.is_object() && random.below(3) == 0 {
                 one["webhook_id"] = format!("{number}-{step} anew").into();
             }
             told.push(one.clone());
@@ -299,6 +299,13 @@ async fn both_installs_refuse_the_same_texts() {
         r#"{"id": 1, "line_items": 1e5}"#.into(),
         r#"{"id": 1, "customer": [1]}"#.into(),
         r#"{"id": 1, "customer": {"id": 1e1}}"#.into(),
+        // What cannot be stored, before the place where it ceases to be JSON, and after.
+        r#"{"id": 1, "a": [5, {"b": "\u0000"}], "c""#.into(),
+        r#"{"id": 1, "a": {"b": [1, 1e999]}, "c": }"#.into(),
+        r#"{"id": 1, "a": {"b\u0000": 1}, "#.into(),
+        r#"{"id": 1, "a": "\ud800", "b": "\u0000"#.into(),
+        r#"{"id": 1, "a": tru, "b": "\u0000"}"#.into(),
+        r#"{"id": 1, "z": "\u0000", "a": 1e999}"#.into(),
     ];
     for (number, text) in texts.iter().enumerate() {
         for topic in ["orders/create", "products/update", "returns/update", "shop/redacted"] {

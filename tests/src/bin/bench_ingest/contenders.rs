@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
-use weir_tests::postgres::{Cluster, Database};
+use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::{failed, Result};
 
 use crate::orders::{minor, shop, LineItem, Order};
@@ -19,6 +19,8 @@ const TICKS_PER_SECOND: u32 = 100;
 pub enum Way {
     /// `weir.ingest` of the extension.
     Extension,
+    /// `weir.ingest` of the SQL-only install.
+    SqlOnly,
     /// One statement over `jsonb_to_recordset`.
     JsonbRecordset,
     /// Parsed by the client, a prepared insert a row, pipelined in one transaction.
@@ -29,8 +31,9 @@ pub enum Way {
 
 impl Way {
     /// In the order in which they are shown; weir's first.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Extension,
+        Self::SqlOnly,
         Self::JsonbRecordset,
         Self::ClientRows,
         Self::ClientArrays,
@@ -40,6 +43,7 @@ impl Way {
     pub fn name(self) -> &'static str {
         match self {
             Self::Extension => "weir.ingest, extension",
+            Self::SqlOnly => "weir.ingest, SQL only",
             Self::JsonbRecordset => "one jsonb_to_recordset statement",
             Self::ClientRows => "client rows, pipelined",
             Self::ClientArrays => "client arrays",
@@ -59,7 +63,11 @@ pub struct Contender {
 impl Contender {
     /// A fresh database with the shop registered, and the way's statements prepared.
     pub async fn new(cluster: &Cluster, way: Way) -> Result<Self> {
-        let database = cluster.database().await?;
+        let install = match way {
+            Way::SqlOnly => Install::SqlOnly,
+            _ => Install::Extension,
+        };
+        let database = cluster.database_with(install).await?;
         let client = database.admin().await?;
         client
             .execute(
@@ -68,7 +76,7 @@ impl Contender {
             )
             .await?;
         let texts: &[&str] = match way {
-            Way::Extension => &["select weir.ingest($1::text)"],
+            Way::Extension | Way::SqlOnly => &["select weir.ingest($1::text)"],
             Way::JsonbRecordset => &[include_str!("sql/jsonb_recordset.sql")],
             Way::ClientRows => &[include_str!("sql/header_row.sql"), include_str!("sql/line_row.sql")],
             Way::ClientArrays => &[
@@ -93,7 +101,7 @@ impl Contender {
     /// Writes a batch of bodies; when it returns, they are committed.
     pub async fn write(&self, bodies: &[String]) -> Result<()> {
         match self.way {
-            Way::Extension => self.ingest(bodies).await,
+            Way::Extension | Way::SqlOnly => self.ingest(bodies).await,
             Way::JsonbRecordset => self.jsonb(bodies).await,
             Way::ClientRows => self.rows(&parse(bodies)?, bodies).await,
             Way::ClientArrays => self.arrays(&parse(bodies)?, bodies).await,
@@ -115,7 +123,7 @@ impl Contender {
         let text = serde_json::to_string(&deliveries)?;
         let row = self.client.query_one(&self.statements[0], &[&text]).await?;
         let answer: String = row.get(0);
-        let accepted = answer.matches(r#""verdict":"accepted""#).count();
+        let accepted = answer.matches(r#""accepted""#).count();
         if accepted == bodies.len() {
             return Ok(());
         }
