@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Benchmarks: release builds, contenders side by side in one run, ratios rather than times. Asserts nothing about time.
-# usage: scripts/bench.sh [ingest ...]     (all without a name)
+# usage: scripts/bench.sh [ingest edge ...]     (all without a name)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$WEIR_ROOT/scripts/stage.sh"
 cd "$WEIR_ROOT"
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(ingest)
+[ ${#names[@]} -gt 0 ] || names=(ingest edge)
 for name in "${names[@]}"; do
   case "$name" in
     ingest)
@@ -15,8 +15,9 @@ for name in "${names[@]}"; do
       stage "bench: weir.ingest beside plain SQL" \
         cargo run --locked --release -p weir-tests --bin bench_ingest -- ${WEIR_BENCH_ORDERS:-}
       ;;
+    edge) bash scripts/bench-edge.sh ${WEIR_BENCH_EDGE:-} ;;
     *)
-      echo "bench.sh: no benchmark is called $name; there is: ingest" >&2
+      echo "bench.sh: no benchmark is called $name; there are: ingest, edge" >&2
       exit 2
       ;;
   esac
