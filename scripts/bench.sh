@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Benchmarks: release builds, contenders side by side in one run, ratios rather than times. Asserts nothing about time.
-# usage: scripts/bench.sh [ingest | lake ...]     (all without a name)
+# usage: scripts/bench.sh [ingest | bulk | lake | edge ...]     (all without a name)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$WEIR_ROOT/scripts/stage.sh"
 cd "$WEIR_ROOT"
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(ingest bulk lake)
+[ ${#names[@]} -gt 0 ] || names=(ingest bulk lake edge)
 for name in "${names[@]}"; do
   case "$name" in
     ingest)
@@ -23,8 +23,9 @@ for name in "${names[@]}"; do
     lake)
       stage "bench: streams to Iceberg beside dlt and pyiceberg" bash scripts/bench-lake.sh
       ;;
+    edge) bash scripts/bench-edge.sh ${WEIR_BENCH_EDGE:-} ;;
     *)
-      echo "bench.sh: no benchmark is called $name; there are: ingest, bulk, lake" >&2
+      echo "bench.sh: no benchmark is called $name; there are: ingest, bulk, lake, edge" >&2
       exit 2
       ;;
   esac

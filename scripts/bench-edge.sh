@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Webhooks accepted per second, the commerce Worker beside a plain JavaScript one, and the drain of a backlog.
+# usage: scripts/bench-edge.sh [requests of a round] [rounds] [deliveries to drain]     (tests/src/bin/bench_edge)
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$WEIR_ROOT/scripts/stage.sh"
+cd "$WEIR_ROOT"
+
+stage "bench: the commerce Worker" bash scripts/build-workers.sh commerce
+stage "bench: the extension, release build" bash scripts/install-extension.sh --release
+# `weir` lies beside the benchmark, which starts it.
+stage "bench: weir serve, release build" cargo build --locked --release -p weir-analytics -p weir-tests --bin weir --bin bench_edge
+stage "bench: webhooks accepted and drained" cargo run --locked --release -p weir-analytics -p weir-tests --bin bench_edge -- "$@"
