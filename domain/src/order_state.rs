@@ -70,7 +70,7 @@ pub struct Header {
     pub referred_by: ReferredBy,
     /// The body without personal data; written, never read back.
     #[serde(skip)]
-    pub raw: Option<String>,
+    pub raw: Raw,
 }
 
 /// Who brought the buyer: a publisher, through a program. Ids of the publication catalogue.
@@ -297,7 +297,7 @@ impl OrderSnapshot {
     /// Takes out who bought, and every body in which more of them might be.
     pub fn forget_customer(&mut self) {
         self.header.customer_id = None;
-        self.header.raw = None;
+        self.header.raw = Raw(None);
         self.customer = None;
         for refund in &mut self.refunds {
             refund.raw = Raw(None);
@@ -397,8 +397,10 @@ impl OrderState {
 
     /// Advances the revision if anything changed, and says what was found.
     fn settle(&mut self, before: &Self, stale: bool) -> Applied {
-        // A version that only was told later says nothing new, and must not look like a change.
-        if *self == *before || self.without_versions() == before.without_versions() {
+        // A version that only was told later says nothing new, and must not look like a change. Lines carry no version and
+        // are compared first: a new order need not be copied to see that it is one.
+        let is_same = || self.lines == before.lines && self.without_versions() == before.without_versions();
+        if *self == *before || is_same() {
             return if stale || self.deleted_at.is_some() {
                 Applied::Stale
             } else {
@@ -432,17 +434,8 @@ impl OrderState {
             .as_ref()
             .is_none_or(|old| (new.updated_at, new.triggered_at) >= (old.updated_at, old.triggered_at));
         if newer {
-            let same = self.header.as_ref().is_some_and(|old| {
-                Header {
-                    raw: None,
-                    ..new.clone()
-                } == Header {
-                    raw: None,
-                    ..old.clone()
-                }
-            });
-            // An equal body keeps the stored one, so that a repetition is seen to change nothing.
-            if !same {
+            // An equal header keeps the body that came first.
+            if self.header.as_ref() != Some(new) {
                 self.header = Some(new.clone());
             }
             self.lines.clone_from(&snapshot.lines);
@@ -507,7 +500,7 @@ impl OrderState {
     fn without_versions(&self) -> Self {
         let mut facts = self.clone();
         if let Some(header) = &mut facts.header {
-            (header.triggered_at, header.raw) = (0, None);
+            header.triggered_at = 0;
         }
         for refund in &mut facts.refunds {
             refund.triggered_at = 0;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::order_state::{Amount, Header, Line, OrderState, Refund};
+use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund};
 
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
@@ -175,17 +175,33 @@ impl Ledger<'_> {
             refunded += item.quantity;
             returned = returned + without_tax(item.subtotal, item.tax, header.taxes_included);
         }
-        let mut open = (line.quantity - refunded).max(0);
+        let (open, reversed) = self.take_out(header, line, &edits, refunded, net);
 
-        // Removed units that no refund tells of: dated by the edits, what is left by the body that first lacks them.
+        if let Some(cancelled_at) = header.cancelled_at.filter(|_| open > 0) {
+            let rest = minus(minus(net, returned), reversed);
+            self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open, rest);
+        }
+    }
+
+    /// Reverses the units of a line that its body no longer has although only `reversed` of them are told to have come back:
+    /// dated by the edits, in their sequence, what is left by the body that first lacks them. `net` is what the whole line is
+    /// worth. Returns the units that are open after that, and what was reversed.
+    fn take_out(
+        &mut self,
+        header: &Header,
+        line: &Line,
+        edits: &[&EditLine],
+        reversed: i64,
+        net: Amount,
+    ) -> (i64, Amount) {
+        let open = (line.quantity - reversed).max(0);
         let gone = match (header.cancelled_at, line.current_quantity) {
-            (None, Some(current)) => (line.quantity - current - refunded).clamp(0, open),
+            (None, Some(current)) => (line.quantity - current - reversed).clamp(0, open),
             // A cancelled order's current quantity is 0 whatever the edits did; only the edits tell.
             (Some(_), _) => edits.iter().map(|edit| edit.removed).sum::<i64>().min(open),
             (None, None) => 0,
         };
-        let mut left = gone;
-        let mut reversed = Amount::default();
+        let (mut left, mut worth) = (gone, Amount::default());
         let dated = edits.iter().map(|edit| (edit.committed_at, edit.removed));
         for (at, removed) in dated.chain([(header.updated_at, i64::MAX)]) {
             let units = removed.min(left);
@@ -193,18 +209,11 @@ impl Ledger<'_> {
                 let from = gone - left;
                 let returns = minus(part(net, from + units, line.quantity), part(net, from, line.quantity));
                 self.reverse(line.product_id, at, Kind::Edit, units, returns);
-                reversed = reversed + returns;
+                worth = worth + returns;
                 left -= units;
             }
         }
-        open -= gone;
-
-        if let Some(cancelled_at) = header.cancelled_at {
-            if open > 0 {
-                let rest = minus(minus(net, returned), reversed);
-                self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open, rest);
-            }
-        }
+        (open - gone, worth)
     }
 
     fn refund(&mut self, state: &OrderState, header: &Header, refund: &Refund) {

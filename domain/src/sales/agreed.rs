@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{line_value, minus, part, placed_at, without_tax, Kind, Ledger, Value};
+use super::{line_value, minus, placed_at, without_tax, Kind, Ledger, Value};
 use crate::order_state::{Agreement, Amount, Header, Line, OrderState, Refund, Sale};
 
 /// What the agreements and newer refunds account for of one line.
@@ -131,28 +131,11 @@ impl Ledger<'_> {
                 }
             }
         }
-        let open = (line.quantity - booked.reversed).max(0);
-        let gone = match (header.cancelled_at, line.current_quantity) {
-            (None, Some(current)) => (line.quantity - current - booked.reversed).clamp(0, open),
-            (Some(_), _) => edits.iter().map(|edit| edit.removed).sum::<i64>().min(open),
-            (None, None) => 0,
-        };
         let net = minus(value.gross, value.discount);
-        let (mut left, mut reversed) = (gone, Amount::default());
-        let dates = edits.iter().map(|edit| (edit.committed_at, edit.removed));
-        for (at, removed) in dates.chain([(header.updated_at, i64::MAX)]) {
-            let units = removed.min(left);
-            if units > 0 {
-                let from = gone - left;
-                let returns = minus(part(net, from + units, line.quantity), part(net, from, line.quantity));
-                self.reverse(line.product_id, at, Kind::Edit, units, returns);
-                reversed = reversed + returns;
-                left -= units;
-            }
-        }
-        if let Some(cancelled_at) = header.cancelled_at.filter(|at| *at > read_at && open > gone) {
+        let (open, reversed) = self.take_out(header, line, &edits, booked.reversed, net);
+        if let Some(cancelled_at) = header.cancelled_at.filter(|at| *at > read_at && open > 0) {
             let rest = minus(minus(net, booked.returns), reversed);
-            self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open - gone, rest);
+            self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open, rest);
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         customer_id: customer.as_ref().map(|customer| customer.customer_id),
         source_name: node.text("source_name")?,
         referred_by: referred_by(node, "note_attributes", "name"),
-        raw: Some(node.raw()),
+        raw: Raw(Some(node.raw())),
     };
     let mut lines = Vec::new();
     for item in node.objects("line_items")? {

@@ -132,7 +132,7 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
         .int(|row| row.1.header.as_ref()?.customer_id)
         .text(|row| row.1.header.as_ref()?.source_name.as_deref())
         .int(|row| Some(row.1.revision))
-        .text(|row| row.1.header.as_ref()?.raw.as_deref())
+        .text(|row| row.1.header.as_ref()?.raw.0.as_deref())
         .text(|row| row.1.referred_by()?.publisher_id.as_deref())
         .text(|row| row.1.referred_by()?.program_id.as_deref())
         .text(|row| row.1.header.as_ref()?.referred_by.publisher_id.as_deref())

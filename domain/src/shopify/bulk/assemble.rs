@@ -2,7 +2,7 @@
 
 use super::Part;
 use crate::money::Currency;
-use crate::order_state::{Agreement, OrderSnapshot, Product};
+use crate::order_state::{Agreement, OrderSnapshot, Product, Raw};
 use crate::shopify::json::minor_units;
 use crate::shopify::Fact;
 
@@ -39,7 +39,7 @@ pub fn order_facts(root: Node) -> Vec<Fact> {
     match root.part {
         Some(Part::Order(order)) => {
             let mut header = order.header;
-            (header.customer_id, header.raw) = (root.customer_id, root.raw);
+            (header.customer_id, header.raw) = (root.customer_id, Raw(root.raw));
             let lines = root.children.into_iter().filter_map(|child| match child.part {
                 Some(Part::LineItem(line)) => Some(line),
                 _ => None,

@@ -37,7 +37,7 @@ pub(super) fn order(node: &Node<'_>, read_at: ReadAt) -> Result<OrderPart, BodyE
         customer_id: None,
         source_name: node.text("sourceName")?,
         referred_by: referred_by(node, "customAttributes", "key"),
-        raw: None,
+        raw: Raw::default(),
     };
     let refunds = node.objects("refunds")?;
     let payments = node.objects("transactions")?;

@@ -248,7 +248,7 @@ fn a_line_and_a_webhook_of_one_order_are_the_same_facts() {
         bulk.apply(&fact);
     }
     for state in [&mut told, &mut bulk] {
-        assert!(state.header.as_mut().unwrap().raw.take().is_some());
+        assert!(state.header.as_mut().unwrap().raw.0.take().is_some());
         state.revision = 0;
     }
     assert_eq!(told, bulk);
