@@ -19,6 +19,27 @@ pub struct Client {
     pub json: bool,
 }
 
+/// One product, for the verbs that tell of one.
+#[derive(Debug, clap::Args)]
+pub struct OneProduct {
+    /// Shopify's product id.
+    pub product: String,
+    /// The shop, if several have the product.
+    #[arg(long)]
+    pub shop: Option<String>,
+}
+
+/// The products of a day of computation.
+#[derive(Debug, clap::Args)]
+pub struct ComputedDay {
+    /// Only this shop (myshopify.com domain).
+    #[arg(long)]
+    pub shop: Option<String>,
+    /// As computed on this day, yyyy-mm-dd; the newest by default.
+    #[arg(long)]
+    pub day: Option<String>,
+}
+
 impl Client {
     /// `GET path` with the parameters that are given.
     ///

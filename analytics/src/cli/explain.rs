@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{cell, Client};
+use super::client::{cell, Client, OneProduct};
 use crate::Result;
 
 /// Arguments of `weir explain`.
@@ -10,11 +10,8 @@ use crate::Result;
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Shopify's product id.
-    product: String,
-    /// The shop, if several have the product.
-    #[arg(long)]
-    shop: Option<String>,
+    #[command(flatten)]
+    of: OneProduct,
     /// As computed on this day, yyyy-mm-dd; the newest by default.
     #[arg(long)]
     day: Option<String>,
@@ -29,8 +26,8 @@ pub struct Args {
 /// If the server is not reachable, refuses, or does not know the product.
 pub async fn run(args: Args) -> Result<()> {
     let parameters = [
-        ("product", Some(args.product.as_str())),
-        ("shop", args.shop.as_deref()),
+        ("product", Some(args.of.product.as_str())),
+        ("shop", args.of.shop.as_deref()),
         ("day", args.day.as_deref()),
         ("as_of", args.as_of.as_deref()),
     ];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{cell, measured, Client};
+use super::client::{cell, measured, Client, OneProduct};
 use crate::Result;
 
 /// Arguments of `weir history`.
@@ -10,11 +10,8 @@ use crate::Result;
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Shopify's product id.
-    product: String,
-    /// The shop, if several have the product.
-    #[arg(long)]
-    shop: Option<String>,
+    #[command(flatten)]
+    of: OneProduct,
     /// From this day of computation on, yyyy-mm-dd.
     #[arg(long)]
     from: Option<String>,
@@ -29,8 +26,8 @@ pub struct Args {
 /// If the server is not reachable, refuses, or does not know the product.
 pub async fn run(args: Args) -> Result<()> {
     let parameters = [
-        ("product", Some(args.product.as_str())),
-        ("shop", args.shop.as_deref()),
+        ("product", Some(args.of.product.as_str())),
+        ("shop", args.of.shop.as_deref()),
         ("from", args.from.as_deref()),
         ("to", args.to.as_deref()),
     ];

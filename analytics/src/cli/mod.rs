@@ -1,4 +1,5 @@
-//! The verbs of the `weir` command. Each module is one verb: its arguments and what it does.
+//! The verbs of the `weir` command. Each module is one verb: its arguments and what it does; [`client`] and
+//! [`worker`] are what verbs share.
 
 pub mod catalog;
 pub mod client;
@@ -16,6 +17,7 @@ pub mod serve;
 pub mod streams;
 pub mod sync;
 pub mod what_if;
+pub mod worker;
 
 use clap::{Parser, Subcommand};
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{cell, measured, Client};
+use super::client::{cell, measured, Client, ComputedDay};
 use crate::Result;
 
 /// Arguments of `weir performance`.
@@ -10,12 +10,8 @@ use crate::Result;
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Only this shop (myshopify.com domain).
-    #[arg(long)]
-    shop: Option<String>,
-    /// As computed on this day, yyyy-mm-dd; the newest by default.
-    #[arg(long)]
-    day: Option<String>,
+    #[command(flatten)]
+    of: ComputedDay,
 }
 
 /// Prints every product with its label and the reason, best rank first.
@@ -23,7 +19,7 @@ pub struct Args {
 /// # Errors
 /// If the server is not reachable or refuses.
 pub async fn run(args: Args) -> Result<()> {
-    let parameters = [("shop", args.shop.as_deref()), ("day", args.day.as_deref())];
+    let parameters = [("shop", args.of.shop.as_deref()), ("day", args.of.day.as_deref())];
     let answer = args.client.get("/v1/performance", &parameters).await?;
     let rows = answer["performance"]
         .as_array()

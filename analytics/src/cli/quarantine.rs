@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
+use super::worker::Worker;
 use crate::{Error, Result};
 
 /// Arguments of `weir quarantine`.
@@ -56,15 +57,19 @@ enum Action {
 /// [`Error::Invalid`] for a key that is none; [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it
 /// said otherwise. A replay stops at the first error, and says which key that was.
 pub async fn run(args: Args) -> Result<()> {
-    let worker = Client {
-        url: args.url,
-        token: args.token,
-        json: args.json,
+    let worker = Worker {
+        client: Client {
+            url: args.url,
+            token: args.token,
+            json: args.json,
+        },
+        name: "commerce",
+        url_variable: "WEIR_WORKER_URL",
     };
     match args.action {
         Action::List => list(&worker).await,
         Action::Show { key } => {
-            let record = about(&worker, worker.get(&path(&key)?, &[]).await)?;
+            let record = worker.get(&path(&key)?, &[]).await?;
             println!("{record:#}");
             Ok(())
         }
@@ -72,31 +77,21 @@ pub async fn run(args: Args) -> Result<()> {
     }
 }
 
-async fn list(worker: &Client) -> Result<()> {
-    let mut records = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let parameters = [("cursor", cursor.as_deref())];
-        let page = about(worker, worker.get("/internal/quarantine", &parameters).await)?;
-        records.extend(page["records"].as_array().cloned().unwrap_or_default());
-        cursor = page["cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            break;
-        }
-    }
+async fn list(worker: &Worker) -> Result<()> {
+    let records = worker.quarantined(&[]).await?;
     let columns = ["key", "reason", "topic", "quarantined_at", "bytes"];
     let row = |record: &Value| columns.iter().map(|column| cell(&record[column])).collect();
     let rows = records.iter().map(row).collect();
-    worker.show(&Value::from(records), &columns, rows);
+    worker.client.show(&Value::from(records), &columns, rows);
     Ok(())
 }
 
-async fn replay(worker: &Client, keys: &[String]) -> Result<()> {
+async fn replay(worker: &Worker, keys: &[String]) -> Result<()> {
     let paths = keys.iter().map(|key| path(key)).collect::<Result<Vec<_>>>()?;
     let mut answers = Vec::with_capacity(keys.len());
     for (key, path) in keys.iter().zip(paths) {
         let answer = worker.post(&format!("{path}/replay"), &json!({})).await;
-        let answer = about(worker, answer).map_err(|error| match error {
+        let answer = answer.map_err(|error| match error {
             Error::Remote { status, message } => Error::Remote {
                 status,
                 message: format!("{key}: {message}"),
@@ -109,7 +104,7 @@ async fn replay(worker: &Client, keys: &[String]) -> Result<()> {
         .iter()
         .map(|answer| vec![cell(&answer["key"]), cell(&answer["status"])]);
     let rows = rows.collect();
-    worker.show(&Value::from(answers), &["key", "status"], rows);
+    worker.client.show(&Value::from(answers), &["key", "status"], rows);
     Ok(())
 }
 
@@ -122,22 +117,6 @@ fn path(key: &str) -> Result<String> {
     Err(Error::Invalid(format!(
         "{key:?} is not a key of the quarantine; `weir quarantine list` prints them"
     )))
-}
-
-/// The same with what to do about it: these answers come from the Worker, not from `weir serve`.
-fn about(worker: &Client, answer: Result<Value>) -> Result<Value> {
-    answer.map_err(|error| match error {
-        Error::NotFound(_) => Error::NotFound(format!(
-            "no commerce Worker answers at {}; name it with --url or WEIR_WORKER_URL",
-            worker.url
-        )),
-        Error::Remote { status: 401, .. } => Error::Remote {
-            status: 401,
-            message: "the Worker refused the token; give its secret WEIR_INTERNAL_TOKEN (--token or the same variable)"
-                .into(),
-        },
-        other => other,
-    })
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
+use super::worker::Worker;
 use crate::{Error, Result};
 
 /// Where the sync Worker is, and how its answers are shown.
 #[derive(Debug, clap::Args)]
-pub struct Worker {
+pub struct Place {
     /// URL of the sync Worker.
     #[arg(
         long = "url",
@@ -35,7 +36,7 @@ pub struct Worker {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    worker: Worker,
+    worker: Place,
     #[command(subcommand)]
     action: Action,
 }
@@ -75,7 +76,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 pub struct Backfill {
     #[command(flatten)]
-    worker: Worker,
+    worker: Place,
     /// Shop domain.
     #[arg(long)]
     shop: String,
@@ -88,7 +89,7 @@ pub struct Backfill {
 #[derive(Debug, clap::Args)]
 pub struct Replay {
     #[command(flatten)]
-    worker: Worker,
+    worker: Place,
     /// Shop domain.
     #[arg(long)]
     shop: String,
@@ -101,7 +102,7 @@ pub struct Replay {
 /// # Errors
 /// [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it said otherwise.
 pub async fn run(args: Args) -> Result<()> {
-    let worker = client(args.worker);
+    let worker = reached(args.worker);
     match args.action {
         Action::Start { shop, again } => {
             let body = json!({"shop": shop, "again": again});
@@ -120,7 +121,7 @@ pub async fn run(args: Args) -> Result<()> {
 pub async fn backfill(args: Backfill) -> Result<()> {
     let from = instant(&args.from)?;
     let body = json!({"shop": args.shop, "from": from});
-    start(&client(args.worker), "full_backfill", &body).await
+    start(&reached(args.worker), "full_backfill", &body).await
 }
 
 /// Starts a replay.
@@ -129,14 +130,18 @@ pub async fn backfill(args: Backfill) -> Result<()> {
 /// As [`run`].
 pub async fn replay(args: Replay) -> Result<()> {
     let body = json!({"shop": args.shop, "prefix": args.prefix});
-    start(&client(args.worker), "replay", &body).await
+    start(&reached(args.worker), "replay", &body).await
 }
 
-fn client(worker: Worker) -> Client {
-    Client {
-        url: worker.url,
-        token: worker.token,
-        json: worker.json,
+fn reached(place: Place) -> Worker {
+    Worker {
+        client: Client {
+            url: place.url,
+            token: place.token,
+            json: place.json,
+        },
+        name: "sync",
+        url_variable: "WEIR_SYNC_URL",
     }
 }
 
@@ -148,20 +153,16 @@ fn instant(day: &str) -> Result<String> {
     Ok(format!("{day}T00:00:00.000Z"))
 }
 
-async fn start(worker: &Client, workflow: &str, body: &Value) -> Result<()> {
-    let answer = about(
-        worker,
-        worker.post(&format!("/internal/workflows/{workflow}"), body).await,
-    )?;
+async fn start(worker: &Worker, workflow: &str, body: &Value) -> Result<()> {
+    let answer = worker.post(&format!("/internal/workflows/{workflow}"), body).await?;
     let columns = ["instance_id", "status"];
     let row = columns.iter().map(|column| cell(&answer[column])).collect();
-    worker.show(&answer, &columns, vec![row]);
+    worker.client.show(&answer, &columns, vec![row]);
     Ok(())
 }
 
-async fn state(worker: &Client, shop: &str) -> Result<Value> {
-    let parameters = [("shop", Some(shop))];
-    about(worker, worker.get("/internal/status", &parameters).await)
+async fn state(worker: &Worker, shop: &str) -> Result<Value> {
+    worker.get("/internal/status", &[("shop", Some(shop))]).await
 }
 
 fn rows(list: &Value, columns: &[&str]) -> Vec<Vec<String>> {
@@ -169,63 +170,36 @@ fn rows(list: &Value, columns: &[&str]) -> Vec<Vec<String>> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
-async fn status(worker: &Client, shop: &str) -> Result<()> {
+async fn status(worker: &Worker, shop: &str) -> Result<()> {
     let state = state(worker, shop).await?;
     let runs = ["workflow", "instance_id", "status"];
-    worker.show(&state, &runs, rows(&state["instances"], &runs));
-    if !worker.json {
+    worker.client.show(&state, &runs, rows(&state["instances"], &runs));
+    if !worker.client.json {
         println!();
         let steps = ["noted_at", "instance_id", "step", "attempt", "status", "facts"];
-        worker.show(&state, &steps, rows(&state["progress"], &steps));
+        worker.client.show(&state, &steps, rows(&state["progress"], &steps));
     }
     Ok(())
 }
 
-async fn quarantine(worker: &Client, shop: &str) -> Result<()> {
-    let mut records = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let parameters = [("shop", Some(shop)), ("cursor", cursor.as_deref())];
-        let page = about(worker, worker.get("/internal/quarantine", &parameters).await)?;
-        records.extend(page["records"].as_array().cloned().unwrap_or_default());
-        cursor = page["cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            break;
-        }
-    }
+async fn quarantine(worker: &Worker, shop: &str) -> Result<()> {
+    let records = Value::from(worker.quarantined(&[("shop", Some(shop))]).await?);
     let columns = ["key", "quarantined_at", "bytes"];
-    let records = Value::from(records);
-    worker.show(&records, &columns, rows(&records, &columns));
+    worker.client.show(&records, &columns, rows(&records, &columns));
     Ok(())
 }
 
-async fn watermark(worker: &Client, shop: &str) -> Result<()> {
+async fn watermark(worker: &Worker, shop: &str) -> Result<()> {
     let state = state(worker, shop).await?;
     let watermarks = state["watermarks"].as_array().into_iter().flatten();
     let reached = watermarks.map(|one| vec![cell(&one["key"]), cell(&one["value_json"]["ts"])]);
-    worker.show(&state, &["key", "reached"], reached.collect());
-    if !worker.json {
+    worker.client.show(&state, &["key", "reached"], reached.collect());
+    if !worker.client.json {
         println!();
         let moves = ["moved_at", "key", "from_ts", "to_ts", "instance_id"];
-        worker.show(&state, &moves, rows(&state["moves"], &moves));
+        worker.client.show(&state, &moves, rows(&state["moves"], &moves));
     }
     Ok(())
-}
-
-/// The same with what to do about it: these answers come from the Worker, not from `weir serve`.
-fn about(worker: &Client, answer: Result<Value>) -> Result<Value> {
-    answer.map_err(|error| match error {
-        Error::NotFound(_) => Error::NotFound(format!(
-            "no sync Worker answers at {}; name it with --url or WEIR_SYNC_URL",
-            worker.url
-        )),
-        Error::Remote { status: 401, .. } => Error::Remote {
-            status: 401,
-            message: "the Worker refused the token; give its secret WEIR_INTERNAL_TOKEN (--token or the same variable)"
-                .into(),
-        },
-        other => other,
-    })
 }
 
 #[cfg(test)]

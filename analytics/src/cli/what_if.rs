@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::client::{cell, Client};
+use super::client::{cell, Client, ComputedDay};
 use crate::Result;
 
 /// Arguments of `weir what-if`. Thresholds are in the measure: units, or minor units of the currency; `none` switches a
@@ -11,12 +11,8 @@ use crate::Result;
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Only this shop (myshopify.com domain).
-    #[arg(long)]
-    shop: Option<String>,
-    /// As computed on this day, yyyy-mm-dd; the newest by default.
-    #[arg(long)]
-    day: Option<String>,
+    #[command(flatten)]
+    of: ComputedDay,
     /// Least sales of the first 7 days of a `top_riser`.
     #[arg(long, allow_hyphen_values = true)]
     threshold_7d: Option<String>,
@@ -43,8 +39,8 @@ pub struct Args {
 /// If the server is not reachable or refuses.
 pub async fn run(args: Args) -> Result<()> {
     let parameters = [
-        ("shop", args.shop.as_deref()),
-        ("day", args.day.as_deref()),
+        ("shop", args.of.shop.as_deref()),
+        ("day", args.of.day.as_deref()),
         ("threshold_7d", args.threshold_7d.as_deref()),
         ("threshold_14d", args.threshold_14d.as_deref()),
         ("threshold_30d", args.threshold_30d.as_deref()),
