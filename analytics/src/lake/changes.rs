@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use futures::TryStreamExt;
 use iceberg::expr::Reference;
 use iceberg::spec::{Datum, Operation, TableMetadata};
 use iceberg::table::Table;
 use iceberg::TableIdent;
 
-use super::scan::{duckdb_relation, empty};
-use super::{write, Lake};
+use super::scan::{duckdb_relation, empty, local, planned};
+use super::Lake;
 use crate::{Error, Result};
 
 /// Files that hold everything a table has gained since a snapshot.
@@ -146,24 +145,7 @@ impl Lake {
         if table.metadata().current_snapshot_id().is_none() {
             return Ok(Vec::new());
         }
-        let mut scan = table.scan().with_filter(filter);
-        if let Some(snapshot) = snapshot {
-            scan = scan.snapshot_id(snapshot);
-        }
-        let mut tasks = scan.build()?.plan_files().await?;
-        let mut files = Vec::new();
-        while let Some(task) = tasks.try_next().await? {
-            if !task.deletes.is_empty() {
-                return Err(Error::Invalid(format!(
-                    "{}: {} has row-level deletes, which only an Iceberg reader applies",
-                    table.identifier(),
-                    task.data_file_path
-                )));
-            }
-            files.push(local(task.data_file_path));
-        }
-        files.sort_unstable();
-        Ok(files)
+        planned(&table, snapshot, table.scan().with_filter(filter)).await
     }
 }
 
@@ -194,11 +176,4 @@ async fn appended(table: &Table, snapshot_id: i64) -> Result<Vec<String>> {
         files.extend(own.map(|entry| local(entry.file_path().to_owned())));
     }
     Ok(files)
-}
-
-fn local(location: String) -> String {
-    match write::local_path(&location) {
-        Some(path) => path.to_string_lossy().into_owned(),
-        None => location,
-    }
 }

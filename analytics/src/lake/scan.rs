@@ -1,7 +1,9 @@
 //! Reading: which files a snapshot consists of, as DuckDB selects from them.
 
 use futures::TryStreamExt;
+use iceberg::scan::TableScanBuilder;
 use iceberg::spec::{PrimitiveType, Schema, Type};
+use iceberg::table::Table;
 use iceberg::TableIdent;
 use jiff::Timestamp;
 
@@ -16,27 +18,7 @@ impl Lake {
     /// If the snapshot is unknown, or another writer left row-level deletes: the files alone would show deleted rows.
     pub async fn data_files(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<Vec<String>> {
         let table = self.load(table).await?;
-        let mut scan = table.scan();
-        if let Some(snapshot) = snapshot {
-            scan = scan.snapshot_id(snapshot);
-        }
-        let mut tasks = scan.build()?.plan_files().await?;
-        let mut files = Vec::new();
-        while let Some(task) = tasks.try_next().await? {
-            if !task.deletes.is_empty() {
-                return Err(Error::Invalid(format!(
-                    "{}: {} has row-level deletes, which only an Iceberg reader applies",
-                    table.identifier(),
-                    task.data_file_path
-                )));
-            }
-            files.push(match write::local_path(&task.data_file_path) {
-                Some(path) => path.to_string_lossy().into_owned(),
-                None => task.data_file_path,
-            });
-        }
-        files.sort_unstable();
-        Ok(files)
+        planned(&table, snapshot, table.scan()).await
     }
 
     /// The snapshot that was the table's current one at `moment`; none if there was none yet, or if it has expired since.
@@ -153,6 +135,35 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Paths of the data files that `scan` plans over a snapshot (the current one by default), sorted.
+pub(super) async fn planned(table: &Table, snapshot: Option<i64>, scan: TableScanBuilder<'_>) -> Result<Vec<String>> {
+    let scan = match snapshot {
+        Some(snapshot) => scan.snapshot_id(snapshot),
+        None => scan,
+    };
+    let mut tasks = scan.build()?.plan_files().await?;
+    let mut files = Vec::new();
+    while let Some(task) = tasks.try_next().await? {
+        if !task.deletes.is_empty() {
+            return Err(Error::Invalid(format!(
+                "{}: {} has row-level deletes, which only an Iceberg reader applies",
+                table.identifier(),
+                task.data_file_path
+            )));
+        }
+        files.push(local(task.data_file_path));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// A location as DuckDB opens it: a path where it is a local file.
+pub(super) fn local(location: String) -> String {
+    match write::local_path(&location) {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => location,
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
