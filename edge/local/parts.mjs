@@ -5,8 +5,7 @@
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { join } from "node:path";
-import { Response } from "miniflare";
+import { Log, LogLevel, Miniflare, Response } from "miniflare";
 
 // Throws unless the server confirmed the batch (200 = durable). Rows that it rejected were kept in its own quarantine and
 // are logged: production's stream would have accepted and dropped them.
@@ -63,16 +62,37 @@ export function streamDouble(name, stream, { lake, token }) {
 /** The Worker that stands for an Analytics Engine dataset; bind `{ name, entrypoint: "Dataset" }`. */
 export const countersDouble = (name) => ({ name, modules: true, script: COUNTERS_DOUBLE, compatibilityDate: "2026-07-01" });
 
+/**
+ * Starts workerd with `workers`. config: port (0 = any), log (function of one line). `more`: further options of Miniflare.
+ */
+export async function startWorkerd(config, workers, more = {}) {
+  const log = config.log ?? (() => {});
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: config.port ?? 0,
+    cf: false,
+    log: new Log(LogLevel.WARN),
+    handleRuntimeStdio: (stdout, stderr) => {
+      for (const stream of [stdout, stderr]) forEachLine(stream, log);
+    },
+    ...more,
+    workers,
+  });
+  return { url: (await miniflare.ready).origin, miniflare, stop: () => miniflare.dispose() };
+}
+
+/** A file of the Worker `worker`, of its build or beside it. */
+export async function fileOf(worker, path) {
+  try {
+    return await readFile(fileURLToPath(new URL(`../${worker}/${path}`, import.meta.url)));
+  } catch (error) {
+    throw new Error(`the ${worker} Worker is not built: run scripts/build-workers.sh`, { cause: error });
+  }
+}
+
 /** The modules of the built Worker `worker`; `entry` is the text of a module that wraps ./index.js. */
 export async function builtModules(worker, entry) {
-  const build = fileURLToPath(new URL(`../${worker}/build/`, import.meta.url));
-  const read = async (path) => {
-    try {
-      return await readFile(join(build, path));
-    } catch (error) {
-      throw new Error(`the ${worker} Worker is not built: run scripts/build-workers.sh`, { cause: error });
-    }
-  };
+  const read = (name) => fileOf(worker, `build/${name}`);
   return [
     ...(entry ? [{ type: "ESModule", path: "entry.js", contents: entry }] : []),
     { type: "ESModule", path: "index.js", contents: (await read("index.js")).toString() },
@@ -99,7 +119,7 @@ export async function quarantined(bucket) {
 }
 
 /** Calls `log` with each line of a stream of text. */
-export function forEachLine(stream, log) {
+function forEachLine(stream, log) {
   let rest = "";
   stream.setEncoding("utf8").on("data", (text) => {
     const lines = (rest + text).split("\n");

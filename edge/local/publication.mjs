@@ -1,8 +1,7 @@
 // The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
 // production; only the bindings' far ends differ (parts.mjs).
 
-import { Log, LogLevel, Miniflare } from "miniflare";
-import { builtModules, countersDouble, forEachLine, postgresTimeouts, quarantined, streamDouble } from "./parts.mjs";
+import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streamDouble } from "./parts.mjs";
 
 const BUCKET = "weir-publication";
 const QUEUE = "weir-publication-interactions";
@@ -17,31 +16,22 @@ const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
  * postgresTimeoutMillis, entry (text of a module that wraps ./index.js), log (function of one line).
  */
 export async function startPublication(config) {
-  const log = config.log ?? (() => {});
-  const miniflare = new Miniflare({
-    host: "127.0.0.1",
-    port: config.port ?? 0,
-    cf: false,
-    log: new Log(LogLevel.WARN),
-    handleRuntimeStdio: (stdout, stderr) => {
-      for (const stream of [stdout, stderr]) forEachLine(stream, log);
-    },
-    workers: [
+  const stack = await startWorkerd(
+    config,
+    [
       publicationWorker(config, await builtModules("publication", config.entry)),
       streamDouble("publication-stream", "publication_v1", config),
       streamDouble("commerce-stream", "commerce_v1", config),
       countersDouble("counters"),
     ],
-  });
-  const url = (await miniflare.ready).origin;
+  );
+  const { miniflare } = stack;
   return {
-    url,
-    miniflare,
+    ...stack,
     catalogues: () => miniflare.getKVNamespace("CATALOGUE", "publication"),
     queue: () => miniflare.getQueueProducer("INTERACTIONS", "publication"),
     counters: async () => (await (await miniflare.getWorker("counters")).fetch("http://counters/")).json(),
     quarantine: async () => quarantined(await miniflare.getR2Bucket("BUCKET", "publication")),
-    stop: () => miniflare.dispose(),
   };
 }
 

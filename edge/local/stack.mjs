@@ -3,8 +3,7 @@
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
 import { join } from "node:path";
-import { Log, LogLevel, Miniflare } from "miniflare";
-import { builtModules, countersDouble, forEachLine, postgresTimeouts, quarantined, streamDouble } from "./parts.mjs";
+import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streamDouble } from "./parts.mjs";
 
 const BUCKET = "weir-commerce";
 const QUEUE = "weir-commerce-deliveries";
@@ -20,29 +19,20 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * one line).
  */
 export async function startStack(config) {
-  const log = config.log ?? (() => {});
-  const miniflare = new Miniflare({
-    host: "127.0.0.1",
-    port: config.port ?? 0,
-    cf: false,
-    log: new Log(LogLevel.WARN),
-    handleRuntimeStdio: (stdout, stderr) => {
-      for (const stream of [stdout, stderr]) forEachLine(stream, log);
-    },
-    ...(config.persist ? { r2Persist: join(config.persist, "r2") } : {}),
-    workers: [
+  const stack = await startWorkerd(
+    config,
+    [
       commerceWorker(config, await builtModules("commerce", config.entry)),
       streamDouble("stream", "commerce_v1", config),
       countersDouble("counters"),
     ],
-  });
-  const url = (await miniflare.ready).origin;
+    config.persist ? { r2Persist: join(config.persist, "r2") } : {},
+  );
+  const { miniflare } = stack;
   return {
-    url,
-    miniflare,
+    ...stack,
     counters: async () => (await (await miniflare.getWorker("counters")).fetch("http://counters/")).json(),
     quarantine: async () => listQuarantine(await miniflare.getR2Bucket("BUCKET", "commerce")),
-    stop: () => miniflare.dispose(),
   };
 }
 

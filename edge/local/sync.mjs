@@ -1,12 +1,9 @@
 // The sync Worker in workerd: workflows, the watermark object, the archive in R2, and a service binding to itself.
 
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { join } from "node:path";
-import { Log, LogLevel, Miniflare } from "miniflare";
-import { forEachLine, postgresTimeouts, streamDouble } from "./parts.mjs";
+import { Log, LogLevel } from "miniflare";
+import { fileOf, postgresTimeouts, startWorkerd, streamDouble } from "./parts.mjs";
 
-const ROOT = fileURLToPath(new URL("../sync/", import.meta.url));
 const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
 
 /** Binding, name and class of each workflow, as in wrangler.jsonc. */
@@ -20,15 +17,9 @@ const WORKFLOWS = {
 };
 
 async function modules() {
-  const read = async (path) => {
-    try {
-      return await readFile(join(ROOT, path));
-    } catch (error) {
-      throw new Error("the sync Worker is not built: run scripts/build-workers.sh", { cause: error });
-    }
-  };
-  const scripts = SCRIPTS.map(async (path) => ({ type: "ESModule", path, contents: (await read(path)).toString() }));
-  return [...(await Promise.all(scripts)), { type: "CompiledWasm", path: "build/index_bg.wasm", contents: await read("build/index_bg.wasm") }];
+  const scripts = SCRIPTS.map(async (path) => ({ type: "ESModule", path, contents: (await fileOf("sync", path)).toString() }));
+  const wasm = "build/index_bg.wasm";
+  return [...(await Promise.all(scripts)), { type: "CompiledWasm", path: wasm, contents: await fileOf("sync", wasm) }];
 }
 
 /**
@@ -75,19 +66,12 @@ export const persistence = (directory) =>
 
 /** Starts the sync Worker alone, with its streams; for its tests. */
 export async function startSync(config) {
-  const log = config.log ?? (() => {});
-  const miniflare = new Miniflare({
-    host: "127.0.0.1",
-    port: config.port ?? 0,
-    cf: false,
-    ...(config.inspectorPort === undefined ? {} : { inspectorPort: config.inspectorPort }),
+  const workers = [await syncWorker(config), streamDouble("commerce_v1", "commerce_v1", config), streamDouble("sync_v1", "sync_v1", config)];
+  const { inspectorPort } = config;
+  const stack = await startWorkerd(config, workers, {
+    ...(inspectorPort === undefined ? {} : { inspectorPort }),
     log: new Log(LogLevel.NONE),
-    handleRuntimeStdio: (stdout, stderr) => {
-      for (const stream of [stdout, stderr]) forEachLine(stream, log);
-    },
     ...persistence(config.persist),
-    workers: [await syncWorker(config), streamDouble("commerce_v1", "commerce_v1", config), streamDouble("sync_v1", "sync_v1", config)],
   });
-  const url = (await miniflare.ready).origin;
-  return { url, miniflare, bucket: () => miniflare.getR2Bucket("BUCKET", "sync"), stop: () => miniflare.dispose() };
+  return { ...stack, bucket: () => stack.miniflare.getR2Bucket("BUCKET", "sync") };
 }
