@@ -1,12 +1,10 @@
 //! Names and values that wrangler.jsonc binds, and the R2 room that all handlers write to.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use weir_domain::webhook::Delivery;
-use weir_edge_shared::backoff::DEFAULT_MAX_DELAY_SECONDS;
-use weir_edge_shared::connection::Timeouts;
 use weir_edge_shared::quarantine_room::put;
+use weir_edge_shared::settings::{number, secret, shops, text};
 use worker::{Bucket, Env, Error, MessageBuilder, QueueContentType, Result};
 
 use crate::admission::Admission;
@@ -34,22 +32,10 @@ pub const COUNTERS: &str = "COMMERCE_COUNTERS";
 /// Shopify's largest webhook bodies are a few hundred kilobytes; 5 MB is far beyond.
 const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
 
-fn text(env: &Env, name: &str) -> Option<String> {
-    env.var(name)
-        .ok()
-        .map(|value| value.to_string())
-        .filter(|value| !value.trim().is_empty())
-}
-
 /// What the Worker admits: vars SHOPS (JSON array of domains) and MAX_BODY_BYTES, secret SHOPIFY_WEBHOOK_SECRETS (comma
 /// separated).
 pub fn admission(env: &Env) -> Result<Admission> {
-    let shops: Vec<String> = serde_json::from_str(&text(env, "SHOPS").unwrap_or_else(|| "[]".into()))
-        .map_err(|error| Error::RustError(format!("SHOPS is not a JSON array of domains: {error}")))?;
-    let secrets = env
-        .secret("SHOPIFY_WEBHOOK_SECRETS")
-        .map(|value| value.to_string())
-        .unwrap_or_default();
+    let secrets = secret(env, "SHOPIFY_WEBHOOK_SECRETS");
     let max_body_bytes = match text(env, "MAX_BODY_BYTES") {
         Some(value) => value
             .parse()
@@ -58,55 +44,18 @@ pub fn admission(env: &Env) -> Result<Admission> {
     };
     Ok(Admission {
         secrets: secrets.split(',').map(|secret| secret.trim().to_owned()).collect(),
-        shops: shops.into_iter().map(|shop| shop.to_ascii_lowercase()).collect(),
+        shops: shops(env)?.into_iter().collect(),
         max_body_bytes,
     })
-}
-
-/// Longest delay of a retry, var RETRY_MAX_DELAY_SECONDS.
-pub fn max_delay_seconds(env: &Env) -> u32 {
-    text(env, "RETRY_MAX_DELAY_SECONDS")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
-}
-
-/// How long PostgreSQL may take, vars POSTGRES_CONNECT_TIMEOUT_MILLIS and POSTGRES_STATEMENT_TIMEOUT_MILLIS.
-pub fn postgres_timeouts(env: &Env) -> Timeouts {
-    let millis = |name: &str, default: Duration| {
-        text(env, name)
-            .and_then(|value| value.parse().ok())
-            .map_or(default, Duration::from_millis)
-    };
-    let default = Timeouts::default();
-    Timeouts {
-        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
-        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
-    }
-}
-
-/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN; empty when there is none, which opens nothing.
-pub fn internal_token(env: &Env) -> String {
-    env.secret("WEIR_INTERNAL_TOKEN")
-        .map(|value| value.to_string())
-        .unwrap_or_default()
 }
 
 /// Most objects that one run of forgetting lists, var REDACTION_PASS_OBJECTS. Each is read, and an invocation may make 1,000
 /// requests of its bindings.
 pub fn redaction_pass_objects(env: &Env) -> u32 {
     const DEFAULT: u32 = 400;
-    let given = text(env, "REDACTION_PASS_OBJECTS").and_then(|value| value.parse().ok());
-    given.filter(|objects| *objects > 0).unwrap_or(DEFAULT)
-}
-
-/// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
-pub fn dead_letter_queue(env: &Env) -> Option<String> {
-    text(env, "DEAD_LETTER_QUEUE")
-}
-
-/// Now, RFC 3339 UTC with milliseconds.
-pub fn now() -> String {
-    js_sys::Date::new_0().to_iso_string().into()
+    number(env, "REDACTION_PASS_OBJECTS")
+        .filter(|objects| *objects > 0)
+        .unwrap_or(DEFAULT)
 }
 
 /// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.

@@ -25,16 +25,7 @@ mod tests {
 
     #[test]
     fn tells_shop_operation_and_status() {
-        let delivery = |body: &str| Delivery {
-            webhook_id: "w".into(),
-            topic: "bulk_operations/finish".into(),
-            shop_domain: "demo.myshopify.com".into(),
-            triggered_at: None,
-            api_version: None,
-            received_at: "2026-11-24T10:00:00.000Z".into(),
-            source: None,
-            body: body.into(),
-        };
+        let delivery = |body: &str| crate::message::delivery("w", "bulk_operations/finish", body);
         let given = delivery(r#"{"admin_graphql_api_id":"gid://shopify/BulkOperation/1","status":"completed"}"#);
         assert!(is_notice(&given));
         let told: Value = serde_json::from_str(&notice(&given).unwrap()).unwrap();

@@ -43,16 +43,7 @@ mod tests {
     use super::*;
 
     fn delivery(topic: &str) -> Delivery {
-        Delivery {
-            webhook_id: "w".into(),
-            topic: topic.into(),
-            shop_domain: "demo.myshopify.com".into(),
-            triggered_at: None,
-            api_version: None,
-            received_at: "2026-11-24T10:00:00.000Z".into(),
-            source: None,
-            body: "{}".into(),
-        }
+        crate::message::delivery("w", topic, "{}")
     }
 
     #[test]

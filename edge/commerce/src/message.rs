@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 
 use crate::redaction::Progress;
 
@@ -95,23 +96,10 @@ pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
     let date = delivery.received_at.get(..10).unwrap_or("undated");
     format!(
         "{room}/{}/{}/{}.{extension}",
-        plain(date),
-        plain(&delivery.shop_domain),
-        plain(&delivery.webhook_id)
+        plain(date, MAX_PART_CHARS),
+        plain(&delivery.shop_domain, MAX_PART_CHARS),
+        plain(&delivery.webhook_id, MAX_PART_CHARS)
     )
-}
-
-/// A header's value as a part of a key: nothing in it may climb or end the path.
-#[must_use]
-pub fn plain(part: &str) -> String {
-    let keep = |letter: char| {
-        if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
-            letter
-        } else {
-            '_'
-        }
-    };
-    part.chars().take(120).map(keep).collect()
 }
 
 /// How many leading messages fit one batch's memory; at least one.
@@ -125,21 +113,27 @@ pub fn fitting(body_bytes: impl IntoIterator<Item = usize>) -> usize {
     body_bytes.into_iter().take_while(fits).count().max(1)
 }
 
+/// A delivery of the tests.
+#[cfg(test)]
+pub fn delivery(webhook_id: &str, topic: &str, body: &str) -> Delivery {
+    Delivery {
+        webhook_id: webhook_id.into(),
+        topic: topic.into(),
+        shop_domain: "demo.myshopify.com".into(),
+        triggered_at: None,
+        api_version: None,
+        received_at: "2026-11-24T10:00:00.000Z".into(),
+        source: None,
+        body: body.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn delivery(body: String) -> Delivery {
-        Delivery {
-            webhook_id: "../w 1".into(),
-            topic: "orders/create".into(),
-            shop_domain: "demo.myshopify.com".into(),
-            triggered_at: None,
-            api_version: None,
-            received_at: "2026-11-24T10:00:00.000Z".into(),
-            source: None,
-            body,
-        }
+        super::delivery("../w 1", "orders/create", &body)
     }
 
     #[test]

@@ -240,16 +240,7 @@ mod tests {
         "customer": {"id": 207119551, "email": "Jane.Doe@Example.com", "phone": "+1 555"}}"#;
 
     fn delivery(topic: &str, body: &str) -> Delivery {
-        Delivery {
-            webhook_id: "w".into(),
-            topic: topic.into(),
-            shop_domain: "demo.myshopify.com".into(),
-            triggered_at: None,
-            api_version: None,
-            received_at: "2026-11-24T10:00:00.000Z".into(),
-            source: None,
-            body: body.into(),
-        }
+        crate::message::delivery("w", topic, body)
     }
 
     fn jane() -> Person {

@@ -5,10 +5,11 @@ use weir_domain::webhook::Delivery;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::http::{answer, read_body};
+use weir_edge_shared::settings::now;
 use worker::{console_error, Context, Env, Method, Request, Response, Result};
 
 use crate::admission::Refusal;
-use crate::bindings::{admission, hand_over, keep, now, BUCKET, COUNTERS};
+use crate::bindings::{admission, hand_over, keep, BUCKET, COUNTERS};
 use crate::counting::received;
 use crate::quarantine::QuarantineRecord;
 

@@ -3,9 +3,10 @@
 use serde_json::json;
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{list, read_text, show};
+use weir_edge_shared::settings::internal_token;
 use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
 
-use crate::bindings::{hand_over, internal_token, BUCKET};
+use crate::bindings::{hand_over, BUCKET};
 use crate::quarantine::QuarantineRecord;
 use crate::worker_queue::{with_body, NoBody};
 use weir_edge_shared::http::answer;

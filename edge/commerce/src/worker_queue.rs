@@ -2,20 +2,16 @@
 
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::backoff::retry_delay_seconds;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
 use weir_edge_shared::quarantine_room::read_text;
-use worker::{
-    console_error, console_warn, Bucket, Date, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage,
-    Result,
-};
+use weir_edge_shared::redelivery::retry;
+use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
+use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{
-    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, send, BUCKET, COUNTERS, POSTGRES, STREAM,
-};
+use crate::bindings::{keep, send, BUCKET, COUNTERS, POSTGRES, STREAM};
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
@@ -198,11 +194,4 @@ async fn keep_then_acknowledge(bucket: &Bucket, raw: &RawMessage, record: &Quara
             retry(raw, "quarantine failed", max_delay);
         }
     }
-}
-
-fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
-    let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
-    let delay = retry_delay_seconds(age_millis, max_delay);
-    console_warn!("message {} again in {delay} s: {cause}", raw.id());
-    raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
 }

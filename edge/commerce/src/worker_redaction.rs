@@ -9,6 +9,7 @@ use weir_domain::telemetry::{commerce, StreamSchema};
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 use weir_edge_shared::pipeline::PipelineStream;
 use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::sql::Argument;
@@ -16,7 +17,7 @@ use worker::{console_log, Bucket, Env, Include, Object, Result};
 
 use crate::bindings::{redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
-use crate::message::{plain, BODIES, DELIVERY_METADATA};
+use crate::message::{BODIES, DELIVERY_METADATA};
 use crate::quarantine::QuarantineRecord;
 use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
 use crate::worker_queue::with_body;
@@ -90,7 +91,7 @@ pub async fn forget(
         transport,
         stream,
         schema: &schema,
-        shop: plain(&delivery.shop_domain),
+        shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
     };
     match broom.sweep(progress).await? {

@@ -2,9 +2,10 @@
 
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
+use weir_edge_shared::settings::internal_token;
 use worker::{Env, Headers, Method, RequestInit, Result};
 
-use crate::bindings::{internal_token, SYNC};
+use crate::bindings::SYNC;
 use crate::bulk_finish::{is_notice, notice};
 
 /// What to do with `delivery` after the sync Worker was told; `None` when it is not its business, or not bound.

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use weir_edge_shared::backoff::DEFAULT_MAX_DELAY_SECONDS;
-use weir_edge_shared::connection::Timeouts;
 use weir_edge_shared::quarantine_room::put;
-use worker::{
-    console_warn, BatchMessageBuilder, Bucket, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result,
-};
+use weir_edge_shared::settings::{number, secret};
+use worker::{console_warn, BatchMessageBuilder, Bucket, Delay, Env, MessageBuilder, Queue, QueueContentType, Result};
 
 use crate::message::MessageSender;
 use crate::quarantine::QuarantineRecord;
@@ -34,29 +31,6 @@ const DEFAULT_CATALOGUE_TTL_SECONDS: i64 = 60;
 /// How long stream, queue or KV may take before a request goes on without them.
 const DEFAULT_PATIENCE_MILLIS: u64 = 3000;
 
-fn text(env: &Env, name: &str) -> Option<String> {
-    env.var(name)
-        .ok()
-        .map(|value| value.to_string())
-        .filter(|value| !value.trim().is_empty())
-}
-
-fn number<T: std::str::FromStr>(env: &Env, name: &str) -> Option<T> {
-    text(env, name).and_then(|value| value.parse().ok())
-}
-
-/// The known shops, var SHOPS: a JSON array of permanent domains.
-pub fn shops(env: &Env) -> Result<Vec<String>> {
-    let shops: Vec<String> = serde_json::from_str(&text(env, "SHOPS").unwrap_or_else(|| "[]".into()))
-        .map_err(|error| Error::RustError(format!("SHOPS is not a JSON array of domains: {error}")))?;
-    Ok(shops.into_iter().map(|shop| shop.to_ascii_lowercase()).collect())
-}
-
-/// A secret, empty when there is none, which opens and signs nothing.
-pub fn secret(env: &Env, name: &str) -> String {
-    env.secret(name).map(|value| value.to_string()).unwrap_or_default()
-}
-
 /// Secrets of the links, LINK_SECRETS: comma separated, the first one signs, all are valid.
 pub fn link_secrets(env: &Env) -> Vec<String> {
     secret(env, "LINK_SECRETS")
@@ -77,31 +51,6 @@ pub fn patience(env: &Env) -> Delay {
     Delay::from(Duration::from_millis(
         number(env, "PATIENCE_MILLIS").unwrap_or(DEFAULT_PATIENCE_MILLIS),
     ))
-}
-
-/// Longest delay of a retry, var RETRY_MAX_DELAY_SECONDS.
-pub fn max_delay_seconds(env: &Env) -> u32 {
-    number(env, "RETRY_MAX_DELAY_SECONDS").unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
-}
-
-/// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
-pub fn dead_letter_queue(env: &Env) -> Option<String> {
-    text(env, "DEAD_LETTER_QUEUE")
-}
-
-/// How long PostgreSQL may take, vars POSTGRES_CONNECT_TIMEOUT_MILLIS and POSTGRES_STATEMENT_TIMEOUT_MILLIS.
-pub fn postgres_timeouts(env: &Env) -> Timeouts {
-    let default = Timeouts::default();
-    let millis = |name, default| number(env, name).map_or(default, Duration::from_millis);
-    Timeouts {
-        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
-        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
-    }
-}
-
-/// Now, RFC 3339 UTC with milliseconds.
-pub fn now() -> String {
-    js_sys::Date::new_0().to_iso_string().into()
 }
 
 /// The queue as [`MessageSender`].

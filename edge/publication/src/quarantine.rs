@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_edge_shared::internal::PREFIX;
+use weir_edge_shared::object_key;
 
 use crate::message::Message;
 
@@ -32,6 +33,7 @@ impl QuarantineRecord {
     /// A replay that fails again must not come to lie where the replayed record is about to be removed.
     #[must_use]
     pub fn key(&self) -> String {
+        let plain = |text: &str| object_key::plain(text, object_key::MAX_PART_CHARS);
         let day = plain(self.quarantined_at.get(..10).unwrap_or("undated"));
         let of = |name: &str| {
             self.first_event()
@@ -95,18 +97,6 @@ impl QuarantineRecord {
             None => 0,
         }
     }
-}
-
-/// A value as a part of a key: nothing in it may climb or end the path.
-fn plain(part: &str) -> String {
-    let keep = |letter: char| {
-        if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
-            letter
-        } else {
-            '_'
-        }
-    };
-    part.chars().take(120).map(keep).collect()
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use weir_domain::interaction::catalogue::Catalogue;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::settings::{postgres_timeouts, shops};
 use weir_edge_shared::sql::Argument;
 use worker::{console_error, console_log, console_warn, Env, Error, Result};
 
-use crate::bindings::{catalogue_ttl_millis, patience, postgres_timeouts, shops, CATALOGUE, POSTGRES};
+use crate::bindings::{catalogue_ttl_millis, patience, CATALOGUE, POSTGRES};
 use crate::cache::{key, Cached, CatalogueCache};
 use crate::publish::within;
 

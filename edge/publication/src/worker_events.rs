@@ -9,10 +9,11 @@ use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::counters::CounterSink;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::settings::shops;
 use worker::{console_error, console_warn, Context, Env, Request, Response, ResponseBuilder, Result};
 
 use crate::batch::{read, Refusal, MAX_BODY_BYTES};
-use crate::bindings::{patience, shops, InteractionQueue, COUNTERS, INTERACTIONS, PUBLICATION_STREAM};
+use crate::bindings::{patience, InteractionQueue, COUNTERS, INTERACTIONS, PUBLICATION_STREAM};
 use crate::prepare::{prepare, Prepared, Surroundings, Verdict};
 use crate::publish::publish;
 use crate::query::pixel as read_pixel;

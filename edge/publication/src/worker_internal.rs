@@ -5,9 +5,10 @@ use serde_json::json;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{list, read_text, show};
+use weir_edge_shared::settings::{internal_token, shops};
 use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
 
-use crate::bindings::{link_secrets, secret, shops, InteractionQueue, BUCKET, INTERACTIONS};
+use crate::bindings::{link_secrets, InteractionQueue, BUCKET, INTERACTIONS};
 use crate::message::MessageSender;
 use crate::quarantine::QuarantineRecord;
 use crate::redirect::Redirect;
@@ -31,7 +32,7 @@ struct LinkRequest {
 /// Answers a request under `/internal/`.
 pub async fn route(mut request: Request, env: &Env) -> Result<Response> {
     let authorization = request.headers().get("authorization")?;
-    if !is_authorised(authorization.as_deref(), &secret(env, "WEIR_INTERNAL_TOKEN")) {
+    if !is_authorised(authorization.as_deref(), &internal_token(env)) {
         return answer(401, "unauthorised", "the bearer token is missing or wrong");
     }
     let path = request.path();

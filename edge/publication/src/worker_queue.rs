@@ -2,19 +2,14 @@
 
 use serde_json::Value;
 use weir_domain::telemetry::{commerce, publication};
-use weir_edge_shared::backoff::retry_delay_seconds;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
-use worker::{
-    console_error, console_warn, Bucket, Date, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage,
-    Result,
-};
+use weir_edge_shared::redelivery::retry;
+use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
+use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{
-    dead_letter_queue, keep, max_delay_seconds, now, postgres_timeouts, BUCKET, COMMERCE_STREAM, POSTGRES,
-    PUBLICATION_STREAM,
-};
+use crate::bindings::{keep, BUCKET, COMMERCE_STREAM, POSTGRES, PUBLICATION_STREAM};
 use crate::consume::{record, resend};
 use crate::message::Message;
 use crate::quarantine::QuarantineRecord;
@@ -126,11 +121,4 @@ async fn quarantine(
             retry(raw, "quarantine failed", max_delay);
         }
     }
-}
-
-fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
-    let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
-    let delay = retry_delay_seconds(age_millis, max_delay);
-    console_warn!("message {} again in {delay} s: {cause}", raw.id());
-    raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
 }

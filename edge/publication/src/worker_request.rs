@@ -2,9 +2,8 @@
 
 use weir_domain::interaction::record;
 use weir_edge_shared::internal::is_authorised;
+use weir_edge_shared::settings::{internal_token, secret};
 use worker::{Env, Request, Response, Result};
-
-use crate::bindings::secret;
 
 /// The sender of a request. Address and user agent are held in memory for keyed hashes and the device class only.
 pub struct Sender {
@@ -28,7 +27,7 @@ impl Sender {
         let header = |name: &str| request.headers().get(name).ok().flatten();
         let says = |name: &str, what: &str| header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(what));
         let prefetch = |name: &str| header(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
-        let token = secret(env, "WEIR_INTERNAL_TOKEN");
+        let token = internal_token(env);
         Self {
             received_at_millis: js_sys::Date::now() as i64,
             ip: header("cf-connecting-ip").unwrap_or_default(),

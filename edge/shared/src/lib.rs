@@ -11,6 +11,7 @@ pub mod counters;
 pub mod decision;
 pub mod ingest;
 pub mod internal;
+pub mod object_key;
 pub mod sql;
 pub mod stream;
 
@@ -24,3 +25,7 @@ pub mod hyperdrive;
 pub mod pipeline;
 #[cfg(target_arch = "wasm32")]
 pub mod quarantine_room;
+#[cfg(target_arch = "wasm32")]
+pub mod redelivery;
+#[cfg(target_arch = "wasm32")]
+pub mod settings;

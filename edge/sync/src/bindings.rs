@@ -1,27 +1,16 @@
 //! Names and values that wrangler.jsonc binds.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use weir_edge_shared::connection::Timeouts;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::settings::{number, postgres_timeouts, secret, text};
 use worker::{Bucket, Env, Stub};
 
 use crate::step::StepError;
 
 /// Shopify's most generous answer is a page of a few megabytes; a bulk result is streamed and has no such limit.
 const DEFAULT_PART_BYTES: u64 = 8_000_000;
-
-fn text(env: &Env, name: &str) -> Option<String> {
-    let value = env.var(name).ok().map(|value| value.to_string());
-    value.filter(|value| !value.trim().is_empty())
-}
-
-fn secret(env: &Env, name: &str) -> String {
-    env.secret(name).map(|value| value.to_string()).unwrap_or_default()
-}
 
 fn unbound(error: &worker::Error) -> StepError {
     StepError::lasting("not_configured", error.to_string())
@@ -34,17 +23,8 @@ pub fn bucket(env: &Env) -> Result<Bucket, StepError> {
 
 /// PostgreSQL, over a Hyperdrive with caching disabled; vars POSTGRES_CONNECT_TIMEOUT_MILLIS, POSTGRES_STATEMENT_TIMEOUT_MILLIS.
 pub fn postgres(env: &Env) -> Result<HyperdriveTransport, StepError> {
-    let millis = |name: &str, default: Duration| {
-        let given = text(env, name).and_then(|value| value.parse().ok());
-        given.map_or(default, Duration::from_millis)
-    };
-    let default = Timeouts::default();
-    let timeouts = Timeouts {
-        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
-        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
-    };
     let hyperdrive = env.hyperdrive("POSTGRES").map_err(|error| unbound(&error))?;
-    Ok(HyperdriveTransport::new(hyperdrive, timeouts))
+    Ok(HyperdriveTransport::new(hyperdrive, postgres_timeouts(env)))
 }
 
 /// Stream `commerce_v1`.
@@ -60,11 +40,6 @@ pub fn sync_stream(env: &Env) -> Result<PipelineStream, StepError> {
 /// The watermark object of `shop`; each shop has its own.
 pub fn watermark_object(env: &Env, shop: &str) -> worker::Result<Stub> {
     env.durable_object("WATERMARKS")?.get_by_name(shop)
-}
-
-/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN; empty when there is none, which opens nothing.
-pub fn internal_token(env: &Env) -> String {
-    secret(env, "WEIR_INTERNAL_TOKEN")
 }
 
 /// Origin of a shop's Admin API, var SHOPIFY_ORIGIN with `{shop}` in it, and its access token, from the secret
@@ -99,15 +74,12 @@ pub fn lake(env: &Env) -> Result<(String, String), StepError> {
 
 /// How far a window reaches back over the watermark, var OVERLAP_MINUTES.
 pub fn overlap(env: &Env) -> SignedDuration {
-    let minutes = text(env, "OVERLAP_MINUTES").and_then(|value| value.parse().ok());
-    minutes.map_or(weir_domain::watermark::MIN_OVERLAP, SignedDuration::from_mins)
+    number(env, "OVERLAP_MINUTES").map_or(weir_domain::watermark::MIN_OVERLAP, SignedDuration::from_mins)
 }
 
 /// Most bytes of the archive that one step takes, var PART_BYTES.
 pub fn part_bytes(env: &Env) -> u64 {
-    text(env, "PART_BYTES")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(DEFAULT_PART_BYTES)
+    number(env, "PART_BYTES").unwrap_or(DEFAULT_PART_BYTES)
 }
 
 /// Now, to the millisecond.

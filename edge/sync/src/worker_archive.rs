@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_util::StreamExt;
 use serde_json::{json, Value};
 use weir_domain::shopify::bulk::BulkKind;
+use weir_edge_shared::object_key::plain;
 use worker::{Bucket, Env, Fetch, Method, Range, Request, RequestInit, RequestRedirect, Response};
 
 use crate::bindings::bucket;
@@ -22,16 +23,9 @@ fn r2(error: worker::Error) -> StepError {
     StepError::passing("r2", error.to_string())
 }
 
-/// A text as a part of a key: nothing in it may climb or end the path.
-pub fn plain(text: &str) -> String {
-    let keep = |letter: char| {
-        if letter.is_ascii_alphanumeric() || ".-_".contains(letter) {
-            letter
-        } else {
-            '_'
-        }
-    };
-    text.chars().take(200).map(keep).collect()
+/// A text as a part of a key. Longer than elsewhere: a part may be the key of another object.
+pub fn key_part(text: &str) -> String {
+    plain(text, 200)
 }
 
 /// Puts `text` under `key`.
@@ -95,7 +89,12 @@ pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
     }
     let date = input["date"].as_str().unwrap_or("undated");
     let number = id.rsplit('/').next().unwrap_or_default();
-    let base = format!("archive/{}/{}/{}", plain(&run.shop_domain), plain(date), plain(number));
+    let base = format!(
+        "archive/{}/{}/{}",
+        key_part(&run.shop_domain),
+        key_part(date),
+        key_part(number)
+    );
     let key = format!("{base}.jsonl");
     let scan = copy(&bucket(env)?, &key, &mut response, &operation, provenance(input)).await?;
     let bytes = scan.bytes;

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::{json, Value};
 use weir_domain::watermark::text;
-use weir_domain::webhook::is_secret;
+use weir_edge_shared::internal::is_authorised;
+use weir_edge_shared::settings::internal_token;
 use weir_edge_shared::stream::{check, StreamSender};
 use worker::{console_error, Env, Method, Request, Response, Result};
 
-use crate::bindings::{internal_token, now, sync_stream};
+use crate::bindings::{now, sync_stream};
 use crate::step::{kept, Outcome, Run, StepError};
 use crate::telemetry::event;
 use crate::{worker_archive, worker_lake, worker_postgres, worker_replay, worker_shopify, worker_watermark};
@@ -22,9 +23,8 @@ struct Call {
 /// Routes a request.
 pub async fn route(mut request: Request, env: Env) -> Result<Response> {
     let path = request.path();
-    let given = request.headers().get("authorization")?.unwrap_or_default();
-    let given = given.strip_prefix("Bearer ").unwrap_or_default();
-    if !is_secret(given.trim().as_bytes(), internal_token(&env).as_bytes()) {
+    let authorization = request.headers().get("authorization")?;
+    if !is_authorised(authorization.as_deref(), &internal_token(&env)) {
         return refuse(401, "unauthorised", "the bearer token is missing or wrong");
     }
     if request.method() != Method::Post {

@@ -11,7 +11,7 @@ use crate::jsonl::{chunks, Chunk};
 use crate::settle::{Page, PAGE_EVENTS};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::{database, quarantined, Answer, Provenance};
-use crate::worker_archive::{keep, plain, read_range};
+use crate::worker_archive::{keep, key_part, read_range};
 
 /// Pages of events that one step sends.
 const PAGES_A_STEP: usize = 10;
@@ -36,7 +36,7 @@ pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
     let postgres = postgres(env)?;
     let mut counts = Totals::default();
     for (index, chunk) in chunks.iter().enumerate() {
-        let place = format!("{}-{offset}-{index}", plain(key));
+        let place = format!("{}-{offset}-{index}", key_part(key));
         counts.add(&ingest(env, run, &postgres, &provenance, chunk, &place).await?, chunk);
     }
     let next = offset + used as u64;
@@ -121,8 +121,8 @@ async fn ingest(
 fn quarantine_key(run: &Run, place: &str) -> String {
     format!(
         "quarantine/{}/{}/{place}.json",
-        plain(&run.shop_domain),
-        plain(&run.instance_id)
+        key_part(&run.shop_domain),
+        key_part(&run.instance_id)
     )
 }
 
@@ -148,7 +148,7 @@ pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
         if !sent.invalid.is_empty() {
             let key = quarantine_key(
                 run,
-                &format!("events-{}-{page_number}", plain(&input["after"].to_string())),
+                &format!("events-{}-{page_number}", key_part(&input["after"].to_string())),
             );
             console_warn!("{} events are kept in {key}", sent.invalid.len());
             let record = json!({"shop_domain": run.shop_domain, "events": sent.invalid});

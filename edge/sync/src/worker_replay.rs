@@ -5,7 +5,7 @@ use worker::{Env, Include};
 
 use crate::bindings::bucket;
 use crate::step::{Counts, Outcome, StepError};
-use crate::worker_archive::{keep, plain};
+use crate::worker_archive::{keep, key_part};
 
 /// Objects on one page of the listing.
 const PAGE: u32 = 500;
@@ -64,7 +64,7 @@ async fn rejected_lines(env: &Env, key: &str) -> Result<Outcome, StepError> {
     })?;
     let lines = rejections.iter().filter_map(|rejection| rejection["line"].as_str());
     let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let copy = format!("replay/{}.jsonl", plain(key));
+    let copy = format!("replay/{}.jsonl", key_part(key));
     let size = text.len();
     keep(&bucket, &copy, text).await?;
     Ok(Outcome::of(

@@ -40,16 +40,7 @@ impl StreamSender for FakeStream {
 }
 
 fn delivery(webhook_id: &str) -> Delivery {
-    Delivery {
-        webhook_id: webhook_id.into(),
-        topic: "orders/create".into(),
-        shop_domain: "demo.myshopify.com".into(),
-        triggered_at: None,
-        api_version: None,
-        received_at: "2026-11-24T10:00:00.000Z".into(),
-        source: None,
-        body: "{}".into(),
-    }
+    crate::message::delivery(webhook_id, "orders/create", "{}")
 }
 
 fn event(id: &str) -> Value {

@@ -1,0 +1,64 @@
+//! Variables and secrets that all Workers read alike, and the clock.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use worker::{Env, Error, Result};
+
+use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
+use crate::connection::Timeouts;
+
+/// A variable, `None` when it is absent or blank.
+pub fn text(env: &Env, name: &str) -> Option<String> {
+    env.var(name)
+        .ok()
+        .map(|value| value.to_string())
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// A variable that is a number, `None` when it is absent or none.
+pub fn number<T: FromStr>(env: &Env, name: &str) -> Option<T> {
+    text(env, name).and_then(|value| value.parse().ok())
+}
+
+/// A secret, empty when there is none, which opens and signs nothing.
+pub fn secret(env: &Env, name: &str) -> String {
+    env.secret(name).map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN.
+pub fn internal_token(env: &Env) -> String {
+    secret(env, "WEIR_INTERNAL_TOKEN")
+}
+
+/// The known shops, var SHOPS: a JSON array of permanent domains.
+pub fn shops(env: &Env) -> Result<Vec<String>> {
+    let shops: Vec<String> = serde_json::from_str(&text(env, "SHOPS").unwrap_or_else(|| "[]".into()))
+        .map_err(|error| Error::RustError(format!("SHOPS is not a JSON array of domains: {error}")))?;
+    Ok(shops.into_iter().map(|shop| shop.to_ascii_lowercase()).collect())
+}
+
+/// Longest delay of a retry, var RETRY_MAX_DELAY_SECONDS.
+pub fn max_delay_seconds(env: &Env) -> u32 {
+    number(env, "RETRY_MAX_DELAY_SECONDS").unwrap_or(DEFAULT_MAX_DELAY_SECONDS)
+}
+
+/// Name of the dead-letter queue, var DEAD_LETTER_QUEUE.
+pub fn dead_letter_queue(env: &Env) -> Option<String> {
+    text(env, "DEAD_LETTER_QUEUE")
+}
+
+/// How long PostgreSQL may take, vars POSTGRES_CONNECT_TIMEOUT_MILLIS and POSTGRES_STATEMENT_TIMEOUT_MILLIS.
+pub fn postgres_timeouts(env: &Env) -> Timeouts {
+    let default = Timeouts::default();
+    let millis = |name, default| number(env, name).map_or(default, Duration::from_millis);
+    Timeouts {
+        connect: millis("POSTGRES_CONNECT_TIMEOUT_MILLIS", default.connect),
+        statement: millis("POSTGRES_STATEMENT_TIMEOUT_MILLIS", default.statement),
+    }
+}
+
+/// Now, RFC 3339 UTC with milliseconds.
+pub fn now() -> String {
+    js_sys::Date::new_0().to_iso_string().into()
+}
