@@ -9,5 +9,5 @@ cd "$WEIR_ROOT"
 stage "bench: the commerce Worker" bash scripts/build-workers.sh commerce
 stage "bench: the extension, release build" bash scripts/install-extension.sh --release
 # `weir` lies beside the benchmark, which starts it.
-stage "bench: weir serve, release build" cargo build --locked --release -p weir-analytics -p weir-tests --bin weir --bin bench_edge
-stage "bench: webhooks accepted and drained" cargo run --locked --release -p weir-analytics -p weir-tests --bin bench_edge -- "$@"
+stage "bench: weir serve, release build" cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin weir --bin bench_edge
+stage "bench: webhooks accepted and drained" "${CARGO_TARGET_DIR:-target}/release/bench_edge" "$@"

@@ -6,6 +6,12 @@ set -euo pipefail
 . "$WEIR_ROOT/scripts/stage.sh"
 cd "$WEIR_ROOT"
 
+# release BINARY arguments... : builds a benchmark and runs it.
+release() {
+  cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin "$1"
+  "${CARGO_TARGET_DIR:-target}/release/$1" "${@:2}"
+}
+
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(ingest bulk lake edge)
 for name in "${names[@]}"; do
@@ -13,12 +19,12 @@ for name in "${names[@]}"; do
     ingest)
       stage "bench: the extension, release build" bash scripts/install-extension.sh --release
       stage "bench: weir.ingest beside plain SQL" \
-        cargo run --locked --release -p weir-tests --bin bench_ingest -- ${WEIR_BENCH_ORDERS:-}
+        release bench_ingest ${WEIR_BENCH_ORDERS:-}
       ;;
     bulk)
       stage "bench: the extension, release build" bash scripts/install-extension.sh --release
       stage "bench: bulk JSONL into PostgreSQL and back as events" \
-        cargo run --locked --release -p weir-tests --bin bench_bulk -- ${WEIR_BENCH_ORDERS:-}
+        release bench_bulk ${WEIR_BENCH_ORDERS:-}
       ;;
     lake)
       stage "bench: streams to Iceberg beside dlt and pyiceberg" bash scripts/bench-lake.sh
