@@ -153,6 +153,7 @@ topics! {
     CustomersEnable => "customers/enable",
     CustomersDisable => "customers/disable",
     CustomersDelete => "customers/delete",
+    CustomersMerge => "customers/merge",
     CustomersDataRequest => "customers/data_request",
     CustomersRedact => "customers/redact",
     ShopRedact => "shop/redact",

@@ -5,6 +5,7 @@
 //! - [`bulk`]: lines of Shopify's bulk operations, put together and told as the same events
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
+//! - [`known`]: which orders and products there are, for a comparison with Shopify
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
 //! - [`publication`]: interactions that touch the domain, and the catalogue of the edge
 //! - [`readback`]: events of orders as they are now, and digests to compare with the lake
@@ -17,6 +18,7 @@
 mod bulk;
 mod delivery;
 mod ingest;
+mod known;
 mod migrate;
 mod objective;
 mod privacy;
@@ -153,6 +155,13 @@ fn customer_data(request: &str) -> String {
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn order_event(order_ids: Vec<i64>) -> String {
     readback::order_events(order_ids)
+}
+
+/// `weir.known_ids(shop text, request json) -> json`: a page of the ids of orders or products that are not deleted.
+#[pg_extern(sql = r#"create function weir.known_ids(shop text, request json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn known_ids(shop: &str, request: &str) -> String {
+    known::ids(shop, request)
 }
 
 /// `weir.reconcile(shop_domain text, first_day date, last_day date) -> json`: counts, sums and a digest of each day's ledger.

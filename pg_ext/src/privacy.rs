@@ -14,7 +14,7 @@ use weir_domain::shopify::Fact;
 
 use crate::delivery::Delivery;
 use crate::report;
-use crate::store::{cell, read_redacted, run, run_kept, Key, KnownShop};
+use crate::store::{cell, read_persons, read_redacted, run, run_kept, Key, KnownShop};
 
 macro_rules! privacy_sql {
     ($name:literal) => {
@@ -64,7 +64,8 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
     let mut asked: BTreeSet<Key> = BTreeSet::new();
     for delivery in deliveries.iter() {
         let Some(fact) = &delivery.fact else { continue };
-        *locks.entry(delivery.shop_id).or_default() |= fact.is_about_privacy();
+        let is_merge = matches!(fact, Fact::CustomerMerged { .. });
+        *locks.entry(delivery.shop_id).or_default() |= is_merge || fact.is_about_privacy();
         asked.insert((delivery.shop_id, 0));
         asked.extend(customer_id(fact).map(|id| (delivery.shop_id, id)));
     }
@@ -87,7 +88,8 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
         };
         run(client, sql, &[DatumWithOid::from(request.to_string())]);
     }
-    let redacted = read_redacted(client, &asked);
+    merge(client, deliveries);
+    let (redacted, merged) = read_persons(client, &asked);
     for delivery in deliveries.iter_mut() {
         let Some(fact) = &mut delivery.fact else { continue };
         let is_redacted = |id: i64| redacted.contains(&(delivery.shop_id, id));
@@ -95,11 +97,18 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
             delivery.ignore_redacted();
             continue;
         }
+        if let Fact::Order(snapshot) = fact {
+            // Told before the merge, or of before it.
+            let named = snapshot.header.customer_id;
+            let into = named.and_then(|id| merged.get(&(delivery.shop_id, id)));
+            snapshot.header.customer_id = into.copied().or(named);
+        }
         match fact {
             Fact::Order(snapshot) if snapshot.header.customer_id.is_some_and(is_redacted) => {
                 snapshot.forget_customer();
             }
             Fact::Customer(customer) if is_redacted(customer.customer_id) => delivery.ignore_redacted(),
+            Fact::CustomerMerged { customer_id, .. } if is_redacted(*customer_id) => delivery.ignore_redacted(),
             Fact::CustomerDataRequested {
                 customer_id,
                 request_id,
@@ -117,12 +126,39 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
     }
 }
 
+/// Makes one customer of those that Shopify has merged. Whoever is merged into somebody forgotten is the same person, and
+/// is forgotten with them; of whom nothing is known any more nothing is merged.
+fn merge(client: &mut SpiClient<'_>, deliveries: &[Delivery]) {
+    for delivery in deliveries {
+        let Some(Fact::CustomerMerged { customer_id, into, at }) = delivery.fact else {
+            continue;
+        };
+        let shop_id = delivery.shop_id;
+        let redacted = read_redacted(client, &[(shop_id, 0), (shop_id, customer_id), (shop_id, into)].into());
+        if redacted.contains(&(shop_id, into)) && !redacted.contains(&(shop_id, 0)) {
+            let request = json!({"shop_domain": delivery.shop_domain, "customer_id": customer_id});
+            let arguments = [DatumWithOid::from(request.to_string())];
+            run(client, "select weir.redact_customer($1::json)", &arguments);
+        } else if redacted.is_empty() {
+            let arguments = [
+                DatumWithOid::from(shop_id),
+                DatumWithOid::from(customer_id),
+                DatumWithOid::from(into),
+                DatumWithOid::from(exact_time(at)),
+            ];
+            run(client, privacy_sql!("customer_merge"), &arguments);
+        }
+    }
+}
+
 /// The customer that a fact names, to be looked up among the forgotten.
 fn customer_id(fact: &Fact) -> Option<i64> {
     match fact {
         Fact::Order(snapshot) => snapshot.header.customer_id,
         Fact::Customer(customer) => Some(customer.customer_id),
-        Fact::CustomerDataRequested { customer_id, .. } => Some(*customer_id),
+        Fact::CustomerDataRequested { customer_id, .. } | Fact::CustomerMerged { customer_id, .. } => {
+            Some(*customer_id)
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ grant usage on schema weir to weir_edge, weir_admin, weir_reader;
 grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_snapshot(), weir.objective_changes(bigint),
     weir.ingest_bulk(text, text, json), weir.ingest_bulk(text, text, text), weir.bulk_events(text, json),
     weir.bulk_events(text, text), weir.reconcile(text, date, date), weir.order_event(bigint[]), weir.version(),
-    weir.record_interactions(json), weir.publication_catalogue(text)
+    weir.record_interactions(json), weir.publication_catalogue(text), weir.known_ids(text, json)
 to weir_edge;
 grant usage on schema commerce, configuration, privacy to weir_edge;
 grant select on configuration.macrodata_artifact, configuration.objective_change to weir_edge;

@@ -9,6 +9,8 @@ mod assemble;
 mod fields;
 mod line;
 
+pub(super) use fields::required_gid;
+
 pub use assemble::{order_facts, product_fact, Node};
 pub use line::{BulkLine, Gid, OrderPart, Part};
 

@@ -1,7 +1,9 @@
-//! Bodies of `customers/create`, `customers/update`, `customers/enable`, `customers/disable`, and the copy inside an order.
+//! Bodies of `customers/create`, `customers/update`, `customers/enable`, `customers/disable`, `customers/merge`, and the
+//! copy inside an order.
 
+use super::bulk::required_gid;
 use super::json::Node;
-use super::{BodyError, Context};
+use super::{BodyError, Context, Fact};
 use crate::customer::Customer;
 
 pub(super) fn customer(node: &Node<'_>, context: Context) -> Result<Customer, BodyError> {
@@ -37,4 +39,24 @@ pub(super) fn embedded(node: &Node<'_>, context: Context) -> Result<Option<Custo
         is_whole: false,
         ..customer(node, context).unwrap_or(unknown)
     }))
+}
+
+/// Body of `customers/merge`, which is sent at each step of a merge; only the completed one has changed anything.
+pub(super) fn merge(node: &Node<'_>, context: Context) -> Result<Fact, BodyError> {
+    let status = node.text("status")?.unwrap_or_default();
+    if !status.eq_ignore_ascii_case("completed") {
+        return Ok(Fact::CustomerMergeOpen);
+    }
+    let customer = |name: &str| {
+        let gid = required_gid(node, name)?;
+        let is_customer = gid.resource == "Customer";
+        is_customer
+            .then_some(gid.id)
+            .ok_or_else(|| node.mismatch(name, "expected a global id of Shopify"))
+    };
+    Ok(Fact::CustomerMerged {
+        customer_id: customer("admin_graphql_api_customer_deleted_id")?,
+        into: customer("admin_graphql_api_customer_kept_id")?,
+        at: context.triggered_at,
+    })
 }

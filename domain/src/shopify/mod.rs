@@ -87,6 +87,10 @@ pub enum Fact {
     ReturnLinesChanged,
     /// A customer, or the deletion of one at Shopify.
     Customer(Box<Customer>),
+    /// A customer was merged `into` another and is gone since `at` (microseconds since 1970).
+    CustomerMerged { customer_id: i64, into: i64, at: i64 },
+    /// A merge of customers that was asked for, is under way or failed: nothing has changed.
+    CustomerMergeOpen,
     /// Shopify asks to forget a customer, and what these orders keep of them.
     CustomerRedacted { customer_id: i64, orders: Vec<i64> },
     /// A customer asks what is kept of them. `request_id` is Shopify's number of the request.
@@ -174,6 +178,7 @@ pub fn is_supported(topic: &str) -> bool {
             | "customers/enable"
             | "customers/disable"
             | "customers/delete"
+            | "customers/merge"
             | "customers/data_request"
             | "customers/redact"
             | "shop/redact"
@@ -218,6 +223,7 @@ pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, 
         "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => {
             Fact::Customer(Box::new(customer::customer(&root, context)?))
         }
+        "customers/merge" => customer::merge(&root, context)?,
         "customers/delete" => Fact::Customer(Box::new(Customer::deleted(root.id("id")?, context.triggered_at))),
         "customers/redact" => Fact::CustomerRedacted {
             customer_id: root.required_object("customer")?.id("id")?,

@@ -1,7 +1,7 @@
 //! A chunk of lines, kept until what belongs together is there.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pgrx::spi::{Spi, SpiClient};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub fn ingest(shop_domain: &str, lines: &str, run: &str) -> String {
             return refuse_all(&lines, "redacted", "the shop was forgotten");
         }
         let mut chunk = Chunk::read(&lines, kind, operation.started_at);
-        chunk.forget(client, shop.shop_id);
+        chunk.resolve(client, shop.shop_id);
         store::write_operation(client, shop.shop_id, &operation);
         let rows: Vec<StoredLine> = chunk.rows.into_values().collect();
         let new = store::write_lines(client, shop.shop_id, operation.operation_id, &rows);
@@ -175,14 +175,18 @@ impl Chunk {
         }
     }
 
-    /// Takes out customers who were forgotten.
-    fn forget(&mut self, client: &mut SpiClient<'_>, shop_id: i64) {
+    /// Names those whom merged customers were merged into, and takes out customers who were forgotten.
+    fn resolve(&mut self, client: &mut SpiClient<'_>, shop_id: i64) {
         let named = self.rows.values().filter_map(|row| Some((shop_id, row.customer_id?)));
-        let named: BTreeSet<_> = named.collect();
-        let forgotten = store::read_redacted(client, &named);
+        let (forgotten, merged) = store::read_persons(client, &named.collect());
         for row in self.rows.values_mut() {
-            if row.customer_id.is_some_and(|id| forgotten.contains(&(shop_id, id))) {
+            let Some(key) = row.customer_id.map(|id| (shop_id, id)) else {
+                continue;
+            };
+            if forgotten.contains(&key) {
                 (row.customer_id, row.raw) = (None, None);
+            } else if let Some(into) = merged.get(&key) {
+                row.customer_id = Some(*into);
             }
         }
     }

@@ -23,7 +23,9 @@ pub use orders::{
     create as create_orders, lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder,
 };
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
-pub use read::{known_deliveries, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered};
+pub use read::{
+    known_deliveries, read_persons, read_redacted, read_salts, read_shops, remember, KnownShop, Remembered,
+};
 
 use pgrx::datum::{DatumWithOid, FromDatum, IntoDatum};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};

@@ -16,7 +16,7 @@ const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delive
 const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
 const SALTS_READ: &str = include_str!("../../../sql/postgres/ingest/salts_read.sql");
 
-const REDACTED: &str = include_str!("../../../sql/postgres/privacy/redacted_read.sql");
+const PERSONS: &str = include_str!("../../../sql/postgres/privacy/redacted_read.sql");
 
 /// A registered shop.
 pub struct KnownShop {
@@ -92,11 +92,23 @@ pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
 
 /// Which of the customers were forgotten; customer 0 asks for the shop.
 pub fn read_redacted(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> BTreeSet<Key> {
+    read_persons(client, asked).0
+}
+
+/// Which of the customers were forgotten, and into whom the others were merged that were.
+pub fn read_persons(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> (BTreeSet<Key>, BTreeMap<Key, i64>) {
+    let (mut redacted, mut merged) = (BTreeSet::new(), BTreeMap::new());
     if asked.is_empty() {
-        return BTreeSet::new();
+        return (redacted, merged);
     }
-    let rows = run_kept(client, REDACTED, &key_arrays(asked.iter().copied()));
-    rows.map(|row| (cell(&row, 1), cell(&row, 2))).collect()
+    for row in run_kept(client, PERSONS, &key_arrays(asked.iter().copied())) {
+        let key = (cell(&row, 1), cell(&row, 2));
+        match row.get(3).ok().flatten() {
+            Some(into) => _ = merged.insert(key, into),
+            None => _ = redacted.insert(key),
+        }
+    }
+    (redacted, merged)
 }
 
 /// The salts of customers, by (shop, customer); missing ones are made.

@@ -1,11 +1,19 @@
--- $1 shop, $2 customer, $3 orders that Shopify names. A repetition that finds nothing keeps the first certificate.
-with salt as (
-    delete from privacy.salt as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+-- $1 shop, $2 customer, $3 orders that Shopify names. A repetition that finds nothing keeps the first certificate. The
+-- customers that were merged into this one are the same person: they go too, and each leaves a tombstone.
+with person as materialized (
+    select $2::bigint as customer_id
+    union
+    select known.customer_id from commerce.customer as known where known.shop_id = $1 and known.merged_into = $2
+), salt as (
+    delete from privacy.salt as old
+    where old.shop_id = $1 and old.customer_id in (select customer_id from person) returning 1
 ), request as (
-    delete from privacy.data_request as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+    delete from privacy.data_request as old
+    where old.shop_id = $1 and old.customer_id in (select customer_id from person) returning 1
 ), orders as (
     select known.order_id from commerce.order_header as known
-    where known.shop_id = $1 and (known.customer_id = $2 or known.order_id = any ($3::bigint[]))
+    where known.shop_id = $1
+        and (known.customer_id in (select customer_id from person) or known.order_id = any ($3::bigint[]))
 ), interaction as (
     -- Who brought the buyer stays the publisher's; which visitor that was, and of which order, is severed.
     update publication.publication_telemetry as old
@@ -13,7 +21,8 @@ with salt as (
     where old.shop_id = $1 and old.order_id in (select order_id from orders union select unnest($3::bigint[]))
     returning 1
 ), customer as (
-    delete from commerce.customer as old where old.shop_id = $1 and old.customer_id = $2 returning 1
+    delete from commerce.customer as old
+    where old.shop_id = $1 and old.customer_id in (select customer_id from person) returning 1
 ), refund as (
     update commerce.refund as old set raw = null
     where old.shop_id = $1 and old.raw is not null and old.order_id in (select order_id from orders) returning 1
@@ -25,12 +34,14 @@ with salt as (
     where old.shop_id = $1 and old.raw is not null and old.order_id in (select order_id from orders) returning 1
 ), header as (
     update commerce.order_header as old set customer_id = null, raw = null
-    where old.shop_id = $1 and (old.customer_id = $2 or old.order_id = any ($3::bigint[]))
+    where old.shop_id = $1
+        and (old.customer_id in (select customer_id from person) or old.order_id = any ($3::bigint[]))
         and (old.customer_id is not null or old.raw is not null)
     returning 1
 ), line as (
     update commerce.bulk_line as old set customer_id = null, raw = null
-    where old.shop_id = $1 and (old.customer_id = $2 or old.resource = 'Order' and old.node_id = any ($3::bigint[]))
+    where old.shop_id = $1 and (old.customer_id in (select customer_id from person)
+            or old.resource = 'Order' and old.node_id = any ($3::bigint[]))
         and (old.customer_id is not null or old.raw is not null)
     returning 1
 ), removed as (
@@ -39,23 +50,31 @@ with salt as (
         (select count(*) from customer) as customers, (select count(*) from refund) as refunds,
         (select count(*) from payment) as payments, (select count(*) from returned) as returns,
         (select count(*) from line) as lines
+), certified as materialized (
+    select json_build_object(
+        'certificate_id', gen_random_uuid(),
+        'shop_id', $1::text,
+        'subject', 'customer',
+        'subject_digest', privacy.subject_digest($1, $2),
+        'redacted_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+        'removed', json_build_object(
+            'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
+            'commerce.order_header', removed.headers, 'publication.publication_telemetry', removed.interactions,
+            'commerce.customer', removed.customers, 'commerce.refund', removed.refunds,
+            'commerce.payment', removed.payments, 'commerce.order_return', removed.returns,
+            'commerce.bulk_line', removed.lines
+        )
+    ) as certificate
+    from removed
+), merged as (
+    insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
+    select $1, 'customer', privacy.subject_digest($1, person.customer_id), certified.certificate
+    from person cross join certified where person.customer_id <> $2
+    on conflict (shop_id, subject, subject_digest) do nothing
 )
 insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
-select $1, 'customer', privacy.subject_digest($1, $2), json_build_object(
-    'certificate_id', gen_random_uuid(),
-    'shop_id', $1::text,
-    'subject', 'customer',
-    'subject_digest', privacy.subject_digest($1, $2),
-    'redacted_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    'removed', json_build_object(
-        'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
-        'commerce.order_header', removed.headers, 'publication.publication_telemetry', removed.interactions,
-        'commerce.customer', removed.customers, 'commerce.refund', removed.refunds,
-        'commerce.payment', removed.payments, 'commerce.order_return', removed.returns,
-        'commerce.bulk_line', removed.lines
-    )
-)
-from removed
+select $1, 'customer', privacy.subject_digest($1, $2), certified.certificate
+from certified
 on conflict (shop_id, subject, subject_digest) do update set
     certificate = case
         when (

@@ -215,6 +215,38 @@ return jsonb_build_object('created_at', null, 'updated_at', null, 'is_whole', is
     'state', null, 'is_email_verified', false, 'is_tax_exempt', false, 'email_consent', null, 'sms_consent', null,
     'currency', null, 'deleted_at', deleted_at, 'customer_id', customer_id);
 
+-- The number of a required global id of a customer.
+create function weir_sql.customer_gid_of(node jsonb, name text) returns bigint language plpgsql immutable as $$
+declare
+    gid text := weir_sql.text_of(node, name, '');
+    number text := substring(gid from '^gid://shopify/Customer/([+-]?[0-9]+)(\?.*)?$');
+begin
+    if gid is null then
+        perform weir_sql.refuse(case when node ? name then 'null_value' else 'missing_field' end, name,
+            'an id is required');
+    end if;
+    if not coalesce(weir_sql.is_int(number), false) then
+        perform weir_sql.refuse('type_mismatch', name, 'expected a global id of Shopify');
+    end if;
+    return number::bigint;
+end
+$$;
+
+-- Body of customers/merge, which is sent at each step of a merge; only the completed one has changed anything.
+create function weir_sql.merge_fact(document jsonb, triggered_at bigint) returns jsonb language plpgsql immutable as $$
+declare
+    status text := weir_sql.text_of(document, 'status', '');
+    customer_id bigint;
+begin
+    if lower(status collate "C") is distinct from 'completed' then
+        return '{"kind": "customer_merge_open"}';
+    end if;
+    customer_id := weir_sql.customer_gid_of(document, 'admin_graphql_api_customer_deleted_id');
+    return jsonb_build_object('kind', 'customer_merged', 'customer_id', customer_id,
+        'into', weir_sql.customer_gid_of(document, 'admin_graphql_api_customer_kept_id'), 'at', triggered_at);
+end
+$$;
+
 -- The customer of an order's body. Whatever is wrong in it does not hold up the order: then only its id is known.
 create function weir_sql.embedded_customer(node jsonb, triggered_at bigint) returns jsonb
 language plpgsql stable as $$
@@ -460,6 +492,8 @@ begin
         when topic = 'customers/delete' then
             return jsonb_build_object('kind', 'customer', 'customer', weir_sql.customer_of_id(
                 weir_sql.id_of(document, 'id', ''), true, triggered_at, triggered_at));
+        when topic = 'customers/merge' then
+            return weir_sql.merge_fact(document, triggered_at);
         when topic = 'customers/redact' then
             return jsonb_build_object('kind', 'customer_redacted', 'customer_id',
                 weir_sql.id_within(document, 'customer'), 'orders', weir_sql.ids_of(document, 'orders_to_redact'));
@@ -481,7 +515,7 @@ return topic in ('orders/create', 'orders/updated', 'orders/paid', 'orders/fulfi
     'orders/cancelled', 'orders/edited', 'orders/delete', 'refunds/create', 'order_transactions/create',
     'fulfillments/create', 'fulfillments/update', 'returns/request', 'returns/approve', 'returns/update',
     'returns/cancel', 'returns/close', 'returns/decline', 'returns/reopen', 'customers/create', 'customers/update',
-    'customers/enable', 'customers/disable', 'customers/delete', 'customers/data_request',
+    'customers/enable', 'customers/disable', 'customers/delete', 'customers/merge', 'customers/data_request',
     'customers/redact', 'shop/redact', 'products/create', 'products/update', 'products/delete');
 
 create function weir_sql.required_text(node jsonb, name text) returns text language plpgsql immutable as $$

@@ -55,9 +55,10 @@ select weir_sql.define('webhook_delivery_write', 'bigint[], text[], text[], text
 
 select weir_sql.define('lock_shared', 'bigint', 'setof record', :'lock_shared');
 select weir_sql.define('lock_exclusive', 'bigint', 'setof record', :'lock_exclusive');
-select weir_sql.define('redacted_read', 'bigint[], bigint[]', 'table (shop_id bigint, customer_id bigint)',
-    :'redacted_read');
+select weir_sql.define('redacted_read', 'bigint[], bigint[]',
+    'table (shop_id bigint, customer_id bigint, merged_into bigint)', :'redacted_read');
 select weir_sql.define('data_request_write', 'bigint, bigint, bigint, text', 'void', :'data_request_write');
+select weir_sql.define('customer_merge', 'bigint, bigint, bigint, text', 'void', :'customer_merge');
 select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'redact_customer');
 select weir_sql.define('redact_shop', 'bigint, text, bigint', 'text', :'redact_shop');
 select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salt text)', :'customer_data');
@@ -69,4 +70,5 @@ select weir_sql.define('objective_changes', 'bigint', 'text', :'objective_change
 select weir_sql.define('orders_of_shops', 'bigint[]', 'table (shop_id bigint, order_id bigint, shop_domain text)',
     :'orders_of_shops');
 select weir_sql.define('reconcile', 'bigint, date, date', 'text', :'reconcile');
+select weir_sql.define('known_ids', 'bigint, text, text, text, bigint, bigint', 'table (id bigint)', :'known_ids');
 select weir_sql.define('purge_deliveries', 'interval', 'bigint', :'purge_deliveries');

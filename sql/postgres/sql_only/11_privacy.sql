@@ -107,6 +107,47 @@ begin
 end
 $$;
 
+-- Makes one customer of two. Whoever is merged into somebody forgotten is the same person, and is forgotten with them; of
+-- whom nothing is known any more nothing is merged.
+create function weir_sql.merge(shop_id bigint, shop_domain text, fact jsonb) returns void language plpgsql as $$
+declare
+    customer_id bigint := (fact ->> 'customer_id')::bigint;
+    kept_id bigint := (fact ->> 'into')::bigint;
+    gone bigint[] := array(select redacted.customer_id
+        from weir_sql.redacted_read(array[shop_id, shop_id, shop_id], array[0, customer_id, kept_id]) as redacted
+        where redacted.merged_into is null);
+begin
+    if kept_id = any (gone) and 0 <> all (gone) then
+        perform weir.redact_customer(json_build_object('shop_domain', shop_domain, 'customer_id', customer_id));
+    elsif gone = '{}' then
+        perform weir_sql.customer_merge(shop_id, customer_id, kept_id, weir_sql.exact_time((fact ->> 'at')::bigint));
+    end if;
+end
+$$;
+
+-- Orders that name a merged customer, told before the merge or of before it, with the one who was kept.
+create function weir_sql.with_merged(deliveries weir_sql.delivery[]) returns weir_sql.delivery[] language plpgsql as $$
+declare
+    one record;
+    given weir_sql.delivery;
+begin
+    for one in
+        select orders.position, merged.merged_into from (
+            select told.position, told.shop_id, (told.fact -> 'header' ->> 'customer_id')::bigint as customer_id
+            from unnest(deliveries) as told
+            where told.fact ->> 'kind' = 'order' and told.fact -> 'header' ->> 'customer_id' is not null
+        ) as orders
+        join commerce.customer as merged on merged.shop_id = orders.shop_id
+            and merged.customer_id = orders.customer_id and merged.merged_into is not null
+    loop
+        given := deliveries[one.position];
+        given.fact := jsonb_set(given.fact, '{header,customer_id}', to_jsonb(one.merged_into));
+        deliveries[one.position] := given;
+    end loop;
+    return deliveries;
+end
+$$;
+
 -- Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
 create function weir_sql.with_privacy(deliveries weir_sql.delivery[]) returns weir_sql.delivery[]
 language plpgsql as $$
@@ -117,8 +158,8 @@ declare
     is_private boolean;
 begin
     for one in
-        select shop_id, bool_or(fact ->> 'kind' in ('customer_redacted', 'customer_data_requested', 'shop_redacted'))
-            as rules
+        select shop_id, bool_or(fact ->> 'kind' in
+            ('customer_redacted', 'customer_data_requested', 'shop_redacted', 'customer_merged')) as rules
         from unnest(deliveries) where fact is not null group by shop_id order by shop_id
     loop
         if one.rules then
@@ -139,17 +180,20 @@ begin
                 'customer_id', one.fact -> 'customer_id', 'orders', one.fact -> 'orders'));
         end if;
     end loop;
+    perform weir_sql.merge(told.shop_id, told.shop_domain, told.fact) from unnest(deliveries) as told
+    where told.fact ->> 'kind' = 'customer_merged';
+    deliveries := weir_sql.with_merged(deliveries);
     select array_agg(redacted.shop_id) as shops, array_agg(redacted.customer_id) as customers into gone from (
         select array_agg(shop_id) as shops, array_agg(customer_id) as customers from (
             select shop_id, 0 as customer_id from unnest(deliveries) where fact is not null
             union
             select shop_id, coalesce(fact ->> 'customer_id', fact -> 'header' ->> 'customer_id')::bigint
-            from unnest(deliveries) where fact ->> 'kind' in ('order', 'customer_data_requested')
+            from unnest(deliveries) where fact ->> 'kind' in ('order', 'customer_data_requested', 'customer_merged')
             union
             select shop_id, (fact -> 'customer' ->> 'customer_id')::bigint
             from unnest(deliveries) where fact ->> 'kind' = 'customer'
         ) as named where customer_id is not null
-    ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted;
+    ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted where redacted.merged_into is null;
     if gone.shops is null
         and not exists (select from unnest(deliveries) where fact ->> 'kind' = 'customer_data_requested')
     then
@@ -170,6 +214,12 @@ begin
             given.raw := null;
         elsif given.fact ->> 'kind' = 'customer' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
             (given.fact -> 'customer' ->> 'customer_id')::bigint)
+        then
+            given.fact := null;
+            given.verdict := 'ignored';
+            given.reason := 'redacted';
+        elsif given.fact ->> 'kind' = 'customer_merged' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
+            (given.fact ->> 'customer_id')::bigint)
         then
             given.fact := null;
             given.verdict := 'ignored';

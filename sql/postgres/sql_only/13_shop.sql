@@ -99,6 +99,50 @@ begin
 end
 $$;
 
+create or replace function weir.known_ids(shop text, request json) returns json
+language plpgsql strict volatile parallel unsafe as $$
+declare
+    fields jsonb;
+    known_shop bigint := (select known.shop_id from commerce.shop as known where known.shop_domain = shop);
+    most bigint;
+    problem text;
+    ids bigint[];
+begin
+    begin
+        fields := (weir_sql.read_json(request::text)).document;
+        if jsonb_typeof(fields) <> 'object' or jsonb_typeof(fields -> 'after') is distinct from 'number'
+            or jsonb_typeof(fields -> 'limit') is distinct from 'number'
+        then
+            perform weir_sql.refuse('type_mismatch', '', 'a field');
+        end if;
+        perform weir_sql.required_text(fields, 'resource'), weir_sql.required_text(fields, 'created_from'),
+            weir_sql.required_text(fields, 'created_before'), weir_sql.int_of(fields, 'after', '');
+        most := weir_sql.int_of(fields, 'limit', '');
+    exception when sqlstate 'WR001' then
+        problem := 'A field is missing or mistyped.';
+    end;
+    problem := coalesce(problem, case
+        when fields ->> 'resource' not in ('order', 'product') then 'resource is neither order nor product.'
+        when most not between 1 and 100000 then 'limit is not from 1 to 100000.'
+        when weir_sql.instant(fields ->> 'created_from') is null
+            or weir_sql.instant(fields ->> 'created_before') is null then 'A time is not RFC 3339.'
+    end);
+    if problem is not null then
+        raise exception 'the request is not readable' using errcode = 'invalid_parameter_value', detail = problem,
+            hint = 'Give {"resource": "order", "created_from": "2025-01-01T00:00:00.000Z", "created_before": "2026-11-24T10:00:00.000Z", "after": 0, "limit": 10000}; resource is order or product.';
+    end if;
+    if known_shop is null then
+        raise exception 'the shop is not registered' using errcode = 'invalid_parameter_value',
+            detail = 'No shop has this shop_domain.', hint = 'Register it with weir.register_shop(json).';
+    end if;
+    ids := array(select known.id from weir_sql.known_ids(known_shop, fields ->> 'resource',
+        weir_sql.exact_time(weir_sql.instant(fields ->> 'created_from')),
+        weir_sql.exact_time(weir_sql.instant(fields ->> 'created_before')), (fields ->> 'after')::bigint, most) as known);
+    return json_build_object('ids', ids::text[],
+        'next', case when cardinality(ids) = most then ids[cardinality(ids)]::text end);
+end
+$$;
+
 create or replace function weir.purge_deliveries(older_than interval) returns bigint
 language plpgsql strict volatile parallel unsafe as $$
 begin

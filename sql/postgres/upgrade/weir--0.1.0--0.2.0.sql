@@ -20,5 +20,8 @@ strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'bulk_events_js
 create function weir.bulk_events(shop text, run text) returns text
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'bulk_events_text_wrapper';
 
+create function weir.known_ids(shop text, request json) returns json
+strict volatile parallel unsafe language c as 'MODULE_PATHNAME', 'known_ids_wrapper';
+
 -- PostgreSQL lets everyone execute new functions; weir.migrate() grants to its roles what each needs.
 revoke all on all functions in schema weir from public;

@@ -2,6 +2,7 @@
 //! `sql_only.rs` against the SQL-only install.
 
 mod customers;
+mod known;
 mod migration;
 mod objectives;
 pub mod permutation;

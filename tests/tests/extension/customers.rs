@@ -145,3 +145,125 @@ async fn shipments_keep_their_lines_and_parts_their_bodies_until_the_customer_is
     let kept = "select count(*) from commerce.customer";
     assert_eq!(admin.query_one(kept, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
+
+fn merge(id: &str, gone: i64, kept: i64, status: &str) -> Value {
+    let body = json!({"admin_graphql_api_customer_kept_id": format!("gid://shopify/Customer/{kept}"),
+        "admin_graphql_api_customer_deleted_id": format!("gid://shopify/Customer/{gone}"),
+        "admin_graphql_api_job_id": null, "status": status, "errors": []});
+    at(delivery(id, "customers/merge", &body.to_string()), 10)
+}
+
+fn of_customer(id: i64, customer: i64, second: u8) -> String {
+    order(id, second, "").replace(r#""id": 77,"#, &format!(r#""id": {customer},"#))
+}
+
+#[tokio::test]
+async fn merged_customers_are_one_in_any_sequence_and_later_events_name_the_one_who_was_kept() {
+    let told = [
+        delivery("a", "orders/create", &of_customer(7, 77, 1)),
+        at(
+            delivery("b", "customers/update", &customer(20, "enabled", "subscribed")),
+            2,
+        ),
+        merge("c", 77, 78, "completed"),
+        merge("d", 78, 79, "completed"),
+        delivery("e", "orders/create", &of_customer(8, 78, 1)),
+        delivery("f", "orders/create", &of_customer(9, 79, 1)),
+        merge("g", 79, 80, "failed"),
+    ];
+    let mut contents = Vec::new();
+    for stride in [1, 2, 3, 5, 6] {
+        let (database, edge) = shop().await;
+        for step in 0..told.len() {
+            let answer = ingest(&edge, &told[step * stride % told.len()..][..1]).await;
+            assert_eq!(verdicts(&answer), ["accepted"], "{answer}");
+        }
+        let admin = database.admin().await.unwrap();
+        let rows = "select concat_ws(' ', customer_id, merged_into, deleted_at is not null, state)
+            from commerce.customer order by customer_id";
+        let rows = admin.query(rows, &[]).await.unwrap();
+        let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(rows, ["77 79 t", "78 79 t", "79 f"]);
+        let named = "select array_agg(distinct customer_id) from commerce.order_header";
+        assert_eq!(admin.query_one(named, &[]).await.unwrap().get::<_, Vec<i64>>(0), [79]);
+        let content = content(&database).await;
+        // All but the shop, which was registered at another time.
+        let rows = content
+            .lines()
+            .filter(|row| !row.starts_with("(1,demo.myshopify.com,,"));
+        contents.push(rows.collect::<Vec<_>>().join("\n"));
+
+        // What is told of an order from now on is the kept one's.
+        let mut keys = Vec::new();
+        for (id, order, customer) in [("h", 7, 77), ("i", 8, 78), ("j", 9, 79)] {
+            let changed = of_customer(order, customer, 30).replace(r#""quantity": 2"#, r#""quantity": 3"#);
+            let answer = ingest(&edge, &[delivery(id, "orders/updated", &changed)]).await;
+            keys.push(answer["events"][0]["customer_key"].as_str().unwrap().to_owned());
+        }
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+    assert!(contents.iter().all(|one| *one == contents[0]), "{contents:#?}");
+}
+
+#[tokio::test]
+async fn forgetting_the_kept_customer_forgets_those_who_were_merged_into_them() {
+    let (database, edge) = shop().await;
+    let batch = [
+        delivery("a", "orders/create", &of_customer(7, 77, 1)),
+        delivery("b", "orders/create", &of_customer(8, 78, 1)),
+        merge("c", 77, 78, "completed"),
+        delivery("d", "customers/redact", r#"{"customer": {"id": 78}}"#),
+        merge("e", 76, 78, "completed"),
+        delivery("f", "orders/create", &of_customer(9, 76, 1)),
+        merge("g", 77, 80, "completed"),
+        delivery("h", "orders/updated", &of_customer(7, 77, 20)),
+    ];
+    for one in &batch {
+        let answer = ingest(&edge, std::slice::from_ref(one)).await;
+        let expected = if one["webhook_id"] == "e" || one["webhook_id"] == "g" {
+            "ignored"
+        } else {
+            "accepted"
+        };
+        assert_eq!(verdicts(&answer), [expected], "{answer}");
+    }
+    let admin = database.admin().await.unwrap();
+    let left = "select (select count(*) from commerce.customer), (select count(*) from privacy.salt),
+        (select count(*) from commerce.order_header where customer_id is not null),
+        (select count(*) from commerce.order_header), (select count(*) from privacy.redaction)";
+    let left = admin.query_one(left, &[]).await.unwrap();
+    let left: Vec<i64> = (0..5).map(|at| left.get(at)).collect();
+    assert_eq!(
+        left,
+        [0, 0, 0, 3, 3],
+        "customers, salts, named orders, orders, tombstones"
+    );
+}
+
+#[tokio::test]
+async fn a_merge_that_names_no_customer_is_refused() {
+    let (_database, edge) = shop().await;
+    let body = r#"{"status": "completed", "admin_graphql_api_customer_deleted_id": "gid://shopify/Order/1"}"#;
+    let batch = [
+        delivery("a", "customers/merge", body),
+        delivery("b", "customers/merge", r#"{"status": "completed"}"#),
+        delivery("c", "customers/merge", r#"{"status": 5}"#),
+    ];
+    let answer = ingest(&edge, &batch).await;
+    let details: Vec<&Value> = (0..3).map(|at| &answer["deliveries"][at]["detail"]).collect();
+    let name = "admin_graphql_api_customer_deleted_id";
+    let expected = [
+        format!("{name}: expected a global id of Shopify"),
+        format!("{name}: an id is required"),
+        "status: expected text".to_owned(),
+    ];
+    assert_eq!(
+        details,
+        expected
+            .iter()
+            .map(|text| json!(text))
+            .collect::<Vec<_>>()
+            .iter()
+            .collect::<Vec<_>>()
+    );
+}

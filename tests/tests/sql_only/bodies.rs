@@ -102,6 +102,7 @@ pub fn delivery(random: &mut Random, webhook_id: &str) -> Value {
         0 => "customers/redact",
         1 => "customers/data_request",
         2 if random.below(8) == 0 => "shop/redact",
+        3 | 4 => "customers/merge",
         _ => random.one(&TOPICS),
     };
     let mut body = body(random, shop, topic);
@@ -208,6 +209,15 @@ fn body(random: &mut Random, shop: &Shop, topic: &str) -> Value {
         "customers/delete" => json!({"id": id(random, 1, 8)}),
         "customers/redact" => json!({"customer": {"id": id(random, 1, 8), "email": "a@example.com"},
             "orders_to_redact": [order, order.to_string()]}),
+        "customers/merge" => {
+            let gid = |random: &mut Random| {
+                let kind = if random.below(20) == 0 { "Order" } else { "Customer" };
+                format!("gid://shopify/{kind}/{}", random.below(8) + 1)
+            };
+            json!({"admin_graphql_api_customer_kept_id": gid(random), "admin_graphql_api_customer_deleted_id": gid(random),
+                "admin_graphql_api_job_id": null, "errors": [],
+                "status": random.one(&["completed", "completed", "COMPLETED", "failed", "in_progress"])})
+        }
         "customers/data_request" => {
             json!({"customer": {"id": id(random, 1, 8)}, "data_request": {"id": id(random, 1, 5)}})
         }

@@ -277,7 +277,7 @@ pub(super) fn gid_of(node: &Node<'_>, name: &str) -> Result<Option<Gid>, BodyErr
     Ok(Some(gid))
 }
 
-pub(super) fn required_gid(node: &Node<'_>, name: &str) -> Result<Gid, BodyError> {
+pub(in crate::shopify) fn required_gid(node: &Node<'_>, name: &str) -> Result<Gid, BodyError> {
     let reason = if node.is_null(name) {
         Reason::NullValue
     } else {
