@@ -3,9 +3,10 @@
 //! Everything arrives from outside: an interaction is held to the schema of stream `publication_v1` before it is
 //! believed, and what is kept of it names nobody.
 
-use std::collections::BTreeMap;
+mod catalogue;
 
-use serde::{Deserialize, Serialize};
+pub use catalogue::{CatalogueChange, Item, Link, Program, Publisher};
+
 use serde_json::Value;
 
 use crate::order_state::{Attribution, ReferredBy};
@@ -14,8 +15,6 @@ use crate::telemetry;
 
 /// Longest id of the catalogue, in bytes.
 pub const MAX_CATALOGUE_ID_BYTES: usize = 128;
-/// Longest text of the catalogue, in bytes.
-const MAX_TEXT_BYTES: usize = 2048;
 
 /// Whether a text can be the id of a publisher, item, program or link: letters, digits and `. _ : / -`. An e-mail address
 /// or a name with spaces is none.
@@ -107,14 +106,17 @@ impl Interaction {
         }
         // Refuses what PostgreSQL cannot store, and nesting that would exhaust a stack.
         if let Err(error) = Json::parse(text) {
-            return refuse(error.reason.as_str(), format!("{}: {}", error.path, error.detail));
+            return refuse(error.reason.as_str(), error.place());
         }
         let Ok(row) = serde_json::from_str::<Value>(text) else {
             return refuse("parse_failure", "not JSON");
         };
         if let Err(violation) = telemetry::publication().validate(&row) {
-            let detail = format!("{}: {}", violation.field, violation.detail);
-            return refuse(violation.reason.as_str(), detail);
+            let place = match violation.field.as_str() {
+                "" => violation.detail,
+                field => format!("{field}: {}", violation.detail),
+            };
+            return refuse(violation.reason.as_str(), place);
         }
         let interaction = Self::from_row(&row)?;
         if interaction.interaction_type == InteractionType::Attribution {
@@ -222,114 +224,6 @@ fn address_only(url: &str) -> Option<String> {
     let address = url.split(['?', '#']).next().unwrap_or_default();
     let authority = address.split("//").nth(1)?.split('/').next()?;
     (!authority.is_empty() && !authority.contains('@')).then(|| address.to_owned())
-}
-
-/// A publisher: whoever shows the shop's products.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Publisher {
-    pub name: String,
-}
-
-/// What a publisher published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Item {
-    pub publisher_id: String,
-    pub title: String,
-    #[serde(default)]
-    pub url: Option<String>,
-    #[serde(default)]
-    pub kind: Option<String>,
-}
-
-/// Terms under which publishers send visitors; of one publisher, or of all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Program {
-    pub name: String,
-    #[serde(default)]
-    pub publisher_id: Option<String>,
-}
-
-/// A redirect: where a code leads, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Link {
-    pub url: String,
-    #[serde(default)]
-    pub publisher_id: Option<String>,
-    #[serde(default)]
-    pub item_id: Option<String>,
-    #[serde(default)]
-    pub program_id: Option<String>,
-    #[serde(default)]
-    pub placement: Option<String>,
-}
-
-/// A change of a shop's catalogue, by id. An entry that is null is taken out; what is not named stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct CatalogueChange {
-    pub shop_domain: String,
-    #[serde(default)]
-    pub publishers: BTreeMap<String, Option<Publisher>>,
-    #[serde(default)]
-    pub items: BTreeMap<String, Option<Item>>,
-    #[serde(default)]
-    pub programs: BTreeMap<String, Option<Program>>,
-    #[serde(default)]
-    pub links: BTreeMap<String, Option<Link>>,
-}
-
-impl CatalogueChange {
-    /// Reads a change.
-    ///
-    /// # Errors
-    /// A sentence that names the entry that cannot be used.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        Json::parse(json).map_err(|error| format!("{}: {}", error.path, error.detail))?;
-        let change: Self = serde_json::from_str(json).map_err(|error| {
-            // serde names the field, and the value where its type is wrong: only the place is passed on.
-            format!("Line {} column {} is not of a catalogue.", error.line(), error.column())
-        })?;
-        for (id, item) in change.items.iter() {
-            let url = item.as_ref().and_then(|item| item.url.as_deref());
-            entry("items", id, url, [item.as_ref().map(|item| item.title.as_str())])?;
-        }
-        for (id, link) in &change.links {
-            let placement = link.as_ref().and_then(|link| link.placement.as_deref());
-            entry("links", id, link.as_ref().map(|link| link.url.as_str()), [placement])?;
-        }
-        for (id, one) in &change.publishers {
-            entry("publishers", id, None, [one.as_ref().map(|one| one.name.as_str())])?;
-        }
-        for (id, one) in &change.programs {
-            entry("programs", id, None, [one.as_ref().map(|one| one.name.as_str())])?;
-        }
-        Ok(change)
-    }
-}
-
-/// Checks what all entries share: an id, an address a browser may be sent to, texts of a sane length.
-fn entry(part: &str, id: &str, url: Option<&str>, texts: [Option<&str>; 1]) -> Result<(), String> {
-    if !is_catalogue_id(id) {
-        return Err(format!("{part}: an id is 1 to 128 letters, digits and . _ : / -"));
-    }
-    // Anything else, such as javascript:, would run where the visitor is.
-    if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
-        return Err(format!("{part}.{id}.url: expected http:// or https://"));
-    }
-    let long = |text: &str| text.is_empty() || text.len() > MAX_TEXT_BYTES;
-    if texts.into_iter().chain([url]).flatten().any(long) {
-        return Err(format!("{part}.{id}: texts are 1 to 2048 bytes"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub use ingest::ingest;
 pub use settle::events;
 
 use pgrx::spi::SpiClient;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use weir_domain::shopify::bulk::Gid;
 use weir_domain::shopify::json::instant;
 
@@ -21,7 +21,7 @@ use crate::store::{self, KnownShop};
 const HINT: &str = r#"Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500}."#;
 
 /// Reads the argument `run`.
-fn read_run<'a, T: Deserialize<'a>>(run: &'a str) -> T {
+fn read_run<T: DeserializeOwned>(run: &str) -> T {
     if run.contains("\\u0000") {
         refuse("A text holds U+0000.");
     }

@@ -120,12 +120,7 @@ impl Delivery {
 
     /// Rejects for what is wrong with its text.
     pub fn reject_body(&mut self, error: &BodyError) {
-        let place = if error.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", error.path)
-        };
-        self.reject(error.reason.as_str(), format!("{place}{}", error.detail));
+        self.reject(error.reason.as_str(), error.place());
     }
 
     /// Passes over a topic that weir does not read.

@@ -75,12 +75,65 @@ fn a_catalogue_sends_nobody_where_a_browser_should_not_go() {
     assert!(refused.contains("links.l1.url"), "{refused}");
     let gone = CatalogueChange::parse(r#"{"shop_domain": "d", "publishers": {"p": null}}"#).unwrap();
     assert_eq!(gone.publishers["p"], None);
-    for bad in [
-        r#"{"shop_domain": "d", "items": {"a b": null}}"#,
-        r#"{"links": {}}"#,
-        "[]",
-        "{",
+    // The last of a repeated name counts, as in PostgreSQL.
+    let twice = r#"{"shop_domain": "d", "publishers": {"p": {"name": 5, "name": "P"}}}"#;
+    assert_eq!(
+        CatalogueChange::parse(twice).unwrap().publishers["p"]
+            .as_ref()
+            .unwrap()
+            .name,
+        "P"
+    );
+}
+
+#[test]
+fn a_catalogue_that_is_none_is_refused_with_the_place_and_without_the_value() {
+    let long = "x".repeat(2049);
+    for (change, place) in [
+        (json!({"items": {"a b": null}}), "items: an id is"),
+        (json!({"items": []}), "items: expected an object"),
+        (json!({"items": null}), "items: expected an object"),
+        (json!({"surprise": {}}), "expected no other fields than shop_domain,"),
+        (json!({"shop_domain": 5}), "shop_domain: expected text"),
+        (
+            json!({"publishers": {"p": "secret"}}),
+            "publishers.p: expected an object",
+        ),
+        (
+            json!({"publishers": {"p": {"name": null}}}),
+            "publishers.p.name: expected text",
+        ),
+        (
+            json!({"publishers": {"p": {"name": "P", "secret": 1}}}),
+            "publishers.p: expected no other fields than name",
+        ),
+        (
+            json!({"items": {"i": {"publisher_id": "p", "title": ""}}}),
+            "items.i.title: expected 1 to 2048 bytes",
+        ),
+        (
+            json!({"items": {"i": {"publisher_id": "p", "title": "T", "url": "secret:"}}}),
+            "items.i.url: expected http:// or https://",
+        ),
+        (
+            json!({"links": {"l": {"url": "http://a", "placement": long}}}),
+            "links.l.placement: expected 1 to 2048 bytes",
+        ),
+        (json!({"links": {"l": {}}}), "links.l.url: expected text"),
     ] {
-        assert!(CatalogueChange::parse(bad).is_err(), "{bad}");
+        let mut change = change;
+        if change.get("shop_domain").is_none() {
+            change["shop_domain"] = "d".into();
+        }
+        let refused = CatalogueChange::parse(&change.to_string()).unwrap_err();
+        assert!(refused.starts_with(place) && !refused.contains("secret"), "{refused}");
+    }
+    for (text, place) in [
+        (r#"{"links": {}}"#, "shop_domain: expected text"),
+        ("[]", "expected an object"),
+        ("{", "not JSON"),
+        (r#"{"shop_domain": "\u0000"}"#, "shop_domain: text holds U+0000"),
+    ] {
+        assert_eq!(CatalogueChange::parse(text).unwrap_err(), place, "{text}");
     }
 }

@@ -59,6 +59,17 @@ pub struct BodyError {
     pub detail: &'static str,
 }
 
+impl BodyError {
+    /// `path: what was expected`, or only the latter where it is about the body itself.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.path.as_str() {
+            "" => self.detail.to_owned(),
+            path => format!("{path}: {}", self.detail),
+        }
+    }
+}
+
 /// What a delivery says happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {

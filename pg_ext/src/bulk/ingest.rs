@@ -17,12 +17,12 @@ use crate::store::{self, Operation, StoredLine};
 const UNREADABLE: &str = "unreadable";
 
 #[derive(Deserialize)]
-struct Run<'a> {
-    operation_id: &'a str,
-    kind: &'a str,
-    source: &'a str,
-    started_at: &'a str,
-    received_at: &'a str,
+struct Run {
+    operation_id: String,
+    kind: String,
+    source: String,
+    started_at: String,
+    received_at: String,
 }
 
 /// The answer of `weir.ingest_bulk`: read = upserted + unchanged + rejected.
@@ -47,15 +47,15 @@ struct Rejection<'a> {
 
 /// Reads a chunk and returns what became of its lines as JSON text.
 pub fn ingest(shop_domain: &str, lines: &str, run: &str) -> String {
-    let run: Run<'_> = read_run(run);
-    source(run.source);
-    let kind = BulkKind::from_name(run.kind)
+    let run: Run = read_run(run);
+    source(&run.source);
+    let kind = BulkKind::from_name(&run.kind)
         .unwrap_or_else(|| refuse("kind is none of orders_core, orders_ledger, products."));
     let operation = Operation {
-        operation_id: operation_id(run.operation_id),
+        operation_id: operation_id(&run.operation_id),
         kind: kind.as_str(),
-        started_at: time(run.started_at, "started_at"),
-        received_at: time(run.received_at, "received_at"),
+        started_at: time(&run.started_at, "started_at"),
+        received_at: time(&run.received_at, "received_at"),
     };
     let lines = lines.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
     let lines: Vec<(usize, &str)> = lines.map(|(index, text)| (index + 1, text)).collect();
@@ -135,18 +135,13 @@ impl Chunk {
     fn reject(&mut self, number: usize, text: &str, error: &BodyError) {
         let (gid, parent) = (BulkLine::gid_in(text), BulkLine::parent_in(text));
         self.answer.rejected += 1;
-        let place = if error.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", error.path)
-        };
         self.answer.rejections.push(Rejection {
             line: number,
             id: gid
                 .as_ref()
                 .map(|gid| format!("gid://shopify/{}/{}", gid.resource, gid.id)),
             reason: error.reason.as_str(),
-            detail: format!("{place}{}", error.detail),
+            detail: error.place(),
         });
         // Its order or product must not be taken for whole.
         let gid = gid.or_else(|| {

@@ -19,12 +19,11 @@ const DEFAULT_LIMIT: i64 = 500;
 const LARGEST_LIMIT: i64 = 10_000;
 
 #[derive(Deserialize)]
-struct Run<'a> {
-    #[serde(borrow)]
-    operation_ids: Vec<&'a str>,
-    source: &'a str,
-    received_at: &'a str,
-    after: Option<&'a str>,
+struct Run {
+    operation_ids: Vec<String>,
+    source: String,
+    received_at: String,
+    after: Option<String>,
     limit: Option<i64>,
 }
 
@@ -38,11 +37,11 @@ struct Page {
 
 /// Applies the next page of what a run has read and returns its events as JSON text.
 pub fn events(shop_domain: &str, run: &str) -> String {
-    let run: Run<'_> = read_run(run);
+    let run: Run = read_run(run);
     let operations: Vec<i64> = run.operation_ids.iter().map(|gid| operation_id(gid)).collect();
     let provenance = Provenance {
-        received_at: time(run.received_at, "received_at"),
-        source: source(run.source).to_owned(),
+        received_at: time(&run.received_at, "received_at"),
+        source: source(&run.source).to_owned(),
     };
     let limit = run.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
@@ -60,7 +59,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return json!({"events": [], "next": null});
         }
-        let page = Page::read(client, shop.shop_id, &operations, run.after, limit);
+        let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
         let state = apply(client, &shop, &operations, &page);
         json!({"events": tell(client, &shop, &page, &state, &provenance), "next": page.next})
     });
