@@ -2,6 +2,29 @@
 -- fields are ignored, fields are read in the same order, so that the first fault is the same. A fact is jsonb: `kind`, the
 -- id of its order or product, and the parts in the form that weir_sql.apply merges. Instants are microseconds since 1970.
 
+-- Raises unless price x quantity of a line stays within what is believed.
+create function weir_sql.check_value(unit_price jsonb, units bigint, path text) returns void
+language plpgsql immutable parallel safe as $$
+begin
+    if greatest(abs((unit_price ->> 'shop')::numeric), abs((unit_price ->> 'presentment')::numeric)) * units
+        > 1000000000000000
+    then
+        perform weir_sql.refuse('type_mismatch', path, 'expected a line value below 10^15 minor units');
+    end if;
+end
+$$;
+
+-- A tax rate in billionths, from its digits; what is no plain decimal counts as unknown, 0.
+create function weir_sql.rate_of(node jsonb, path text) returns numeric language plpgsql immutable parallel safe as $$
+declare
+    digits text := weir_sql.decimal_of(node, 'rate', path);
+begin
+    digits := split_part(digits, '.', 1)
+        || rpad(case when strpos(digits, '.') > 0 then substr(digits, strpos(digits, '.') + 1, 9) else '' end, 9, '0');
+    return case when weir_sql.is_int(digits) then least(greatest(digits::numeric, 0), 10000000000) else 0 end;
+end
+$$;
+
 create function weir_sql.line(node jsonb, path text, currency text, presentment text) returns jsonb
 language plpgsql immutable as $$
 declare
@@ -11,14 +34,9 @@ declare
     tax jsonb := '{"shop": 0, "presentment": 0}';
     tax_rate numeric := 0;
     items jsonb;
-    digits text;
     left_units bigint;
 begin
-    if greatest(abs((unit_price ->> 'shop')::numeric), abs((unit_price ->> 'presentment')::numeric)) * units
-        > 1000000000000000
-    then
-        perform weir_sql.refuse('type_mismatch', path || 'quantity', 'expected a line value below 10^15 minor units');
-    end if;
+    perform weir_sql.check_value(unit_price, units, path || 'quantity');
     items := weir_sql.objects_of(node, 'discount_allocations', path);
     for n in 0 .. jsonb_array_length(items) - 1 loop
         discount := weir_sql.plus(discount, weir_sql.amount_of(items -> n, 'amount',
@@ -28,14 +46,7 @@ begin
     for n in 0 .. jsonb_array_length(items) - 1 loop
         tax := weir_sql.plus(tax, weir_sql.amount_of(items -> n, 'price', path || 'tax_lines[' || n || '].', currency,
             presentment));
-        digits := weir_sql.decimal_of(items -> n, 'rate', path || 'tax_lines[' || n || '].');
-        if digits is not null then
-            -- Billionths, from the digits; what is no plain decimal counts as unknown, 0.
-            digits := split_part(digits, '.', 1)
-                || rpad(case when strpos(digits, '.') > 0 then substr(digits, strpos(digits, '.') + 1, 9) else '' end, 9, '0');
-            tax_rate := tax_rate + case when weir_sql.is_int(digits)
-                then least(greatest(digits::numeric, 0), 10000000000) else 0 end;
-        end if;
+        tax_rate := tax_rate + weir_sql.rate_of(items -> n, path || 'tax_lines[' || n || '].');
     end loop;
     if weir_sql.int_of(node, 'current_quantity', path) is not null then
         left_units := weir_sql.quantity_of(node, 'current_quantity', path);

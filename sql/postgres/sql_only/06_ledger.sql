@@ -1,7 +1,8 @@
 -- The sales ledger of orders. Guarantees what domain::sales guarantees: gross is quantity x original price, net is gross
 -- less discounts less returns, tax is no sale, gift cards are no sale; a sale counts on the order's day, a reversal on its
--- own, both in the shop's time zone; shares of a line are taken cumulatively, so that no rounding rest is left. One
--- statement for any number of orders.
+-- own, both in the shop's time zone; shares of a line are taken cumulatively, so that no rounding rest is left. Shopify's
+-- agreements, once read, replace the provisional ledger up to `read_at`; what newer refunds and a newer body tell beyond
+-- them goes on top. One statement for any number of orders.
 
 -- `amount * numerator / denominator`, half rounded up; 0 for a denominator of 0. Exact: numeric division only truncates.
 create function weir_sql.scaled(amount bigint, numerator bigint, denominator bigint) returns bigint
@@ -30,6 +31,18 @@ return case
     else weir_sql.scaled(discount, listed - discount - tax, listed - discount)
 end;
 
+-- Whether a refund, made `at`, is told in full and is none of those that the agreements, read as of `read_at`, book. Where
+-- an agreement of a return has booked the goods, a refund made before the reading only moved the money; in the second of
+-- the reading itself both are possible.
+create function weir_sql.is_unbooked(refund jsonb, at bigint, agreements jsonb, read_at bigint) returns boolean
+language sql immutable parallel safe
+return not (refund ->> 'is_brief')::boolean and at >= read_at
+    and not exists (
+        select from jsonb_array_elements(agreements) as agreement
+        where agreement -> 'refund_id' = refund -> 'refund_id'
+            or at = read_at and agreement ->> 'return_id' is not null
+    );
+
 -- Ledgers by index of the order in the arrays: lists of rows as in telemetry, sorted by product, day and kind. An order of
 -- which no body has arrived, a test order and a deleted one have none.
 create function weir_sql.ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
@@ -40,22 +53,54 @@ with orders as materialized (
         (given.state -> 'header' ->> 'cancelled_at')::bigint as cancelled_at,
         coalesce((given.state -> 'header' ->> 'processed_at')::bigint, (given.state -> 'header' ->> 'created_at')::bigint,
             (given.state -> 'header' ->> 'updated_at')::bigint) as placed_at,
-        (given.state -> 'header' ->> 'taxes_included')::boolean as taxes_included
+        (given.state -> 'header' ->> 'taxes_included')::boolean as taxes_included,
+        (given.state ->> 'agreements_updated_at')::bigint as read_at
     from unnest(states, zones) with ordinality as given (state, zone, n)
     where jsonb_typeof(given.state -> 'header') = 'object' and given.state ->> 'deleted_at' is null
         and not (given.state -> 'header' ->> 'is_test')::boolean
+), refunds as materialized (
+    select orders.n, orders.taxes_included, refund, made.at
+    from orders, jsonb_array_elements(orders.state -> 'refunds') as refund
+    cross join lateral (
+        select coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
+            (refund ->> 'observed_at')::bigint) as at
+    ) as made
+    where orders.read_at is null
+        or weir_sql.is_unbooked(refund, made.at, orders.state -> 'agreements', orders.read_at)
 ), refunded as materialized (
-    select orders.n, coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
-            (refund ->> 'observed_at')::bigint) as at,
-        (item ->> 'line_item_id')::bigint as line_item_id, item ->> 'product_id' as product_id,
+    select refunds.n, refunds.at, (item ->> 'line_item_id')::bigint as line_item_id, item ->> 'product_id' as product_id,
         (item ->> 'is_gift_card')::boolean as is_gift_card, (item ->> 'quantity')::bigint as quantity,
         (item -> 'subtotal' ->> 'shop')::bigint
-            - case when orders.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end as returned,
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end as returned,
         (item -> 'subtotal' ->> 'presentment')::bigint
-            - case when orders.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end as p_returned
-    from orders, jsonb_array_elements(orders.state -> 'refunds') as refund, jsonb_array_elements(refund -> 'lines') as item
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end as p_returned
+    from refunds, jsonb_array_elements(refunds.refund -> 'lines') as item
+), agreed as materialized (
+    -- A sale's base is its total without tax, already after its discount.
+    select orders.n, coalesce((sale ->> 'line_item_id')::bigint, 0) as line_item_id, sale ->> 'product_id' as product_id,
+        sale ->> 'action_type' as action, sale ->> 'line_type' as line_type, abs((sale ->> 'quantity')::bigint) as units,
+        (sale -> 'total' ->> 'shop')::bigint - (sale -> 'tax' ->> 'shop')::bigint as base,
+        (sale -> 'total' ->> 'presentment')::bigint - (sale -> 'tax' ->> 'presentment')::bigint as p_base,
+        (sale -> 'discount' ->> 'shop')::bigint as off, (sale -> 'discount' ->> 'presentment')::bigint as p_off,
+        case when agreement ->> 'reason' = 'order' then orders.placed_at else (agreement ->> 'happened_at')::bigint end
+            as at,
+        case when agreement ->> 'reason' = 'order' then 'sale' else 'edit' end as kind,
+        case when (agreement ->> 'happened_at')::bigint >= orders.cancelled_at
+                and agreement ->> 'refund_id' is null and agreement ->> 'return_id' is null then 'cancellation'
+            when agreement ->> 'reason' = 'order_edit' then 'edit' else 'return' end as reversal
+    from orders, jsonb_array_elements(orders.state -> 'agreements') as agreement,
+        jsonb_array_elements(agreement -> 'sales') as sale
+    where orders.read_at is not null
+), booked as (
+    -- What the agreements account for of one line. An update changes the price of what was sold before; it sells no units.
+    select n, line_item_id, coalesce(sum(units) filter (where action = 'order'), 0) as sold,
+        coalesce(sum(base + off) filter (where action <> 'return'), 0) as gross,
+        coalesce(sum(p_base + p_off) filter (where action <> 'return'), 0) as p_gross,
+        coalesce(sum(off) filter (where action <> 'return'), 0) as off,
+        coalesce(sum(p_off) filter (where action <> 'return'), 0) as p_off
+    from agreed where line_type = 'product' group by 1, 2
 ), lines as materialized (
-    select orders.n, orders.placed_at, orders.updated_at, orders.cancelled_at, orders.taxes_included,
+    select orders.n, orders.placed_at, orders.updated_at, orders.cancelled_at, orders.taxes_included, orders.read_at,
         (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id,
         (line ->> 'is_gift_card')::boolean as is_gift_card, (line ->> 'quantity')::bigint as quantity,
         (line ->> 'current_quantity')::bigint as current_quantity, (line ->> 'tax_rate')::bigint as tax_rate,
@@ -83,20 +128,26 @@ with orders as materialized (
         (edit ->> 'added')::bigint as added, (edit ->> 'removed')::bigint as removed
     from orders, jsonb_array_elements(orders.state -> 'edits') as edit
     where (edit ->> 'committed_at')::bigint <= orders.updated_at
+        and (orders.read_at is null or (edit ->> 'committed_at')::bigint > orders.read_at)
     window earlier as (partition by orders.n, (edit ->> 'line_item_id')::bigint
         order by (edit ->> 'committed_at')::bigint, (edit ->> 'edit_id')::bigint rows unbounded preceding)
 ), sums as (
     select valued.*, valued.quantity - least(coalesce(edited.added, 0), valued.quantity) as base,
         coalesce(back.quantity, 0) as refunded, coalesce(back.returned, 0) as returned,
-        coalesce(back.p_returned, 0) as p_returned, coalesce(edited.removed, 0) as removed
+        coalesce(back.p_returned, 0) as p_returned, coalesce(edited.removed, 0) as removed, coalesce(edited.added, 0) as added
     from valued
     left join (
         select n, line_item_id, sum(added) as added, sum(removed) as removed from edits group by 1, 2
     ) as edited using (n, line_item_id)
     left join (
         select n, line_item_id, sum(quantity) as quantity, sum(returned) as returned, sum(p_returned) as p_returned
-        from refunded group by 1, 2
+        from (
+            select n, line_item_id, quantity, returned, p_returned from refunded
+            union all
+            select n, line_item_id, units, -base, -p_base from agreed where line_type = 'product' and action = 'return'
+        ) as one group by 1, 2
     ) as back using (n, line_item_id)
+    where valued.read_at is null or valued.updated_at > valued.read_at
 ), opened as (
     -- Removed units that no refund tells of. A cancelled order's current quantity is 0 whatever the edits did.
     select sums.*, greatest(quantity - refunded, 0) as open, case
@@ -105,15 +156,32 @@ with orders as materialized (
         else greatest(least(quantity - current_quantity - refunded, greatest(quantity - refunded, 0)), 0)
     end as gone
     from sums
+), more as (
+    -- Units of a newer body that the agreements do not account for.
+    select opened.n, opened.line_item_id, product_id, updated_at, added,
+        (quantity - coalesce(booked.sold, 0))::bigint as units,
+        weir_sql.clamped(opened.gross - coalesce(booked.gross, 0)) as gross,
+        weir_sql.clamped(opened.p_gross - coalesce(booked.p_gross, 0)) as p_gross,
+        weir_sql.clamped(opened.off - coalesce(booked.off, 0)) as off,
+        weir_sql.clamped(opened.p_off - coalesce(booked.p_off, 0)) as p_off
+    from opened left join booked using (n, line_item_id)
+    where read_at is not null and quantity > coalesce(booked.sold, 0)
 ), sold as (
     -- Units are sold in time: first those of the order, then those of each edit.
     select n, product_id, placed_at as at, 'sale' as kind, 0::numeric as from_unit, base::numeric as to_unit, quantity,
         gross, p_gross, off, p_off
-    from opened
+    from opened where read_at is null
     union all
     select opened.n, product_id, edits.at, 'edit', least(quantity, base + edits.added_to - edits.added),
         least(quantity, base + edits.added_to), quantity, gross, p_gross, off, p_off
-    from opened join edits using (n, line_item_id)
+    from opened join edits using (n, line_item_id) where read_at is null
+    union all
+    select more.n, product_id, edits.at, 'edit', least(units, edits.added_to - edits.added),
+        least(units, edits.added_to), units, gross, p_gross, off, p_off
+    from more join edits using (n, line_item_id)
+    union all
+    -- What no edit dates, by the body that first has it.
+    select n, product_id, updated_at, 'edit', least(units, added), units, units, gross, p_gross, off, p_off from more
 ), removals as (
     -- Dated by the edits, what is left by the body that first lacks them.
     select opened.n, product_id, edits.at, least(gone, removed_to - edits.removed) as from_unit,
@@ -139,7 +207,7 @@ with orders as materialized (
     select n, product_id, cancelled_at, 'cancellation', 0, open - gone, 0, 0, 0, 0,
         gross - off - returned - weir_sql.scaled(gross - off, gone::bigint, quantity),
         p_gross - p_off - p_returned - weir_sql.scaled(p_gross - p_off, gone::bigint, quantity)
-    from opened where cancelled_at is not null and open > gone
+    from opened where open > gone and (cancelled_at > read_at or read_at is null and cancelled_at is not null)
     union all
     select refunded.n, coalesce(lines.product_id, refunded.product_id), refunded.at, 'return', 0, refunded.quantity,
         0, 0, 0, 0, refunded.returned, refunded.p_returned
@@ -147,15 +215,27 @@ with orders as materialized (
     where not coalesce(lines.is_gift_card, refunded.is_gift_card)
     union all
     -- Other kinds (shipping_refund) are about what is no sale.
-    select orders.n, null, coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
-            (refund ->> 'observed_at')::bigint), 'adjustment', 0, 0, 0, 0, 0, 0,
+    select refunds.n, null, refunds.at, 'adjustment', 0, 0, 0, 0, 0, 0,
         -((item -> 'amount' ->> 'shop')::bigint
-            - case when orders.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end),
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end),
         -((item -> 'amount' ->> 'presentment')::bigint
-            - case when orders.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end)
-    from orders, jsonb_array_elements(orders.state -> 'refunds') as refund,
-        jsonb_array_elements(refund -> 'adjustments') as item
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end)
+    from refunds, jsonb_array_elements(refunds.refund -> 'adjustments') as item
     where item ->> 'kind' = 'refund_discrepancy'
+    union all
+    -- Shopify no longer names a product that was deleted; the order's line may still know it.
+    select agreed.n, coalesce(agreed.product_id, lines.product_id), agreed.at,
+        case action when 'return' then reversal else kind end, case action when 'order' then units else 0 end,
+        case action when 'return' then units else 0 end, case action when 'return' then 0 else base + off end,
+        case action when 'return' then 0 else p_base + p_off end, case action when 'return' then 0 else off end,
+        case action when 'return' then 0 else p_off end, case action when 'return' then -base else 0 end,
+        case action when 'return' then -p_base else 0 end
+    from agreed left join lines using (n, line_item_id) where line_type = 'product'
+    union all
+    -- Paid more or less than the goods, and whatever Shopify has not classified: of no product, still of the shop. Gift
+    -- cards, shipping, tips, duties and fees are no sales.
+    select n, null, at, 'adjustment', 0, 0, 0, 0, 0, 0, -base, -p_base
+    from agreed where line_type in ('adjustment', 'unknown')
 ), days as (
     select entries.n, coalesce(product_id, 'unknown') as product_id,
         to_char(weir_sql.at(at) at time zone orders.zone, 'YYYY-MM-DD') as day, kind,

@@ -63,6 +63,31 @@ select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'
 select weir_sql.define('redact_shop', 'bigint, text, bigint', 'text', :'redact_shop');
 select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salt text)', :'customer_data');
 
+select weir_sql.define('sales_agreement_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], bigint[]', 'void',
+    :'sales_agreement_write');
+select weir_sql.define('agreement_sale_write', 'bigint[], bigint[], bigint[], bigint[], text[], text[], bigint[], bigint[],
+    bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void', :'agreement_sale_write');
+select weir_sql.define('agreement_reading_write', 'bigint[], bigint[], text[]', 'void', :'agreement_reading_write');
+
+select weir_sql.define('bulk_operation_write', 'bigint, bigint, text, text, text', 'void', :'operation_write');
+select weir_sql.define('bulk_line_write', 'bigint, bigint, text[], bigint[], text[], bigint[], text[], bigint[], text[]',
+    'bigint', :'line_write');
+select weir_sql.define('bulk_roots_read', 'bigint, bigint[], text, bigint, bigint', 'setof bigint', :'roots_read');
+select weir_sql.define('bulk_nodes_read', 'bigint, bigint[], text[], bigint[]', 'table (operation_id bigint, resource text,
+    node_id bigint, parent_resource text, parent_id bigint, content text, customer_id bigint, raw text)', :'nodes_read');
+
+select weir_sql.define('interaction_write', 'bigint[], text[], text[], text[], text[], text[], text[], text[], text[],
+    text[], bigint[], bigint[], text[], text[], text[], text[], text[], text[], boolean[], float8[]',
+    'table (shop_id bigint, event_id text)', :'interaction_write');
+select weir_sql.define('interactions_read', 'bigint[], text[]', 'table (shop_id bigint, event_id text, event_keys text)',
+    :'interactions_read');
+select weir_sql.define('interaction_events_write', 'bigint[], text[], text[]', 'void', :'interaction_events_write');
+select weir_sql.define('catalogue_lock', 'bigint', 'void', :'catalogue_lock');
+select weir_sql.define('catalogue_write', 'bigint, text', 'bigint', :'catalogue_write');
+select weir_sql.define('catalogue_dangling', 'bigint', 'text', :'catalogue_dangling');
+select weir_sql.define('catalogue_revise', 'bigint, bigint, text', 'text', :'catalogue_revise');
+select weir_sql.define('catalogue_read', 'text', 'text', :'catalogue_read');
+
 select weir_sql.define('shop_register', 'bigint, text, text, text, text', 'text', :'shop_register');
 select weir_sql.define('objective_publish', 'text, text', 'text', :'objective_publish');
 select weir_sql.define('objective_snapshot', '', 'text', :'objective_snapshot');

@@ -152,6 +152,32 @@ begin
 end
 $$;
 
+create function weir_sql.write_agreements(changes weir_sql.change[]) returns void language plpgsql as $$
+begin
+    perform weir_sql.sales_agreement_write(array_agg(shop_id), array_agg(id),
+        array_agg((part ->> 'agreement_id')::bigint),
+        array_agg(weir_sql.exact_time((part ->> 'happened_at')::bigint)), array_agg(part ->> 'reason'),
+        array_agg((part ->> 'refund_id')::bigint), array_agg((part ->> 'return_id')::bigint))
+    from weir_sql.changed_parts(changes, 'agreements') having count(*) > 0;
+    perform weir_sql.agreement_sale_write(array_agg(shop_id), array_agg(id),
+        array_agg((part ->> 'agreement_id')::bigint), array_agg((sale ->> 'sale_id')::bigint),
+        array_agg(sale ->> 'action_type'), array_agg(sale ->> 'line_type'), array_agg((sale ->> 'quantity')::bigint),
+        array_agg((sale ->> 'line_item_id')::bigint), array_agg((sale ->> 'product_id')::bigint),
+        array_agg((sale ->> 'variant_id')::bigint), array_agg((sale -> 'total' ->> 'shop')::bigint),
+        array_agg((sale -> 'total' ->> 'presentment')::bigint), array_agg((sale -> 'discount' ->> 'shop')::bigint),
+        array_agg((sale -> 'discount' ->> 'presentment')::bigint), array_agg((sale -> 'tax' ->> 'shop')::bigint),
+        array_agg((sale -> 'tax' ->> 'presentment')::bigint))
+    from weir_sql.changed_parts(changes, 'agreements'), jsonb_array_elements(part -> 'sales') as sale
+    having count(*) > 0;
+    perform weir_sql.agreement_reading_write(array_agg(shop_id), array_agg(id),
+        array_agg(weir_sql.exact_time((after ->> 'agreements_updated_at')::bigint)))
+    from (
+        select * from unnest(changes)
+        where before -> 'agreements_updated_at' is distinct from after -> 'agreements_updated_at' order by shop_id, id
+    ) as one having count(*) > 0;
+end
+$$;
+
 create function weir_sql.write_ledgers(changes weir_sql.change[]) returns void language plpgsql as $$
 begin
     perform weir_sql.sales_ledger_clear(array_agg(shop_id), array_agg(id)) from unnest(changes)
@@ -189,6 +215,7 @@ begin
     perform weir_sql.write_lines(changes);
     perform weir_sql.write_refunds(changes, deliveries);
     perform weir_sql.write_movements(changes, deliveries);
+    perform weir_sql.write_agreements(changes);
     perform weir_sql.write_ledgers(changes);
     perform weir_sql.write_tombstones(changes, 'order');
 end

@@ -137,14 +137,15 @@ create function weir_sql.whole_changes(changes weir_sql.change[]) returns weir_s
     )
 $$;
 
--- The answer: every delivery in the sequence of the batch, every event once.
-create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[]) returns text
-language plpgsql as $$
+-- The events of deliveries, each as it is now. One with the same id may come more than once.
+create function weir_sql.rendered(
+    deliveries weir_sql.delivery[], fates weir_sql.fate[]
+) returns table ("position" integer, n bigint, shop_domain text, id text, event jsonb) language plpgsql as $$
+#variable_conflict use_column
 declare
-    orders weir_sql.order_of_event[];
-    answer text;
+    orders weir_sql.order_of_event[] := weir_sql.orders_of_events(deliveries, fates);
 begin
-    orders := weir_sql.orders_of_events(deliveries, fates);
+    return query
     with told as materialized (
         select given.position, key.n, key.key, given as delivery, weir_sql.event_id(given.shop_domain,
             key.key ->> 'event_type', weir_sql.entity_gid(key.key ->> 'event_type', key.key ->> 'entity_id'),
@@ -152,13 +153,15 @@ begin
         from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
         cross join lateral jsonb_array_elements(fate.keys) with ordinality as key (key, n)
     ), made as materialized (
-        select told.shop_id, product.product_id, product.state::jsonb as state from (
+        select distinct on (product.shop_id, product.product_id) product.shop_id, product.product_id,
+            product.state::jsonb as state
+        from (
             select array_agg((one.delivery).shop_id) as shops, array_agg((one.key ->> 'entity_id')::bigint) as ids
             from told as one where one.key ->> 'order_id' is null
-        ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product,
-        lateral (select product.shop_id) as told
-    ), rendered as materialized (
-        select told.position, told.n, told.id, case
+        ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product
+    )
+    select one.* from (
+        select told.position, told.n, (told.delivery).shop_domain, told.id, case
             when told.key ->> 'order_id' is null then
                 weir_sql.envelope(told.key, told.id, told.delivery) || weir_sql.product_facts(made.state)
             else weir_sql.envelope(told.key, told.id, told.delivery) || orders.facts
@@ -167,27 +170,34 @@ begin
         from told
         left join unnest(orders) as orders on orders.shop_id = (told.delivery).shop_id
             and orders.id = (told.key ->> 'order_id')::bigint
-        left join (select distinct on (shop_id, product_id) * from made) as made
-            on made.shop_id = (told.delivery).shop_id and told.key ->> 'order_id' is null
+        left join made on made.shop_id = (told.delivery).shop_id and told.key ->> 'order_id' is null
             and made.product_id = (told.key ->> 'entity_id')::bigint
+    ) as one where one.event is not null;
+end
+$$;
+
+-- The answer: every delivery in the sequence of the batch, every event once.
+create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[]) returns text
+language sql volatile as $$
+    with rendered as materialized (
+        select * from weir_sql.rendered(deliveries, fates)
+    ), ids as (
+        select position, json_agg(id order by n) as ids from rendered group by position
     )
     select json_build_object(
         'deliveries', coalesce((
             select json_agg(json_build_object('webhook_id', given.webhook_id, 'topic', given.topic,
                 'shop_domain', given.shop_domain, 'verdict', coalesce(fate.verdict, given.verdict),
-                'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce((
-                    select json_agg(one.id order by one.n) from rendered as one
-                    where one.position = given.position and one.event is not null
-                ), '[]')) order by given.position)
+                'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce(ids.ids, '[]'))
+                order by given.position)
             from unnest(deliveries) as given left join unnest(fates) as fate on fate.position = given.position
+            left join ids on ids.position = given.position
         ), '[]'),
         'events', coalesce((
             select json_agg(one.event order by one.position, one.n)
-            from (select distinct on (id) * from rendered where event is not null order by id, position, n) as one
+            from (select distinct on (id) * from rendered order by id, position, n) as one
         ), '[]')
-    )::text into answer;
-    return answer;
-end
+    )::text
 $$;
 
 create type weir_sql.order_of_event as (shop_id bigint, id bigint, state jsonb, facts jsonb);
@@ -203,10 +213,11 @@ begin
         select row(state.shop_id, state.order_id, state.state::jsonb, null)::weir_sql.order_of_event from (
             select array_agg(one.shop_id) as shops, array_agg(one.id) as ids from (
                 select given.shop_id, (given.fact ->> 'order_id')::bigint as id
+                from unnest(deliveries) as given where given.fact ->> 'order_id' is not null
+                intersect
+                select given.shop_id, (key ->> 'order_id')::bigint
                 from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
                 cross join lateral jsonb_array_elements(fate.keys) as key
-                where key ->> 'order_id' is not null and given.fact ->> 'order_id' is not null
-                group by 1, 2
             ) as one
         ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state
     );

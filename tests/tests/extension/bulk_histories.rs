@@ -8,7 +8,7 @@ use weir_tests::bulk_jsonl::BulkShop;
 use weir_tests::postgres::Database;
 
 use super::bulk::{run_bulk, Bulk};
-use super::contract::permutation::Random;
+use super::permutation::Random;
 use super::{delivery, ingest, shop, verdicts};
 
 /// How many random histories; more by `WEIR_HISTORIES`. The test that reads the shop fifteen times takes a quarter.

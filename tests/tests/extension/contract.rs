@@ -1,12 +1,15 @@
 //! Contract of weir in PostgreSQL, over its SQL functions alone. `main.rs` holds it against the extension, and
 //! `sql_only.rs` against the SQL-only install.
 
+mod bulk;
+mod bulk_histories;
 mod customers;
 mod known;
 mod migration;
 mod objectives;
 pub mod permutation;
 mod privacy;
+mod publication;
 mod readback;
 mod retention;
 

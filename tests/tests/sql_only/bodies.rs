@@ -49,11 +49,20 @@ const RAW: [&str; 8] = [
 
 /// Replaces `"\"@0\""` and so on by the texts of [`RAW`]. Bodies are texts in a text, so their quotes are escaped.
 pub fn with_raw_numbers(text: &str) -> String {
+    with_raw(text, r#"\""#, r"\\ud800")
+}
+
+/// The same where the JSON stands by itself.
+pub fn with_plain_raw_numbers(text: &str) -> String {
+    with_raw(text, "\"", r"\ud800")
+}
+
+fn with_raw(text: &str, quote: &str, surrogate: &str) -> String {
     let mut text = text.to_owned();
     for (index, raw) in RAW.iter().enumerate() {
-        text = text.replace(&format!(r#"\"@{index}\""#), raw);
+        text = text.replace(&format!("{quote}@{index}{quote}"), raw);
     }
-    text.replace("@surrogate", r"\\ud800")
+    text.replace("@surrogate", surrogate)
 }
 
 const TOPICS: [&str; 36] = [
@@ -127,7 +136,7 @@ pub fn delivery(random: &mut Random, webhook_id: &str) -> Value {
     one
 }
 
-fn maybe(random: &mut Random, value: impl FnOnce(&mut Random) -> Value) -> Value {
+pub fn maybe(random: &mut Random, value: impl FnOnce(&mut Random) -> Value) -> Value {
     if random.below(5) == 0 {
         Value::Null
     } else {
@@ -179,7 +188,7 @@ fn money(random: &mut Random, shop: &Shop, shown: &str, name: &str, most: u64, i
     }
 }
 
-fn id(random: &mut Random, base: i64, count: u64) -> i64 {
+pub fn id(random: &mut Random, base: i64, count: u64) -> i64 {
     base + random.below(count) as i64
 }
 
@@ -383,7 +392,7 @@ fn edit(random: &mut Random, order: i64) -> Value {
 }
 
 /// Puts something wrong, or only strange, at a random place.
-fn spoil(random: &mut Random, value: &mut Value) {
+pub fn spoil(random: &mut Random, value: &mut Value) {
     let last = random.below(6) == 0;
     match value {
         Value::Object(members) if !members.is_empty() && !last => {

@@ -2,150 +2,19 @@
 //! row. What is told is random: all topics, several shops, currencies and time zones, repetitions, old versions, and bodies
 //! of which something is wrong.
 
-#[path = "bodies.rs"]
-mod bodies;
+use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
-use tokio_postgres::Client;
-use weir_tests::postgres::{Database, Install};
 
+use super::bodies::{self, Shop, SHOPS};
+use super::pair::Pair;
+use super::readings;
+use super::visits;
 use crate::contract::permutation::{history, Random};
-use crate::contract::{delivery, shop_in, FIXTURES, SHOP};
-use bodies::{Shop, SHOPS};
+use crate::contract::{delivery, FIXTURES, SHOP};
 
 /// How many random batches; more by `WEIR_BATCHES`.
 const BATCHES: u64 = 120;
-
-/// Two databases that are told the same.
-struct Pair {
-    databases: [Database; 2],
-    edges: [Client; 2],
-    admins: [Client; 2],
-}
-
-impl Pair {
-    /// Both with the shops of [`SHOPS`], the same salts and the same secret: what is random in either is no difference.
-    async fn new() -> Self {
-        let (extension, sql_only) = (shop_in(Install::Extension).await, shop_in(Install::SqlOnly).await);
-        let admins = [extension.0.admin().await.unwrap(), sql_only.0.admin().await.unwrap()];
-        for admin in &admins {
-            let secret = "update privacy.secret set secret = 'the same'";
-            admin.batch_execute(secret).await.unwrap();
-        }
-        let pair = Self {
-            databases: [extension.0, sql_only.0],
-            edges: [extension.1, sql_only.1],
-            admins,
-        };
-        pair.register().await;
-        pair
-    }
-
-    /// Registers the shops, anew where one was forgotten, and gives their customers the same salts on both.
-    async fn register(&self) {
-        let sample: Value = serde_json::from_str(FIXTURES[2].1).unwrap();
-        for admin in &self.admins {
-            for shop in SHOPS {
-                let registration = json!({"shop_id": shop.id, "shop_domain": shop.domain, "currency": shop.currency,
-                    "iana_time_zone": shop.zone});
-                let sql = "select weir.register_shop($1::text::json)";
-                admin.execute(sql, &[&registration.to_string()]).await.unwrap();
-            }
-            let salts = "insert into privacy.salt (shop_id, customer_id, salt)
-                select shop, customer, 'salt ' || shop || '-' || customer
-                from generate_series(1, 9) as shop,
-                    (select generate_series(1, 99) union all select generate_series(1000, 1099)
-                        union all select $1::text::bigint) as named (customer)
-                on conflict do nothing";
-            let customer = sample["customer"]["id"].to_string();
-            admin.execute(salts, &[&customer]).await.unwrap();
-        }
-    }
-
-    /// The answer of both to a batch, which has to be the same; returns it.
-    async fn ingest(&self, batch: &[Value], text: &str) -> Value {
-        let mut answers = Vec::new();
-        for edge in &self.edges {
-            let sql = "select weir.ingest($1::text::json)::text";
-            let row = edge.query_one(sql, &[&text]).await.unwrap();
-            answers.push(serde_json::from_str::<Value>(row.get(0)).unwrap());
-        }
-        let of = |answer: &Value, list: &str| answer[list].as_array().unwrap().clone();
-        for list in ["deliveries", "events"] {
-            let (left, right) = (of(&answers[0], list), of(&answers[1], list));
-            for (index, (left, right)) in left.iter().zip(&right).enumerate() {
-                let told = if list == "deliveries" {
-                    &batch[index]
-                } else {
-                    &Value::Null
-                };
-                assert_eq!(
-                    left,
-                    right,
-                    "{list}[{index}] {}",
-                    told.to_string().get(..4000).unwrap_or(&told.to_string())
-                );
-            }
-            assert_eq!(left.len(), right.len(), "{list}");
-        }
-        answers.swap_remove(0)
-    }
-
-    /// What a statement of one text column gives on both, or the error it ends with.
-    async fn same(&self, sql: &str) -> Result<Vec<String>, String> {
-        let mut answers = Vec::new();
-        for admin in &self.admins {
-            answers.push(match admin.query(sql, &[]).await {
-                Ok(rows) => Ok(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()),
-                Err(error) => {
-                    let error = error.as_db_error().expect("an answer of the server");
-                    let (code, detail, hint) = (error.code().code(), error.detail(), error.hint());
-                    Err(format!("{code} {} {detail:?} {hint:?}", error.message()))
-                }
-            });
-        }
-        if let [Ok(left), Ok(right)] = &answers[..] {
-            for (left, right) in left.iter().zip(right) {
-                let (a, b) = (
-                    serde_json::from_str::<Value>(left),
-                    serde_json::from_str::<Value>(right),
-                );
-                match (a, b) {
-                    (Ok(a), Ok(b)) => assert_eq!(a, b, "{sql}"),
-                    _ => assert_eq!(left, right, "{sql}"),
-                }
-            }
-            assert_eq!(left.len(), right.len(), "{sql}");
-        } else {
-            assert_eq!(answers[0], answers[1], "{sql}");
-        }
-        answers.swap_remove(0)
-    }
-
-    /// Every table of weir, row by row, but for when and under which random name something was done.
-    async fn same_tables(&self) -> usize {
-        let tables = "select table_schema || '.' || table_name from information_schema.tables
-            where table_schema in ('commerce', 'configuration', 'privacy', 'publication') and table_type = 'BASE TABLE' order by 1";
-        let mut rows = 0;
-        for table in self.same(tables).await.unwrap() {
-            let volatile = match table.as_str() {
-                "commerce.shop" => "'{registered_at, updated_at}'",
-                "privacy.salt" => "'{created_at}'",
-                "privacy.redaction" => "'{redacted_at, certificate}'",
-                "configuration.schema_migration" => "'{applied_at}'",
-                "configuration.objective_change" => "'{changed_at}'",
-                "configuration.macrodata_artifact" => "'{published_at, ended_at}'",
-                _ => "'{}'",
-            };
-            let sql = format!("select (to_jsonb(t) - {volatile}::text[])::text from {table} as t order by 1");
-            rows += self.same(&sql).await.unwrap().len();
-        }
-        let certificates =
-            "select (certificate -> 'removed')::text from privacy.redaction order by shop_id, subject_digest";
-        self.same(certificates).await.unwrap();
-        rows
-    }
-}
 
 #[tokio::test]
 async fn both_installs_answer_and_keep_the_same() {
@@ -154,7 +23,9 @@ async fn both_installs_answer_and_keep_the_same() {
     let pair = Pair::new().await;
     let mut random = Random(seed);
     let mut told: Vec<Value> = Vec::new();
-    let mut seen = std::collections::BTreeMap::<String, u64>::new();
+    let mut visits: Vec<Value> = Vec::new();
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let mut seen = BTreeMap::<String, u64>::new();
     for number in 0..batches {
         let mut batch = Vec::new();
         for step in 0..=random.below(40) {
@@ -179,6 +50,12 @@ async fn both_installs_answer_and_keep_the_same() {
         for event in answer["events"].as_array().unwrap() {
             let kind = event["event_type"].as_str().unwrap();
             *seen.entry(kind.to_owned()).or_default() += 1;
+        }
+        if random.below(3) == 0 {
+            visit(&pair, &mut random, number, &mut visits, &mut seen).await;
+        }
+        if random.below(2) == 0 {
+            read(&pair, &mut random, number as i64, &mut chunks, &mut seen).await;
         }
         if number % 20 == 19 {
             pair.same_tables().await;
@@ -209,11 +86,100 @@ async fn both_installs_answer_and_keep_the_same() {
         "fulfillment_shipped",
         "return_requested",
         "product_changed",
+        "attributed",
+        "interaction accepted",
+        "interaction duplicate",
+        "interaction missing_field",
+        "interaction type_mismatch",
+        "lines upserted",
+        "lines unchanged",
+        "line type_mismatch",
+        "line missing_field",
+        "line parse_failure",
+        "line redacted",
+        "bulk events",
+        "catalogue taken",
+        "catalogue refused",
     ] {
         assert!(seen.get(kind).is_some_and(|count| *count > 2), "{kind} in {seen:?}");
     }
     same_reads(&pair).await;
     assert_ne!(pair.databases[0].admin_url, pair.databases[1].admin_url);
+}
+
+/// A batch of interactions, some told before, and a change of the catalogue.
+async fn visit(pair: &Pair, random: &mut Random, number: u64, told: &mut Vec<Value>, seen: &mut BTreeMap<String, u64>) {
+    let mut batch = Vec::new();
+    for step in 0..=random.below(12) {
+        let one = match told.len() {
+            known @ 1.. if random.below(5) == 0 => told[random.below(known as u64) as usize].clone(),
+            _ => visits::interaction(random, &format!("e{number}-{step}")),
+        };
+        told.push(one.clone());
+        batch.push(one);
+    }
+    let text = bodies::with_plain_raw_numbers(&Value::from(batch.clone()).to_string());
+    let call = "weir.record_interactions($1::text::json)";
+    let answer = pair.answer(call, &[&text], "interactions", &batch).await;
+    for one in answer["interactions"].as_array().unwrap() {
+        let kind = one["reason"].as_str().or(one["verdict"].as_str()).unwrap();
+        *seen.entry(format!("interaction {kind}")).or_default() += 1;
+    }
+    *seen.entry("attributed".to_owned()).or_default() += answer["events"].as_array().unwrap().len() as u64;
+    let change = bodies::with_plain_raw_numbers(&visits::catalogue(random).to_string());
+    let change = change.replace('\'', "''");
+    let taken = pair
+        .same(&format!("select weir.publish_catalogue('{change}'::json)::text"))
+        .await;
+    let kind = if taken.is_ok() {
+        "catalogue taken"
+    } else {
+        "catalogue refused"
+    };
+    *seen.entry(kind.to_owned()).or_default() += 1;
+}
+
+/// A chunk of an operation: the shop, the lines, the argument `run`.
+type Chunk = (&'static str, String, Value);
+
+/// Chunks of a few operations, some told before, and the events of some of these operations, page by page.
+async fn read(pair: &Pair, random: &mut Random, number: i64, told: &mut Vec<Chunk>, seen: &mut BTreeMap<String, u64>) {
+    let shop = &SHOPS[random.below(SHOPS.len() as u64) as usize];
+    let operation = |index: i64| format!("gid://shopify/BulkOperation/{}", 10 * number + index);
+    for (index, kind) in readings::KINDS.iter().enumerate() {
+        let run = json!({"operation_id": operation(index as i64), "kind": kind, "started_at": readings::time(random),
+            "source": random.one(&["bulk_sync", "backfill"]), "received_at": "2026-11-01T10:00:00Z"});
+        for _ in 0..random.below(3) {
+            let lines = readings::lines(random, shop, kind);
+            told.push((shop.domain, readings::chunk(random, &lines), run.clone()));
+            let repeated = random.below(told.len() as u64) as usize;
+            for (domain, lines, run) in [told.len() - 1, repeated].map(|index| told[index].clone()) {
+                let call = "weir.ingest_bulk($1, $2, $3::text::json)";
+                let answer = pair
+                    .answer(call, &[domain, &lines, &run.to_string()], "rejections", &[])
+                    .await;
+                *seen.entry("lines upserted".to_owned()).or_default() += answer["upserted"].as_u64().unwrap();
+                *seen.entry("lines unchanged".to_owned()).or_default() += answer["unchanged"].as_u64().unwrap();
+                for one in answer["rejections"].as_array().unwrap() {
+                    let reason = one["reason"].as_str().unwrap();
+                    *seen.entry(format!("line {reason}")).or_default() += 1;
+                }
+            }
+        }
+    }
+    // Operations of another shop or of an earlier run among them.
+    let operations = [operation(0), operation(1), operation(2), operation(-9)];
+    let mut run = json!({"operation_ids": &operations[random.below(2) as usize..], "source": "bulk_sync",
+        "received_at": "2026-11-01T10:00:01Z", "limit": 1 + random.below(6), "after": null});
+    loop {
+        let call = "weir.bulk_events($1, $2::text::json)";
+        let answer = pair.answer(call, &[shop.domain, &run.to_string()], "events", &[]).await;
+        *seen.entry("bulk events".to_owned()).or_default() += answer["events"].as_array().unwrap().len() as u64;
+        if answer["next"].is_null() {
+            break;
+        }
+        run["after"] = answer["next"].clone();
+    }
 }
 
 /// All that reads, over what the batches left.
@@ -224,6 +190,8 @@ async fn same_reads(pair: &Pair) {
     for Shop { domain, .. } in SHOPS {
         let days = format!("select weir.reconcile('{domain}', '2026-01-01', '2027-12-31')::text");
         pair.same(&days).await.unwrap();
+        let catalogue = format!("select weir.publication_catalogue('{domain}')::text");
+        pair.same(&catalogue).await.unwrap();
         for customer in 1..9 {
             let data = format!(
                 r#"select (weir.customer_data('{{"shop_domain": "{domain}", "customer_id": {customer}}}')::jsonb)::text"#

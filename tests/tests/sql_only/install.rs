@@ -1,7 +1,6 @@
 //! `weir db`: installing, repeating, refusing, and the same by psql alone.
 
 use serde_json::Value;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 use weir_tests::postgres::{connect, weir, Database, Install};
 
@@ -72,24 +71,6 @@ async fn the_api_has_the_signatures_of_the_extension() {
     }
     assert!(found[0].len() > 12);
     assert_eq!(found[0], found[1]);
-}
-
-#[tokio::test]
-async fn what_needs_the_extension_says_so() {
-    let (_database, edge) = shop_in(Install::SqlOnly).await;
-    for call in [
-        "weir.ingest_bulk('demo.myshopify.com', '', '{}'::json)",
-        "weir.ingest_bulk('demo.myshopify.com', '', '{}'::text)",
-        "weir.bulk_events('demo.myshopify.com', '{}'::json)",
-        "weir.bulk_events('demo.myshopify.com', '{}'::text)",
-        "weir.record_interactions('[]')",
-        "weir.publication_catalogue('demo.myshopify.com')",
-    ] {
-        let error = edge.batch_execute(&format!("select {call}")).await.unwrap_err();
-        let error = error.as_db_error().unwrap();
-        assert_eq!(error.code(), &SqlState::FEATURE_NOT_SUPPORTED, "{call}");
-        assert!(error.hint().unwrap().contains("takes the extension"), "{call}");
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,147 @@
+//! An extension and a SQL-only install that are told the same and compared.
+
+use serde_json::{json, Value};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::Client;
+use weir_tests::postgres::{Database, Install};
+
+use super::bodies::SHOPS;
+use crate::contract::{shop_in, FIXTURES};
+
+/// Two databases that are told the same.
+pub struct Pair {
+    pub databases: [Database; 2],
+    pub edges: [Client; 2],
+    pub admins: [Client; 2],
+}
+
+impl Pair {
+    /// Both with the shops of [`SHOPS`], the same salts and the same secret: what is random in either is no difference.
+    pub async fn new() -> Self {
+        let (extension, sql_only) = (shop_in(Install::Extension).await, shop_in(Install::SqlOnly).await);
+        let admins = [extension.0.admin().await.unwrap(), sql_only.0.admin().await.unwrap()];
+        for admin in &admins {
+            let secret = "update privacy.secret set secret = 'the same'";
+            admin.batch_execute(secret).await.unwrap();
+        }
+        let pair = Self {
+            databases: [extension.0, sql_only.0],
+            edges: [extension.1, sql_only.1],
+            admins,
+        };
+        pair.register().await;
+        pair
+    }
+
+    /// Registers the shops, anew where one was forgotten, and gives their customers the same salts on both.
+    pub async fn register(&self) {
+        let sample: Value = serde_json::from_str(FIXTURES[2].1).unwrap();
+        for admin in &self.admins {
+            for shop in SHOPS {
+                let registration = json!({"shop_id": shop.id, "shop_domain": shop.domain, "currency": shop.currency,
+                    "iana_time_zone": shop.zone});
+                let sql = "select weir.register_shop($1::text::json)";
+                admin.execute(sql, &[&registration.to_string()]).await.unwrap();
+            }
+            let salts = "insert into privacy.salt (shop_id, customer_id, salt)
+                select shop, customer, 'salt ' || shop || '-' || customer
+                from generate_series(1, 9) as shop,
+                    (select generate_series(1, 99) union all select generate_series(1000, 1099)
+                        union all select $1::text::bigint) as named (customer)
+                on conflict do nothing";
+            let customer = sample["customer"]["id"].to_string();
+            admin.execute(salts, &[&customer]).await.unwrap();
+        }
+    }
+
+    /// The answer of both to a batch of deliveries, which has to be the same; returns it.
+    pub async fn ingest(&self, batch: &[Value], text: &str) -> Value {
+        self.answer("weir.ingest($1::text::json)", &[text], "deliveries", batch)
+            .await
+    }
+
+    /// The answer of both to a call of the Workers that has events, and a verdict in `list` for each of `told`; it has to be
+    /// the same. Returns it.
+    pub async fn answer(&self, call: &str, arguments: &[&str], list: &str, told: &[Value]) -> Value {
+        let mut answers = Vec::new();
+        for edge in &self.edges {
+            let arguments: Vec<&(dyn ToSql + Sync)> = arguments.iter().map(|text| text as _).collect();
+            let row = edge
+                .query_one(&format!("select ({call})::text"), &arguments)
+                .await
+                .unwrap();
+            answers.push(serde_json::from_str::<Value>(row.get(0)).unwrap());
+        }
+        for list in [list, "events"] {
+            let items = |answer: &Value| answer[list].as_array().cloned().unwrap_or_default();
+            let (left, right) = (items(&answers[0]), items(&answers[1]));
+            for (index, (left, right)) in left.iter().zip(&right).enumerate() {
+                let about = match told.get(index) {
+                    Some(one) if list != "events" => one.to_string(),
+                    _ => String::new(),
+                };
+                assert_eq!(left, right, "{list}[{index}] {}", about.get(..4000).unwrap_or(&about));
+            }
+            assert_eq!(left.len(), right.len(), "{list}");
+        }
+        assert_eq!(answers[0], answers[1], "{call}");
+        answers.swap_remove(0)
+    }
+
+    /// What a statement of one text column gives on both, or the error it ends with.
+    pub async fn same(&self, sql: &str) -> Result<Vec<String>, String> {
+        let mut answers = Vec::new();
+        for admin in &self.admins {
+            answers.push(match admin.query(sql, &[]).await {
+                Ok(rows) => Ok(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()),
+                Err(error) => {
+                    let error = error.as_db_error().expect("an answer of the server");
+                    let (code, detail, hint) = (error.code().code(), error.detail(), error.hint());
+                    Err(format!("{code} {} {detail:?} {hint:?}", error.message()))
+                }
+            });
+        }
+        if let [Ok(left), Ok(right)] = &answers[..] {
+            for (left, right) in left.iter().zip(right) {
+                let (a, b) = (
+                    serde_json::from_str::<Value>(left),
+                    serde_json::from_str::<Value>(right),
+                );
+                match (a, b) {
+                    (Ok(a), Ok(b)) => assert_eq!(a, b, "{sql}"),
+                    _ => assert_eq!(left, right, "{sql}"),
+                }
+            }
+            assert_eq!(left.len(), right.len(), "{sql}");
+        } else {
+            assert_eq!(answers[0], answers[1], "{sql}");
+        }
+        answers.swap_remove(0)
+    }
+
+    /// Every table of weir, row by row, but for when and under which random name something was done.
+    pub async fn same_tables(&self) -> usize {
+        let tables = "select table_schema || '.' || table_name from information_schema.tables
+            where table_schema in ('commerce', 'configuration', 'privacy', 'publication') and table_type = 'BASE TABLE' order by 1";
+        let mut rows = 0;
+        for table in self.same(tables).await.unwrap() {
+            let volatile = match table.as_str() {
+                "commerce.shop" => "'{registered_at, updated_at}'",
+                "privacy.salt" => "'{created_at}'",
+                "privacy.redaction" => "'{redacted_at, certificate}'",
+                "configuration.schema_migration" => "'{applied_at}'",
+                "configuration.objective_change" => "'{changed_at}'",
+                "configuration.macrodata_artifact" => "'{published_at, ended_at}'",
+                "publication.catalogue" => "'{published_at}'",
+                "publication.publication_telemetry" => "'{recorded_at}'",
+                _ => "'{}'",
+            };
+            let sql = format!("select (to_jsonb(t) - {volatile}::text[])::text from {table} as t order by 1");
+            rows += self.same(&sql).await.unwrap().len();
+        }
+        let certificates =
+            "select (certificate -> 'removed')::text from privacy.redaction order by shop_id, subject_digest";
+        self.same(certificates).await.unwrap();
+        rows
+    }
+}
