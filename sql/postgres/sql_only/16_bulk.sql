@@ -185,9 +185,7 @@ declare
 begin
     return array(
         with recursive node as materialized (
-            select distinct on (operation_id, resource, id) *,
-                min(sequence) over (partition by operation_id) as of_operation
-            from unnest(nodes)
+            select *, min(sequence) over (partition by operation_id) as of_operation from unnest(nodes)
         ), broken as (
             select operation_id, resource, id, parent_resource, parent_id from node where content is null
             union

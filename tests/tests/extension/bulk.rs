@@ -406,6 +406,38 @@ async fn counters_tell_new_lines_from_repeated_ones_and_a_killed_run_is_repeated
     assert_eq!(content(&database).await, before);
 }
 
+/// A line whose id looks like an order's and which names a parent: its sales are its parent's, once.
+#[tokio::test]
+async fn what_names_a_parent_is_no_order_of_its_own() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let money = |amount: &str| {
+        let one = json!({"amount": amount, "currencyCode": "USD"});
+        json!({"shopMoney": one, "presentmentMoney": one})
+    };
+    let lines = [
+        json!({"__typename": "Order", "id": "gid://shopify/Order/7", "updatedAt": "2026-11-01T16:30:01Z"}),
+        json!({"__typename": "OrderAgreement", "id": "gid://shopify/Order/8", "happenedAt": "2026-11-01T16:30:00Z",
+            "reason": "ORDER", "__parentId": "gid://shopify/Order/7"}),
+        json!({"__typename": "ProductSale", "id": "gid://shopify/Sale/4", "actionType": "ORDER", "lineType": "PRODUCT",
+            "quantity": 2, "totalAmount": money("20.00"), "totalDiscountAmountBeforeTaxes": money("0.00"),
+            "totalTaxAmount": money("0.00"), "lineItem": {"id": "gid://shopify/LineItem/1"},
+            "__parentId": "gid://shopify/Order/8"}),
+    ];
+    let chunk: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let run = run_of(1, "orders_ledger", "2026-12-01T00:00:00.000Z");
+    assert_eq!(ingest_bulk(&edge, SHOP, &chunk, &run).await["upserted"], 3);
+    let events = bulk_events(&edge, SHOP, &[1], 10).await;
+    for event in &events {
+        assert_eq!(
+            (&event["order_id"], &event["sales"][0]["units_sold"]),
+            (&json!("7"), &json!(2))
+        );
+    }
+    assert_eq!(events.len(), 2);
+    assert_eq!(ledger(&database, 7).await.len(), 1);
+}
+
 #[tokio::test]
 async fn the_same_reading_by_another_operation_makes_no_new_revision() {
     let (_database, edge) = shop().await;

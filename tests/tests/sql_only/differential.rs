@@ -96,7 +96,6 @@ async fn both_installs_answer_and_keep_the_same() {
         "line type_mismatch",
         "line missing_field",
         "line parse_failure",
-        "line redacted",
         "bulk events",
         "catalogue taken",
         "catalogue refused",

@@ -80,7 +80,11 @@ impl Pair {
                     Some(one) if list != "events" => one.to_string(),
                     _ => String::new(),
                 };
-                assert_eq!(left, right, "{list}[{index}] {}", about.get(..4000).unwrap_or(&about));
+                let about = about.get(..4000).unwrap_or(&about);
+                for name in left.as_object().into_iter().flat_map(|members| members.keys()) {
+                    assert_eq!(left[name], right[name], "{list}[{index}].{name} {about}");
+                }
+                assert_eq!(left, right, "{list}[{index}] {about}");
             }
             assert_eq!(left.len(), right.len(), "{list}");
         }

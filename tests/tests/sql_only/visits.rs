@@ -71,7 +71,8 @@ pub fn catalogue(random: &mut Random) -> Value {
     let publisher = |random: &mut Random| Value::from(random.one(&["p1", "p2"]));
     let url = |random: &mut Random| Value::from(random.one(&["https://a.example/x", "http://b.example", "https://c"]));
     let mut change = json!({"shop_domain": domain});
-    let parts: [(&str, &dyn Fn(&mut Random) -> Value); 4] = [
+    type Entry<'a> = &'a dyn Fn(&mut Random) -> Value;
+    let parts: [(&str, Entry<'_>); 4] = [
         ("publishers", &|random| json!({"name": random.one(&["P", "Q \"q\""])})),
         (
             "items",
