@@ -66,6 +66,9 @@ create type weir_sql.delivery as (
     shop_id bigint, zone text, currency text, verdict text, reason text, detail text, fact jsonb, raw jsonb
 );
 
+-- A global id, such as gid://shopify/Order/1.
+create type weir_sql.gid as (resource text, id bigint);
+
 -- What became of a delivery: the verdict and the events it caused (as domain::events::EventKey).
 create type weir_sql.fate as (position integer, verdict text, keys jsonb);
 

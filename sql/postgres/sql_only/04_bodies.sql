@@ -229,17 +229,12 @@ return jsonb_build_object('created_at', null, 'updated_at', null, 'is_whole', is
 -- The number of a required global id of a customer.
 create function weir_sql.customer_gid_of(node jsonb, name text) returns bigint language plpgsql immutable as $$
 declare
-    gid text := weir_sql.text_of(node, name, '');
-    number text := substring(gid from '^gid://shopify/Customer/([+-]?[0-9]+)(\?.*)?$');
+    gid weir_sql.gid := weir_sql.required_gid(node, name, '');
 begin
-    if gid is null then
-        perform weir_sql.refuse(case when node ? name then 'null_value' else 'missing_field' end, name,
-            'an id is required');
-    end if;
-    if not coalesce(weir_sql.is_int(number), false) then
+    if gid.resource <> 'Customer' then
         perform weir_sql.refuse('type_mismatch', name, 'expected a global id of Shopify');
     end if;
-    return number::bigint;
+    return gid.id;
 end
 $$;
 

@@ -8,8 +8,6 @@ create type weir_sql.bulk_line as (
     raw jsonb, reason text, detail text
 );
 
-create type weir_sql.gid as (resource text, id bigint);
-
 -- A global id, such as gid://shopify/Order/1; null where it is none. Some carry a query.
 create function weir_sql.gid(value text) returns weir_sql.gid language plpgsql immutable parallel safe as $$
 declare

@@ -85,28 +85,30 @@ create function weir_sql.refuse_chunk(chunk text, reason text, detail text) retu
 $$;
 
 -- Writes lines, each node once: the last telling of it, and a readable one before a broken one. Customers who were
--- forgotten are taken out. How many readable ones said something new.
+-- forgotten are taken out, merged ones are named as whom they were merged into. How many readable ones said something new.
 create function weir_sql.write_bulk_lines(shop_id bigint, operation_id bigint, lines weir_sql.bulk_line[]) returns bigint
 language plpgsql as $$
-declare
-    gone bigint[] := array(
-        select redacted.customer_id from (
-            select array_agg(write_bulk_lines.shop_id) as shops, array_agg(customer_id) as customers
-            from (select distinct customer_id from unnest(lines) where customer_id is not null) as one
-        ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted
-    );
 begin
     return (
-        select weir_sql.bulk_line_write(shop_id, operation_id, coalesce(array_agg(resource), '{}'),
-            coalesce(array_agg(id), '{}'), coalesce(array_agg(parent_resource), '{}'),
-            coalesce(array_agg(parent_id), '{}'), coalesce(array_agg(content::text), '{}'),
-            coalesce(array_agg(case when customer_id <> all (gone) then customer_id end), '{}'),
-            coalesce(array_agg(case when customer_id <> all (gone) or customer_id is null then raw::text end), '{}'))
-        from (
+        with told as materialized (
             select distinct on (resource collate "C", id) * from unnest(lines) where resource is not null
             order by resource collate "C", id, content is null,
                 case when content is null then number else -number end
-        ) as one
+        ), person as (
+            select found.customer_id, min(found.merged_into) as into, bool_or(found.merged_into is null) as is_gone from (
+                select array_agg(write_bulk_lines.shop_id) as shops, array_agg(one.customer_id) as customers
+                from (select distinct customer_id from told where customer_id is not null) as one
+            ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as found group by 1
+        ), named as (
+            select told.*, not coalesce(person.is_gone, false) as is_known, coalesce(person.into, told.customer_id) as buyer
+            from told left join person using (customer_id) order by told.resource collate "C", told.id
+        )
+        select weir_sql.bulk_line_write(shop_id, operation_id, coalesce(array_agg(resource), '{}'),
+            coalesce(array_agg(id), '{}'), coalesce(array_agg(parent_resource), '{}'),
+            coalesce(array_agg(parent_id), '{}'), coalesce(array_agg(content::text), '{}'),
+            coalesce(array_agg(case when is_known then buyer end), '{}'),
+            coalesce(array_agg(case when is_known then raw::text end), '{}'))
+        from named
     );
 end
 $$;
@@ -180,7 +182,7 @@ declare
         select redacted.customer_id from (
             select array_agg(whole_nodes.shop_id) as shops, array_agg(customer_id) as customers
             from (select distinct customer_id from unnest(nodes) where customer_id is not null) as one
-        ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted
+        ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted where redacted.merged_into is null
     );
 begin
     return array(
