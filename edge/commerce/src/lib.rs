@@ -9,11 +9,13 @@
 //! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
 //! | who is to be forgotten, and what of the edge's objects names them | [`redaction`] |
+//! | lines of the raw archive without them | [`archived`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `worker_redaction`, `bindings` |
 
 pub mod admission;
+pub mod archived;
 pub mod bulk_finish;
 pub mod consume;
 pub mod counting;

@@ -110,6 +110,15 @@ impl Person {
         })
     }
 
+    /// Whether `text` has to be looked at more closely: a quick look that misses nothing.
+    #[must_use]
+    pub fn may_be_named_in(&self, text: &str) -> bool {
+        let numbers = self.customer_id.iter().chain(&self.orders);
+        let is_there = |number: &i64| text.contains(number.to_string().as_str());
+        let numbered = numbers.into_iter().any(is_there);
+        numbered || (!self.contacts.is_empty() && self.contacts.iter().any(|one| text.to_lowercase().contains(one)))
+    }
+
     /// Whether `value`, found under the name `of`, names them.
     fn is_in(&self, value: &Value, of: &str) -> bool {
         match value {

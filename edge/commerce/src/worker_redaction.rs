@@ -1,20 +1,23 @@
-//! Forgetting in R2: lists the rooms page by page, removes what names the customer or belongs to the shop, keeps the
-//! certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
+//! Forgetting in R2: lists the rooms page by page, removes what names the customer or belongs to the shop, writes results of
+//! bulk operations anew without the customer, keeps the certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
 //!
 //! What is removed of a customer is handed to PostgreSQL once more before: it may be an order that never arrived there, and
 //! PostgreSQL, which has forgotten the customer by now, takes the order without them.
 
+use futures_util::StreamExt;
 use serde_json::Value;
 use weir_domain::telemetry::{commerce, StreamSchema};
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
+use weir_edge_shared::object_writer::ObjectWriter;
 use weir_edge_shared::pipeline::PipelineStream;
 use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::sql::Argument;
 use worker::{console_log, Bucket, Env, Include, Object, Result};
 
+use crate::archived::Forgetter;
 use crate::bindings::{redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::message::{BODIES, DELIVERY_METADATA};
@@ -27,41 +30,65 @@ struct Room {
     name: &'static str,
     binding: &'static str,
     prefix: &'static str,
-    /// Whether single objects of a customer are removed. The raw archive is results of whole operations, which the bucket's
-    /// lifecycle rule removes; it goes at once with its shop.
-    of_customers: bool,
+    holds: Content,
 }
 
-const ROOMS: [Room; 5] = [
+/// What the objects of a room are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// One delivery, line or event each: an object that names a customer goes.
+    Records,
+    /// Results of whole operations: they are written anew without the customer. In keys their shop comes first.
+    Results,
+}
+
+impl Content {
+    /// How many of the objects that one run may list an object counts as: a result is read twice and may be large.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Records => 1,
+            Self::Results => 40,
+        }
+    }
+}
+
+const ROOMS: [Room; 6] = [
     Room {
         name: "commerce/quarantine",
         binding: BUCKET,
         prefix: "quarantine/",
-        of_customers: true,
+        holds: Content::Records,
     },
     Room {
         name: "commerce/bodies",
         binding: BUCKET,
         prefix: BODIES,
-        of_customers: true,
+        holds: Content::Records,
     },
     Room {
         name: "publication/quarantine",
         binding: PUBLICATION_BUCKET,
         prefix: "quarantine/",
-        of_customers: true,
+        holds: Content::Records,
     },
     Room {
         name: "sync/quarantine",
         binding: SYNC_BUCKET,
         prefix: "quarantine/",
-        of_customers: true,
+        holds: Content::Records,
     },
     Room {
         name: "sync/archive",
         binding: SYNC_BUCKET,
         prefix: "archive/",
-        of_customers: false,
+        holds: Content::Results,
+    },
+    // Copies of refused lines on their way through a replay.
+    Room {
+        name: "sync/replay",
+        binding: SYNC_BUCKET,
+        prefix: "replay/",
+        holds: Content::Records,
     },
 ];
 
@@ -120,15 +147,15 @@ impl Broom<'_> {
         while let Some(room) = ROOMS.get(progress.rooms) {
             // A Worker that is not deployed has no bucket.
             let bucket = self.env.bucket(room.binding).ok();
-            let bucket = bucket.filter(|_| room.of_customers || *self.subject == Subject::Shop);
             let cursor = match bucket {
                 Some(_) if left == 0 => return Ok((progress, false)),
                 Some(bucket) => {
+                    let limit = left.div_ceil(room.holds.weight());
                     let (removed, listed, cursor) = self
-                        .sweep_page(room, &bucket, progress.cursor.take(), left)
+                        .sweep_page(room, &bucket, progress.cursor.take(), limit)
                         .await
                         .map_err(|error| format!("{}: {error}", room.name))??;
-                    left = left.saturating_sub(listed);
+                    left = left.saturating_sub(listed * room.holds.weight());
                     *progress.removed.entry(room.name.to_owned()).or_default() += removed;
                     cursor
                 }
@@ -140,7 +167,8 @@ impl Broom<'_> {
         Ok((progress, true))
     }
 
-    /// Sweeps a page of at most `limit` objects: how many were removed and seen, and where the next page begins.
+    /// Sweeps a page of at most `limit` objects: how many were removed or written anew, how many seen, and where the next page
+    /// begins.
     async fn sweep_page(
         &self,
         room: &Room,
@@ -148,10 +176,9 @@ impl Broom<'_> {
         cursor: Option<String>,
         limit: u32,
     ) -> Result<std::result::Result<(u64, u32, Option<String>), String>> {
-        let prefix = if room.of_customers {
-            room.prefix.to_owned()
-        } else {
-            format!("{}{}/", room.prefix, self.shop)
+        let prefix = match room.holds {
+            Content::Records => room.prefix.to_owned(),
+            Content::Results => format!("{}{}/", room.prefix, self.shop),
         };
         let mut page = bucket
             .list()
@@ -163,7 +190,7 @@ impl Broom<'_> {
         }
         let page = page.execute().await?;
         let objects = page.objects();
-        let mut doomed = Vec::new();
+        let (mut doomed, mut rewritten) = (Vec::new(), 0);
         for object in &objects {
             let key = object.key();
             if !key.split('/').any(|part| part == self.shop) {
@@ -171,6 +198,10 @@ impl Broom<'_> {
             }
             let goes = match self.subject {
                 Subject::Shop => Ok(true),
+                Subject::Customer(person) if room.holds == Content::Results => {
+                    rewritten += u64::from(write_without(bucket, object, person).await?);
+                    Ok(false)
+                }
                 Subject::Customer(person) => self.take_out(room, bucket, object, person).await?,
             };
             match goes {
@@ -179,7 +210,7 @@ impl Broom<'_> {
                 Err(cause) => return Ok(Err(cause)),
             }
         }
-        let removed = doomed.len() as u64;
+        let removed = doomed.len() as u64 + rewritten;
         if !doomed.is_empty() {
             bucket.delete_multiple(doomed).await?;
         }
@@ -245,6 +276,58 @@ impl Broom<'_> {
             .map_err(|error| error.to_string())?;
         console_log!("certificate {key}: {text}");
         Ok(())
+    }
+}
+
+/// Writes the result `object` anew without `person`, if it names them. Read once to see that, and again to write: most results
+/// name one customer in no line.
+async fn write_without(bucket: &Bucket, object: &Object, person: &Person) -> Result<bool> {
+    let metadata = object.custom_metadata()?;
+    // The other queries do not ask for customers.
+    let has_persons = metadata.get("kind").is_none_or(|kind| kind == "orders_core");
+    let key = object.key();
+    if !key.ends_with(".jsonl") || !has_persons {
+        return Ok(false);
+    }
+    let mut forgetter = Forgetter::of(person);
+    pour(bucket, &key, &mut forgetter, None).await?;
+    if forgetter.named == 0 {
+        return Ok(false);
+    }
+    let mut target = ObjectWriter::new(bucket, &key, metadata);
+    match pour(bucket, &key, &mut Forgetter::of(person), Some(&mut target)).await {
+        Ok(()) => target.finish().await.map(|()| true),
+        Err(error) => {
+            target.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// Sends the object `key` through `forgetter`, and what comes out of it to `target`.
+async fn pour(
+    bucket: &Bucket,
+    key: &str,
+    forgetter: &mut Forgetter<'_>,
+    mut target: Option<&mut ObjectWriter<'_>>,
+) -> Result<()> {
+    let object = bucket.get(key).execute().await?;
+    let Some(body) = object.as_ref().and_then(Object::body) else {
+        return Ok(()); // Removed by the bucket's lifecycle rule meanwhile.
+    };
+    let mut pieces = body.stream()?;
+    loop {
+        let piece = pieces.next().await.transpose()?;
+        if piece.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let kept = forgetter.feed(piece.as_deref().unwrap_or_default());
+        if let Some(target) = &mut target {
+            target.push(&kept).await?;
+        }
+        if piece.is_none() {
+            return Ok(());
+        }
     }
 }
 

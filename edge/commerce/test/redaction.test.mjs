@@ -60,6 +60,13 @@ const redactCustomer = JSON.stringify({
   orders_to_redact: [ORDER],
 });
 
+const orderLine = (id, customer) =>
+  `{"__typename":"Order","id":"gid:\\/\\/shopify\\/Order\\/${id}","customer":{"id":"gid:\\/\\/shopify\\/Customer\\/${customer}"},"customAttributes":[{"key":"gift","value":"for Jane"},{"key":"weir_publisher","value":"blog"}],"rate":0.10}`;
+const childLine = `{"__typename":"LineItem","id":"gid:\\/\\/shopify\\/LineItem\\/${CUSTOMER}","__parentId":"gid:\\/\\/shopify\\/Order\\/${ORDER}"}`;
+const UNNAMED = [orderLine(1, 6), childLine, orderLine(CUSTOMER, 8)];
+/** A result that names the customer by id and by order among others. */
+const NAMED = [orderLine(2, CUSTOMER), ...UNNAMED, orderLine(ORDER, 9)];
+
 /** What names the customer in each room, and what does not. */
 async function furnish({ commerce, publication, sync }) {
   const named = [
@@ -79,8 +86,11 @@ async function furnish({ commerce, publication, sync }) {
   const lines = (id) => JSON.stringify({ lines: `{"id":"gid://shopify/Order/1","customer":{"id":"gid://shopify/Customer/${id}"}}\n{}` });
   await sync.put(`quarantine/${SHOP}/${DAY}/1.json`, lines(CUSTOMER));
   await sync.put(`quarantine/${SHOP}/${DAY}/2.json`, lines(6));
-  await sync.put(`archive/${SHOP}/${DAY}/1.jsonl`, `{"customer":{"id":"gid://shopify/Customer/${CUSTOMER}"}}\n`);
-  await sync.put(`archive/${OTHER_SHOP}/${DAY}/1.jsonl`, "{}\n");
+  await sync.put(`replay/${SHOP}/${DAY}/1.jsonl`, `${orderLine(1, CUSTOMER)}\n`);
+  const customMetadata = { kind: "orders_core", operation_id: "gid://shopify/BulkOperation/1", started_at: `${DAY}T10:00:00Z` };
+  await sync.put(`archive/${SHOP}/${DAY}/1.jsonl`, `${NAMED.join("\n")}\n`, { customMetadata });
+  await sync.put(`archive/${SHOP}/${DAY}/2.jsonl`, `${UNNAMED.join("\n")}\n`, { customMetadata });
+  await sync.put(`archive/${OTHER_SHOP}/${DAY}/1.jsonl`, `${NAMED.join("\n")}\n`, { customMetadata });
   return { named: named.map(([key]) => key), others: others.map(([key]) => key) };
 }
 
@@ -101,7 +111,21 @@ test("customers/redact: what names the customer goes, in every bucket, and is gi
   assert.deepEqual(await keysOf(buckets.commerce), [key, ...others].sort());
   assert.deepEqual(await keysOf(buckets.publication), [`quarantine/${DAY}/${SHOP}/e-2.json`]);
   assert.deepEqual(await keysOf(buckets.sync, "quarantine/"), [`quarantine/${SHOP}/${DAY}/2.json`]);
-  assert.equal((await keysOf(buckets.sync, "archive/")).length, 2, "the raw archive is its lifecycle rule's");
+  assert.deepEqual(await keysOf(buckets.sync, "replay/"), []);
+  assert.equal((await keysOf(buckets.sync, "archive/")).length, 3, "results are whole operations and stay");
+  const archived = async (key) => buckets.sync.get(`archive/${key}.jsonl`);
+  const rewritten = await archived(`${SHOP}/${DAY}/1`);
+  const lines = (await rewritten.text()).trimEnd().split("\n");
+  assert.deepEqual(lines.slice(1, -1), UNNAMED, "byte for byte");
+  for (const [line, id] of [[lines[0], 2], [lines.at(-1), ORDER]]) {
+    const { customer, customAttributes, ...order } = JSON.parse(line);
+    assert.deepEqual([customer, customAttributes], [undefined, [{ key: "weir_publisher", value: "blog" }]]);
+    assert.equal(order.id, `gid://shopify/Order/${id}`);
+    assert.ok(line.includes('"rate":0.10'), line);
+  }
+  assert.equal(rewritten.customMetadata.kind, "orders_core", "a replay still knows what it is");
+  assert.equal(await (await archived(`${SHOP}/${DAY}/2`)).text(), `${UNNAMED.join("\n")}\n`);
+  assert.equal(await (await archived(`${OTHER_SHOP}/${DAY}/1`)).text(), `${NAMED.join("\n")}\n`);
 
   assert.equal(key, "certificates/2026-11-24/c-1.json");
   assert.deepEqual([certificate.shop_id, certificate.removed], ["1", CERTIFICATE.removed]);
@@ -127,7 +151,14 @@ test("a repeated customers/redact changes nothing: the certificate keeps its cou
   await furnish(buckets);
   await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
   const { key, certificate } = await certificateOf(buckets.commerce);
-  const counts = { "commerce/bodies": 0, "commerce/quarantine": 3, "publication/quarantine": 1, "sync/quarantine": 1 };
+  const counts = {
+    "commerce/bodies": 0,
+    "commerce/quarantine": 3,
+    "publication/quarantine": 1,
+    "sync/quarantine": 1,
+    "sync/archive": 1,
+    "sync/replay": 1,
+  };
   assert.deepEqual(certificate.objects, counts);
   const certified = () => started.log.filter((line) => line.includes(`certificate ${key}`)).length;
   await until("the line in the log", () => certified() === 1);

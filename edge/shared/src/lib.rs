@@ -22,6 +22,8 @@ pub mod http;
 #[cfg(target_arch = "wasm32")]
 pub mod hyperdrive;
 #[cfg(target_arch = "wasm32")]
+pub mod object_writer;
+#[cfg(target_arch = "wasm32")]
 pub mod pipeline;
 #[cfg(target_arch = "wasm32")]
 pub mod quarantine_room;

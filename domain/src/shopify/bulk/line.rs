@@ -129,6 +129,27 @@ impl BulkLine {
         Ok(line)
     }
 
+    /// A root's line without what leads to its customer; the rest is exactly what it was. Of the attributes that buyers may
+    /// write those stay that say who brought the buyer: whoever reads the line again finds the order as it was.
+    ///
+    /// # Errors
+    /// [`BodyError`] when the line is not JSON.
+    pub fn without_customer(text: &str) -> Result<String, BodyError> {
+        let json = Json::parse(text)?;
+        let mut kept = json.to_text_without_personal_data();
+        let referral = ["weir_publisher", "weir_program"];
+        let Some(Json::Array(attributes)) = json.member("customAttributes") else {
+            return Ok(kept);
+        };
+        let is_referral =
+            |one: &&Json<'_>| matches!(one.member("key"), Some(Json::String(key)) if referral.contains(&&**key));
+        let attributes = attributes.iter().filter(is_referral);
+        let attributes: Vec<String> = attributes.map(Json::to_text_without_personal_data).collect();
+        kept.pop();
+        kept.push_str(&format!(r#","customAttributes":[{}]}}"#, attributes.join(",")));
+        Ok(kept)
+    }
+
     /// The parent that an unreadable line names, found in its text alone.
     #[must_use]
     pub fn parent_in(text: &str) -> Option<Gid> {

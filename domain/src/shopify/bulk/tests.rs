@@ -372,3 +372,16 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_without_its_customer_is_the_same_order_without_a_person() {
+    let line = r#"{"__typename":"Order","id":"gid:\/\/shopify\/Order\/9007199254740993","currencyCode":"EUR","presentmentCurrencyCode":"EUR","updatedAt":"2026-11-24T10:00:00Z","customer":{"id":"gid:\/\/shopify\/Customer\/7"},"customAttributes":[{"key":"gift for","value":"jane@example.com"},{"key":"weir_publisher","value":"blog"}],"number":1001,"rate":0.10}"#;
+    let without = BulkLine::without_customer(line).unwrap();
+    assert!(!without.contains("Customer") && !without.contains("jane"), "{without}");
+    assert!(without.contains("\"rate\":0.10"), "{without}");
+    let read = |line: &str| BulkLine::read(BulkKind::OrdersCore, line, 0).unwrap();
+    let (before, after) = (read(line), read(&without));
+    assert_eq!((before.customer_id, after.customer_id), (Some(7), None));
+    assert_eq!((before.gid, before.part), (after.gid, after.part));
+    assert!(BulkLine::without_customer("{").is_err());
+}

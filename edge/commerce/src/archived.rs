@@ -1,0 +1,138 @@
+//! Lines of the raw archive without a person who is to be forgotten.
+
+use weir_domain::shopify::bulk::BulkLine;
+
+use crate::redaction::Person;
+
+/// Takes a person out of the lines of a bulk result, whatever pieces it comes in. Lines that do not name them pass as they
+/// are, byte for byte.
+#[derive(Debug)]
+pub struct Forgetter<'a> {
+    person: &'a Person,
+    partial: Vec<u8>,
+    /// Lines that named them so far.
+    pub named: u64,
+}
+
+impl<'a> Forgetter<'a> {
+    /// One that forgets `person`.
+    #[must_use]
+    pub fn of(person: &'a Person) -> Self {
+        Self {
+            person,
+            partial: Vec::new(),
+            named: 0,
+        }
+    }
+
+    /// The lines that are whole with the next piece; an empty one ends the result.
+    pub fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut lines = std::mem::take(&mut self.partial);
+        lines.extend_from_slice(piece);
+        let whole = match lines.iter().rposition(|byte| *byte == b'\n') {
+            _ if piece.is_empty() => lines.len(),
+            Some(end) => end + 1,
+            None => 0,
+        };
+        let mut kept = Vec::with_capacity(whole);
+        for line in lines[..whole].split_inclusive(|byte| *byte == b'\n') {
+            self.line(line, &mut kept);
+        }
+        self.partial = lines[whole..].to_vec();
+        kept
+    }
+
+    fn line(&mut self, line: &[u8], kept: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(line);
+        if !self.person.may_be_named_in(&text) || !self.person.is_named_in(&text, "") {
+            kept.extend_from_slice(line);
+            return;
+        }
+        // A child names its order by number alone, and has nothing of a person.
+        if text.contains("\"__parentId\"") && BulkLine::gid_in(&text).is_some() {
+            kept.extend_from_slice(line);
+            return;
+        }
+        // What cannot be read cannot be read without them either.
+        let without = BulkLine::without_customer(text.trim_end()).ok();
+        if without.as_deref() == Some(text.trim_end()) {
+            // Forgotten before: an order keeps its number.
+            kept.extend_from_slice(line);
+            return;
+        }
+        self.named += 1;
+        if let Some(without) = without {
+            kept.extend_from_slice(without.as_bytes());
+            kept.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redaction::Subject;
+
+    fn person() -> Person {
+        let body = r#"{"customer": {"id": 7, "email": "jane@example.com"}, "orders_to_redact": [12]}"#;
+        match Subject::of(&crate::message::delivery("w", "customers/redact", body)) {
+            Some(Subject::Customer(person)) => person,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn order(id: i64, customer: i64) -> String {
+        format!(
+            r##"{{"__typename":"Order","id":"gid:\/\/shopify\/Order\/{id}","customer":{{"id":"gid:\/\/shopify\/Customer\/{customer}"}},"name":"#{id}"}}"##
+        ) + "\n"
+    }
+
+    fn forget(text: &str, piece_bytes: usize) -> (String, u64) {
+        let person = person();
+        let mut forgetter = Forgetter::of(&person);
+        let mut kept = Vec::new();
+        for piece in text.as_bytes().chunks(piece_bytes) {
+            kept.extend(forgetter.feed(piece));
+        }
+        kept.extend(forgetter.feed(b""));
+        (String::from_utf8(kept).unwrap(), forgetter.named)
+    }
+
+    #[test]
+    fn lines_that_name_the_person_lose_them_and_all_others_stay_byte_for_byte() {
+        let child = r#"{"id":"gid://shopify/LineItem/7","__parentId":"gid://shopify/Order/12"}"#;
+        let others = [
+            order(11, 8),
+            format!("{child}\n"),
+            order(7, 77),
+            "not json\n".to_owned(),
+        ];
+        let text = format!(
+            "{}{}{}{}",
+            order(10, 7),
+            others.concat(),
+            order(12, 9),
+            r#"{"id": "gid://shopify/Order/9", "customer": {"id": "gid://shopify/Customer/7"}"#
+        );
+        for piece_bytes in [1, 7, 100, 10_000] {
+            let (kept, named) = forget(&text, piece_bytes);
+            assert_eq!(named, 3, "{kept}");
+            assert!(kept.contains(&others.concat()), "{kept}");
+            assert!(
+                !kept.contains("Customer\\/7\"") && !kept.contains("Customer\\/9"),
+                "{kept}"
+            );
+            assert!(
+                kept.contains("\"name\":\"#10\"") && kept.contains("\"name\":\"#12\""),
+                "{kept}"
+            );
+            assert!(!kept.contains("Order/9"), "the broken line is gone: {kept}");
+            assert_eq!(
+                forget(&kept, piece_bytes),
+                (kept.clone(), 0),
+                "nothing is left to forget"
+            );
+        }
+        assert_eq!(forget("", 1), (String::new(), 0));
+    }
+}

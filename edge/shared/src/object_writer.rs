@@ -1,0 +1,94 @@
+//! An object of R2 of any size, written piece by piece; it comes into being when it is finished, or not at all.
+
+use std::collections::HashMap;
+
+use worker::{console_warn, Bucket, Error, MultipartUpload, Result, UploadedPart};
+
+/// Bytes of a part. R2 wants equal parts of at least 5 MiB, at most 10,000 of them; one is in memory at a time.
+const PART_BYTES: usize = 8 << 20;
+
+/// See the module.
+#[derive(Debug)]
+pub struct ObjectWriter<'a> {
+    bucket: &'a Bucket,
+    key: &'a str,
+    metadata: HashMap<String, String>,
+    upload: Option<MultipartUpload>,
+    parts: Vec<UploadedPart>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Begins the object `key` with `metadata` beside it.
+    #[must_use]
+    pub fn new(bucket: &'a Bucket, key: &'a str, metadata: HashMap<String, String>) -> Self {
+        Self {
+            bucket,
+            key,
+            metadata,
+            upload: None,
+            parts: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// When R2 does not take a part, or there are more than it takes.
+    pub async fn push(&mut self, piece: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(piece);
+        while self.buffer.len() >= PART_BYTES {
+            let rest = self.buffer.split_off(PART_BYTES);
+            let part = std::mem::replace(&mut self.buffer, rest);
+            self.put_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_part(&mut self, part: Vec<u8>) -> Result<()> {
+        let upload = match self.upload.take() {
+            Some(upload) => upload,
+            None => {
+                let upload = self.bucket.create_multipart_upload(self.key);
+                let upload = upload.custom_metadata(std::mem::take(&mut self.metadata));
+                upload.execute().await?
+            }
+        };
+        let number = u16::try_from(self.parts.len() + 1)
+            .map_err(|_| Error::RustError("the object needs more parts than R2 takes".to_owned()))?;
+        let uploaded = upload.upload_part(number, part).await;
+        self.upload = Some(upload);
+        self.parts.push(uploaded?);
+        Ok(())
+    }
+
+    /// Ends the object: from now on it is there, in place of one that was.
+    ///
+    /// # Errors
+    /// When R2 does not take it; then nothing has changed.
+    pub async fn finish(mut self) -> Result<()> {
+        let last = std::mem::take(&mut self.buffer);
+        if self.upload.is_none() {
+            let object = self.bucket.put(self.key, last).custom_metadata(self.metadata);
+            object.execute().await?;
+            return Ok(());
+        }
+        if !last.is_empty() {
+            self.put_part(last).await?;
+        }
+        if let Some(upload) = self.upload.take() {
+            upload.complete(self.parts).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives it up. R2 drops an upload that nobody ends after a week; ending it now costs less.
+    pub async fn abort(self) {
+        if let Some(upload) = self.upload {
+            if let Err(error) = upload.abort().await {
+                console_warn!("{}: the upload was not aborted: {error}", self.key);
+            }
+        }
+    }
+}
