@@ -23,7 +23,8 @@ for name in "${names[@]}"; do
       ;;
     bulk)
       stage "bench: the extension, release build" bash scripts/install-extension.sh --release
-      stage "bench: bulk JSONL into PostgreSQL and back as events" \
+      stage "bench: weir, release build" cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin weir
+      stage "bench: bulk JSONL into PostgreSQL, its events into the committed table" \
         release bench_bulk ${WEIR_BENCH_ORDERS:-}
       ;;
     lake)

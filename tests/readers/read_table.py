@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Reads an Iceberg table through its REST catalog with a reader that is not weir, and prints its rows as JSON lines.
 
-    read_table.py pyiceberg URI WAREHOUSE NAMESPACE.TABLE
-    read_table.py duckdb    URI WAREHOUSE NAMESPACE.TABLE
+    read_table.py pyiceberg URI WAREHOUSE NAMESPACE.TABLE [COLUMN]
+    read_table.py duckdb    URI WAREHOUSE NAMESPACE.TABLE [COLUMN]
+
+With COLUMN it prints one line instead: how many rows there are, and how many different values that column has.
 
 WEIR_READER_PROPERTIES may hold a JSON object of further catalog properties under pyiceberg's names (credential, s3.endpoint,
 s3.access-key-id, s3.secret-access-key, s3.region); DuckDB is given the same.
@@ -31,10 +33,16 @@ def properties():
     return json.loads(os.environ.get("WEIR_READER_PROPERTIES", "{}"))
 
 
-def read_pyiceberg(uri, warehouse, table):
+def counted(column, arrow):
+    return [{"rows": arrow.num_rows, "distinct": len(arrow.column(column).unique())}]
+
+
+def read_pyiceberg(uri, warehouse, table, column=None):
     from pyiceberg.catalog import load_catalog
 
     catalog = load_catalog("weir", type="rest", uri=uri, warehouse=warehouse, **properties())
+    if column:
+        return counted(column, catalog.load_table(table).scan(selected_fields=(column,)).to_arrow())
     return catalog.load_table(table).scan().to_arrow().to_pylist()
 
 
@@ -42,7 +50,7 @@ def literal(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def read_duckdb(uri, warehouse, table):
+def read_duckdb(uri, warehouse, table, column=None):
     import duckdb
 
     connection = duckdb.connect()
@@ -77,13 +85,15 @@ def read_duckdb(uri, warehouse, table):
         access = "secret 'catalog'"
     connection.execute(f"attach {literal(warehouse)} as lake (type iceberg, endpoint {literal(uri)}, {access})")
     name = ".".join('"' + part.replace('"', '""') + '"' for part in table.split("."))
+    if column:
+        return counted(column, connection.execute(f'select "{column}" from lake.{name}').fetch_arrow_table())
     # By way of Arrow: DuckDB's own conversion of timestamptz wants pytz.
     return connection.execute(f"select * from lake.{name}").fetch_arrow_table().to_pylist()
 
 
 def main():
     readers = {"pyiceberg": read_pyiceberg, "duckdb": read_duckdb}
-    if len(sys.argv) != 5 or sys.argv[1] not in readers:
+    if len(sys.argv) not in (5, 6) or sys.argv[1] not in readers:
         sys.exit(__doc__)
     for row in readers[sys.argv[1]](*sys.argv[2:]):
         print(json.dumps(row, default=plain, ensure_ascii=False))

@@ -56,6 +56,12 @@ impl LakeServer {
         })
     }
 
+    /// Process id of the server.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.service.pid
+    }
+
     /// Kills the server with SIGKILL and starts it again over the same warehouse, at a new address.
     ///
     /// # Errors
@@ -82,11 +88,20 @@ impl LakeServer {
     /// # Errors
     /// When the server cannot be reached or answers otherwise; the message has status and body.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.post_text(path, body.to_string()).await
+    }
+
+    /// The same with a body that is JSON text already.
+    ///
+    /// # Errors
+    /// As [`LakeServer::post`].
+    pub async fn post_text(&self, path: &str, body: String) -> Result<Value> {
         let request = self
             .client
             .post(format!("{}{path}", self.url))
             .bearer_auth(TOKEN)
-            .json(body);
+            .header("content-type", "application/json")
+            .body(body);
         let response = request.send().await?;
         let (status, text) = (response.status(), response.text().await?);
         if !status.is_success() {
@@ -126,6 +141,23 @@ impl LakeServer {
     /// # Errors
     /// When the reader fails; the message has its output.
     pub async fn read_back(&self, reader: &str, table: &str) -> Result<Vec<Value>> {
+        self.read(&[reader, table]).await
+    }
+
+    /// How many rows an Iceberg table has, and how many different values in `column`, as an independent reader sees it.
+    ///
+    /// # Errors
+    /// As [`LakeServer::read_back`].
+    pub async fn count(&self, reader: &str, table: &str, column: &str) -> Result<(u64, u64)> {
+        let counted = self.read(&[reader, table, column]).await?;
+        let number = |name: &str| counted.first().and_then(|one| one[name].as_u64());
+        number("rows")
+            .zip(number("distinct"))
+            .ok_or_else(|| failed(format!("{reader} counted nothing in {table}")))
+    }
+
+    async fn read(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let (reader, table) = (arguments[0], arguments[1]);
         let python = std::env::var("WEIR_PYTHON").map_err(|_| failed("WEIR_PYTHON is not set; use `make test`"))?;
         let script = crate::workspace_root()?
             .join("tests/readers/read_table.py")
@@ -133,7 +165,8 @@ impl LakeServer {
             .to_string();
         let catalog = format!("{}/iceberg", self.url);
         let output = tokio::process::Command::new(python)
-            .args([&script, reader, &catalog, "weir", table])
+            .args([&script, reader, &catalog, "weir"])
+            .args(&arguments[1..])
             .output()
             .await?;
         if !output.status.success() {
