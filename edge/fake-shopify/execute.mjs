@@ -13,10 +13,10 @@ function page(rows, { first, after } = {}) {
   return { edges, nodes: edges.map(({ node }) => node), pageInfo: { hasNextPage: end < rows.length, endCursor: edges.at(-1)?.cursor ?? null } };
 }
 
-/** Shopify's search syntax, as far as `updated_at:>='...' updated_at:<'...'` goes. */
-export function matches(search, updatedAt) {
-  const at = Date.parse(updatedAt);
-  for (const [, comparator, time] of (search ?? "").matchAll(/updated_at:(>=|<)'([^']+)'/g)) {
+/** Shopify's search syntax, as far as `updated_at:>='...' created_at:<'...'` goes. */
+export function matches(search, row) {
+  for (const [, field, comparator, time] of (search ?? "").matchAll(/(updated|created)_at:(>=|<)'([^']+)'/g)) {
+    const at = Date.parse(row[`${field}At`]);
     if (comparator === ">=" ? at < Date.parse(time) : at >= Date.parse(time)) return false;
   }
   return true;
@@ -51,7 +51,7 @@ export async function answer(schema, { query, variables, operationName }, rootVa
  * nodes of each parent.
  */
 export async function bulkLines(schema, query, data, cutAt) {
-  const search = (rows) => ({ query: text }) => rows.filter(({ updatedAt }) => matches(text, updatedAt));
+  const search = (rows) => ({ query: text }) => rows.filter((row) => matches(text, row));
   const root = { orders: search(data.orders), products: search(data.products) };
   const { data: result, errors } = await execute(schema, graphql.parse(query), root, {}, undefined, cutAt);
   if (errors) throw new Error(`the fake shop has no answer: ${errors[0].message} at ${errors[0].path?.join(".")}`);

@@ -4,7 +4,8 @@
 //     "webhook":{"url":"http://.../webhooks/shopify","secret":"..."}}],"port":0}'
 //
 // Prints one line {"listening": address, "origin": address with {shop} in it} when ready. `files` are results as they are
-// given, whatever window is asked for; without them a made-up shop answers.
+// given, whatever window is asked for; with "history" ({"seed":7,"orders":30}) a shop that lived answers, whose webhooks
+// POST /control/{shop}/deliver sends; without both a made-up shop answers.
 
 import { fakeShopify } from "./shopify.mjs";
 import { madeUpShop } from "./shop.mjs";
@@ -14,7 +15,7 @@ if (!Array.isArray(config?.shops)) {
   console.error("usage: main.mjs '{\"shops\":[{\"domain\":...,\"token\":...}]}'");
   process.exit(2);
 }
-const shops = config.shops.map((shop) => (shop.files ? shop : { ...shop, data: madeUpShop({ domain: shop.domain }) }));
+const shops = config.shops.map((shop) => (shop.files || shop.history ? shop : { ...shop, data: madeUpShop({ domain: shop.domain }) }));
 const fake = await fakeShopify(shops, config.port ?? 0);
 const stop = async () => {
   await fake.stop();

@@ -103,8 +103,10 @@ export class Operations {
   async #result(operation) {
     const file = this.shop.files?.[kindOf(operation.query)];
     if (file) return fileResult(file);
-    const { cutAt, shuffled } = this.shop.faults;
-    const lines = await bulkLines(this.shop.schema, operation.query, this.shop.data, cutAt);
+    const { cutAt, shuffled, unlisted } = this.shop.faults;
+    const listed = ({ id }) => id !== unlisted;
+    const data = { orders: this.shop.data.orders.filter(listed), products: this.shop.data.products.filter(listed) };
+    const lines = await bulkLines(this.shop.schema, operation.query, data, cutAt);
     const roots = lines.filter(({ __parentId }) => __parentId === undefined).length;
     if (shuffled) shuffle(lines);
     const text = lines.map((line) => lineText(line) + "\n").join("");
@@ -119,7 +121,9 @@ export class Operations {
 
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-const kindOf = (query) => (query.includes("agreements") ? "orders_ledger" : query.includes("products(") ? "products" : "orders_core");
+const kindOf = (query) => IDS_OF[/^\{ (order|product)s\([^{]*\) \{ edges \{ node \{ __typename id \}/.exec(query)?.[1]] ?? contentOf(query);
+const IDS_OF = { order: "order_ids", product: "product_ids" };
+const contentOf = (query) => (query.includes("agreements") ? "orders_ledger" : query.includes("products(") ? "products" : "orders_core");
 
 async function half(result) {
   const text = (await Array.fromAsync(result.body())).join("");

@@ -1,6 +1,8 @@
 // Cuts the full Admin schema down to what documents name, for schema.graphql:
 //
-//   node edge/fake-shopify/prune-schema.mjs admin_2026-10.json domain/src/shopify/queries/*.graphql edge/sync/graphql/*.graphql --also=Type.field ... > edge/fake-shopify/schema.graphql
+//   node edge/fake-shopify/prune-schema.mjs admin_2026-10.json domain/src/shopify/queries/*.graphql edge/sync/graphql/*.graphql \
+//     --also=QueryRoot.order --also=QueryRoot.product --also={Order,Product}Connection.nodes \
+//     --also={LineItem,ProductVariant,Return,ReturnLineItemType,Sale,SalesAgreement,ShippingLine}Connection.pageInfo > edge/fake-shopify/schema.graphql
 //
 // The introspection is in the npm package @shopify/dev-mcp (dist/data/admin_2026-10.json.gz, ISC licence beside the result).
 // Kept: every field that a document selects with all its arguments, whole enums and input types, and each type that
@@ -35,7 +37,8 @@ function keepField(parent, name) {
   const type = graphql.getNamedType(field.type);
   if (graphql.isLeafType(type)) keepInput(type);
   else if (!kept.has(type.name)) kept.set(type.name, new Set());
-  if (graphql.isInterfaceType(parent)) for (const one of full.getPossibleTypes(parent)) keepField(one, name);
+  // Everything at Shopify is a Node: only what is kept anyway remains one.
+  if (graphql.isInterfaceType(parent) && parent.name !== "Node") for (const one of full.getPossibleTypes(parent)) keepField(one, name);
   return type;
 }
 
@@ -66,9 +69,11 @@ function printed(type) {
     const list = args.map((argument) => `${argument.name}: ${argument.type}${defaulted(argument)}`).join(", ");
     return `  ${name}${list ? `(${list})` : ""}: ${type}${defaulted({ type, defaultValue })}`;
   };
-  const all = Object.values(type.getFields()).filter(({ name }) => fields === null || fields.has(name));
+  const has = (name) => fields === null || fields.has(name);
+  const all = Object.values(type.getFields()).filter(({ name }) => has(name));
   const word = graphql.isInputObjectType(type) ? "input" : graphql.isInterfaceType(type) ? "interface" : "type";
-  const interfaces = (type.getInterfaces?.() ?? []).filter(({ name }) => kept.has(name) && kept.get(name).size > 0);
+  const isKept = ({ name }) => kept.get(name)?.size > 0 && [...kept.get(name)].every(has);
+  const interfaces = (type.getInterfaces?.() ?? []).filter(isKept);
   const heads = interfaces.length ? ` implements ${interfaces.map(({ name }) => name).join(" & ")}` : "";
   return `${word} ${type.name}${heads} {\n${all.map(line).join("\n")}\n}`;
 }

@@ -1,13 +1,13 @@
 // A made-up shop for the tests of the sync Worker: whatever the bulk queries select, with ids above 2^53 and letters that
 // Shopify escapes. The same for the same arguments.
 
-const gid = (type, id) => `gid://shopify/${type}/${id}`;
+export const gid = (type, id) => `gid://shopify/${type}/${id}`;
 // Above 2^53: a JavaScript number on the way would round them.
 const BASE = 9_007_199_254_740_993n;
-const id = (room, index) => String(BASE + BigInt(room) * 1_000_000_000n + BigInt(index));
-const seconds = (millis) => new Date(Math.floor(millis / 1000) * 1000).toISOString().replace(".000Z", "Z");
+export const idText = (room, index) => String(BASE + BigInt(room) * 1_000_000_000n + BigInt(index));
+export const seconds = (millis) => new Date(Math.floor(millis / 1000) * 1000).toISOString().replace(".000Z", "Z");
 const money = (amount, currencyCode = "EUR") => ({ amount, currencyCode });
-const bag = (amount) => ({ shopMoney: money(amount), presentmentMoney: money(amount, "USD") });
+export const bag = (amount) => ({ shopMoney: money(amount), presentmentMoney: money(amount, "USD") });
 
 /**
  * `count` orders and `count / 4` products, updated evenly over the last `days` before `now` (milliseconds). `linesOf(n)` says
@@ -16,13 +16,14 @@ const bag = (amount) => ({ shopMoney: money(amount), presentmentMoney: money(amo
 export function madeUpShop({ domain = "demo.myshopify.com", now = Date.now(), count = 20, days = 3, linesOf = () => 2, restart = 0 } = {}) {
   const step = (days * 86_400_000) / Math.max(count, 1);
   const at = (index) => seconds(now - 1_200_000 - (count - 1 - index) * step);
-  const orders = Array.from({ length: count }, (_, index) => order(restart + index, at(index), linesOf(index)));
-  const products = Array.from({ length: Math.ceil(count / 4) }, (_, index) => product(restart + index, at(index * 4 < count ? index * 4 : index)));
+  const orders = Array.from({ length: count }, (_, index) => orderNode(restart + index, at(index), linesOf(index)));
+  const products = Array.from({ length: Math.ceil(count / 4) }, (_, index) => productNode(restart + index, at(index * 4 < count ? index * 4 : index)));
   return { domain, orders, products };
 }
 
-function order(index, updatedAt, lineCount) {
-  const number = id(1, index);
+/** An order as the Admin API has it, with `lineCount` lines of one mug each. */
+export function orderNode(index, updatedAt, lineCount) {
+  const number = idText(1, index);
   const lines = Array.from({ length: lineCount }, (_, line) => lineItem(index, line));
   const amount = `${lineCount * 10}.00`;
   return {
@@ -49,7 +50,7 @@ function order(index, updatedAt, lineCount) {
     sourceName: "web",
     retailLocation: null,
     app: { id: gid("App", "580111"), name: "Online Store" },
-    customer: { id: gid("Customer", id(9, index % 7)) },
+    customer: { id: gid("Customer", idText(9, index % 7)) },
     customerLocale: "en",
     tags: ["R&D", "<b>"],
     discountCodes: [],
@@ -75,7 +76,7 @@ function order(index, updatedAt, lineCount) {
 
 const lineItem = (index, line) => ({
   __typename: "LineItem",
-  id: gid("LineItem", id(2, index * 1000 + line)),
+  id: gid("LineItem", idText(2, index * 1000 + line)),
   name: "Mug / blue & white",
   title: "Mug",
   variantTitle: "blue & white",
@@ -89,15 +90,15 @@ const lineItem = (index, line) => ({
   isGiftCard: false,
   requiresShipping: true,
   taxable: true,
-  product: { id: gid("Product", id(3, index % 5)) },
-  variant: { id: gid("ProductVariant", id(4, (index % 5) * 1000)) },
+  product: { id: gid("Product", idText(3, index % 5)) },
+  variant: { id: gid("ProductVariant", idText(4, (index % 5) * 1000)) },
   originalUnitPriceSet: bag("10.00"),
   discountAllocations: [],
   taxLines: [],
 });
 
 const transaction = (index, amount, at) => ({
-  id: gid("OrderTransaction", id(5, index)),
+  id: gid("OrderTransaction", idText(5, index)),
   kind: "SALE",
   status: "SUCCESS",
   test: false,
@@ -112,12 +113,12 @@ const transaction = (index, amount, at) => ({
 
 const agreement = (index, lines, happenedAt) => ({
   __typename: "OrderAgreement",
-  id: gid("SalesAgreement", id(6, index)),
+  id: gid("SalesAgreement", idText(6, index)),
   happenedAt,
   reason: "ORDER",
   sales: lines.map((lineItem, line) => ({
     __typename: "ProductSale",
-    id: gid("Sale", id(7, index * 1000 + line)),
+    id: gid("Sale", idText(7, index * 1000 + line)),
     actionType: "ORDER",
     lineType: "PRODUCT",
     quantity: 1,
@@ -129,9 +130,10 @@ const agreement = (index, lines, happenedAt) => ({
   })),
 });
 
-function product(index, updatedAt) {
-  const number = id(3, index);
-  const variant = id(4, index * 1000);
+/** A product with one variant. */
+export function productNode(index, updatedAt) {
+  const number = idText(3, index);
+  const variant = idText(4, index * 1000);
   return {
     __typename: "Product",
     id: gid("Product", number),

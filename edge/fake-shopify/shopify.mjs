@@ -6,7 +6,9 @@ import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { buildSchema } from "graphql";
-import { answer } from "./execute.mjs";
+import { finishedBody } from "./bodies.mjs";
+import { answer, matches } from "./execute.mjs";
+import { live } from "./history.mjs";
 import { Operations } from "./operations.mjs";
 
 const SCHEMA = buildSchema(readFileSync(new URL("schema.graphql", import.meta.url), "utf8"));
@@ -17,6 +19,7 @@ const NO_FAULTS = {
   runMillis: 5, // twice: until RUNNING, until the end
   hold: undefined, // a promise that no operation ends before
   ending: undefined, // (operation, number) -> how it ends, see Operations.end
+  unlisted: undefined, // gid that a bulk query does not see, as when the search lags behind
   cutAt: 100, // nodes of a nested connection per parent
   shuffled: false,
   throttled: 0, // answers THROTTLED
@@ -30,11 +33,11 @@ const NO_FAULTS = {
 /** One shop of the fake. */
 export class FakeShopify {
   /**
-   * config: domain, token (access token), data ({orders, products}), or files (JSONL by kind); scopes; webhook ({url, secret});
-   * subscriptions (edges' nodes).
+   * config: domain, token (access token), data ({orders, products}), or files (JSONL by kind), or history (options of `live`);
+   * scopes; webhook ({url, secret}); subscriptions (edges' nodes); deleted ({id, __typename, at}: what is gone).
    */
   constructor(config, server) {
-    Object.assign(this, { data: { orders: [], products: [] }, subscriptions: [], scopes: ["read_orders", "read_all_orders", "read_products"] }, config);
+    Object.assign(this, { data: { orders: [], products: [] }, deleted: [], subscriptions: [], scopes: ["read_orders", "read_all_orders", "read_products"] }, config);
     this.schema = SCHEMA;
     this.server = server;
     this.faults = { ...NO_FAULTS };
@@ -42,6 +45,25 @@ export class FakeShopify {
     this.calls = []; // names of operations that were called
     this.leaks = 0; // requests of a result that carried a credential
     this.downloads = 0;
+    this.deliveries = []; // webhooks of what happened in this shop, each {topic, body, triggered_at, webhook_id}
+    if (config.history) live(this, config.history);
+  }
+
+  /** What happened, as Shopify tells it; sent by `deliver`. */
+  tell(topic, body, triggered_at) {
+    const webhook_id = `${this.domain}-${this.deliveries.length}`;
+    this.deliveries.push({ topic, body: JSON.stringify(body), triggered_at, webhook_id });
+  }
+
+  /** Sends what has happened since `from`, every `step`th of it, in its sequence or the other way round. Returns what was sent. */
+  async deliver({ from = 0, to, step = 1, reversed = false } = {}) {
+    const chosen = this.deliveries.slice(from, to).filter((_, index) => index % step === 0);
+    if (reversed) chosen.reverse();
+    for (const one of chosen) {
+      const status = await this.fire(one.topic, one.body, one);
+      if (status !== 200) throw new Error(`${one.topic} was answered ${status}`);
+    }
+    return chosen;
   }
 
   resultUrl(id) {
@@ -51,28 +73,20 @@ export class FakeShopify {
   /** Tells the app that an operation is over, unless it is not to know. */
   async finished(operation) {
     if (this.faults.silent || !this.webhook) return;
-    const body = {
-      admin_graphql_api_id: operation.id,
-      completed_at: operation.completedAt,
-      created_at: operation.createdAt,
-      error_code: operation.errorCode?.toLowerCase() ?? null,
-      status: operation.status.toLowerCase(),
-      type: "query",
-    };
-    await this.fire("bulk_operations/finish", JSON.stringify(body)).catch(() => {}); // Polling is the fallback.
+    await this.fire("bulk_operations/finish", JSON.stringify(finishedBody(operation))).catch(() => {}); // Polling is the fallback.
   }
 
   /** Sends a signed webhook of this shop and returns the answer's status. */
-  async fire(topic, body) {
+  async fire(topic, body, { webhook_id = randomUUID(), triggered_at = new Date().toISOString() } = {}) {
     const response = await fetch(this.webhook.url, {
       method: "POST",
       headers: {
         "content-type": "application/json",
         "x-shopify-topic": topic,
         "x-shopify-shop-domain": this.domain,
-        "x-shopify-webhook-id": randomUUID(),
+        "x-shopify-webhook-id": webhook_id,
         "x-shopify-api-version": API_VERSION,
-        "x-shopify-triggered-at": new Date().toISOString(),
+        "x-shopify-triggered-at": triggered_at,
         "x-shopify-hmac-sha256": createHmac("sha256", this.webhook.secret).update(body).digest("base64"),
       },
       body,
@@ -90,6 +104,8 @@ export class FakeShopify {
       bulkOperations: () => [...this.operations.all].reverse(),
       bulkOperationRunQuery: (args) => this.operations.run(args),
       bulkOperationCancel: (args) => this.operations.cancel(args),
+      nodes: ({ ids }) => ids.map((id) => [...this.data.orders, ...this.data.products].find((row) => row.id === id) ?? null),
+      events: ({ query }) => this.#destroyed().filter((event) => matches(query, event)),
       order: by(this.data.orders),
       product: by(this.data.products),
       webhookSubscriptions: () => this.subscriptions,
@@ -99,6 +115,19 @@ export class FakeShopify {
         return { webhookSubscription: made, userErrors: [] };
       },
     };
+  }
+
+  /** Events of destruction: Shopify keeps them of products, and of orders none. */
+  #destroyed() {
+    const products = this.deleted.filter(({ __typename }) => __typename === "Product");
+    return products.map(({ id, at }, index) => ({
+      __typename: "BasicEvent",
+      id: `gid://shopify/BasicEvent/${index + 1}`,
+      action: "destroy",
+      createdAt: at,
+      subjectId: id,
+      subjectType: "PRODUCT",
+    }));
   }
 
   async graphql(request, body) {
@@ -169,7 +198,13 @@ export async function fakeShopify(shops, port = 0) {
 async function handle(fake, request, response) {
   const [room, domain, ...path] = new URL(request.url, fake.url).pathname.slice(1).split("/");
   const shop = fake.shops[domain];
+  const isControl = shop && room === "control" && path.join("/") === "deliver";
   const body = Buffer.concat(await request.toArray()).toString();
+  if (isControl) {
+    const sent = await shop.deliver(JSON.parse(body || "{}"));
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(sent));
+    return;
+  }
   if (shop && room === "results" && path.length === 1) return shop.download(request, response, path[0]);
   if (!shop || room !== "shops" || path.join("/") !== `admin/api/${API_VERSION}/graphql.json`) {
     response.writeHead(404).end("{}");

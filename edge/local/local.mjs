@@ -10,7 +10,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
-import { forwarder } from "./parts.mjs";
 import { startStack } from "./stack.mjs";
 import { startSync } from "./sync.mjs";
 import workerd from "workerd";
@@ -28,8 +27,8 @@ if (process.platform === "linux") {
 
 const log = (line) => console.error(line);
 const { sync: syncConfig, ...shared } = config;
-const sync = syncConfig ? await startSync({ ...shared, port: 0, ...syncConfig, log }) : undefined;
-const stack = config.secrets ? await startStack({ ...shared, sync: sync && forwarder(sync.url), log }) : undefined;
+const stack = config.secrets ? await startStack({ ...shared, sync: syncConfig, log }) : undefined;
+const sync = syncConfig && !stack ? await startSync({ ...shared, port: 0, ...syncConfig, log }) : undefined;
 
 const admin = createServer(async (request, response) => {
   const reply = (status, value) => {
@@ -62,4 +61,4 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.removeAllListeners(signal).o
 // Whoever started this holds the other end: when it dies, so does the Worker.
 process.stdin.on("end", stop).on("error", stop).resume();
 
-console.log(JSON.stringify({ listening: stack?.url, sync: sync?.url, admin: `http://127.0.0.1:${admin.address().port}` }));
+console.log(JSON.stringify({ listening: stack?.url, sync: sync?.url ?? stack?.syncUrl, admin: `http://127.0.0.1:${admin.address().port}` }));

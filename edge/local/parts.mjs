@@ -5,7 +5,7 @@
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { Log, LogLevel, Miniflare, Response } from "miniflare";
+import { Log, LogLevel, Miniflare } from "miniflare";
 
 // Throws unless the server confirmed the batch (200 = durable). Rows that it rejected were kept in its own quarantine and
 // are logged: production's stream would have accepted and dropped them.
@@ -127,11 +127,3 @@ function forEachLine(stream, log) {
     lines.forEach(log);
   });
 }
-
-/** A service binding to a Worker that runs in a runtime of its own, at `url`. */
-export const forwarder = (url) => async (request) => {
-  const { pathname, search } = new URL(request.url);
-  const body = request.method === "GET" ? undefined : await request.arrayBuffer();
-  const answer = await fetch(new URL(pathname + search, url), { method: request.method, headers: [...request.headers], body });
-  return new Response(await answer.arrayBuffer(), { status: answer.status });
-};

@@ -2,8 +2,8 @@
 //
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
-import { join } from "node:path";
 import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streamDouble } from "./parts.mjs";
+import { persistence, quiet, syncWorkers } from "./sync.mjs";
 
 const BUCKET = "weir-commerce";
 const QUEUE = "weir-commerce-deliveries";
@@ -14,23 +14,27 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), secrets (comma
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
- * queue-independent state, or null), sync (what SYNC is bound to; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds, redactionPassObjects,
- * postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps ./index.js), log (function of
- * one line).
+ * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
+ * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
+ * redactionPassObjects, postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps
+ * ./index.js), log (function of one line).
  */
 export async function startStack(config) {
+  const beside = typeof config.sync === "object";
   const stack = await startWorkerd(
     config,
     [
       commerceWorker(config, await builtModules("commerce", config.entry)),
       streamDouble("stream", "commerce_v1", config),
       countersDouble("counters"),
+      ...(beside ? await syncWorkers({ ...config, ...config.sync }) : []),
     ],
-    config.persist ? { r2Persist: join(config.persist, "r2") } : {},
+    { ...persistence(config.persist), ...(beside ? quiet() : {}) },
   );
   const { miniflare } = stack;
   return {
     ...stack,
+    syncUrl: beside ? (await miniflare.unsafeGetDirectURL("sync")).origin : undefined,
     counters: async () => (await (await miniflare.getWorker("counters")).fetch("http://counters/")).json(),
     quarantine: async () => listQuarantine(await miniflare.getR2Bucket("BUCKET", "commerce")),
   };
@@ -64,7 +68,7 @@ function commerceWorker(config, modules) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       COMMERCE_TELEMETRY: { name: "stream", entrypoint: "Telemetry" },
-      ...(config.sync ? { SYNC: config.sync } : {}),
+      ...(config.sync ? { SYNC: typeof config.sync === "object" ? "sync" : config.sync } : {}),
       COMMERCE_COUNTERS: { name: "counters", entrypoint: "Dataset" },
     },
   };

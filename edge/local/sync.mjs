@@ -13,6 +13,7 @@ const WORKFLOWS = {
   MEASUREMENT_REFRESH: { name: "measurement-refresh", className: "MeasurementRefresh" },
   ARTIFACT_REPLICATION: { name: "artifact-replication", className: "ArtifactReplication" },
   WEBHOOK_RECONCILE: { name: "webhook-reconcile", className: "WebhookReconcile" },
+  DELETION_RECONCILE: { name: "deletion-reconcile", className: "DeletionReconcile" },
   REPLAY: { name: "replay", className: "Replay" },
 };
 
@@ -26,9 +27,11 @@ async function modules() {
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
  * for tests partBytes, postgresTimeoutMillis, inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
  */
-export async function syncWorker(config) {
+async function syncWorker(config) {
   return {
     name: "sync",
+    // An address of its own also where another Worker has the first one.
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
     modules: await modules(),
     compatibilityDate: "2026-07-01",
     bindings: {
@@ -64,13 +67,22 @@ export const persistence = (directory) =>
     ? { r2Persist: join(directory, "r2"), workflowsPersist: join(directory, "workflows"), durableObjectsPersist: join(directory, "objects") }
     : {};
 
+/** The sync Worker with its streams. */
+export const syncWorkers = async (config) => [
+  await syncWorker(config),
+  streamDouble("commerce_v1", "commerce_v1", config),
+  streamDouble("sync_v1", "sync_v1", config),
+];
+
+/** Workflows make Miniflare warn of what it cannot do; nothing of that is ours. */
+export const quiet = () => ({ log: new Log(LogLevel.NONE) });
+
 /** Starts the sync Worker alone, with its streams; for its tests. */
 export async function startSync(config) {
-  const workers = [await syncWorker(config), streamDouble("commerce_v1", "commerce_v1", config), streamDouble("sync_v1", "sync_v1", config)];
   const { inspectorPort } = config;
-  const stack = await startWorkerd(config, workers, {
+  const stack = await startWorkerd(config, await syncWorkers(config), {
     ...(inspectorPort === undefined ? {} : { inspectorPort }),
-    log: new Log(LogLevel.NONE),
+    ...quiet(),
     ...persistence(config.persist),
   });
   return { ...stack, bucket: () => stack.miniflare.getR2Bucket("BUCKET", "sync") };

@@ -8,6 +8,7 @@ export { WatermarkObject } from "./build/index.js";
 export {
   ArtifactReplication,
   DailyShopifyBulkSync,
+  DeletionReconcile,
   FullBackfill,
   MeasurementRefresh,
   Replay,

@@ -8,6 +8,7 @@
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
 //! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
 //! - [`sync`]: the sync Worker in workerd, and Shopify's Admin API played beside it
+//! - [`told_rows`]: what PostgreSQL keeps, to compare who told it
 
 #![recursion_limit = "256"] // one json! literal is a whole Shopify order
 
@@ -22,6 +23,7 @@ pub mod shop;
 pub mod shopify_body;
 pub mod stack;
 pub mod sync;
+pub mod told_rows;
 pub mod workerd;
 
 /// What the harness reports when a part cannot be started or does not answer: what, where, what to do.

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{json, Value};
 
-use crate::bulk_jsonl::{jsonl, BulkShop, Sequence};
+use crate::bulk_jsonl::{jsonl, BulkLine, BulkShop, Sequence};
 use crate::lake::{listening, TOKEN};
 use crate::service::{Service, Spec};
 use crate::shop::Delivery;
-use crate::workerd::INTERNAL_TOKEN;
+use crate::workerd::{INTERNAL_TOKEN, SECRETS};
 use crate::{failed, Result};
 
 /// How long a run may take. A bound, not a measurement.
@@ -41,8 +41,10 @@ fn service(name: &'static str, command: Vec<String>) -> Result<Service> {
 pub struct FakeShopify {
     /// Address with `{shop}` in it.
     pub origin: String,
+    /// Base address.
+    url: String,
     _service: Service,
-    _results: tempfile::TempDir,
+    _results: Option<tempfile::TempDir>,
 }
 
 impl FakeShopify {
@@ -66,16 +68,83 @@ impl FakeShopify {
                 std::fs::write(&path, jsonl(lines, sequence))?;
                 files[kind] = path.display().to_string().into();
             }
+            for (kind, root, lines) in [
+                ("order_ids", "Order", shop.orders_core(all.clone())),
+                ("product_ids", "Product", shop.products(all.clone())),
+            ] {
+                let path = results.path().join(format!("{domain}.{kind}.jsonl"));
+                std::fs::write(&path, jsonl(ids_of(root, lines), sequence))?;
+                files[kind] = path.display().to_string().into();
+            }
             configs.push(json!({"domain": domain, "token": ACCESS_TOKEN, "files": files}));
         }
+        Self::of(&configs, Some(results))
+    }
+
+    /// Starts it for shops that live by themselves from `start` on: it makes up what happens in each, the same for the same
+    /// `seed`, and both its bulk results and the webhooks that [`FakeShopify::deliver`] has it send to the commerce Worker
+    /// at `worker` tell of that.
+    ///
+    /// # Errors
+    /// As [`FakeShopify::start`].
+    pub fn alive(domains: &[&str], seed: u64, start: Timestamp, worker: &str) -> Result<Self> {
+        let webhook = json!({"url": format!("{worker}/webhooks/shopify"), "secret": SECRETS[0]});
+        let configs = domains.iter().map(|domain| {
+            json!({"domain": domain, "token": ACCESS_TOKEN, "webhook": webhook,
+                "history": {"seed": seed, "orders": 30, "start": start.as_millisecond()}})
+        });
+        Self::of(&configs.collect::<Vec<_>>(), None)
+    }
+
+    fn of(configs: &[Value], results: Option<tempfile::TempDir>) -> Result<Self> {
         let command = node("edge/fake-shopify/main.mjs", &json!({"shops": configs}))?;
         let service = service("played Shopify", command)?;
+        let line = service.next_line()?;
         Ok(Self {
-            origin: listening(&service.next_line()?, "origin")?,
+            origin: listening(&line, "origin")?,
+            url: listening(&line, "listening")?,
             _service: service,
             _results: results,
         })
     }
+
+    /// Has Shopify send webhooks of `shop`, signed: `{"from", "to", "step", "reversed"}` of all that it ever fired. Returns
+    /// what was sent, all of it accepted.
+    ///
+    /// # Errors
+    /// When one was not accepted.
+    pub async fn deliver(&self, shop: &str, which: &Value) -> Result<Vec<Delivery>> {
+        let url = format!("{}/control/{shop}/deliver", self.url);
+        let response = reqwest::Client::new().post(url).json(which).send().await?;
+        if !response.status().is_success() {
+            return Err(failed(format!("a webhook of {shop} was not accepted")));
+        }
+        let sent: Vec<Value> = serde_json::from_str(&response.text().await?)?;
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let deliveries = sent.iter().map(|one| Delivery {
+            topic: text(one, "topic"),
+            shop_domain: shop.to_owned(),
+            webhook_id: text(one, "webhook_id"),
+            triggered_at: text(one, "triggered_at"),
+            body: text(one, "body").into_bytes(),
+        });
+        Ok(deliveries.collect())
+    }
+}
+
+/// Of the lines of a result the ids of its roots, as the queries for ids have them.
+fn ids_of(root: &str, lines: Vec<BulkLine>) -> Vec<BulkLine> {
+    let roots = lines.into_iter().filter(|line| line.parent.is_none());
+    let id = |line: BulkLine| BulkLine {
+        node: line
+            .node
+            .into_iter()
+            .filter(|(name, _)| name == "id")
+            .chain([("__typename".to_owned(), root.into())])
+            .collect(),
+        parent: None,
+    };
+    roots.map(id).collect()
 }
 
 /// A running sync Worker.

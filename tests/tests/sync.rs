@@ -10,6 +10,7 @@ use weir_tests::lake::weir_binary;
 use weir_tests::shop::{DaySales, Delivery, History, Shop};
 use weir_tests::stack::Stack;
 use weir_tests::sync::{FakeShopify, SyncWorker};
+use weir_tests::told_rows;
 use weir_tests::workerd::INTERNAL_TOKEN;
 use weir_tests::{failed, Result};
 
@@ -186,5 +187,87 @@ async fn webhooks_and_the_bulk_sync_mixed_give_the_same_sales_and_the_same_event
     assert_eq!(alone.measure().await?, alone.expected());
     assert_eq!(alone.ids("order_created").await?, created);
     assert_eq!(alone.ids("payment_captured").await?, payments);
+    Ok(())
+}
+
+/// What one telling of a shop's life led to.
+struct Told {
+    rows: Vec<String>,
+    events: std::collections::BTreeSet<String>,
+    sales: Sales,
+}
+
+/// How the life of a shop is told.
+#[derive(Debug, Clone, Copy)]
+enum Telling {
+    Webhooks,
+    Bulk,
+    /// Every other webhook, the newest first; bulk; then all of them.
+    HalfThenBulk,
+    /// Bulk, then every webhook, the newest first.
+    BulkThenBackwards,
+}
+
+/// Tells the life of a shop that the played Shopify alone knows.
+async fn told(telling: Telling, start: Timestamp) -> Result<Told> {
+    let shop = Shop::paris();
+    let stack = Stack::start(std::slice::from_ref(&shop), |_| {}).await?;
+    let shopify = FakeShopify::alive(&[shop.domain], 7, start, &stack.worker.url)?;
+    let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop.domain], &shopify)?;
+    let deliver = async |which: Value| {
+        let sent = shopify.deliver(shop.domain, &which).await?;
+        stack.settled(&sent).await
+    };
+    let synchronise = async || {
+        let run = worker
+            .run(DAILY, &json!({"shop": shop.domain, "date": "2026-11-24"}))
+            .await?;
+        assert_eq!(run["totals"]["rejected"], 0, "{run}");
+        Result::<()>::Ok(())
+    };
+    match telling {
+        Telling::Webhooks => deliver(json!({})).await?,
+        Telling::Bulk => synchronise().await?,
+        Telling::HalfThenBulk => {
+            deliver(json!({"step": 2, "reversed": true})).await?;
+            synchronise().await?;
+            deliver(json!({})).await?;
+        }
+        Telling::BulkThenBackwards => {
+            synchronise().await?;
+            deliver(json!({"reversed": true})).await?;
+        }
+    }
+    stack.lake.flush().await?;
+    stack
+        .lake
+        .post("/v1/refresh", &json!({"now": Timestamp::now().to_string()}))
+        .await?;
+    let events = stack.lake.read_back("duckdb", "commerce.telemetry").await?;
+    // Revisions count the changes of one database.
+    let facts = events.iter().filter(|event| event["event_type"] != "order_updated");
+    Ok(Told {
+        rows: told_rows::read(&stack.admin, false).await?,
+        events: facts
+            .map(|event| format!("{} {}", event["event_type"], event["event_id"]))
+            .collect(),
+        sales: stack.measured("duckdb", &shop).await?,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shop_told_by_webhooks_by_bulk_or_by_both_in_any_order_is_one_shop() -> Result<()> {
+    let start = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 40);
+    let webhooks = told(Telling::Webhooks, start).await?;
+    assert!(webhooks.rows.len() > 200 && webhooks.events.len() > 80 && webhooks.sales.len() > 20);
+    for telling in [Telling::Bulk, Telling::HalfThenBulk, Telling::BulkThenBackwards] {
+        let other = told(telling, start).await?;
+        let only = |one: &[String], other: &[String]| one.iter().find(|row| other.binary_search(row).is_err()).cloned();
+        let differing = (only(&webhooks.rows, &other.rows), only(&other.rows, &webhooks.rows));
+        assert_eq!(differing, (None, None), "{telling:?}");
+        let differing: Vec<&String> = webhooks.events.symmetric_difference(&other.events).collect();
+        assert!(differing.is_empty(), "{telling:?}: {differing:?}");
+        assert_eq!(webhooks.sales, other.sales, "{telling:?}");
+    }
     Ok(())
 }

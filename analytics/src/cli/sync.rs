@@ -52,6 +52,18 @@ enum Action {
         #[arg(long)]
         again: bool,
     },
+    /// Looks for orders and products that are gone at Shopify and no webhook told of; today's run is found again.
+    Deletions {
+        /// Shop domain.
+        #[arg(long)]
+        shop: String,
+        /// How many deletions of orders, and how many of products, are believed.
+        #[arg(long, default_value_t = 1000)]
+        most: u64,
+        /// Look once more, if today's run failed.
+        #[arg(long)]
+        again: bool,
+    },
     /// Prints the newest runs of a shop with their steps.
     Status {
         /// Shop domain.
@@ -107,6 +119,10 @@ pub async fn run(args: Args) -> Result<()> {
         Action::Start { shop, again } => {
             let body = json!({"shop": shop, "again": again});
             start(&worker, "daily_shopify_bulk_sync", &body).await
+        }
+        Action::Deletions { shop, most, again } => {
+            let body = json!({"shop": shop, "most": most, "again": again});
+            start(&worker, "deletion_reconcile", &body).await
         }
         Action::Status { shop } => status(&worker, &shop).await,
         Action::Quarantine { shop } => quarantine(&worker, &shop).await,

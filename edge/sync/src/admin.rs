@@ -18,6 +18,36 @@ pub struct Answer {
     pub body: String,
 }
 
+/// The access scopes that a shop has granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// Reads `currentAppInstallation`.
+    #[must_use]
+    pub fn read(installation: &Value) -> Self {
+        let handles = installation["accessScopes"].as_array().into_iter().flatten();
+        Self(
+            handles
+                .filter_map(|scope| scope["handle"].as_str().map(str::to_owned))
+                .collect(),
+        )
+    }
+
+    /// Whether `scope`, one to read, is granted. A scope to write includes the one to read.
+    #[must_use]
+    pub fn has(&self, scope: &str) -> bool {
+        let writing = scope.replace("read_", "write_");
+        self.0.iter().any(|granted| *granted == scope || *granted == writing)
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn handles(&self) -> &[String] {
+        &self.0
+    }
+}
+
 /// The `data` of an answer.
 ///
 /// # Errors

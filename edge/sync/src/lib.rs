@@ -15,11 +15,13 @@
 //! | a chunk into PostgreSQL, with what was rejected | [`upsert`] |
 //! | events of a run, on their way to the stream | [`settle`] |
 //! | may the watermark move? | [`agree`] |
+//! | what was deleted at Shopify without a webhook that arrived | [`deletion`] |
 //! | webhook subscriptions that are missing | [`subscriptions`] |
 //! | bindings, routes, steps, watermark object (wasm32 only) | `bindings`, `worker_*`, `watermark_object` |
 
 pub mod admin;
 pub mod agree;
+pub mod deletion;
 pub mod jsonl;
 pub mod operation;
 pub mod queries;
@@ -40,6 +42,8 @@ mod worker_admin;
 mod worker_archive;
 #[cfg(target_arch = "wasm32")]
 mod worker_copy;
+#[cfg(target_arch = "wasm32")]
+mod worker_deletion;
 #[cfg(target_arch = "wasm32")]
 mod worker_http;
 #[cfg(target_arch = "wasm32")]

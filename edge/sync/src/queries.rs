@@ -3,16 +3,23 @@
 use weir_domain::shopify::bulk::BulkKind;
 use weir_domain::watermark::Window;
 
+use crate::deletion::Resource;
+
 /// Version of the Admin API. Everything that names one names this.
 pub const API_VERSION: &str = "2026-10";
 
 /// The document of all calls that are not bulk queries; each call names its operation.
 pub const ADMIN: &str = include_str!("../graphql/admin.graphql");
 
-/// The bulk query of `window`. Its text is the same in every attempt, by which a run finds its own operation again.
+/// The query `name` of `window`, which is a [`BulkKind`] or reads the ids of a whole shop; `None` for another name. Its text
+/// is the same in every attempt, by which a run finds its own operation again.
 #[must_use]
-pub fn bulk_query(kind: BulkKind, window: &Window) -> String {
-    kind.query(window.from.as_microsecond(), window.to.as_microsecond())
+pub fn bulk_query(name: &str, window: &Window) -> Option<String> {
+    if let Some(resource) = Resource::ALL.into_iter().find(|resource| resource.query_name() == name) {
+        return Some(resource.query(window));
+    }
+    let kind = BulkKind::from_name(name)?;
+    Some(kind.query(window.from.as_microsecond(), window.to.as_microsecond()))
 }
 
 /// What the bulk query `kind` selects of each node of `connection`, with the connection's own arguments:
@@ -71,7 +78,7 @@ mod tests {
             to: "2026-11-24T00:00:00Z".parse().unwrap(),
         };
         for kind in BulkKind::ALL {
-            let query = bulk_query(kind, &window);
+            let query = bulk_query(kind.as_str(), &window).unwrap();
             assert!(query.contains("2026-11-23T00:00:00.000Z") && query.contains("2026-11-24T00:00:00.000Z"));
             // Sorted by another field than it is filtered by, a result misses rows that change while it is read.
             assert!(
@@ -82,7 +89,8 @@ mod tests {
                 !query.contains("created_at:") && !query.contains("processed_at:"),
                 "{query}"
             );
-            assert_eq!(query, bulk_query(kind, &window));
+            assert_eq!(Some(query), bulk_query(kind.as_str(), &window));
         }
+        assert_eq!(bulk_query("customers", &window), None);
     }
 }

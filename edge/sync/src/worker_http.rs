@@ -11,7 +11,9 @@ use worker::{console_error, Env, Method, Request, Response, Result};
 use crate::bindings::{now, sync_stream};
 use crate::step::{kept, Outcome, Run, StepError};
 use crate::telemetry::event;
-use crate::{worker_archive, worker_lake, worker_postgres, worker_replay, worker_shopify, worker_watermark};
+use crate::{
+    worker_archive, worker_deletion, worker_lake, worker_postgres, worker_replay, worker_shopify, worker_watermark,
+};
 
 #[derive(Deserialize)]
 struct Call {
@@ -80,6 +82,9 @@ async fn step(env: &Env, name: &str, run: &Run, input: &Value) -> std::result::R
         "rest" => worker_archive::rest(env, run, input).await,
         "upsert" => worker_postgres::upsert(env, run, input).await,
         "stream" => worker_postgres::stream(env, run, input).await,
+        "compare" => worker_deletion::compare(env, run, input).await,
+        "delete" => worker_deletion::delete(env, run, input).await,
+        "deleted_products" => worker_deletion::products(env, run, input).await,
         "advance" => worker_watermark::advance(env, run, input).await,
         "refresh" => worker_lake::refresh(env, input).await,
         "replicate" => worker_lake::replicate(env, run).await,

@@ -126,6 +126,17 @@ fn quarantine_key(run: &Run, place: &str) -> String {
     )
 }
 
+/// Keeps events that the stream would have dropped.
+pub async fn keep_events(env: &Env, run: &Run, place: &str, invalid: &[Value]) -> Result<(), StepError> {
+    if invalid.is_empty() {
+        return Ok(());
+    }
+    let key = quarantine_key(run, place);
+    console_warn!("{} events are kept in {key}", invalid.len());
+    let record = json!({"shop_domain": run.shop_domain, "events": invalid});
+    keep(&bucket(env)?, &key, record.to_string()).await
+}
+
 /// Events of `{operation_ids}` from `{after}` on, as many pages as fit one step: `{next, events, streamed, events_rejected}`.
 pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let (postgres, stream) = (postgres(env)?, commerce_stream(env)?);
@@ -145,15 +156,8 @@ pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
             .map_err(|error| database(&error))?;
         let page = Page::read(&text)?;
         let sent = page.send(&schema, &stream).await?;
-        if !sent.invalid.is_empty() {
-            let key = quarantine_key(
-                run,
-                &format!("events-{}-{page_number}", key_part(&input["after"].to_string())),
-            );
-            console_warn!("{} events are kept in {key}", sent.invalid.len());
-            let record = json!({"shop_domain": run.shop_domain, "events": sent.invalid});
-            keep(&bucket(env)?, &key, record.to_string()).await?;
-        }
+        let place = format!("events-{}-{page_number}", key_part(&input["after"].to_string()));
+        keep_events(env, run, &place, &sent.invalid).await?;
         events += i64::try_from(page.events.len()).unwrap_or(i64::MAX);
         streamed += sent.streamed;
         rejected += i64::try_from(sent.invalid.len()).unwrap_or(i64::MAX);

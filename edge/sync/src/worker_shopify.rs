@@ -1,11 +1,10 @@
 //! Steps that ask Shopify: may we, start an operation, how is it, which subscriptions are missing.
 
 use serde_json::{json, Value};
-use weir_domain::shopify::bulk::BulkKind;
 use weir_domain::watermark::Window;
 use worker::{console_error, console_warn, Env};
 
-use crate::admin::user_error;
+use crate::admin::{user_error, Scopes};
 use crate::bindings::webhook_url;
 use crate::operation::{find_own, Operation};
 use crate::queries::bulk_query;
@@ -20,15 +19,8 @@ const NEEDED_SCOPES: [&str; 2] = ["read_orders", "read_products"];
 /// Checks scopes and shop before anything is asked for: `{scopes, days_readable}`.
 pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
-    let scopes: Vec<&str> = data["currentAppInstallation"]["accessScopes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|scope| scope["handle"].as_str())
-        .collect();
-    // A scope to write includes the one to read.
-    let has = |scope: &str| scopes.contains(&scope) || scopes.contains(&scope.replace("read_", "write_").as_str());
-    if let Some(absent) = NEEDED_SCOPES.iter().find(|scope| !has(scope)) {
+    let scopes = Scopes::read(&data["currentAppInstallation"]);
+    if let Some(absent) = NEEDED_SCOPES.iter().find(|scope| !scopes.has(scope)) {
         let detail = format!(
             "{} has not granted {absent}; install the app again with it",
             run.shop_domain
@@ -36,7 +28,7 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         console_error!("{detail}");
         return Err(StepError::lasting("missing_scope", detail));
     }
-    let everything = has("read_all_orders");
+    let everything = scopes.has("read_all_orders");
     if !everything {
         console_warn!(
             "WARNING: {} has not granted read_all_orders: only orders of the last 60 days are readable, older ones stay unknown",
@@ -50,7 +42,7 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         ));
     }
     Ok(Outcome::of(json!({
-        "scopes": scopes, "days_readable": if everything { Value::Null } else { json!(60) },
+        "scopes": scopes.handles(), "days_readable": if everything { Value::Null } else { json!(60) },
     })))
 }
 
@@ -58,13 +50,10 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
 /// been tried already. Nobody's operation is cancelled: when five run, this one waits.
 pub async fn request(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let bad = |what: &str| StepError::lasting("bad_call", format!("{what}: {input}"));
-    let kind = input["kind"]
-        .as_str()
-        .and_then(BulkKind::from_name)
-        .ok_or_else(|| bad("kind"))?;
     let window: Window = serde_json::from_value(input["window"].clone()).map_err(|_| bad("window"))?;
     let excluded: Vec<String> = serde_json::from_value(input["excluded"].clone()).map_err(|_| bad("excluded"))?;
-    let query = bulk_query(kind, &window);
+    let kind = input["kind"].as_str().unwrap_or_default();
+    let query = bulk_query(kind, &window).ok_or_else(|| bad("kind"))?;
     let recent = call(env, &run.shop_domain, "RecentOperations", &json!({})).await?;
     let found = find_own(&recent["bulkOperations"], &query, &excluded).map(str::to_owned);
     let was_found = found.is_some();
@@ -126,7 +115,8 @@ pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         }
         after = page["pageInfo"]["endCursor"].clone();
     }
-    let missing = missing(&edges, &uri);
+    let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
+    let missing = missing(&edges, &uri, &Scopes::read(&data["currentAppInstallation"]));
     for topic in &missing {
         console_warn!(
             "{}: the subscription to {topic} was missing; created again",

@@ -45,6 +45,7 @@ export class Store {
   constructor() {
     this.rows = new Map(); // gid -> line text
     this.readBy = new Map(); // operation -> root gids
+    this.deleted = new Map(); // gid -> when
     this.upserts = 0;
     this.specifications = { sequence: 0, specifications: [] };
     this.failing = 0; // calls that are cut off
@@ -60,6 +61,8 @@ export class Store {
     if (name === "ingest_bulk") return this.ingest(values[1], JSON.parse(values[2]));
     if (name === "bulk_events") return this.events(values[0], JSON.parse(values[1]));
     if (name === "objective_snapshot") return this.specifications;
+    if (name === "known_ids") return this.known(JSON.parse(values[1]));
+    if (name === "ingest") return this.take(JSON.parse(values[0]));
     return { sqlstate: "42883", text: `function weir.${name} does not exist` };
   }
 
@@ -92,6 +95,35 @@ export class Store {
     return { read, upserted, unchanged, rejected: rejections.length, roots: 0, rejections };
   }
 
+  /** Ids of orders or products that are not deleted, as weir.known_ids gives them. */
+  known({ resource, created_from, created_before, after, limit }) {
+    const kind = resource === "order" ? "orders_core " : "products ";
+    const roots = [...this.rows].filter(([key]) => key.startsWith(kind)).map(([, row]) => Object.fromEntries(JSON.parse(row)));
+    const isMeant = ({ __typename, id, createdAt }) =>
+      __typename.toLowerCase() === resource &&
+      !this.deleted.has(id) &&
+      Date.parse(createdAt) >= Date.parse(created_from) &&
+      Date.parse(createdAt) < Date.parse(created_before);
+    const numbers = roots.filter(isMeant).map(({ id }) => BigInt(id.split("/").pop())).sort((a, b) => (a < b ? -1 : 1));
+    const page = numbers.filter((id) => id > BigInt(after)).slice(0, limit);
+    return { ids: page.map(String), next: page.length === limit ? String(page.at(-1)) : null };
+  }
+
+  /** Deletions, as weir.ingest takes them: an event each, the same one when it is told again. */
+  take(deliveries) {
+    const events = [];
+    const verdicts = deliveries.map(({ webhook_id, topic, shop_domain, triggered_at, received_at, source, body }) => {
+      const __typename = topic === "orders/delete" ? "Order" : "Product";
+      const id = `gid://shopify/${__typename}/${/^\{"id":(\d+)\}$/.exec(body)[1]}`;
+      const verdict = this.deleted.has(id) ? "duplicate" : "accepted";
+      if (verdict === "accepted") this.deleted.set(id, triggered_at);
+      const event = eventOf(shop_domain, { __typename, id, updatedAt: this.deleted.get(id) }, { received_at, source });
+      events.push({ ...event, event_id: uuid(`${id} deleted`) });
+      return { webhook_id, topic, shop_domain, verdict, reason: null, detail: null, event_ids: [events.at(-1).event_id] };
+    });
+    return { deliveries: verdicts, events };
+  }
+
   refusal(line) {
     try {
       const row = JSON.parse(line);
@@ -111,9 +143,10 @@ export class Store {
   }
 }
 
-/** PostgreSQL with one store a shop; `storeOf` finds it by the call's first argument. */
+/** PostgreSQL with one store a shop; `storeOf` finds it by the shop's domain. */
 export async function bulkPostgres(storeOf) {
-  return fakePostgres((values, number, name) => storeOf(values[0]).answer(values, number, name), 0, callOf);
+  const domainOf = (values, name) => (name === "ingest" ? JSON.parse(values[0])[0].shop_domain : values[0]);
+  return fakePostgres((values, number, name) => storeOf(domainOf(values, name)).answer(values, number, name), 0, callOf);
 }
 
 /** `weir serve` as far as the sync Worker knows it. */

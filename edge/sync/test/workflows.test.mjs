@@ -111,12 +111,12 @@ test("each schedule starts its workflow, for every shop it is for", async () => 
   const few = await world({ shops: 2 });
   const shops = [few.shop(), few.shop()];
   const worker = await few.stack.miniflare.getWorker("sync");
-  for (const cron of ["15 3 * * *", "45 2 * * *", "5 * * * *", "*/10 * * * *"]) {
+  for (const cron of ["15 3 * * *", "45 2 * * *", "30 4 * * SUN", "5 * * * *", "*/10 * * * *"]) {
     assert.equal((await worker.scheduled({ cron })).outcome, "ok", cron);
   }
   const today = new Date().toISOString().slice(0, 10);
   for (const [index] of shops.entries()) {
-    for (const workflow of [DAILY, "webhook_reconcile"]) {
+    for (const workflow of [DAILY, "webhook_reconcile", "deletion_reconcile"]) {
       assert.equal((await few.end(workflow, `${workflow}-shop-${index + 1}-${today}`)).status, "complete");
     }
   }

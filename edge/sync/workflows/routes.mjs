@@ -16,6 +16,7 @@ const WORKFLOWS = {
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
   webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date },
+  deletion_reconcile: { binding: "DELETION_RECONCILE", perShop: true, run: ({ date }) => date },
   replay: { binding: "REPLAY", perShop: true, run: ({ prefix }) => plain(`${prefix.slice(-40)}-${Date.now()}`), needs: ["prefix"] },
 };
 
@@ -23,6 +24,7 @@ const WORKFLOWS = {
 const SCHEDULES = {
   "15 3 * * *": "daily_shopify_bulk_sync",
   "45 2 * * *": "webhook_reconcile",
+  "30 4 * * SUN": "deletion_reconcile",
   "5 * * * *": "measurement_refresh",
   "*/10 * * * *": "artifact_replication",
 };

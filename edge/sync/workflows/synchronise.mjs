@@ -1,6 +1,10 @@
 // Everything of a window: operations at Shopify, their results in the archive, rows in PostgreSQL, events in the stream.
 
 const KINDS = ["orders_core", "orders_ledger", "products"];
+/** The queries that read the ids of a whole shop, and what they are the ids of. */
+const ID_KINDS = { order_ids: "order", product_ids: "product" };
+/** Absent ids that one step looks up and marks deleted; several calls of Shopify. */
+const DELETIONS_A_STEP = 1000;
 
 /** How many operations of one app Shopify runs at once in a shop. */
 const MAX_AT_ONCE = 5;
@@ -11,8 +15,8 @@ const MAX_POLLS = 20_000;
 
 /** Synchronises `window` and returns the counts that must agree. `label` sets apart the steps of several windows of one run. */
 export async function synchronise(runner, window, date, label = "") {
-  const results = await collect(runner, window, date, label);
-  const totals = { lines: 0, read: 0, upserted: 0, unchanged: 0, rejected: 0, events: 0, streamed: 0, events_rejected: 0 };
+  const results = await collect(runner, KINDS, window, date, label);
+  const totals = noCounts();
   for (const result of results) {
     await upsert(runner, result, totals);
     for await (const rest of restOf(runner, result)) await upsert(runner, rest, totals);
@@ -22,15 +26,51 @@ export async function synchronise(runner, window, date, label = "") {
   return totals;
 }
 
+/** What a run counts, before it has. */
+export const noCounts = () => ({ lines: 0, read: 0, upserted: 0, unchanged: 0, rejected: 0, events: 0, streamed: 0, events_rejected: 0 });
+
+function addEvents(totals, sent) {
+  for (const count of ["events", "streamed", "events_rejected"]) totals[count] += sent[count];
+}
+
+/** Products whose deletion since `from` Shopify remembers, whether or not a webhook told of it. Returns how many. */
+export async function deletedProducts(runner, from, totals) {
+  const sent = await runner.do("deleted products", "deleted_products", { from });
+  addEvents(totals, sent);
+  return sent.deleted;
+}
+
 /**
- * The whole results of all queries over `window`: [{name, kind, operation_id, started_at, key, lines, bytes, cut}].
+ * What is known and no longer at Shopify, by all ids of the shop as of the end of `window`: marked deleted. `most`: how many
+ * deletions of a kind are believed. Returns the counts, by kind.
+ */
+export async function reconcileDeletions(runner, window, date, { days_readable, most }) {
+  const found = {};
+  const totals = noCounts();
+  for (const result of await collect(runner, Object.keys(ID_KINDS), window, date, "")) {
+    const { kind, key, lines, started_at } = result;
+    const resource = ID_KINDS[kind];
+    const { absent } = await runner.do(`compare ${kind}`, "compare", { resource, key, lines, started_at, days_readable, most });
+    found[kind] = { there: lines, absent: absent.length, deleted: 0 };
+    for (let from = 0; from < absent.length; from += DELETIONS_A_STEP) {
+      const ids = absent.slice(from, from + DELETIONS_A_STEP);
+      const sent = await runner.do(`delete ${kind} ${from}`, "delete", { resource, ids, at: started_at });
+      addEvents(totals, sent);
+      found[kind].deleted += sent.deleted;
+    }
+  }
+  return { ...found, totals };
+}
+
+/**
+ * The whole results of the queries `kinds` over `window`: [{name, kind, operation_id, started_at, key, lines, bytes, cut}].
  *
  * Up to five operations run at once. One wait serves all of them: the webhook bulk_operations/finish ends it, or the time
  * until the next poll.
  */
-async function collect(runner, window, date, label) {
+async function collect(runner, kinds, window, date, label) {
   const item = (kind, window, name) => ({ kind, window, name, tries: 0, excluded: [], operation_id: null });
-  let open = KINDS.map((kind) => item(kind, window, `${label}${kind}`));
+  let open = kinds.map((kind) => item(kind, window, `${label}${kind}`));
   const results = [];
   for (let round = 1; open.length > 0; round += 1) {
     if (round > MAX_POLLS) throw new Error(`operation_endless: after ${MAX_POLLS} polls an operation still runs`);
@@ -122,7 +162,7 @@ export async function stream(runner, operation_ids, totals, label = "") {
   let after = null;
   for (let page = 1; ; page += 1) {
     const sent = await runner.do(`stream ${label}${page}`, "stream", { operation_ids, after });
-    for (const count of ["events", "streamed", "events_rejected"]) totals[count] += sent[count];
+    addEvents(totals, sent);
     after = sent.next;
     if (after === null) return;
   }

@@ -2,7 +2,7 @@
 
 import { WorkflowEntrypoint } from "cloudflare:workers";
 import { Runner } from "./runner.mjs";
-import { stream, synchronise, upsert } from "./synchronise.mjs";
+import { deletedProducts, noCounts, reconcileDeletions, stream, synchronise, upsert } from "./synchronise.mjs";
 
 const runnerOf = (workflow, source, { env }, event, step) => {
   const shop_domain = event.payload.shop ?? "*";
@@ -17,9 +17,10 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
       const { days_readable } = await runner.do("preflight", "preflight");
       const { window, watermark } = await runner.do("initiate", "initiate");
       const totals = await synchronise(runner, window, event.payload.date);
+      const deleted_products = await deletedProducts(runner, window.from, totals);
       const move = { key: "orders_last_watermark", expected: watermark, to: window.to, totals };
       await runner.do("advance", "advance", move);
-      return { window, totals, days_readable };
+      return { window, totals, deleted_products, days_readable };
     });
   }
 }
@@ -33,7 +34,7 @@ export class FullBackfill extends WorkflowEntrypoint {
     const { shop, from } = event.payload;
     const runner = runnerOf("full_backfill", "backfill", this, event, step);
     return runner.guarded(async () => {
-      await runner.do("preflight", "preflight");
+      const { days_readable } = await runner.do("preflight", "preflight");
       const plan = await runner.do("slices", "slices", { from, most: SLICES_AN_INSTANCE });
       let expected = plan.watermark;
       for (const window of plan.slices) {
@@ -45,8 +46,11 @@ export class FullBackfill extends WorkflowEntrypoint {
         // Shopify's bulk capacity is the merchant's too: other apps get their turn between two months.
         await step.sleep(`pause ${month}`, Number(this.env.BACKFILL_PAUSE_MILLIS ?? 60_000));
       }
+      const output = { slices: plan.slices.length, reached: expected, complete: plan.complete };
       if (!plan.complete) await this.#goOn(step, event, shop, from);
-      return { slices: plan.slices.length, reached: expected, complete: plan.complete };
+      // Now everything is known that is there; what is known beyond it was deleted.
+      else output.deletions = await missing(runner, `backfill-${from.slice(0, 10)}`, { days_readable });
+      return output;
     });
   }
 
@@ -54,6 +58,26 @@ export class FullBackfill extends WorkflowEntrypoint {
     const [, head, number = "1"] = /^(.*?)(?:-part(\d+))?$/.exec(event.instanceId);
     await step.do("continue", async () => {
       await createOnce(this.env.FULL_BACKFILL, `${head}-part${Number(number) + 1}`, { shop, from });
+    });
+  }
+}
+
+async function missing(runner, date, limits) {
+  const { window } = await runner.do("initiate", "initiate");
+  return reconcileDeletions(runner, window, date, limits);
+}
+
+/**
+ * Weekly: what was deleted at Shopify without a webhook that arrived. payload: shop, date, most (deletions of a kind that are
+ * believed, 1000 unless told otherwise).
+ */
+export class DeletionReconcile extends WorkflowEntrypoint {
+  run(event, step) {
+    const { date, most } = event.payload;
+    const runner = runnerOf("deletion_reconcile", "bulk_sync", this, event, step);
+    return runner.guarded(async () => {
+      const { days_readable } = await runner.do("preflight", "preflight");
+      return missing(runner, `ids-${date}`, { days_readable, most });
     });
   }
 }
@@ -117,7 +141,7 @@ export class Replay extends WorkflowEntrypoint {
   run(event, step) {
     const runner = runnerOf("replay", "replay", this, event, step);
     return runner.guarded(async () => {
-      const totals = { lines: 0, read: 0, upserted: 0, unchanged: 0, rejected: 0, events: 0, streamed: 0, events_rejected: 0 };
+      const totals = noCounts();
       const operations = new Set();
       for (let cursor = null, page = 1; page === 1 || cursor; page += 1) {
         const listing = await runner.do(`list ${page}`, "replayed", { prefix: event.payload.prefix, cursor });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{json, Value};
 use weir_tests::bulk_jsonl::BulkShop;
 use weir_tests::postgres::Database;
+use weir_tests::told_rows;
 
 use super::bulk::{run_bulk, Bulk};
 use super::permutation::Random;
@@ -282,37 +283,8 @@ fn shop_at(told: &[Value], moment: Timestamp) -> BulkShop {
     shop
 }
 
-/// Rows that do not depend on who told them. `all`: also what only webhooks can tell.
 async fn content(database: &Database, all: bool) -> Vec<String> {
-    let mut sql = "
-        select 'order_header' || (to_jsonb(t) - '{revision,raw,triggered_at}'::text[])::text from commerce.order_header as t
-        union all select 'order_line_item' || t::text from commerce.order_line_item as t
-        union all select 'refund' || (to_jsonb(t) - '{observed_at,triggered_at,is_brief,raw}'::text[])::text from commerce.refund as t
-        union all select 'payment' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.payment as t
-        union all select 'fulfillment' || (to_jsonb(t) - 'triggered_at')::text from commerce.fulfillment as t
-        union all select 'order_return' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.order_return as t
-        union all select 'sales_ledger' || t::text from commerce.sales_ledger as t
-        union all select 'product' || (to_jsonb(t) - '{raw,triggered_at}'::text[])::text from commerce.product as t
-        union all select 'product_variant' || t::text from commerce.product_variant as t
-        union all select 'tombstone' || t::text from commerce.tombstone as t"
-        .to_owned();
-    if all {
-        for table in ["refund_line_item", "refund_adjustment", "order_edit_line"] {
-            sql.push_str(&format!(
-                " union all select '{table}' || t::text from commerce.{table} as t"
-            ));
-        }
-    }
-    let admin = database.admin().await.unwrap();
-    let mut rows: Vec<String> = admin
-        .query(&sql, &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
-    rows.sort_unstable();
-    rows
+    told_rows::read(&database.admin().await.unwrap(), all).await.unwrap()
 }
 
 fn same(one: &[String], other: &[String], what: &str) {
