@@ -239,9 +239,10 @@ export class Shopkeeper {
 
 /**
  * Lives through the making of `orders` orders and whatever becomes of them, hours apart. Nothing is true only for a while:
- * one reading at the end can tell all of it, so that webhooks and bulk operations can be compared.
+ * one reading at the end can tell all of it, so that webhooks and bulk operations can be compared. With `deletions`, the last
+ * three webhooks say that two orders and a product are gone.
  */
-export function live(shop, { seed = 1, orders = 30, start } = {}) {
+export function live(shop, { seed = 1, orders = 30, start, deletions = false } = {}) {
   const keeper = new Shopkeeper(shop, { seed, start });
   // A product that changes is told of at each version by webhooks, and at the last one by a reading.
   for (let index = 0; index < 5; index += 1) keeper.createProduct(index);
@@ -256,6 +257,11 @@ export function live(shop, { seed = 1, orders = 30, start } = {}) {
     if (fate === 0) keeper.cancel(order);
     else if (fate < 3) keeper.refund(order);
     else keeper.ship(order);
+  }
+  if (deletions) {
+    keeper.deleteOrder(shop.data.orders[2]);
+    keeper.deleteOrder(shop.data.orders.at(-3));
+    keeper.deleteProduct(shop.data.products[1]);
   }
   return keeper;
 }

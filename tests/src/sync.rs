@@ -81,19 +81,16 @@ impl FakeShopify {
         Self::of(&configs, Some(results))
     }
 
-    /// Starts it for shops that live by themselves from `start` on: it makes up what happens in each, the same for the same
-    /// `seed`, and both its bulk results and the webhooks that [`FakeShopify::deliver`] has it send to the commerce Worker
-    /// at `worker` tell of that.
+    /// Starts it for a shop that lives by itself: it makes up what happens, the same for the same `history` (`{"seed", "orders",
+    /// "start", "deletions"}`, see edge/fake-shopify/history.mjs), and both its bulk results and the webhooks that
+    /// [`FakeShopify::deliver`] has it send to the commerce Worker at `worker` tell of that.
     ///
     /// # Errors
     /// As [`FakeShopify::start`].
-    pub fn alive(domains: &[&str], seed: u64, start: Timestamp, worker: &str) -> Result<Self> {
+    pub fn alive(domain: &str, history: &Value, worker: &str) -> Result<Self> {
         let webhook = json!({"url": format!("{worker}/webhooks/shopify"), "secret": SECRETS[0]});
-        let configs = domains.iter().map(|domain| {
-            json!({"domain": domain, "token": ACCESS_TOKEN, "webhook": webhook,
-                "history": {"seed": seed, "orders": 30, "start": start.as_millisecond()}})
-        });
-        Self::of(&configs.collect::<Vec<_>>(), None)
+        let config = json!({"domain": domain, "token": ACCESS_TOKEN, "webhook": webhook, "history": history});
+        Self::of(&[config], None)
     }
 
     fn of(configs: &[Value], results: Option<tempfile::TempDir>) -> Result<Self> {
