@@ -40,9 +40,9 @@ pub struct Config {
     pub catalog: Option<CatalogConfig>,
     /// Folder with the streams' SQL; the one checked in if absent.
     pub pipelines: Option<PathBuf>,
-    /// Time between commits of journaled rows.
+    /// How old a journaled row may become before it is committed.
     pub commit_interval: Duration,
-    /// Journal bytes at which a commit happens early.
+    /// Journal bytes of a stream at which a commit happens early.
     pub roll_bytes: u64,
     /// Uncommitted journal bytes above which new rows are refused.
     pub backlog_bytes: u64,
@@ -279,16 +279,17 @@ async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request
         app.pipelines
             .admit(length.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES))
     });
-    let body = read(request.into_body(), if room.is_ok() { MAX_BODY_BYTES } else { 0 }).await;
+    let limit = if room.is_ok() { MAX_BODY_BYTES } else { 0 };
+    let body = read(request.into_body(), length.unwrap_or(0), limit).await;
     let _room = room?;
     Ok(Json(app.pipelines.ingest(&stream, body?).await?))
 }
 
-/// Reads a body of at most `limit` bytes. The rest of a larger one is read too, up to a bound, and forgotten: a client
-/// that is still sending when the connection closes does not see the answer.
-async fn read(body: axum::body::Body, limit: usize) -> Result<Vec<u8>> {
+/// Reads a body of at most `limit` bytes, of which the sender announced so many. The rest of a larger one is read too, up
+/// to a bound, and forgotten: a client that is still sending when the connection closes does not see the answer.
+async fn read(body: axum::body::Body, announced: usize, limit: usize) -> Result<Vec<u8>> {
     let mut chunks = body.into_data_stream();
-    let mut kept = Vec::new();
+    let mut kept = Vec::with_capacity(announced.min(limit));
     let mut length = 0_usize;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Error::Invalid(format!("the body broke off: {error}")))?;

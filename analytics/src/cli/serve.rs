@@ -27,14 +27,15 @@ pub struct Args {
     /// Folder with the streams' SQL (`<stream>.sql`); the one weir was built with if absent.
     #[arg(long)]
     pub pipelines: Option<PathBuf>,
-    /// Milliseconds between commits of journaled rows to Iceberg.
+    /// Milliseconds after which a row is committed to Iceberg at the latest.
     #[arg(long, default_value_t = 10_000)]
     pub commit_interval_ms: u64,
-    /// Bytes of journal at which a commit happens before the interval ends.
-    #[arg(long, default_value_t = 16 * 1024 * 1024)]
+    /// Bytes of journal (JSON, compressed) at which a commit happens before the interval ends, but not within six seconds
+    /// of the last one.
+    #[arg(long, default_value_t = 64 * 1024 * 1024)]
     pub roll_bytes: u64,
-    /// Bytes of uncommitted journal above which new rows get 503.
-    #[arg(long, default_value_t = 256 * 1024 * 1024)]
+    /// Bytes of uncommitted journal, on disk, above which new rows get 503.
+    #[arg(long, default_value_t = 1024 * 1024 * 1024)]
     pub backlog_bytes: u64,
     /// Minutes between rounds of upkeep: merging small files, expiring snapshots older than a day.
     #[arg(long, default_value_t = 60)]

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use iceberg::spec::DataFile;
+use iceberg::table::Table;
 use iceberg::TableIdent;
 
 use super::commit::{CommitOutcome, COMMIT_ID};
 use super::snapshot::{Change, Replaced};
-use super::{write, Lake};
+use super::write::{self, Written};
+use super::Lake;
 use crate::Result;
 
 /// Rows per Arrow batch when JSON is decoded.
@@ -31,7 +34,27 @@ impl Lake {
         if let Some(done) = Self::already(table.metadata(), &properties) {
             return Ok(done);
         }
-        let added = write::data_files(&table, batches).await?;
+        let files = write::data_files(&table, batches).await?;
+        self.add_files(&table, &files, &properties).await
+    }
+
+    /// Makes files that are written already part of the table, in one snapshot named `commit_id`, unless the table's
+    /// history already holds that name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] if the table's partitioning changed since they were written: they are of no use then.
+    /// Else from the catalog: the same files may be tried again.
+    pub(crate) async fn append_written(&self, written: &Written, commit_id: &str) -> Result<CommitOutcome> {
+        let properties = HashMap::from([(COMMIT_ID.to_owned(), commit_id.to_owned())]);
+        self.add_files(&written.table, &written.files, &properties).await
+    }
+
+    async fn add_files(
+        &self,
+        table: &Table,
+        added: &[DataFile],
+        properties: &HashMap<String, String>,
+    ) -> Result<CommitOutcome> {
         if added.is_empty() {
             return Ok(CommitOutcome {
                 snapshot_id: None,
@@ -40,11 +63,20 @@ impl Lake {
             });
         }
         let change = Change {
-            added: &added,
+            added,
             replaced: Replaced::Nothing,
-            properties: &properties,
+            properties,
         };
-        self.commit(&table, change).await
+        self.commit(table, change).await
+    }
+
+    /// Whether a commit of this name is in the table's history.
+    ///
+    /// # Errors
+    /// If there is no such table or the catalog cannot be reached.
+    pub(crate) async fn has_commit(&self, table: &TableIdent, commit_id: &str) -> Result<bool> {
+        let properties = HashMap::from([(COMMIT_ID.to_owned(), commit_id.to_owned())]);
+        Ok(Self::already(self.load(table).await?.metadata(), &properties).is_some())
     }
 }
 

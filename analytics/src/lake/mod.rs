@@ -21,12 +21,13 @@ pub mod inspect;
 pub mod maintain;
 pub mod orphans;
 pub mod overwrite;
+mod partitions;
 pub mod query;
 pub mod routes;
 pub mod scan;
 mod snapshot;
 pub mod tables;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

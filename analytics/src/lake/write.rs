@@ -1,13 +1,14 @@
 //! Parquet files of a table, before a commit makes them visible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::{new_null_array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
-use iceberg::arrow::{schema_to_arrow_schema, RecordBatchPartitionSplitter};
-use iceberg::spec::{DataFile, DataFileFormat};
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{DataFile, DataFileFormat, Struct};
 use iceberg::table::Table;
 use iceberg::writer::base_writer::data_file_writer::DataFileWriterBuilder;
 use iceberg::writer::file_writer::location_generator::{DefaultFileNameGenerator, DefaultLocationGenerator};
@@ -18,7 +19,9 @@ use iceberg::writer::partitioning::unpartitioned_writer::UnpartitionedWriter;
 use iceberg::writer::partitioning::PartitioningWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
+use super::partitions::Partitions;
 use crate::Result;
 
 /// Arrow schema of a table's rows, with Iceberg field ids.
@@ -26,40 +29,144 @@ pub(super) fn arrow_schema(table: &Table) -> Result<SchemaRef> {
     Ok(Arc::new(schema_to_arrow_schema(table.metadata().current_schema())?))
 }
 
+/// Columns in which no value comes twice: a dictionary of them is made in vain.
+const UNIQUE_COLUMNS: [&str; 1] = ["event_id"];
+/// Rows of a row group: what a writer holds in memory, encoded, until it goes to the file. DuckDB reads one per thread.
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Partitions with an open file at a time; each takes some 300 KiB for its columns.
+const MAX_OPEN_PARTITIONS: usize = 256;
+
+type Rolling = RollingFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+type DataFiles = DataFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+
+/// Data files of a table that are still being written.
+pub(crate) struct TableWriter {
+    table: Table,
+    schema: SchemaRef,
+    rolling: Rolling,
+    began: Instant,
+    files: Vec<DataFile>,
+    open: Open,
+}
+
+enum Open {
+    Unpartitioned(UnpartitionedWriter<DataFiles>),
+    Partitioned {
+        partitions: Partitions,
+        writer: FanoutWriter<DataFiles>,
+        keys: HashSet<Struct>,
+    },
+}
+
+/// Data files that are whole and that no snapshot has yet.
+#[derive(Debug)]
+pub struct Written {
+    /// The table as it was when writing began.
+    pub(crate) table: Table,
+    pub(crate) files: Vec<DataFile>,
+    began: Instant,
+}
+
+impl Written {
+    /// Time since the first file may have been begun. Files older than [`super::orphans::LEAST_AGE`] may be gone.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl TableWriter {
+    /// No file is made before the first row.
+    pub(crate) fn new(table: Table) -> Result<Self> {
+        let metadata = table.metadata();
+        // Level 1: higher ones take a multiple of the time for a few percent less.
+        let mut properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        for column in UNIQUE_COLUMNS {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
+        }
+        let rolling = RollingFileWriterBuilder::new_with_default_file_size(
+            ParquetWriterBuilder::new(properties.build(), metadata.current_schema().clone()),
+            table.file_io().clone(),
+            DefaultLocationGenerator::new(metadata)?,
+            DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet),
+        );
+        let builder = DataFileWriterBuilder::new(rolling.clone());
+        let open = if metadata.default_partition_spec().is_unpartitioned() {
+            Open::Unpartitioned(UnpartitionedWriter::new(builder))
+        } else {
+            Open::Partitioned {
+                partitions: Partitions::of(&table)?,
+                writer: FanoutWriter::new(builder),
+                keys: HashSet::new(),
+            }
+        };
+        Ok(Self {
+            schema: arrow_schema(&table)?,
+            table,
+            rolling,
+            began: Instant::now(),
+            files: Vec::new(),
+            open,
+        })
+    }
+
+    /// Encodes rows, a file per partition; a file goes to storage as it grows. Batches of a thousand rows or more are
+    /// encoded fastest.
+    ///
+    /// # Errors
+    /// If the rows do not fit the table, or storage refuses; what was written is of no use then.
+    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = conform(batch, &self.schema)?;
+        match &mut self.open {
+            Open::Unpartitioned(writer) => writer.write(batch).await?,
+            Open::Partitioned {
+                partitions,
+                writer,
+                keys,
+            } => {
+                for (partition, part) in partitions.split(batch)? {
+                    if keys.len() >= MAX_OPEN_PARTITIONS && !keys.contains(partition.data()) {
+                        let builder = DataFileWriterBuilder::new(self.rolling.clone());
+                        let full = std::mem::replace(writer, FanoutWriter::new(builder));
+                        self.files.extend(full.close().await?);
+                        keys.clear();
+                    }
+                    keys.insert(partition.data().clone());
+                    writer.write(partition, part).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the files.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) async fn close(mut self) -> Result<Written> {
+        self.files.extend(match self.open {
+            Open::Unpartitioned(writer) => writer.close().await?,
+            Open::Partitioned { writer, .. } => writer.close().await?,
+        });
+        Ok(Written {
+            table: self.table,
+            files: self.files,
+            began: self.began,
+        })
+    }
+}
+
 /// Writes batches as zstd Parquet, one file per partition touched. Empty batches write nothing.
 pub(super) async fn data_files(table: &Table, batches: &[RecordBatch]) -> Result<Vec<DataFile>> {
-    let metadata = table.metadata();
-    let schema = arrow_schema(table)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
-    let rolling = RollingFileWriterBuilder::new_with_default_file_size(
-        ParquetWriterBuilder::new(properties, metadata.current_schema().clone()),
-        table.file_io().clone(),
-        DefaultLocationGenerator::new(metadata)?,
-        DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet),
-    );
-    let files = DataFileWriterBuilder::new(rolling);
-    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
-
-    if metadata.default_partition_spec().is_unpartitioned() {
-        let mut writer = UnpartitionedWriter::new(files);
-        for batch in rows {
-            writer.write(conform(batch, &schema)?).await?;
-        }
-        return Ok(writer.close().await?);
+    let mut writer = TableWriter::new(table.clone())?;
+    for batch in batches {
+        writer.write(batch).await?;
     }
-    let splitter = RecordBatchPartitionSplitter::try_new_with_computed_values(
-        metadata.current_schema().clone(),
-        metadata.default_partition_spec().clone(),
-    )?;
-    let mut writer = FanoutWriter::new(files);
-    for batch in rows {
-        for (partition, part) in splitter.split(&conform(batch, &schema)?)? {
-            writer.write(partition, part).await?;
-        }
-    }
-    Ok(writer.close().await?)
+    Ok(writer.close().await?.files)
 }
 
 /// Brings a batch to the table's schema: columns by name in the table's order, cast where the type differs, null where

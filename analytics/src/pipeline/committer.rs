@@ -3,19 +3,18 @@
 //! A segment is committed under its own name and deleted afterwards. A crash in between leaves the segment; the next
 //! commit finds its name in the table's history and only deletes it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use arrow_array::RecordBatch;
-use iceberg::TableIdent;
 use tokio::sync::{mpsc, oneshot};
 
-use super::journal::{Backlog, Journal, Segment};
-use super::rows::Rows;
+use super::encode::Encoder;
+use super::journal::segment::Segment;
+use super::journal::Journal;
+use super::roll::{Roll, Waiting};
 use crate::failpoint;
-use crate::lake::Lake;
-use crate::Result;
+use crate::lake::orphans::LEAST_AGE;
+use crate::lake::write::Written;
+use crate::{Error, Result};
 
 /// A request to commit everything acknowledged so far.
 #[derive(Debug)]
@@ -27,48 +26,56 @@ pub struct Flush {
 /// Commits the segments of one stream.
 #[derive(Debug)]
 pub struct Committer {
-    lake: Arc<Lake>,
-    table: TableIdent,
-    rows: Arc<Rows>,
+    encoder: Encoder,
     journal: Journal,
-    backlog: Arc<Backlog>,
+    roll: Roll,
+    /// The segment under way; it stays here when its commit fails.
+    current: Option<Current>,
+    /// When the last commit ended, well or not.
+    last: Instant,
+}
+
+/// A segment and, once they are made, its data files.
+#[derive(Debug)]
+struct Current {
+    segment: Segment,
+    since: Instant,
+    written: Option<Written>,
 }
 
 impl Committer {
-    pub(super) fn new(
-        lake: Arc<Lake>,
-        table: TableIdent,
-        rows: Arc<Rows>,
-        journal: Journal,
-        backlog: Arc<Backlog>,
-    ) -> Self {
+    pub(super) fn new(encoder: Encoder, journal: Journal, roll: Roll) -> Self {
         Self {
-            lake,
-            table,
-            rows,
+            encoder,
             journal,
-            backlog,
+            roll,
+            current: None,
+            last: Instant::now(),
         }
     }
 
     /// Commits by time, by size and on request, until every sender of requests is gone.
-    pub(super) async fn run(self, mut requests: mpsc::Receiver<Flush>, interval: Duration) {
-        let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // The first tick is immediate, and the table may not exist yet.
-        ticks.reset();
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Flush>) {
         loop {
+            let due = self.roll.due_in(self.waiting(), self.last.elapsed());
+            let is_due = async {
+                match due {
+                    Some(due) => tokio::time::sleep(due).await,
+                    None => std::future::pending().await,
+                }
+            };
             let reply = tokio::select! {
                 request = requests.recv() => match request {
                     Some(Flush { reply }) => Some(reply),
                     None => return,
                 },
-                _ = ticks.tick() => None,
-                () = self.journal.sealed_by_size() => None,
+                () = self.journal.changed() => continue,
+                () = is_due => None,
             };
             let outcome = self.commit_all().await;
+            self.last = Instant::now();
             if let Err(error) = &outcome {
-                eprintln!("{}: {} bytes wait: {error}", self.table, self.backlog.bytes());
+                eprintln!("{}: rows wait in the journal: {error}", self.encoder.table);
             }
             if let Some(reply) = reply {
                 // Whoever asked may have gone; the rows are committed all the same.
@@ -77,76 +84,96 @@ impl Committer {
         }
     }
 
-    async fn commit_all(&self) -> Result<u64> {
-        self.journal.seal().await?;
-        let mut rows = 0;
-        while let Some(segment) = self.journal.first_sealed() {
-            rows += self.commit(&segment).await?;
-            self.journal.remove_first_sealed()?;
+    /// What waits, the oldest first.
+    fn waiting(&self) -> Option<Waiting> {
+        if let Some(current) = &self.current {
+            return Some(Waiting {
+                bytes: current.segment.bytes,
+                age: current.since.elapsed(),
+            });
         }
+        if self.journal.has_sealed() {
+            // Nobody sealed it on purpose: of an earlier run, or after a failed write.
+            return Some(Waiting {
+                bytes: u64::MAX,
+                age: Duration::ZERO,
+            });
+        }
+        self.journal.open_segment().map(|(bytes, age)| Waiting { bytes, age })
+    }
+
+    /// Commits what is sealed and only then seals what is open: while a catalog is down, one segment grows instead of a
+    /// new one beginning at each attempt, and its end does not bring a commit for each.
+    async fn commit_all(&mut self) -> Result<u64> {
+        let mut rows = self.commit_sealed().await?;
+        self.journal.seal().await?;
+        rows += self.commit_sealed().await?;
         Ok(rows)
     }
 
-    async fn commit(&self, segment: &Segment) -> Result<u64> {
-        let batches = match segment.batches.clone() {
-            Some(batches) => batches,
-            None => self.read(segment).await?,
-        };
-        let batches = joined(batches).await?;
-        let outcome = self
-            .lake
-            .append(&self.table, &batches, &segment.commit_id(), HashMap::new())
-            .await?;
-        failpoint::reached("after_lake_commit_before_journal_removal");
-        Ok(outcome.rows)
+    async fn commit_sealed(&mut self) -> Result<u64> {
+        let mut rows = 0;
+        loop {
+            let mut current = match self.current.take().or_else(|| self.next()) {
+                Some(current) => current,
+                None => return Ok(rows),
+            };
+            match self.commit(&mut current).await {
+                Ok(committed) => rows += committed,
+                Err(error) => {
+                    self.current = Some(current);
+                    return Err(error);
+                }
+            }
+        }
     }
 
-    /// The segment's rows from disk: after a crash, or when memory for them ran out.
-    async fn read(&self, segment: &Segment) -> Result<Arc<Vec<RecordBatch>>> {
-        let (segment, rows, table) = (segment.clone(), self.rows.clone(), self.table.clone());
-        // Decoding takes a second or so for a large segment: not on the threads that serve.
-        tokio::task::spawn_blocking(move || {
-            let frames = segment.read()?;
-            if frames.torn > 0 {
-                let name = segment.commit_id();
-                eprintln!(
-                    "{table}: {} bytes at the end of {name} were never acknowledged",
-                    frames.torn
-                );
-            }
-            let mut batches = Vec::with_capacity(frames.payloads.len());
-            // Each payload goes once it is decoded: a segment is never in memory twice.
-            for payload in frames.payloads {
-                batches.extend(rows.decode(&payload)?);
-            }
-            Ok(Arc::new(batches))
+    fn next(&self) -> Option<Current> {
+        self.journal.take_sealed().map(|segment| Current {
+            segment,
+            since: Instant::now(),
+            written: None,
         })
-        .await?
+    }
+
+    async fn commit(&self, current: &mut Current) -> Result<u64> {
+        let commit_id = current.segment.commit_id();
+        let mut rows = 0;
+        if let Some(written) = self.written(current).await? {
+            match self.encoder.lake.append_written(&written, &commit_id).await {
+                Ok(outcome) => rows = outcome.rows,
+                Err(error) => {
+                    // After a conflict the files are of no use; else the next attempt takes them.
+                    if !matches!(error, Error::Conflict { .. }) {
+                        current.written = Some(written);
+                    }
+                    return Err(error);
+                }
+            }
+            failpoint::reached("after_lake_commit_before_journal_removal");
+        }
+        self.journal.discard(&current.segment)?;
+        Ok(rows)
+    }
+
+    /// The segment's data files: those of the last attempt, those made while it was written, or new ones. None if its
+    /// commit is in the table's history.
+    async fn written(&self, current: &mut Current) -> Result<Option<Written>> {
+        if let Some(written) = current.written.take().filter(is_young) {
+            return Ok(Some(written));
+        }
+        if let Some(following) = current.segment.following.take() {
+            match following.files.await.map_err(Error::from).and_then(|files| files) {
+                Ok(written) if is_young(&written) => return Ok(Some(written)),
+                Ok(_) => {}
+                Err(error) => eprintln!("{}: encoded again from the journal: {error}", self.encoder.table),
+            }
+        }
+        self.encoder.replay(&current.segment).await
     }
 }
 
-/// Rows that Parquet takes in one stroke without loss of speed.
-const STROKE_ROWS: usize = 1_024;
-
-/// Requests may be as small as one row: joins neighbours until they are worth a stroke, and copies no other.
-async fn joined(batches: Arc<Vec<RecordBatch>>) -> Result<Vec<RecordBatch>> {
-    tokio::task::spawn_blocking(move || {
-        let mut joined = Vec::new();
-        let mut waiting: Vec<&RecordBatch> = Vec::new();
-        let mut rows = 0;
-        for (index, batch) in batches.iter().enumerate() {
-            waiting.push(batch);
-            rows += batch.num_rows();
-            if rows >= STROKE_ROWS || index + 1 == batches.len() {
-                joined.push(match waiting.as_slice() {
-                    [one] => (*one).clone(),
-                    several => arrow_select::concat::concat_batches(&batch.schema(), several.iter().copied())?,
-                });
-                waiting.clear();
-                rows = 0;
-            }
-        }
-        Ok(joined)
-    })
-    .await?
+/// Whether nobody can have taken the files for left behind.
+fn is_young(written: &Written) -> bool {
+    written.age() < LEAST_AGE / 2
 }

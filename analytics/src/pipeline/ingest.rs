@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::journal::Frame;
+use super::journal::frame::Frame;
 use super::Pipelines;
 use crate::failpoint;
 use crate::{Error, Result};
@@ -57,7 +57,8 @@ impl Pipelines {
             stream.quarantine.keep(&judged.records).await?;
         }
         if judged.accepted > 0 {
-            stream.journal.append(frame, judged.batches).await?;
+            let rows = self.backlog.keep(judged.batches).await;
+            stream.journal.append(frame, rows).await?;
             failpoint::reached("after_journal_before_reply");
         }
         Ok(Verdicts {

@@ -3,14 +3,18 @@
 //! - [`ingest`]: has rows judged ([`judge`]), keeps the refused ones in the [`quarantine`], journals the others, then answers.
 //! - [`rows`]: from JSON ([`parse`]) to the rows of the table, by way of the stream's SQL ([`transform`]).
 //! - [`journal`]: one append-only segment at a time per stream, fsynced by group commit.
-//! - [`committer`]: turns sealed segments into snapshots, each exactly once, and deletes them.
+//! - [`encode`]: data files of a segment, begun with its first row.  - [`backlog`]: what may wait, on disk and in memory.
+//! - [`committer`]: turns sealed segments into snapshots, each exactly once, when [`roll`] says so, and deletes them.
 
+pub mod backlog;
 pub mod committer;
+mod encode;
 pub mod ingest;
 pub mod journal;
 mod judge;
 mod parse;
 pub mod quarantine;
+pub mod roll;
 pub mod rows;
 mod time;
 pub mod transform;
@@ -26,20 +30,23 @@ use tokio::task::JoinHandle;
 
 use crate::lake::{tables, Lake};
 use crate::{Error, Result};
+use backlog::Backlog;
 use committer::Committer;
-use journal::{Backlog, Journal};
+use encode::Encoder;
+use journal::Journal;
 use judge::Judge;
 use quarantine::Quarantine;
+use roll::Roll;
 use rows::Rows;
 
 /// When journaled rows are committed, and how many may wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Time between commits.
+    /// How old a row may become before it is committed.
     pub commit_interval: Duration,
-    /// Bytes at which a segment is sealed and committed before the interval ends.
+    /// Journal bytes of a stream at which they are committed before the interval ends, see [`roll`].
     pub roll_bytes: u64,
-    /// Uncommitted bytes of all streams above which rows are refused.
+    /// Uncommitted journal bytes of all streams above which rows are refused.
     pub backlog_bytes: u64,
 }
 
@@ -86,11 +93,20 @@ impl Pipelines {
             let table: TableIdent = tables::stream_table(&schema)?;
             let rows = Arc::new(Rows::plan(&schema, sql)?);
             let folder = warehouse.join("journal").join(name);
-            let journal = Journal::open(&folder, name, limits.roll_bytes, backlog.clone())?;
+            let encoder = Encoder {
+                lake: lake.clone(),
+                table,
+                rows: rows.clone(),
+            };
+            let roll = Roll {
+                interval: limits.commit_interval,
+                bytes: limits.roll_bytes,
+            };
+            let journal = Journal::open(&folder, name, roll.bytes, backlog.clone(), encoder.follower())?;
             let quarantine = Quarantine::open(warehouse, name)?;
             let (flushes, requests) = tokio::sync::mpsc::channel(64);
-            let committer = Committer::new(lake.clone(), table, rows.clone(), journal.clone(), backlog.clone());
-            committers.push(tokio::spawn(committer.run(requests, limits.commit_interval)));
+            let committer = Committer::new(encoder, journal.clone(), roll);
+            committers.push(tokio::spawn(committer.run(requests)));
             streams.insert(
                 name,
                 Arc::new(Stream {

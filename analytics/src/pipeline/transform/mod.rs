@@ -4,37 +4,40 @@
 //! and a filter of immutable functions pass: rows are transformed once when they come and once more when a journal is read
 //! again after a crash, and both must give the same.
 
+//!
+//! - [`statement`]: what the text may be.  - [`catalog`]: what it may name.  - [`place`]: where an error is in it.
+
+mod catalog;
+mod place;
+mod statement;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchema, DataFusionError, TableReference};
+use datafusion_common::{DFSchema, DataFusionError};
 use datafusion_expr::execution_props::ExecutionProps;
-use datafusion_expr::logical_plan::builder::LogicalTableSource;
-use datafusion_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF};
+use datafusion_expr::Expr;
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_physical_expr::{create_physical_expr, PhysicalExpr};
 use datafusion_sql::planner::{ParserOptions, SqlToRel};
-use datafusion_sql::sqlparser::ast::{Insert, SetExpr, Statement, TableObject};
-use datafusion_sql::sqlparser::dialect::GenericDialect;
-use datafusion_sql::sqlparser::parser::Parser;
 
 use crate::{Error, Result};
+use catalog::Catalog;
+use place::{first_line, line_naming, line_of};
+use statement::{immutable, row_level, select_of};
 
 /// The SQL of each stream as it is checked in, by the stream's name.
 const CHECKED_IN: [(&str, &str); 3] = [
-    ("commerce_v1", include_str!("../../../sql/pipelines/commerce_v1.sql")),
+    ("commerce_v1", include_str!("../../../../sql/pipelines/commerce_v1.sql")),
     (
         "publication_v1",
-        include_str!("../../../sql/pipelines/publication_v1.sql"),
+        include_str!("../../../../sql/pipelines/publication_v1.sql"),
     ),
-    ("sync_v1", include_str!("../../../sql/pipelines/sync_v1.sql")),
+    ("sync_v1", include_str!("../../../../sql/pipelines/sync_v1.sql")),
 ];
 
 /// A planned transform.
@@ -187,201 +190,6 @@ fn castable(from: &DataType, to: &DataType) -> bool {
             | (Utf8View, Utf8)
             | (Timestamp(_, _), Timestamp(_, _))
     )
-}
-
-/// The `select` of the one `insert`, and the line it begins on.
-fn select_of(text: &str, stream: &str) -> std::result::Result<(Statement, u64), (u64, String)> {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, text).map_err(|error| {
-        let reason = error.to_string();
-        (line_in(&reason).unwrap_or(1), reason)
-    })?;
-    let usage = format!("expected one statement: insert into {stream}_sink select ... from {stream}");
-    let (
-        Some(Statement::Insert(Insert {
-            table,
-            source: Some(query),
-            insert_token,
-            ..
-        })),
-        true,
-    ) = (statements.pop(), statements.is_empty())
-    else {
-        return Err((1, usage));
-    };
-    let line = insert_token.0.span.start.line;
-    match table {
-        TableObject::TableName(name) if name.to_string() == format!("{stream}_sink") => {}
-        other => return Err((line, format!("inserts into {other}; {usage}"))),
-    }
-    if !matches!(*query.body, SetExpr::Select(_)) {
-        return Err((line, usage));
-    }
-    Ok((Statement::Query(query), line))
-}
-
-/// Projection and filter of a plan that has nothing else.
-fn row_level(plan: &LogicalPlan) -> std::result::Result<(&[Expr], Option<&Expr>), String> {
-    let LogicalPlan::Projection(projection) = plan else {
-        return Err(format!(
-            "not row-level: {} is not allowed in a stream's SQL",
-            node(plan)
-        ));
-    };
-    match projection.input.as_ref() {
-        LogicalPlan::TableScan(_) => Ok((&projection.expr, None)),
-        LogicalPlan::Filter(filter) if matches!(filter.input.as_ref(), LogicalPlan::TableScan(_)) => {
-            Ok((&projection.expr, Some(&filter.predicate)))
-        }
-        LogicalPlan::Filter(filter) => Err(format!("not row-level: {} is not allowed", node(&filter.input))),
-        other => Err(format!(
-            "not row-level: {} is not allowed in a stream's SQL",
-            node(other)
-        )),
-    }
-}
-
-fn node(plan: &LogicalPlan) -> String {
-    plan.display()
-        .to_string()
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// Functions whose result depends on anything but their arguments are refused, with their name.
-fn immutable(expr: &Expr) -> std::result::Result<(), (String, String)> {
-    let mut found = None;
-    // The closure does not fail, so neither does the walk.
-    let _ = expr.apply(|part| {
-        match part {
-            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-                found = Some(call.func.name().to_owned());
-                return Ok(TreeNodeRecursion::Stop);
-            }
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => {
-                found = Some("select".to_owned());
-                return Ok(TreeNodeRecursion::Stop);
-            }
-            _ => {}
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    match found {
-        Some(name) => {
-            let reason = format!("{name} is not allowed: its value depends on more than the row");
-            Err((name, reason))
-        }
-        None => Ok(()),
-    }
-}
-
-fn first_line(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-fn line_of(error: &DataFusionError) -> Option<u64> {
-    error
-        .diagnostic()
-        .and_then(|diagnostic| diagnostic.span.as_ref().map(|span| span.start.line))
-        .or_else(|| line_in(&error.to_string()))
-}
-
-/// The number after `Line: ` in a parser's message.
-fn line_in(message: &str) -> Option<u64> {
-    let (_, rest) = message.split_once("Line: ")?;
-    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn line_naming(text: &str, word: &str) -> Option<u64> {
-    let is_word = |line: &str| {
-        line.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|part| part == word)
-    };
-    let index = text
-        .lines()
-        .position(|line| !line.trim_start().starts_with("--") && is_word(line))?;
-    u64::try_from(index).ok().map(|index| index + 1)
-}
-
-/// What DataFusion may know: one table and the scalar functions.
-struct Catalog {
-    stream: String,
-    source: Arc<dyn TableSource>,
-    functions: Vec<Arc<ScalarUDF>>,
-    planners: Vec<Arc<dyn ExprPlanner>>,
-    options: ConfigOptions,
-}
-
-impl Catalog {
-    fn new(stream: &str, input: SchemaRef) -> Self {
-        Self {
-            stream: stream.to_owned(),
-            source: Arc::new(LogicalTableSource::new(input)),
-            functions: datafusion_functions::all_default_functions(),
-            planners: vec![
-                Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
-                Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
-                Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
-            ],
-            options: ConfigOptions::default(),
-        }
-    }
-}
-
-impl ContextProvider for Catalog {
-    fn get_table_source(&self, name: TableReference) -> datafusion_common::Result<Arc<dyn TableSource>> {
-        if name.table() == self.stream && name.schema().is_none() {
-            return Ok(self.source.clone());
-        }
-        Err(DataFusionError::Plan(format!(
-            "there is no stream {name} here; the SQL of {} reads {} only",
-            self.stream, self.stream
-        )))
-    }
-
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.planners
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        let is_called = |function: &&Arc<ScalarUDF>| {
-            function.name() == name || function.aliases().iter().any(|alias| alias == name)
-        };
-        self.functions.iter().find(is_called).cloned()
-    }
-
-    fn get_aggregate_meta(&self, _: &str) -> Option<Arc<AggregateUDF>> {
-        None
-    }
-
-    fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
-        None
-    }
-
-    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        &self.options
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        self.functions
-            .iter()
-            .map(|function| function.name().to_owned())
-            .collect()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn udwf_names(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 #[cfg(test)]

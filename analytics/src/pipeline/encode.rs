@@ -1,0 +1,163 @@
+//! From durable rows to the data files of a segment, most of it while the segment is still being written: a commit then
+//! waits for the last rows only, and what waits in memory is encoded.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use iceberg::TableIdent;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::backlog::Kept;
+use super::journal::frame::json_at;
+use super::journal::segment::{Follower, News, Segment};
+use super::rows::Rows;
+use crate::failpoint;
+use crate::lake::write::{TableWriter, Written};
+use crate::lake::Lake;
+use crate::{Error, Result};
+
+/// Rows that Parquet takes in one stroke without loss of speed.
+const STROKE_ROWS: usize = 1_024;
+
+/// Encodes the rows of one stream.
+#[derive(Debug, Clone)]
+pub(super) struct Encoder {
+    pub(super) lake: Arc<Lake>,
+    pub(super) table: TableIdent,
+    pub(super) rows: Arc<Rows>,
+}
+
+impl Encoder {
+    /// Encodes what becomes durable, on threads of its own: it takes whole processors at times.
+    pub(super) fn follower(&self) -> Follower {
+        let (encoder, runtime) = (self.clone(), Handle::current());
+        Follower::new(move |path, news| {
+            let (encoder, handle) = (encoder.clone(), runtime.clone());
+            runtime.spawn_blocking(move || handle.block_on(encoder.follow(path, news)))
+        })
+    }
+
+    async fn follow(self, path: PathBuf, mut news: mpsc::UnboundedReceiver<News>) -> Result<Written> {
+        let file = File::open(path)?;
+        let mut offset = 0;
+        let mut files = None;
+        while let Some(told) = news.recv().await {
+            let News::Frame { bytes, rows } = told else {
+                return self.ended(files).await;
+            };
+            let files = self.begun(&mut files).await?;
+            match rows {
+                Some(kept) => files.add(kept).await?,
+                None => {
+                    for batch in self.rows.decode(&json_at(&file, offset)?)? {
+                        files.add_batch(batch).await?;
+                    }
+                }
+            }
+            offset += bytes;
+            failpoint::reached("after_encode_before_seal");
+        }
+        Err(Error::Internal("the journal has stopped".into()))
+    }
+
+    /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if its commit is in the
+    /// table's history already.
+    pub(super) async fn replay(&self, segment: &Segment) -> Result<Option<Written>> {
+        if self.lake.has_commit(&self.table, &segment.commit_id()).await? {
+            return Ok(None);
+        }
+        let (encoder, commit_id, mut frames) = (self.clone(), segment.commit_id(), segment.frames()?);
+        let runtime = Handle::current();
+        let replaying: JoinHandle<Result<Written>> = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async move {
+                let mut files = None;
+                // Frame by frame: a segment may be larger than memory.
+                while let Some((_, json)) = frames.next()? {
+                    let files = encoder.begun(&mut files).await?;
+                    for batch in encoder.rows.decode(&json)? {
+                        files.add_batch(batch).await?;
+                    }
+                }
+                if frames.rest() > 0 {
+                    let (table, rest) = (&encoder.table, frames.rest());
+                    eprintln!("{table}: {rest} bytes at the end of {commit_id} were never acknowledged");
+                }
+                encoder.ended(files).await
+            })
+        });
+        replaying.await?.map(Some)
+    }
+
+    async fn begun<'f>(&self, files: &'f mut Option<Files>) -> Result<&'f mut Files> {
+        if files.is_none() {
+            *files = Some(self.begin().await?);
+        }
+        files.as_mut().ok_or_else(|| Error::Internal("no files".into()))
+    }
+
+    async fn begin(&self) -> Result<Files> {
+        Ok(Files {
+            writer: TableWriter::new(self.lake.load(&self.table).await?)?,
+            waiting: Vec::new(),
+            kept: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    async fn ended(&self, files: Option<Files>) -> Result<Written> {
+        let mut files = match files {
+            Some(files) => files,
+            None => self.begin().await?,
+        };
+        files.stroke().await?;
+        files.writer.close().await
+    }
+}
+
+/// Data files, and rows that do not make a stroke yet: requests may be as small as one row.
+struct Files {
+    writer: TableWriter,
+    waiting: Vec<RecordBatch>,
+    /// Gives the room of `waiting` back.
+    kept: Vec<Kept>,
+    rows: usize,
+}
+
+impl Files {
+    async fn add(&mut self, mut kept: Kept) -> Result<()> {
+        let batches = std::mem::take(&mut kept.batches);
+        self.kept.push(kept);
+        for batch in batches {
+            self.add_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_batch(&mut self, batch: RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows();
+        self.waiting.push(batch);
+        if self.rows >= STROKE_ROWS {
+            self.stroke().await?;
+        }
+        Ok(())
+    }
+
+    async fn stroke(&mut self) -> Result<()> {
+        match self.waiting.as_slice() {
+            [] => {}
+            [one] => self.writer.write(one).await?,
+            [first, ..] => {
+                let joined = arrow_select::concat::concat_batches(&first.schema(), &self.waiting)?;
+                self.writer.write(&joined).await?;
+            }
+        }
+        self.waiting.clear();
+        self.kept.clear();
+        self.rows = 0;
+        Ok(())
+    }
+}

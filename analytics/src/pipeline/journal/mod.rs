@@ -1,0 +1,230 @@
+//! The journal of a stream: rows are on disk before they are acknowledged.
+//!
+//! A [`segment`] is a file of [`frame`]s. One thread writes ([`writer`]): it takes every frame that waits, writes them, syncs
+//! once, and answers all of them. While a segment is being written, a [`segment::Follower`] gets what has become durable.
+
+pub mod frame;
+pub mod segment;
+mod writer;
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, Notify};
+
+use super::backlog::{Backlog, Kept};
+use crate::{Error, Result};
+use frame::Frame;
+use segment::{Follower, Segment};
+use writer::{Order, Waiting, Writer};
+
+/// Handle of a stream's journal.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    orders: mpsc::Sender<Order>,
+    shared: Arc<Shared>,
+    backlog: Arc<Backlog>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Segments that get no more rows and that nobody has taken, oldest first.
+    sealed: Mutex<VecDeque<Segment>>,
+    waiting: Waiting,
+    changed: Notify,
+}
+
+impl Shared {
+    fn sealed(&self) -> std::sync::MutexGuard<'_, VecDeque<Segment>> {
+        self.sealed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    /// Opens the folder of a stream's segments and starts the thread that writes. Segments found are sealed ones.
+    /// [`Self::changed`] tells when the open segment gets its first row and when it reaches `roll_bytes`.
+    ///
+    /// # Errors
+    /// If the folder cannot be used.
+    pub fn open(
+        folder: &Path,
+        stream: &str,
+        roll_bytes: u64,
+        backlog: Arc<Backlog>,
+        follower: Follower,
+    ) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        for parent in folder.ancestors().skip(1).take(2) {
+            File::open(parent)?.sync_all()?;
+        }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "journal") {
+                let bytes = fs::metadata(&path)?.len();
+                backlog.adopt(bytes);
+                found.push(Segment::left_behind(path, bytes));
+            }
+        }
+        // Names begin with the time of creation.
+        found.sort_by(|left, right| left.path.cmp(&right.path));
+        let shared = Arc::new(Shared {
+            sealed: Mutex::new(found.into()),
+            waiting: Waiting::default(),
+            changed: Notify::new(),
+        });
+        let (orders, received) = mpsc::channel(1024);
+        let writer = Writer::new(folder, stream, roll_bytes, shared.clone(), backlog.clone(), follower);
+        std::thread::Builder::new()
+            .name(format!("journal-{stream}"))
+            .spawn(move || writer.run(received))?;
+        Ok(Self {
+            orders,
+            shared,
+            backlog,
+        })
+    }
+
+    /// Writes a frame; returns when it is durable. `rows` are its rows, for the follower.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the backlog is full or the disk refuses: the rows may come again.
+    pub async fn append(&self, frame: Frame, rows: Option<Kept>) -> Result<()> {
+        self.backlog.reserve(frame.bytes())?;
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Append { frame, rows, answer }, answered).await
+    }
+
+    /// Seals the segment being written: every frame acknowledged before is in a sealed one then.
+    ///
+    /// # Errors
+    /// If the writer has stopped.
+    pub async fn seal(&self) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Seal { answer }, answered).await
+    }
+
+    async fn order(&self, order: Order, answered: oneshot::Receiver<std::result::Result<(), String>>) -> Result<()> {
+        let stopped = || Error::Internal("the journal has stopped".into());
+        self.orders.send(order).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?.map_err(Error::Busy)
+    }
+
+    /// The oldest sealed segment; it is the caller's from now on, who either [`Self::discard`]s it or leaves it to the next
+    /// run.
+    #[must_use]
+    pub fn take_sealed(&self) -> Option<Segment> {
+        self.shared.sealed().pop_front()
+    }
+
+    /// Whether there is a segment to take.
+    #[must_use]
+    pub fn has_sealed(&self) -> bool {
+        !self.shared.sealed().is_empty()
+    }
+
+    /// Deletes a segment; its rows are elsewhere now.
+    ///
+    /// # Errors
+    /// If the file cannot be deleted.
+    pub fn discard(&self, segment: &Segment) -> std::io::Result<()> {
+        fs::remove_file(&segment.path)?;
+        self.backlog.release(segment.bytes);
+        Ok(())
+    }
+
+    /// Bytes in the open segment, and the time since its first row.
+    #[must_use]
+    pub fn open_segment(&self) -> Option<(u64, Duration)> {
+        self.shared.waiting.get()
+    }
+
+    /// Waits until [`Self::open_segment`] has something new to say.
+    pub async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(folder: &Path, roll_bytes: u64, backlog: &Arc<Backlog>) -> Journal {
+        Journal::open(&folder.join("a/b"), "s", roll_bytes, backlog.clone(), Follower::none()).unwrap()
+    }
+
+    fn frame(text: &str) -> Frame {
+        Frame::new(1, text.as_bytes().to_vec()).unwrap()
+    }
+
+    fn json_of(segment: &Segment) -> Vec<String> {
+        let mut frames = segment.frames().unwrap();
+        std::iter::from_fn(|| frames.next().unwrap())
+            .map(|(_, json)| String::from_utf8(json).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn acknowledged_frames_are_read_back_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(1_000_000));
+        let journal = journal(folder.path(), 1 << 20, &backlog);
+        let text = |n: usize| format!("{{\"n\":{n}}}\n");
+        let appends = (0..50).map(|n| journal.append(frame(&text(n)), None));
+        for outcome in futures::future::join_all(appends).await {
+            outcome.unwrap();
+        }
+        assert!(journal.open_segment().is_some());
+        journal.seal().await.unwrap();
+        assert_eq!(journal.open_segment(), None);
+        let segment = journal.take_sealed().unwrap();
+        assert_eq!(json_of(&segment), (0..50).map(text).collect::<Vec<_>>());
+
+        journal.seal().await.unwrap();
+        journal.discard(&segment).unwrap();
+        assert!(journal.take_sealed().is_none());
+        assert_eq!(backlog.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_restart_finds_what_was_not_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(1_000_000));
+        let first = journal(folder.path(), 1 << 20, &backlog);
+        first.append(frame("{}\n"), None).await.unwrap();
+        let backlog = Arc::new(Backlog::new(1));
+        let second = journal(folder.path(), 1 << 20, &backlog);
+        let segment = second.take_sealed().unwrap();
+        assert_eq!(json_of(&segment), ["{}\n"]);
+        assert_eq!(backlog.bytes(), segment.bytes);
+    }
+
+    #[tokio::test]
+    async fn the_first_row_and_the_size_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(1_000));
+        let journal = journal(folder.path(), 20, &backlog);
+        assert_eq!(journal.open_segment(), None);
+        for bytes in [15, 30] {
+            journal.append(frame("{}\n"), None).await.unwrap();
+            journal.changed().await;
+            assert_eq!(journal.open_segment().unwrap().0, bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_backlog_refuses_until_a_segment_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(20));
+        let journal = journal(folder.path(), 1 << 20, &backlog);
+        journal.append(frame("{}\n"), None).await.unwrap();
+        let refused = journal.append(frame("{}\n"), None).await;
+        assert!(matches!(refused, Err(Error::Busy(_))));
+        journal.seal().await.unwrap();
+        journal.discard(&journal.take_sealed().unwrap()).unwrap();
+        journal.append(frame("{}\n"), None).await.unwrap();
+    }
+}
