@@ -13,8 +13,9 @@ use common::{event, read, start, COMMERCE, TOKEN};
 use serde_json::{json, Value};
 
 /// Where the process is held when the signal comes; none: anywhere, after a number of answers.
-const BOUNDARIES: [Option<&str>; 5] = [
+const BOUNDARIES: [Option<&str>; 6] = [
     Some("after_journal_before_reply"),
+    Some("after_encode_before_seal"),
     Some("after_parquet_write_before_commit"),
     Some("after_lake_commit_before_reply"),
     Some("after_lake_commit_before_journal_removal"),
