@@ -27,9 +27,7 @@ const CONNECTIONS: usize = 8;
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number = |at: usize, default: usize| match arguments.get(at) {
-        Some(text) => text
-            .parse()
-            .map_err(|error| Error::Invalid(format!("{text}: {error}"))),
+        Some(text) => text.parse().map_err(|error| Error::Invalid(format!("{text}: {error}"))),
         None => Ok(default),
     };
     let folder = arguments.first().map(PathBuf::from).unwrap_or_default();
@@ -234,11 +232,17 @@ impl Connection {
             }
         };
         let text = String::from_utf8_lossy(&answer[..head]).to_lowercase();
-        let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
+        let length = text
+            .split("content-length:")
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
         let mut length: usize = length.and_then(|text| text.trim().parse().ok()).ok_or_else(malformed)?;
         length = length.saturating_sub(answer.len() - head);
         self.0.read_exact(&mut vec![0; length])?;
-        text.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(malformed)
+        text.split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(malformed)
     }
 }
 
@@ -277,7 +281,10 @@ fn event(number: usize) -> Value {
     let total = 1_000 + (number % 9_000) as i64;
     let order = 5_000_000_000_000 + number * 32_768;
     let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = [mixed ^ (mixed >> 29), mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (mixed >> 31)];
+    let mixed = [
+        mixed ^ (mixed >> 29),
+        mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (mixed >> 31),
+    ];
     json!({
         "event_id": uuid::Uuid::from_u64_pair(mixed[0], mixed[1]).to_string(),
         "event_type": "order_created", "schema_version": 1,

@@ -50,7 +50,7 @@ pub(crate) struct TableWriter {
 }
 
 enum Open {
-    Unpartitioned(UnpartitionedWriter<DataFiles>),
+    Unpartitioned(Box<UnpartitionedWriter<DataFiles>>),
     Partitioned {
         partitions: Partitions,
         writer: FanoutWriter<DataFiles>,
@@ -93,7 +93,7 @@ impl TableWriter {
         );
         let builder = DataFileWriterBuilder::new(rolling.clone());
         let open = if metadata.default_partition_spec().is_unpartitioned() {
-            Open::Unpartitioned(UnpartitionedWriter::new(builder))
+            Open::Unpartitioned(Box::new(UnpartitionedWriter::new(builder)))
         } else {
             Open::Partitioned {
                 partitions: Partitions::of(&table)?,

@@ -129,7 +129,10 @@ mod tests {
         let backlog = Backlog::new(0);
         let held = backlog.keep(batch(100)).await.unwrap();
         assert!(backlog.keep(batch(100)).await.is_none());
-        assert!(backlog.stalled.load(Ordering::Acquire), "the next one does not wait in vain");
+        assert!(
+            backlog.stalled.load(Ordering::Acquire),
+            "the next one does not wait in vain"
+        );
         assert!(backlog.keep(batch(100)).await.is_none());
         drop(held);
         let held = backlog.keep(batch(100)).await.unwrap();

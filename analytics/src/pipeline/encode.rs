@@ -76,7 +76,7 @@ impl Encoder {
             runtime.block_on(async move {
                 let mut files = None;
                 // Frame by frame: a segment may be larger than memory.
-                while let Some((_, json)) = frames.next()? {
+                while let Some((_, json)) = frames.next_frame()? {
                     let files = encoder.begun(&mut files).await?;
                     for batch in encoder.rows.decode(&json)? {
                         files.add_batch(batch).await?;

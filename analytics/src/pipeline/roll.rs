@@ -61,7 +61,11 @@ mod tests {
             due.map(|due| due.as_secs())
         };
         assert_eq!(due(None, 1_000), None);
-        assert_eq!(due(waiting(1, 0), 1_000), Some(10), "a first row after a quiet time gets company");
+        assert_eq!(
+            due(waiting(1, 0), 1_000),
+            Some(10),
+            "a first row after a quiet time gets company"
+        );
         assert_eq!(due(waiting(1, 7), 7), Some(3));
         assert_eq!(due(waiting(1, 11), 11), Some(0));
         assert_eq!(due(waiting(1_000, 1), 2), Some(4));
@@ -72,7 +76,10 @@ mod tests {
             interval: Duration::from_millis(3),
             ..ROLL
         };
-        assert_eq!(hasty.due_in(waiting(1, 1), Duration::ZERO), Some(Duration::from_millis(3)));
+        assert_eq!(
+            hasty.due_in(waiting(1, 1), Duration::ZERO),
+            Some(Duration::from_millis(3))
+        );
     }
 
     /// Starts of commits in five minutes of steady load, a commit taking `commit_ms`; time is a number.
@@ -102,9 +109,12 @@ mod tests {
         for bytes_per_ms in [1, 10, 100, 1_000_000] {
             for commit_ms in [0, 1, 500, 20_000] {
                 let commits = commits(bytes_per_ms, commit_ms);
-                let most = commits
-                    .iter()
-                    .map(|start| commits.iter().filter(|one| (*start..start + 60_000).contains(*one)).count());
+                let most = commits.iter().map(|start| {
+                    commits
+                        .iter()
+                        .filter(|one| (*start..start + 60_000).contains(*one))
+                        .count()
+                });
                 assert!(most.max() <= Some(10), "{bytes_per_ms} bytes a ms: {commits:?}");
                 assert!(commits.len() >= 8, "{bytes_per_ms} bytes a ms: {commits:?}");
             }

@@ -126,7 +126,7 @@ impl Frames {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn next(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
+    pub fn next_frame(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
         let mut header = [0; HEADER];
         if self.rest < HEADER as u64 {
             return Ok(None);
@@ -163,7 +163,7 @@ mod tests {
         std::fs::write(file.path(), bytes).unwrap();
         let mut frames = Frames::open(file.path()).unwrap();
         let mut found = Vec::new();
-        while let Some(frame) = frames.next().unwrap() {
+        while let Some(frame) = frames.next_frame().unwrap() {
             found.push(frame);
         }
         (found, frames.rest())

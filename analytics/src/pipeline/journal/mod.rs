@@ -162,7 +162,7 @@ mod tests {
 
     fn json_of(segment: &Segment) -> Vec<String> {
         let mut frames = segment.frames().unwrap();
-        std::iter::from_fn(|| frames.next().unwrap())
+        std::iter::from_fn(|| frames.next_frame().unwrap())
             .map(|(_, json)| String::from_utf8(json).unwrap())
             .collect()
     }
