@@ -52,8 +52,8 @@ pub(crate) struct TableWriter {
 enum Open {
     Unpartitioned(Box<UnpartitionedWriter<DataFiles>>),
     Partitioned {
-        partitions: Partitions,
-        writer: FanoutWriter<DataFiles>,
+        partitions: Box<Partitions>,
+        writer: Box<FanoutWriter<DataFiles>>,
         keys: HashSet<Struct>,
     },
 }
@@ -96,8 +96,8 @@ impl TableWriter {
             Open::Unpartitioned(Box::new(UnpartitionedWriter::new(builder)))
         } else {
             Open::Partitioned {
-                partitions: Partitions::of(&table)?,
-                writer: FanoutWriter::new(builder),
+                partitions: Box::new(Partitions::of(&table)?),
+                writer: Box::new(FanoutWriter::new(builder)),
                 keys: HashSet::new(),
             }
         };
@@ -131,7 +131,7 @@ impl TableWriter {
                 for (partition, part) in partitions.split(batch)? {
                     if keys.len() >= MAX_OPEN_PARTITIONS && !keys.contains(partition.data()) {
                         let builder = DataFileWriterBuilder::new(self.rolling.clone());
-                        let full = std::mem::replace(writer, FanoutWriter::new(builder));
+                        let full = std::mem::replace(writer, Box::new(FanoutWriter::new(builder)));
                         self.files.extend(full.close().await?);
                         keys.clear();
                     }
