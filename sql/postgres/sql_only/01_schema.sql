@@ -89,9 +89,12 @@ create type weir_sql.change as (
 create function weir_sql.define(name text, arguments text, result text, body text) returns void
 language plpgsql as $$
 begin
-    -- plpgsql keeps the plans of a session; a read is a query of its caller.
+    -- plpgsql keeps the plans of a session, which cost more than a small batch does; a single value it could not return
+    -- from a statement that writes.
     execute format('create function weir_sql.%I(%s) returns %s language %s as %L', name, arguments, result,
-        case result when 'void' then 'plpgsql' else 'sql' end,
-        case result when 'void' then E'begin\n' || body || E'\n;\nend' else body end);
+        case when result = 'void' or result like 'table %' then 'plpgsql' else 'sql' end,
+        case when result = 'void' then E'begin\n' || body || E'\n;\nend'
+            when result like 'table %' then E'#variable_conflict use_column\nbegin\nreturn query\n' || body || E'\n;\nend'
+            else body end);
 end
 $$;

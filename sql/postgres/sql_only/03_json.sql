@@ -164,11 +164,6 @@ return array['customer', 'billing_address', 'shipping_address', 'default_address
     'customAttributes', 'customer_note', 'return_reason_note', 'order_status_url', 'token', 'cart_token', 'checkout_token', 'checkout_id', 'payment_details', 'receipt',
     'authorization', 'landing_site', 'referring_site', 'staff_note', 'properties', 'tracking_urls'];
 
--- The objects of a list without those members.
-create function weir_sql.impersonal_items(items jsonb) returns jsonb language sql immutable parallel safe
-return (select coalesce(jsonb_agg(case jsonb_typeof(item) when 'object' then item - weir_sql.personal() else item end
-    order by n), '[]') from jsonb_array_elements(items) with ordinality as each (item, n));
-
 -- Takes them out at every level, value by value.
 create function weir_sql.impersonal_deep(value jsonb) returns jsonb language plpgsql immutable parallel safe as $$
 begin
@@ -192,7 +187,10 @@ declare
     rest jsonb := document - weir_sql.personal();
 begin
     if jsonb_typeof(rest -> 'line_items') = 'array' then
-        rest := jsonb_set(rest, '{line_items}', weir_sql.impersonal_items(rest -> 'line_items'));
+        rest := jsonb_set(rest, '{line_items}', (
+            select coalesce(jsonb_agg(case jsonb_typeof(item) when 'object' then item - weir_sql.personal() else item end
+                order by n), '[]') from jsonb_array_elements(rest -> 'line_items') with ordinality as each (item, n)
+        ));
     end if;
     -- As a key in jsonb's own text; inside a string the quotes would be escaped.
     if rest::text ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": '

@@ -46,7 +46,10 @@ return not (refund ->> 'is_brief')::boolean and at >= read_at
 -- Ledgers by index of the order in the arrays: lists of rows as in telemetry, sorted by product, day and kind. An order of
 -- which no body has arrived, a test order and a deleted one have none.
 create function weir_sql.ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
-language sql stable as $$
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
 with orders as materialized (
     select given.n, given.zone, given.state,
         (given.state -> 'header' ->> 'updated_at')::bigint as updated_at,
@@ -255,5 +258,6 @@ select days.n, jsonb_agg(jsonb_build_object('product_id', product_id, 'day', day
     array_position(array['sale', 'return', 'cancellation', 'edit', 'adjustment'], kind))
 from days
 where (units_sold, units_returned, gross, p_gross, off, p_off, returned, p_returned) <> (0, 0, 0, 0, 0, 0, 0, 0)
-group by days.n
+group by days.n;
+end
 $$;

@@ -27,7 +27,7 @@ return encode(weir_sql.hmac_sha256(convert_to(shop_domain || chr(31) || customer
     'hex');
 
 create function weir_sql.key(event_type text, entity_id bigint, discriminator text, occurred_at bigint, order_id bigint)
-returns jsonb language sql immutable parallel safe
+returns jsonb language sql stable parallel safe
 return jsonb_build_object('event_type', event_type, 'entity_id', entity_id, 'discriminator', discriminator,
     'occurred_at', occurred_at, 'order_id', order_id);
 
@@ -138,28 +138,28 @@ begin
 end
 $$;
 
-create function weir_sql.envelope(key jsonb, id text, given weir_sql.delivery) returns jsonb language sql stable
-return jsonb_build_object('event_id', id, 'event_type', key -> 'event_type', 'schema_version', 1,
-    'event_date', substr(weir_sql.wire_time((key ->> 'occurred_at')::bigint), 1, 10),
-    'event_hour', substr(weir_sql.wire_time((key ->> 'occurred_at')::bigint), 12, 2)::integer,
-    'occurred_at', weir_sql.wire_time((key ->> 'occurred_at')::bigint),
-    'received_at', weir_sql.wire_time(given.received_at), 'source', given.source, 'shop_domain', given.shop_domain,
-    'shop_time_zone', given.zone);
+create function weir_sql.envelope(
+    key jsonb, id text, received_at bigint, source text, shop_domain text, zone text
+) returns jsonb language plpgsql stable as $$
+declare
+    occurred_at text := weir_sql.wire_time((key ->> 'occurred_at')::bigint);
+begin
+    return jsonb_build_object('event_id', id, 'event_type', key -> 'event_type', 'schema_version', 1,
+        'event_date', left(occurred_at, 10), 'event_hour', substr(occurred_at, 12, 2)::integer,
+        'occurred_at', occurred_at, 'received_at', weir_sql.wire_time(received_at), 'source', source,
+        'shop_domain', shop_domain, 'shop_time_zone', zone);
+end
+$$;
 
--- Lines with the newest facts of their products; `products` are states by id.
-create function weir_sql.event_lines(lines jsonb, products jsonb) returns jsonb language sql stable
-return (
-    select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line ->> 'line_item_id',
-        'product_id', line ->> 'product_id', 'variant_id', line ->> 'variant_id', 'title', line -> 'title',
-        'product_title', product -> 'title', 'vendor', coalesce(product ->> 'vendor', line ->> 'vendor'),
-        'product_type', product -> 'product_type',
-        'is_active', case when product is not null then weir_sql.is_active(product) end,
-        'is_gift_card', line -> 'is_gift_card', 'quantity', line -> 'quantity',
-        'current_quantity', line -> 'current_quantity', 'unit_price', line -> 'unit_price' -> 'shop',
-        'discount', line -> 'discount' -> 'shop') order by n), '[]')
-    from jsonb_array_elements(lines) with ordinality as each (line, n)
-    cross join lateral (select products -> (line ->> 'product_id')) as found (product)
-);
+-- A line with the newest facts of its product, null where that is not known.
+create function weir_sql.event_line(line jsonb, product jsonb) returns jsonb language sql stable
+return jsonb_build_object('line_item_id', line ->> 'line_item_id', 'product_id', line ->> 'product_id',
+    'variant_id', line ->> 'variant_id', 'title', line -> 'title', 'product_title', product -> 'title',
+    'vendor', coalesce(product ->> 'vendor', line ->> 'vendor'), 'product_type', product -> 'product_type',
+    'is_active', case when product is not null then weir_sql.is_active(product) end,
+    'is_gift_card', line -> 'is_gift_card', 'quantity', line -> 'quantity',
+    'current_quantity', line -> 'current_quantity', 'unit_price', line -> 'unit_price' -> 'shop',
+    'discount', line -> 'discount' -> 'shop');
 
 -- What every event about an order tells of it.
 create function weir_sql.order_facts(

@@ -23,7 +23,7 @@ begin
         array_agg(after -> 'attribution' ->> 'event_id'))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
-            weir_sql.impersonal(given.raw)::text as raw
+            weir_sql.impersonal(given.raw) as raw
         from unnest(changes) as change left join unnest(deliveries) as given on given.position = change.raw_from
         order by change.shop_id, change.id
     ) as one;
@@ -108,10 +108,14 @@ $$;
 
 -- Parts of the orders in which `list` changed, in the order of their keys.
 create function weir_sql.changed_parts(changes weir_sql.change[], list text)
-returns table (shop_id bigint, id bigint, part jsonb, raws jsonb) language sql immutable as $$
+returns table (shop_id bigint, id bigint, part jsonb, raws jsonb) language plpgsql immutable as $$
+#variable_conflict use_column
+begin
+    return query
     select change.shop_id, change.id, each.part, change.raws
     from unnest(changes) as change, jsonb_array_elements(change.after -> list) with ordinality as each (part, n)
-    where change.before -> list <> change.after -> list order by change.shop_id, change.id, each.n
+    where change.before -> list <> change.after -> list order by change.shop_id, change.id, each.n;
+end
 $$;
 
 create function weir_sql.write_movements(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void language plpgsql as $$

@@ -5,7 +5,10 @@
 -- Deliveries to apply, by position, and the repetitions: of one remembered (its keys) or of an earlier one of the batch.
 create function weir_sql.repetitions(
     deliveries weir_sql.delivery[]
-) returns table (at integer, first_at integer, known_keys jsonb) language sql volatile as $$
+) returns table (at integer, first_at integer, known_keys jsonb) language plpgsql volatile as $$
+#variable_conflict use_column
+begin
+    return query
     with told as materialized (
         select given.position, given.shop_id, given.topic, given.webhook_id,
             first_value(given.position) over (
@@ -18,136 +21,154 @@ create function weir_sql.repetitions(
         array(select shop_id from told where position = first_at order by position),
         array(select topic from told where position = first_at order by position),
         array(select webhook_id from told where position = first_at order by position)
-    ) as known using (shop_id, topic, webhook_id)
+    ) as known using (shop_id, topic, webhook_id);
+end
 $$;
 
 -- Each open delivery about an order as a change of it, in the sequence of the batch.
-create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sql.change[] language sql volatile as $$
-    with facts as materialized (
-        select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone, given.fact
-        from unnest(open) as given where given.fact ->> 'order_id' is not null
-    ), wanted as (
-        select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
-    ), states as materialized (
-        select state.shop_id, state.order_id as id, state.state::jsonb as state
-        from wanted, weir_sql.orders_read(wanted.shops, wanted.ids) as state
-    ), stepped as materialized (
-        select facts.position, shop_id, id, facts.zone, states.state as known,
-            weir_sql.order_after(states.state, facts.fact, facts.position) over (
-                partition by shop_id, id order by facts.position
-            ) as after
-        from facts join states using (shop_id, id)
-    ), changed as materialized (
-        select position, shop_id, id, zone, (after).state as after, (after).applied as applied,
-            (after).raw_from as raw_from, (after).raws as raws,
-            coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
-        from stepped
-    ), numbered as materialized (
-        select changed.*, row_number() over (order by position) as n, after <> before as is_changed from changed
-    ), ledgers as materialized (
-        select after.n, after.ledger from (
-            select array_agg(case when is_changed then after end order by n) as states, array_agg(zone order by n) as zones
-            from numbered
-        ) as given, weir_sql.ledgers(given.states, given.zones) as after
-    ), earlier as materialized (
-        select before.n, before.ledger from (
-            select array_agg(case when is_changed then before end order by n) as states,
-                array_agg(zone order by n) as zones
-            from numbered
-        ) as given, weir_sql.ledgers(given.states, given.zones) as before
-    )
-    select array(
-        select row(position, shop_id, id, zone, before, after, applied, raw_from, raws, coalesce(earlier.ledger, '[]'),
-            coalesce(ledgers.ledger, '[]'))::weir_sql.change
-        from numbered left join ledgers using (n) left join earlier using (n) order by n
-    )
+create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sql.change[] language plpgsql volatile as $$
+begin
+    return (
+        with facts as materialized (
+            select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone, given.fact
+            from unnest(open) as given where given.fact ->> 'order_id' is not null
+        ), wanted as (
+            select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
+        ), states as materialized (
+            select state.shop_id, state.order_id as id, state.state::jsonb as state
+            from wanted, weir_sql.orders_read(wanted.shops, wanted.ids) as state
+        ), stepped as materialized (
+            select facts.position, shop_id, id, facts.zone, states.state as known,
+                weir_sql.order_after(states.state, facts.fact, facts.position) over (
+                    partition by shop_id, id order by facts.position
+                ) as after
+            from facts join states using (shop_id, id)
+        ), changed as materialized (
+            select position, shop_id, id, zone, (after).state as after, (after).applied as applied,
+                (after).raw_from as raw_from, (after).raws as raws,
+                coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
+            from stepped
+        ), numbered as materialized (
+            select changed.*, row_number() over (order by position) as n, after <> before as is_changed from changed
+        ), ledgers as materialized (
+            select after.n, after.ledger from (
+                select array_agg(case when is_changed then after end order by n) as states, array_agg(zone order by n) as zones
+                from numbered
+            ) as given, weir_sql.ledgers(given.states, given.zones) as after
+        ), earlier as materialized (
+            select before.n, before.ledger from (
+                select array_agg(case when is_changed then before end order by n) as states,
+                    array_agg(zone order by n) as zones
+                from numbered
+            ) as given, weir_sql.ledgers(given.states, given.zones) as before
+        )
+        select array(
+            select row(position, shop_id, id, zone, before, after, applied, raw_from, raws, coalesce(earlier.ledger, '[]'),
+                coalesce(ledgers.ledger, '[]'))::weir_sql.change
+            from numbered left join ledgers using (n) left join earlier using (n) order by n
+        )
+    );
+end
 $$;
 
 -- The same for products.
-create function weir_sql.product_changes(open weir_sql.delivery[]) returns weir_sql.change[] language sql volatile as $$
-    with facts as materialized (
-        select given.position, given.shop_id, (given.fact ->> 'product_id')::bigint as id,
-            weir_sql.product_version(given.fact) as version
-        from unnest(open) as given where given.fact ->> 'product_id' is not null
-    ), wanted as (
-        select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
-    ), states as materialized (
-        select state.shop_id, state.product_id as id, state.state::jsonb as state
-        from wanted, weir_sql.products_read(wanted.shops, wanted.ids) as state
-    ), stepped as materialized (
-        select facts.position, shop_id, id, facts.version, states.state as known,
-            weir_sql.product_after(states.state, facts.version, facts.position) over (
-                partition by shop_id, id order by facts.position
-            ) as after
-        from facts left join states using (shop_id, id)
-    ), changed as materialized (
-        select position, shop_id, id, version, (after).state as after, (after).raw_from as raw_from,
-            coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
-        from stepped
-    )
-    select array(
-        select row(position, shop_id, id, null, before, after, case
-            when before is not null and version ->> 'deleted_at' is null and (before ->> 'deleted_at' is not null
-                or (version ->> 'updated_at')::bigint < (before ->> 'updated_at')::bigint
-                or (version ->> 'updated_at')::bigint = (before ->> 'updated_at')::bigint
-                    and (version ->> 'triggered_at')::bigint < (before ->> 'triggered_at')::bigint)
-            then 'stale' else 'changed' end, raw_from, null, null, null)::weir_sql.change
-        from changed order by position
-    )
+create function weir_sql.product_changes(open weir_sql.delivery[]) returns weir_sql.change[] language plpgsql volatile as $$
+begin
+    return (
+        with facts as materialized (
+            select given.position, given.shop_id, (given.fact ->> 'product_id')::bigint as id,
+                weir_sql.product_version(given.fact) as version
+            from unnest(open) as given where given.fact ->> 'product_id' is not null
+        ), wanted as (
+            select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
+        ), states as materialized (
+            select state.shop_id, state.product_id as id, state.state::jsonb as state
+            from wanted, weir_sql.products_read(wanted.shops, wanted.ids) as state
+        ), stepped as materialized (
+            select facts.position, shop_id, id, facts.version, states.state as known,
+                weir_sql.product_after(states.state, facts.version, facts.position) over (
+                    partition by shop_id, id order by facts.position
+                ) as after
+            from facts left join states using (shop_id, id)
+        ), changed as materialized (
+            select position, shop_id, id, version, (after).state as after, (after).raw_from as raw_from,
+                coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
+            from stepped
+        )
+        select array(
+            select row(position, shop_id, id, null, before, after, case
+                when before is not null and version ->> 'deleted_at' is null and (before ->> 'deleted_at' is not null
+                    or (version ->> 'updated_at')::bigint < (before ->> 'updated_at')::bigint
+                    or (version ->> 'updated_at')::bigint = (before ->> 'updated_at')::bigint
+                        and (version ->> 'triggered_at')::bigint < (before ->> 'triggered_at')::bigint)
+                then 'stale' else 'changed' end, raw_from, null, null, null)::weir_sql.change
+            from changed order by position
+        )
+    );
+end
 $$;
 
 -- What became of the open deliveries. A fact that is about neither order nor product has nothing to keep.
 create function weir_sql.fates(
     open weir_sql.delivery[], orders weir_sql.change[], products weir_sql.change[]
-) returns weir_sql.fate[] language sql stable as $$
-    select array(
-        select row(given.position, 'accepted', '[]')::weir_sql.fate from unnest(open) as given
-        where given.fact ->> 'order_id' is null and given.fact ->> 'product_id' is null
-        union all
-        select row(given.position, case sold.applied when 'stale' then 'stale' else 'accepted' end, case
-            when sold.before = sold.after then '[]'
-            when told.keys = '[]' then weir_sql.order_updated_key(sold, given.received_at)
-            else told.keys end)::weir_sql.fate
-        from unnest(orders) as sold join unnest(open) as given on given.position = sold.position
-        cross join lateral (
-            select weir_sql.order_keys(sold.id, sold.before, sold.after, given.received_at) as keys
-        ) as told
-        union all
-        select row(made.position, case made.applied when 'stale' then 'stale' else 'accepted' end,
-            weir_sql.product_keys(made.before, made.after))::weir_sql.fate
-        from unnest(products) as made
-    )
+) returns weir_sql.fate[] language plpgsql stable as $$
+begin
+    return (
+        select array(
+            select row(given.position, 'accepted', '[]')::weir_sql.fate from unnest(open) as given
+            where given.fact ->> 'order_id' is null and given.fact ->> 'product_id' is null
+            union all
+            select row(given.position, case sold.applied when 'stale' then 'stale' else 'accepted' end, case
+                when sold.before = sold.after then '[]'
+                when told.keys = '[]' then weir_sql.order_updated_key(sold, given.received_at)
+                else told.keys end)::weir_sql.fate
+            from unnest(orders) as sold join unnest(open) as given on given.position = sold.position
+            cross join lateral (
+                select weir_sql.order_keys(sold.id, sold.before, sold.after, given.received_at) as keys
+            ) as told
+            union all
+            select row(made.position, case made.applied when 'stale' then 'stale' else 'accepted' end,
+                weir_sql.product_keys(made.before, made.after))::weir_sql.fate
+            from unnest(products) as made
+        )
+    );
+end
 $$;
 
 -- Each order or product once: from before the call to after it, those that changed, sorted by key.
-create function weir_sql.whole_changes(changes weir_sql.change[]) returns weir_sql.change[] language sql immutable as $$
-    with ends as (
-        select shop_id, id, (array_agg(before order by position))[1] as before,
-            (array_agg(after order by position desc))[1] as after,
-            (array_agg(raw_from order by position desc))[1] as raw_from,
-            (array_agg(raws order by position desc))[1] as raws,
-            -- Ledgers are made for steps that changed the order.
-            (array_agg(ledger_before order by position) filter (where before <> after))[1] as ledger_before,
-            (array_agg(ledger_after order by position desc) filter (where before <> after))[1] as ledger_after
-        from unnest(changes) group by shop_id, id
-    )
-    select array(
-        select row(null, shop_id, id, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
-        from ends where before is distinct from after order by shop_id, id
-    )
+create function weir_sql.whole_changes(changes weir_sql.change[]) returns weir_sql.change[] language plpgsql immutable as $$
+begin
+    return (
+        with ends as (
+            select shop_id, id, (array_agg(before order by position))[1] as before,
+                (array_agg(after order by position desc))[1] as after,
+                (array_agg(raw_from order by position desc))[1] as raw_from,
+                (array_agg(raws order by position desc))[1] as raws,
+                -- Ledgers are made for steps that changed the order.
+                (array_agg(ledger_before order by position) filter (where before <> after))[1] as ledger_before,
+                (array_agg(ledger_after order by position desc) filter (where before <> after))[1] as ledger_after
+            from unnest(changes) group by shop_id, id
+        )
+        select array(
+            select row(null, shop_id, id, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
+            from ends where before is distinct from after order by shop_id, id
+        )
+    );
+end
 $$;
 
--- The events of deliveries, each as it is now. One with the same id may come more than once.
+-- The events of deliveries, each as it is now. One with the same id may come more than once. `changes` are whole.
 create function weir_sql.rendered(
-    deliveries weir_sql.delivery[], fates weir_sql.fate[]
+    deliveries weir_sql.delivery[], fates weir_sql.fate[], changes weir_sql.change[]
 ) returns table ("position" integer, n bigint, shop_domain text, id text, event jsonb) language plpgsql as $$
 #variable_conflict use_column
 declare
-    orders weir_sql.order_of_event[] := weir_sql.orders_of_events(deliveries, fates);
+    orders weir_sql.order_of_event[] := weir_sql.orders_of_events(deliveries, fates, changes);
 begin
     return query
     with told as materialized (
-        select given.position, key.n, key.key, given as delivery, weir_sql.event_id(given.shop_domain,
+        select given.position, given.shop_id, given.shop_domain, given.zone, given.received_at, given.source, key.n, key.key,
+            weir_sql.event_id(given.shop_domain,
             key.key ->> 'event_type', weir_sql.entity_gid(key.key ->> 'event_type', key.key ->> 'entity_id'),
             key.key ->> 'discriminator') as id
         from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
@@ -156,71 +177,85 @@ begin
         select distinct on (product.shop_id, product.product_id) product.shop_id, product.product_id,
             product.state::jsonb as state
         from (
-            select array_agg((one.delivery).shop_id) as shops, array_agg((one.key ->> 'entity_id')::bigint) as ids
+            select array_agg(one.shop_id) as shops, array_agg((one.key ->> 'entity_id')::bigint) as ids
             from told as one where one.key ->> 'order_id' is null
         ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product
     )
-    select one.* from (
-        select told.position, told.n, (told.delivery).shop_domain, told.id, case
-            when told.key ->> 'order_id' is null then
-                weir_sql.envelope(told.key, told.id, told.delivery) || weir_sql.product_facts(made.state)
-            else weir_sql.envelope(told.key, told.id, told.delivery) || orders.facts
-                || weir_sql.part_facts(told.key, orders.state)
-        end as event
-        from told
-        left join unnest(orders) as orders on orders.shop_id = (told.delivery).shop_id
-            and orders.id = (told.key ->> 'order_id')::bigint
-        left join made on made.shop_id = (told.delivery).shop_id and told.key ->> 'order_id' is null
-            and made.product_id = (told.key ->> 'entity_id')::bigint
-    ) as one where one.event is not null;
+    select told.position, told.n, told.shop_domain, told.id,
+        weir_sql.envelope(told.key, told.id, told.received_at, told.source, told.shop_domain, told.zone)
+            || case when told.key ->> 'order_id' is null then weir_sql.product_facts(made.state)
+                else orders.facts || weir_sql.part_facts(told.key, orders.state) end
+    from told
+    left join unnest(orders) as orders on orders.shop_id = told.shop_id
+        and orders.id = (told.key ->> 'order_id')::bigint
+    left join made on made.shop_id = told.shop_id and told.key ->> 'order_id' is null
+        and made.product_id = (told.key ->> 'entity_id')::bigint
+    where orders.id is not null or made.product_id is not null;
 end
 $$;
 
 -- The answer: every delivery in the sequence of the batch, every event once.
-create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[]) returns text
-language sql volatile as $$
-    with rendered as materialized (
-        select * from weir_sql.rendered(deliveries, fates)
-    ), ids as (
-        select position, json_agg(id order by n) as ids from rendered group by position
-    )
-    select json_build_object(
-        'deliveries', coalesce((
-            select json_agg(json_build_object('webhook_id', given.webhook_id, 'topic', given.topic,
-                'shop_domain', given.shop_domain, 'verdict', coalesce(fate.verdict, given.verdict),
-                'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce(ids.ids, '[]'))
-                order by given.position)
-            from unnest(deliveries) as given left join unnest(fates) as fate on fate.position = given.position
-            left join ids on ids.position = given.position
-        ), '[]'),
-        'events', coalesce((
-            select json_agg(one.event order by one.position, one.n)
-            from (select distinct on (id) * from rendered order by id, position, n) as one
-        ), '[]')
-    )::text
+create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[], changes weir_sql.change[])
+returns text
+language plpgsql volatile as $$
+begin
+    return (
+        with rendered as materialized (
+            select * from weir_sql.rendered(deliveries, fates, changes)
+        ), ids as (
+            select position, json_agg(id order by n) as ids from rendered group by position
+        )
+        select json_build_object(
+            'deliveries', coalesce((
+                select json_agg(json_build_object('webhook_id', given.webhook_id, 'topic', given.topic,
+                    'shop_domain', given.shop_domain, 'verdict', coalesce(fate.verdict, given.verdict),
+                    'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce(ids.ids, '[]'))
+                    order by given.position)
+                from unnest(deliveries) as given left join unnest(fates) as fate on fate.position = given.position
+                left join ids on ids.position = given.position
+            ), '[]'),
+            'events', coalesce((
+                select json_agg(one.event order by one.position, one.n)
+                from (select distinct on (id) * from rendered order by id, position, n) as one
+            ), '[]')
+        )::text
+    );
+end
 $$;
 
-create type weir_sql.order_of_event as (shop_id bigint, id bigint, state jsonb, facts jsonb);
+-- An order with its ledger, null until it is known, and what every event tells of it.
+create type weir_sql.order_of_event as (shop_id bigint, id bigint, state jsonb, facts jsonb, ledger jsonb);
 
--- The orders that events are about, as they are now, with what every event tells of them.
-create function weir_sql.orders_of_events(deliveries weir_sql.delivery[], fates weir_sql.fate[])
-returns weir_sql.order_of_event[] language plpgsql as $$
+-- The orders that events are about, as they are now, with what every event tells of them. Only orders that this call
+-- locked: those that it changed are known, the others are read.
+create function weir_sql.orders_of_events(
+    deliveries weir_sql.delivery[], fates weir_sql.fate[], changes weir_sql.change[]
+) returns weir_sql.order_of_event[] language plpgsql as $$
 declare
     found weir_sql.order_of_event[];
+    shops bigint[];
+    ids bigint[];
 begin
-    -- Read back after the write. Only orders that this call locked.
-    found := array(
-        select row(state.shop_id, state.order_id, state.state::jsonb, null)::weir_sql.order_of_event from (
-            select array_agg(one.shop_id) as shops, array_agg(one.id) as ids from (
-                select given.shop_id, (given.fact ->> 'order_id')::bigint as id
-                from unnest(deliveries) as given where given.fact ->> 'order_id' is not null
-                intersect
-                select given.shop_id, (key ->> 'order_id')::bigint
-                from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
-                cross join lateral jsonb_array_elements(fate.keys) as key
-            ) as one
-        ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state
-    );
+    with wanted as materialized (
+        select given.shop_id, (given.fact ->> 'order_id')::bigint as id
+        from unnest(deliveries) as given where given.fact ->> 'order_id' is not null
+        intersect
+        select given.shop_id, (key ->> 'order_id')::bigint
+        from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
+        cross join lateral jsonb_array_elements(fate.keys) as key
+    ), known as materialized (
+        select change.* from unnest(changes) as change join wanted using (shop_id, id)
+    )
+    select array(select row(shop_id, id, after, null, ledger_after)::weir_sql.order_of_event from known),
+        array_agg(wanted.shop_id), array_agg(wanted.id)
+    into found, shops, ids
+    from wanted where not exists (select from known where known.shop_id = wanted.shop_id and known.id = wanted.id);
+    if shops is not null then
+        found := found || array(
+            select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event
+            from weir_sql.orders_read(shops, ids) as state
+        );
+    end if;
     return weir_sql.with_facts(found);
 end
 $$;
@@ -237,49 +272,55 @@ begin
         from unnest(orders) as one where one.state -> 'header' ->> 'customer_id' is not null order by 1, 2
     ) as one having count(*) > 0;
     return array(
-        with customers as (
+        with given as materialized (
+            select one.n, one.shop_id, one.id, one.state, one.ledger, shop.shop_domain, shop.currency,
+                shop.iana_time_zone as zone, (one.state -> 'header' ->> 'customer_id')::bigint as customer_id
+            from unnest(orders) with ordinality as one (shop_id, id, state, facts, ledger, n)
+            join commerce.shop as shop on shop.shop_id = one.shop_id
+        ), customers as (
             select salt.* from (
-                select array_agg(one.shop_id) as shops,
-                    array_agg((one.state -> 'header' ->> 'customer_id')::bigint) as ids
-                from (select distinct shop_id, state from unnest(orders)
-                    where state -> 'header' ->> 'customer_id' is not null) as one
+                select array_agg(shop_id) as shops, array_agg(customer_id) as ids
+                from (select distinct shop_id, customer_id from given where customer_id is not null) as one
             ) as asked, weir_sql.salts_read(asked.shops, asked.ids) as salt
-        ), products as (
-            select shop_id, jsonb_object_agg(product_id, state::jsonb) as products from (
-                select array_agg(shop_id) as shops, array_agg(product_id) as ids from (
-                    select distinct one.shop_id, (line ->> 'product_id')::bigint as product_id
-                    from unnest(orders) as one, jsonb_array_elements(one.state -> 'lines') as line
-                    where line ->> 'product_id' is not null
-                ) as one
-            ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product group by shop_id
+        ), line as materialized (
+            select given.n, given.shop_id, line.place, line.line, (line.line ->> 'product_id')::bigint as product_id
+            from given, jsonb_array_elements(given.state -> 'lines') with ordinality as line (line, place)
+        ), product as (
+            select product.shop_id, product.product_id, product.state::jsonb as state from (
+                select array_agg(shop_id) as shops, array_agg(product_id) as ids
+                from (select distinct shop_id, product_id from line where product_id is not null) as one
+            ) as asked, weir_sql.products_read(asked.shops, asked.ids) as product
+        ), told as (
+            select line.n, jsonb_agg(weir_sql.event_line(line.line, product.state) order by line.place) as lines
+            from line left join product using (shop_id, product_id) group by 1
+        ), sold as (
+            select missing.n, ledgers.ledger from (
+                select array_agg(n) as places, array_agg(state) as states, array_agg(zone) as zones
+                from given where ledger is null
+            ) as asked
+            cross join lateral weir_sql.ledgers(asked.states, asked.zones) as ledgers
+            cross join lateral (select asked.places[ledgers.n] as n) as missing
         )
-        select row(one.shop_id, one.id, one.state, weir_sql.order_facts(one.id, one.state, coalesce(sold.ledger, '[]'),
-            weir_sql.event_lines(one.state -> 'lines', coalesce(products.products, '{}')), shop.currency,
-            weir_sql.customer_key(customers.salt, shop.shop_domain, customers.customer_id)))::weir_sql.order_of_event
-        from unnest(orders) with ordinality as one (shop_id, id, state, facts, n)
-        join commerce.shop as shop on shop.shop_id = one.shop_id
-        left join products on products.shop_id = one.shop_id
-        left join (select distinct shop_id, customer_id, salt from customers) as customers
-            on customers.shop_id = one.shop_id
-            and customers.customer_id = (one.state -> 'header' ->> 'customer_id')::bigint
-        left join weir_sql.ledgers(
-            array(select given.state from unnest(orders) with ordinality as given (shop_id, id, state, facts, n)
-                order by given.n),
-            array(select known.iana_time_zone from unnest(orders) with ordinality as given (shop_id, id, state, facts, n)
-                join commerce.shop as known on known.shop_id = given.shop_id order by given.n)
-        ) as sold on sold.n = one.n
-        order by one.shop_id, one.id
+        select row(given.shop_id, given.id, given.state, weir_sql.order_facts(given.id, given.state,
+            coalesce(given.ledger, sold.ledger, '[]'), coalesce(told.lines, '[]'), given.currency,
+            weir_sql.customer_key(customers.salt, given.shop_domain, given.customer_id)), null)::weir_sql.order_of_event
+        from given
+        left join told using (n)
+        left join customers on customers.shop_id = given.shop_id and customers.customer_id = given.customer_id
+        left join sold using (n)
+        order by given.shop_id, given.id
     );
 end
 $$;
 
 -- Compiling such statements takes far longer than running them, and their estimates would have it done.
-create function weir_sql.ingest(batch json) returns text language plpgsql set jit = off as $$
+create function weir_sql.ingest(batch json) returns text language plpgsql set jit = off set work_mem = '64MB' as $$
 declare
     deliveries weir_sql.delivery[];
     open weir_sql.delivery[];
     orders weir_sql.change[];
     products weir_sql.change[];
+    changes weir_sql.change[];
     fates weir_sql.fate[];
     again weir_sql.fate[];
 begin
@@ -306,7 +347,8 @@ begin
     orders := weir_sql.order_changes(open);
     products := weir_sql.product_changes(open);
     fates := weir_sql.fates(open, orders, products);
-    perform weir_sql.write_orders(weir_sql.whole_changes(orders), deliveries);
+    changes := weir_sql.whole_changes(orders);
+    perform weir_sql.write_orders(changes, deliveries);
     perform weir_sql.write_products(weir_sql.whole_changes(products), deliveries);
     perform weir_sql.write_customers(open);
     perform weir_sql.webhook_delivery_write(array_agg(one.shop_id), array_agg(one.topic), array_agg(one.webhook_id),
@@ -320,7 +362,7 @@ begin
         select row(one.position, 'duplicate', coalesce(one.keys, first.keys))::weir_sql.fate
         from unnest(again) as one left join unnest(fates) as first on first.position = one.verdict::integer
     );
-    return weir_sql.answer(deliveries, fates);
+    return weir_sql.answer(deliveries, fates, changes);
 end
 $$;
 

@@ -61,7 +61,7 @@ begin
         perform from weir_sql.lock_shared(shop_id) as locked (done text);
     end loop;
     orders := array(
-        select row(state.shop_id, state.order_id, state.state::jsonb, null)::weir_sql.order_of_event from (
+        select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event from (
             select array_agg(known.shop_id) as shops, array_agg(known.order_id) as ids
             from weir_sql.orders_of_shops(order_ids) as known
         ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state
@@ -70,10 +70,9 @@ begin
     return (
         select coalesce(json_agg(weir_sql.envelope(told.key, weir_sql.event_id(shop.shop_domain, 'order_updated',
             weir_sql.entity_gid('order_updated', one.id::text), told.key ->> 'discriminator'),
-            row(null, null, null, shop.shop_domain, null, (extract(epoch from now()) * 1000000)::bigint, 'replay',
-                null, shop.iana_time_zone, null, null, null, null, null, null)::weir_sql.delivery) || one.facts
+            (extract(epoch from now()) * 1000000)::bigint, 'replay', shop.shop_domain, shop.iana_time_zone) || one.facts
             order by shop.shop_domain collate "C", one.id), '[]')
-        from unnest(orders) as one (shop_id, id, state, facts) join commerce.shop as shop on shop.shop_id = one.shop_id
+        from unnest(orders) as one join commerce.shop as shop on shop.shop_id = one.shop_id
         cross join lateral (
             select weir_sql.key('order_updated', one.id, one.state ->> 'revision',
                 coalesce((one.state ->> 'deleted_at')::bigint, (one.state -> 'header' ->> 'updated_at')::bigint), one.id)

@@ -359,7 +359,7 @@ begin
             select distinct on (one.shop_domain, one.id) one.*
             from weir_sql.rendered(told, array(
                 select row(position, verdict, keys)::weir_sql.fate from unnest(given) where keys <> '[]'
-            )) as one
+            ), '{}') as one
             order by one.shop_domain, one.id, one.position, one.n
         )
         select json_build_object('interactions', (

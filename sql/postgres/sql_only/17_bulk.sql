@@ -219,7 +219,10 @@ return (
 
 -- What whole orders and products say, as facts (domain::shopify::bulk), in the sequence of the operations.
 create function weir_sql.bulk_facts(nodes weir_sql.bulk_node[], currency text)
-returns table (sequence bigint, id bigint, n bigint, fact jsonb, raw jsonb) language sql stable as $$
+returns table (sequence bigint, id bigint, n bigint, fact jsonb, raw jsonb) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
     with root as materialized (
         select * from unnest(nodes) where parent_id is null
     ), child as materialized (
@@ -275,7 +278,8 @@ returns table (sequence bigint, id bigint, n bigint, fact jsonb, raw jsonb) lang
         'product', (root.content -> 'product') || jsonb_build_object('variants', coalesce(variant.variants, '[]'))), root.raw
     from root left join variant on variant.of_root = root.sequence and variant.root_resource = root.resource
         and variant.root_id = root.id
-    where root.content ? 'product'
+    where root.content ? 'product';
+end
 $$;
 
 create type weir_sql.known_shop as (shop_id bigint, shop_domain text, zone text, currency text);
@@ -343,7 +347,7 @@ begin
     ) as one;
     return (
         select coalesce(json_agg(one.event order by one.position, one.n), '[]')
-        from weir_sql.rendered(coalesce(told, '{}'), coalesce(fates, '{}')) as one
+        from weir_sql.rendered(coalesce(told, '{}'), coalesce(fates, '{}'), '{}') as one
     );
 end
 $$;
