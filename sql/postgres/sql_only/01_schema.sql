@@ -81,7 +81,7 @@ create type weir_sql.product_step as (state jsonb, raw_from integer);
 
 -- An order or product before and after one delivery or one call, with the order's ledgers.
 create type weir_sql.change as (
-    position integer, shop_id bigint, id bigint, zone text, before jsonb, after jsonb, applied text, raw_from integer,
+    position integer, shop_id bigint, id bigint, zone text, received_at bigint, before jsonb, after jsonb, applied text, raw_from integer,
     raws jsonb, ledger_before jsonb, ledger_after jsonb
 );
 

@@ -185,12 +185,15 @@ $$;
 create function weir_sql.impersonal(document jsonb) returns jsonb language plpgsql immutable parallel safe as $$
 declare
     rest jsonb := document - weir_sql.personal();
+    items jsonb := rest -> 'line_items';
+    cleaned jsonb[] := '{}';
 begin
-    if jsonb_typeof(rest -> 'line_items') = 'array' then
-        rest := jsonb_set(rest, '{line_items}', (
-            select coalesce(jsonb_agg(case jsonb_typeof(item) when 'object' then item - weir_sql.personal() else item end
-                order by n), '[]') from jsonb_array_elements(rest -> 'line_items') with ordinality as each (item, n)
-        ));
+    if jsonb_typeof(items) = 'array' then
+        for n in 0 .. jsonb_array_length(items) - 1 loop
+            cleaned[n + 1] := case jsonb_typeof(items -> n) when 'object' then (items -> n) - weir_sql.personal()
+                else items -> n end;
+        end loop;
+        rest := jsonb_set(rest, '{line_items}', to_jsonb(cleaned));
     end if;
     -- As a key in jsonb's own text; inside a string the quotes would be escaped.
     if rest::text ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": '

@@ -1,6 +1,6 @@
 -- Writing what a call changed. Guarantees: one statement a table however large the batch, rows sorted by key; parts that
 -- did not change are left alone. `changes` hold each order once, from before the call to after it; `deliveries` hold the
--- bodies.
+-- bodies and stand at their positions.
 
 create function weir_sql.write_headers(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void
 language plpgsql as $$
@@ -23,8 +23,8 @@ begin
         array_agg(after -> 'attribution' ->> 'event_id'))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
-            weir_sql.impersonal(given.raw) as raw
-        from unnest(changes) as change left join unnest(deliveries) as given on given.position = change.raw_from
+            weir_sql.impersonal((deliveries[change.raw_from]).raw) as raw
+        from unnest(changes) as change
         order by change.shop_id, change.id
     ) as one;
 end
@@ -60,7 +60,7 @@ begin
     if coalesce(place, 'null') = 'null' then
         return null;
     end if;
-    select given.raw into raw from unnest(deliveries) as given where given.position = (place ->> 'at')::integer;
+    raw := (deliveries[(place ->> 'at')::integer]).raw;
     if place ->> 'n' is not null then
         raw := raw -> list -> (place ->> 'n')::integer;
     end if;
@@ -239,8 +239,9 @@ begin
         array_agg(weir_sql.exact_time((after ->> 'triggered_at')::bigint)),
         array_agg(weir_sql.impersonal(one.raw)::text))
     from (
-        select change.*, given.raw from unnest(changes) as change
-        left join unnest(deliveries) as given on given.position = change.raw_from and given.fact ->> 'kind' = 'product'
+        select change.*, case when (deliveries[change.raw_from]).fact ->> 'kind' = 'product'
+            then (deliveries[change.raw_from]).raw end as raw
+        from unnest(changes) as change
         order by change.shop_id, change.id
     ) as one;
     perform weir_sql.product_variant_clear(array_agg(shop_id), array_agg(id)) from unnest(changes)

@@ -2,11 +2,11 @@
 -- (privacy by shop, orders by key, products by key, salts by key); a delivery that comes again answers with the same
 -- events; a bad one fails alone and is not remembered.
 
+create type weir_sql.repetition as (at integer, first_at integer, known_keys jsonb);
+
 -- Deliveries to apply, by position, and the repetitions: of one remembered (its keys) or of an earlier one of the batch.
-create function weir_sql.repetitions(
-    deliveries weir_sql.delivery[]
-) returns table (at integer, first_at integer, known_keys jsonb) language plpgsql volatile as $$
-#variable_conflict use_column
+create function weir_sql.repetitions(deliveries weir_sql.delivery[]) returns setof weir_sql.repetition
+language plpgsql volatile as $$
 begin
     return query
     with told as materialized (
@@ -30,7 +30,8 @@ create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sq
 begin
     return (
         with facts as materialized (
-            select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone, given.fact
+            select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone,
+                given.received_at, given.fact
             from unnest(open) as given where given.fact ->> 'order_id' is not null
         ), wanted as (
             select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
@@ -38,13 +39,13 @@ begin
             select state.shop_id, state.order_id as id, state.state::jsonb as state
             from wanted, weir_sql.orders_read(wanted.shops, wanted.ids) as state
         ), stepped as materialized (
-            select facts.position, shop_id, id, facts.zone, states.state as known,
+            select facts.position, shop_id, id, facts.zone, facts.received_at, states.state as known,
                 weir_sql.order_after(states.state, facts.fact, facts.position) over (
                     partition by shop_id, id order by facts.position
                 ) as after
             from facts join states using (shop_id, id)
         ), changed as materialized (
-            select position, shop_id, id, zone, (after).state as after, (after).applied as applied,
+            select position, shop_id, id, zone, received_at, (after).state as after, (after).applied as applied,
                 (after).raw_from as raw_from, (after).raws as raws,
                 coalesce(lag((after).state) over (partition by shop_id, id order by position), known) as before
             from stepped
@@ -63,8 +64,8 @@ begin
             ) as given, weir_sql.ledgers(given.states, given.zones) as before
         )
         select array(
-            select row(position, shop_id, id, zone, before, after, applied, raw_from, raws, coalesce(earlier.ledger, '[]'),
-                coalesce(ledgers.ledger, '[]'))::weir_sql.change
+            select row(position, shop_id, id, zone, received_at, before, after, applied, raw_from, raws,
+                coalesce(earlier.ledger, '[]'), coalesce(ledgers.ledger, '[]'))::weir_sql.change
             from numbered left join ledgers using (n) left join earlier using (n) order by n
         )
     );
@@ -96,7 +97,7 @@ begin
             from stepped
         )
         select array(
-            select row(position, shop_id, id, null, before, after, case
+            select row(position, shop_id, id, null, null, before, after, case
                 when before is not null and version ->> 'deleted_at' is null and (before ->> 'deleted_at' is not null
                     or (version ->> 'updated_at')::bigint < (before ->> 'updated_at')::bigint
                     or (version ->> 'updated_at')::bigint = (before ->> 'updated_at')::bigint
@@ -118,13 +119,13 @@ begin
             select row(given.position, 'accepted', '[]')::weir_sql.fate from unnest(open) as given
             where given.fact ->> 'order_id' is null and given.fact ->> 'product_id' is null
             union all
-            select row(given.position, case sold.applied when 'stale' then 'stale' else 'accepted' end, case
+            select row(sold.position, case sold.applied when 'stale' then 'stale' else 'accepted' end, case
                 when sold.before = sold.after then '[]'
-                when told.keys = '[]' then weir_sql.order_updated_key(sold, given.received_at)
+                when told.keys = '[]' then weir_sql.order_updated_key(sold, sold.received_at)
                 else told.keys end)::weir_sql.fate
-            from unnest(orders) as sold join unnest(open) as given on given.position = sold.position
+            from unnest(orders) as sold
             cross join lateral (
-                select weir_sql.order_keys(sold.id, sold.before, sold.after, given.received_at) as keys
+                select weir_sql.order_keys(sold.id, sold.before, sold.after, sold.received_at) as keys
             ) as told
             union all
             select row(made.position, case made.applied when 'stale' then 'stale' else 'accepted' end,
@@ -150,29 +151,36 @@ begin
             from unnest(changes) group by shop_id, id
         )
         select array(
-            select row(null, shop_id, id, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
+            select row(null, shop_id, id, null, null, before, after, null, raw_from, raws, ledger_before, ledger_after)::weir_sql.change
             from ends where before is distinct from after order by shop_id, id
         )
     );
 end
 $$;
 
--- The events of deliveries, each as it is now. One with the same id may come more than once. `changes` are whole.
+-- The events of deliveries, each as it is now. One with the same id may come more than once. `fates` stand at the positions
+-- of their deliveries, `changes` are whole. Sets are looked up by place or key: of arrays the planner knows no sizes, and
+-- would join them row by row.
 create function weir_sql.rendered(
     deliveries weir_sql.delivery[], fates weir_sql.fate[], changes weir_sql.change[]
 ) returns table ("position" integer, n bigint, shop_domain text, id text, event jsonb) language plpgsql as $$
 #variable_conflict use_column
 declare
     orders weir_sql.order_of_event[] := weir_sql.orders_of_events(deliveries, fates, changes);
+    places jsonb := (
+        select jsonb_object_agg(one.shop_id || '/' || one.id, one.n)
+        from unnest(orders) with ordinality as one (shop_id, id, state, facts, ledger, n)
+    );
 begin
     return query
     with told as materialized (
         select given.position, given.shop_id, given.shop_domain, given.zone, given.received_at, given.source, key.n, key.key,
             weir_sql.event_id(given.shop_domain,
             key.key ->> 'event_type', weir_sql.entity_gid(key.key ->> 'event_type', key.key ->> 'entity_id'),
-            key.key ->> 'discriminator') as id
-        from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
-        cross join lateral jsonb_array_elements(fate.keys) with ordinality as key (key, n)
+            key.key ->> 'discriminator') as id,
+            (places ->> (given.shop_id || '/' || (key.key ->> 'order_id')))::integer as place
+        from unnest(deliveries) as given
+        cross join lateral jsonb_array_elements((fates[given.position]).keys) with ordinality as key (key, n)
     ), made as materialized (
         select distinct on (product.shop_id, product.product_id) product.shop_id, product.product_id,
             product.state::jsonb as state
@@ -184,35 +192,33 @@ begin
     select told.position, told.n, told.shop_domain, told.id,
         weir_sql.envelope(told.key, told.id, told.received_at, told.source, told.shop_domain, told.zone)
             || case when told.key ->> 'order_id' is null then weir_sql.product_facts(made.state)
-                else orders.facts || weir_sql.part_facts(told.key, orders.state) end
+                else (orders[told.place]).facts || weir_sql.part_facts(told.key, (orders[told.place]).state) end
     from told
-    left join unnest(orders) as orders on orders.shop_id = told.shop_id
-        and orders.id = (told.key ->> 'order_id')::bigint
     left join made on made.shop_id = told.shop_id and told.key ->> 'order_id' is null
         and made.product_id = (told.key ->> 'entity_id')::bigint
-    where orders.id is not null or made.product_id is not null;
+    where told.place is not null or made.product_id is not null;
 end
 $$;
 
 -- The answer: every delivery in the sequence of the batch, every event once.
 create function weir_sql.answer(deliveries weir_sql.delivery[], fates weir_sql.fate[], changes weir_sql.change[])
-returns text
-language plpgsql volatile as $$
+returns text language plpgsql volatile as $$
 begin
     return (
         with rendered as materialized (
             select * from weir_sql.rendered(deliveries, fates, changes)
-        ), ids as (
-            select position, json_agg(id order by n) as ids from rendered group by position
+        ), ids as materialized (
+            select jsonb_object_agg(one.position, one.ids) as by_position
+            from (select position, jsonb_agg(id order by n) as ids from rendered group by position) as one
         )
         select json_build_object(
             'deliveries', coalesce((
                 select json_agg(json_build_object('webhook_id', given.webhook_id, 'topic', given.topic,
-                    'shop_domain', given.shop_domain, 'verdict', coalesce(fate.verdict, given.verdict),
-                    'reason', given.reason, 'detail', given.detail, 'event_ids', coalesce(ids.ids, '[]'))
+                    'shop_domain', given.shop_domain,
+                    'verdict', coalesce((fates[given.position]).verdict, given.verdict), 'reason', given.reason,
+                    'detail', given.detail, 'event_ids', coalesce(ids.by_position -> given.position::text, '[]'))
                     order by given.position)
-                from unnest(deliveries) as given left join unnest(fates) as fate on fate.position = given.position
-                left join ids on ids.position = given.position
+                from unnest(deliveries) as given cross join ids
             ), '[]'),
             'events', coalesce((
                 select json_agg(one.event order by one.position, one.n)
@@ -233,27 +239,32 @@ create function weir_sql.orders_of_events(
 ) returns weir_sql.order_of_event[] language plpgsql as $$
 declare
     found weir_sql.order_of_event[];
-    shops bigint[];
-    ids bigint[];
+    wanted jsonb;
+    missing text[];
 begin
-    with wanted as materialized (
-        select given.shop_id, (given.fact ->> 'order_id')::bigint as id
-        from unnest(deliveries) as given where given.fact ->> 'order_id' is not null
-        intersect
-        select given.shop_id, (key ->> 'order_id')::bigint
-        from unnest(deliveries) as given join unnest(fates) as fate on fate.position = given.position
-        cross join lateral jsonb_array_elements(fate.keys) as key
-    ), known as materialized (
-        select change.* from unnest(changes) as change join wanted using (shop_id, id)
-    )
-    select array(select row(shop_id, id, after, null, ledger_after)::weir_sql.order_of_event from known),
-        array_agg(wanted.shop_id), array_agg(wanted.id)
-    into found, shops, ids
-    from wanted where not exists (select from known where known.shop_id = wanted.shop_id and known.id = wanted.id);
-    if shops is not null then
+    wanted := (
+        select coalesce(jsonb_object_agg(one.shop_id || '/' || one.id, null), '{}') from (
+            select given.shop_id, given.fact ->> 'order_id' as id
+            from unnest(deliveries) as given where given.fact ->> 'order_id' is not null
+            intersect
+            select given.shop_id, key ->> 'order_id' from unnest(deliveries) as given
+            cross join lateral jsonb_array_elements((fates[given.position]).keys) as key
+        ) as one
+    );
+    found := array(
+        select row(shop_id, id, after, null, ledger_after)::weir_sql.order_of_event
+        from unnest(changes) where wanted ? (shop_id || '/' || id)
+    );
+    missing := array(
+        select jsonb_object_keys(wanted) except select shop_id || '/' || id from unnest(found)
+    );
+    if missing <> '{}' then
         found := found || array(
             select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event
-            from weir_sql.orders_read(shops, ids) as state
+            from weir_sql.orders_read(
+                array(select split_part(one, '/', 1)::bigint from unnest(missing) with ordinality as each (one, n) order by n),
+                array(select split_part(one, '/', 2)::bigint from unnest(missing) with ordinality as each (one, n) order by n)
+            ) as state
         );
     end if;
     return weir_sql.with_facts(found);
@@ -313,16 +324,21 @@ begin
 end
 $$;
 
--- Compiling such statements takes far longer than running them, and their estimates would have it done.
-create function weir_sql.ingest(batch json) returns text language plpgsql set jit = off set work_mem = '64MB' as $$
+-- Compiling such statements takes far longer than running them, and their estimates would have it done. A plan for the very
+-- arrays of a call would copy them several times; the sets of 500 deliveries stay in memory.
+create function weir_sql.ingest(batch json) returns text language plpgsql
+set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as $$
 declare
     deliveries weir_sql.delivery[];
     open weir_sql.delivery[];
     orders weir_sql.change[];
     products weir_sql.change[];
     changes weir_sql.change[];
-    fates weir_sql.fate[];
-    again weir_sql.fate[];
+    fates weir_sql.fate[] := '{}';
+    fate weir_sql.fate;
+    again weir_sql.repetition[];
+    repeated weir_sql.repetition;
+    opens integer[];
 begin
     if json_typeof(batch) <> 'array' then
         perform weir_sql.refuse_batch();
@@ -338,15 +354,15 @@ begin
     ) as one having count(*) > 0;
     -- Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
     -- committed by now.
-    with told as materialized (select * from weir_sql.repetitions(deliveries))
-    select array(select given from unnest(deliveries) as given join told on told.at = given.position
-            where told.known_keys is null and told.at = told.first_at order by told.at),
-        array(select row(at, first_at::text, known_keys)::weir_sql.fate from told
-            where known_keys is not null or at <> first_at)
-    into open, again;
+    again := array(select told from weir_sql.repetitions(deliveries) as told order by told.at);
+    opens := array(select at from unnest(again) where known_keys is null and at = first_at order by at);
+    open := case when cardinality(opens) = cardinality(deliveries) then deliveries
+        else array(select deliveries[n] from unnest(opens) as n order by n) end;
     orders := weir_sql.order_changes(open);
     products := weir_sql.product_changes(open);
-    fates := weir_sql.fates(open, orders, products);
+    foreach fate in array weir_sql.fates(open, orders, products) loop
+        fates[fate.position] := fate;
+    end loop;
     changes := weir_sql.whole_changes(orders);
     perform weir_sql.write_orders(changes, deliveries);
     perform weir_sql.write_products(weir_sql.whole_changes(products), deliveries);
@@ -354,15 +370,28 @@ begin
     perform weir_sql.webhook_delivery_write(array_agg(one.shop_id), array_agg(one.topic), array_agg(one.webhook_id),
         array_agg(weir_sql.exact_time(one.received_at)), array_agg(one.keys::text))
     from (
-        select given.shop_id, given.topic, given.webhook_id, given.received_at, fate.keys
-        from unnest(open) as given join unnest(fates) as fate on fate.position = given.position
-        order by given.shop_id, given.topic collate "C", given.webhook_id collate "C"
+        select given.shop_id, given.topic, given.webhook_id, given.received_at, (fates[given.position]).keys
+        from unnest(open) as given order by given.shop_id, given.topic collate "C", given.webhook_id collate "C"
     ) as one having count(*) > 0;
-    fates := fates || array(
-        select row(one.position, 'duplicate', coalesce(one.keys, first.keys))::weir_sql.fate
-        from unnest(again) as one left join unnest(fates) as first on first.position = one.verdict::integer
+    foreach repeated in array again loop
+        if repeated.known_keys is not null or repeated.at <> repeated.first_at then
+            fates[repeated.at] := row(repeated.at, 'duplicate',
+                coalesce(repeated.known_keys, (fates[repeated.first_at]).keys))::weir_sql.fate;
+        end if;
+    end loop;
+    return weir_sql.answer(weir_sql.without_bodies(deliveries), fates, changes);
+end
+$$;
+
+-- Deliveries without what is done with: only which order they are about is left of their facts.
+create function weir_sql.without_bodies(deliveries weir_sql.delivery[]) returns weir_sql.delivery[] language plpgsql as $$
+begin
+    return array(
+        select row(position, webhook_id, topic, shop_domain, triggered_at, received_at, source, shop_id, zone, currency,
+            verdict, reason, detail, case when fact ? 'order_id' then jsonb_build_object('order_id', fact -> 'order_id') end,
+            null)::weir_sql.delivery
+        from unnest(deliveries) order by position
     );
-    return weir_sql.answer(deliveries, fates, changes);
 end
 $$;
 

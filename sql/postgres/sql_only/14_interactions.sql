@@ -331,7 +331,8 @@ begin
 end
 $$;
 
-create function weir_sql.record_interactions(batch json) returns json language plpgsql set jit = off as $$
+create function weir_sql.record_interactions(batch json) returns json language plpgsql
+set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as $$
 declare
     given weir_sql.interaction[];
     told weir_sql.delivery[];
@@ -358,7 +359,7 @@ begin
         with event as materialized (
             select distinct on (one.shop_domain, one.id) one.*
             from weir_sql.rendered(told, array(
-                select row(position, verdict, keys)::weir_sql.fate from unnest(given) where keys <> '[]'
+                select row(position, verdict, keys)::weir_sql.fate from unnest(given) order by position
             ), '{}') as one
             order by one.shop_domain, one.id, one.position, one.n
         )

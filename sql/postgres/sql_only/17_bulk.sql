@@ -113,8 +113,8 @@ begin
 end
 $$;
 
-create function weir_sql.ingest_bulk(shop_domain text, chunk text, run text) returns json
-language plpgsql set jit = off as $$
+create function weir_sql.ingest_bulk(shop_domain text, chunk text, run text) returns json language plpgsql
+set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as $$
 declare
     asked jsonb := weir_sql.run(run, '{operation_id,kind,source,started_at,received_at}');
     operation bigint;
@@ -165,6 +165,14 @@ create type weir_sql.bulk_node as (
     customer_id bigint, raw jsonb
 );
 
+-- Nodes as rows, so that the planner expects many and joins them by hash.
+create function weir_sql.each_node(nodes weir_sql.bulk_node[]) returns setof weir_sql.bulk_node
+language plpgsql immutable rows 10000 as $$
+begin
+    return query select * from unnest(nodes);
+end
+$$;
+
 -- The lines of the page's orders and products and of what belongs to them, without orders and products of which a line
 -- could not be read: half an order would say that the rest is gone. Forgotten customers are taken out.
 create function weir_sql.whole_nodes(shop_id bigint, operations bigint[], orders bigint[], products bigint[])
@@ -187,7 +195,7 @@ declare
 begin
     return array(
         with recursive node as materialized (
-            select *, min(sequence) over (partition by operation_id) as of_operation from unnest(nodes)
+            select *, min(sequence) over (partition by operation_id) as of_operation from weir_sql.each_node(nodes)
         ), broken as (
             select operation_id, resource, id, parent_resource, parent_id from node where content is null
             union
@@ -224,10 +232,10 @@ returns table (sequence bigint, id bigint, n bigint, fact jsonb, raw jsonb) lang
 begin
     return query
     with root as materialized (
-        select * from unnest(nodes) where parent_id is null
+        select * from weir_sql.each_node(nodes) where parent_id is null
     ), child as materialized (
         select root.sequence as of_root, root.resource as root_resource, root.id as root_id, part.*
-        from root join unnest(nodes) as part on part.operation_id = root.operation_id
+        from root join weir_sql.each_node(nodes) as part on part.operation_id = root.operation_id
             and part.parent_resource = root.resource and part.parent_id = root.id
     ), line as (
         select of_root, root_resource, root_id,
@@ -240,7 +248,7 @@ begin
     ), sale as (
         select child.of_root, child.resource, child.id,
             jsonb_agg(sale.content -> 'sale' order by (sale.content -> 'sale' ->> 'sale_id')::bigint) as sales
-        from child join unnest(nodes) as sale on sale.operation_id = child.operation_id
+        from child join weir_sql.each_node(nodes) as sale on sale.operation_id = child.operation_id
             and sale.parent_resource = child.resource and sale.parent_id = child.id
         where child.content ? 'agreement' and sale.content ? 'sale' group by 1, 2, 3
     ), agreement as (
@@ -297,6 +305,7 @@ begin
         select row(row_number() over (order by told.sequence, told.id, told.n), null, null, shop.shop_domain, null, null,
             null, shop.shop_id, shop.zone, shop.currency, null, null, null, told.fact, told.raw)::weir_sql.delivery
         from weir_sql.bulk_facts(weir_sql.whole_nodes(shop.shop_id, operations, orders, products), shop.currency) as told
+        order by told.sequence, told.id, told.n
     );
     perform weir_sql.write_orders(weir_sql.whole_changes(weir_sql.order_changes(facts)), facts);
     perform weir_sql.write_products(weir_sql.whole_changes(weir_sql.product_changes(facts)), facts);
@@ -331,8 +340,8 @@ declare
     fates weir_sql.fate[];
 begin
     select array_agg(row(n, null, null, shop.shop_domain, received_at, received_at, source, shop.shop_id,
-            shop.zone, shop.currency, null, null, null, one.fact, null)::weir_sql.delivery),
-        array_agg(row(n, null, one.keys)::weir_sql.fate)
+            shop.zone, shop.currency, null, null, null, one.fact, null)::weir_sql.delivery order by n),
+        array_agg(row(n, null, one.keys)::weir_sql.fate order by n)
     into told, fates
     from (
         select row_number() over (order by part.rank, part.id) as n, part.fact, part.keys from (
@@ -367,7 +376,8 @@ begin
 end
 $$;
 
-create function weir_sql.bulk_events(shop_domain text, run text) returns json language plpgsql set jit = off as $$
+create function weir_sql.bulk_events(shop_domain text, run text) returns json language plpgsql
+set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as $$
 declare
     asked jsonb := weir_sql.run(run, '{source,received_at}');
     limit_text text := coalesce(run::json ->> 'limit', '500');

@@ -82,10 +82,10 @@ pub fn catalogue(random: &mut Random) -> Value {
             "programs",
             &|random| json!({"name": "G", "publisher_id": maybe(random, publisher)}),
         ),
-        ("links", &|random| {
-            json!({"url": url(random), "publisher_id": maybe(random, publisher), "item_id": maybe(random, |_| "p1".into()),
-                "program_id": maybe(random, |_| "p2".into()), "placement": maybe(random, |_| "top".into())})
-        }),
+        (
+            "links",
+            &|random| json!({"url": url(random), "publisher_id": maybe(random, publisher), "placement": maybe(random, |_| "top".into())}),
+        ),
     ];
     for (part, entry) in parts {
         let entries: Map<String, Value> = (0..random.below(4))
@@ -101,7 +101,9 @@ pub fn catalogue(random: &mut Random) -> Value {
         2 => change["links"] = json!({"x": {"url": random.one(&["javascript:alert(1)", "", "https:/a"])}}),
         3 => change["publishers"] = json!({"x": {"name": random.one(&["", "n"]).repeat(2049)}}),
         4 => change["programs"] = json!({"x": {"name": "n", "surprise": 1}}),
-        5..=7 => spoil(random, &mut change),
+        5..=6 => spoil(random, &mut change),
+        // There or not: a link may name an item and a program.
+        7 => change["links"] = json!({"y": {"url": "https://d", "item_id": "p1", "program_id": "p2"}}),
         _ => {}
     }
     change
