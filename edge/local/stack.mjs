@@ -16,8 +16,8 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
- * redactionPassObjects, postgresTimeoutMillis (of connection and statement), entry (text of a module that wraps
- * ./index.js), log (function of one line).
+ * redactionPassObjects, postgresTimeoutMillis (of connection and statement), inspectorPort (of heap.mjs), entry (text of
+ * a module that wraps ./index.js), log (function of one line).
  */
 export async function startStack(config) {
   const beside = typeof config.sync === "object";
@@ -29,7 +29,11 @@ export async function startStack(config) {
       countersDouble("counters"),
       ...(beside ? await syncWorkers({ ...config, ...config.sync }) : []),
     ],
-    { ...persistence(config.persist), ...(beside ? quiet() : {}) },
+    {
+      ...persistence(config.persist),
+      ...(config.inspectorPort === undefined ? {} : { inspectorPort: config.inspectorPort }),
+      ...(beside ? quiet() : {}),
+    },
   );
   const { miniflare } = stack;
   return {

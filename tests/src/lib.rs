@@ -7,6 +7,7 @@
 //! - [`glossary`]: the part of GLOSSARY.md that is generated
 //! - [`shop`]: a made-up shop's history as signed webhook deliveries, with the sales it must lead to
 //! - [`bulk_jsonl`]: the same shop as the JSONL lines of Shopify's bulk operations
+//! - [`publication`]: the publication Worker in workerd, with a publisher's catalogue
 //! - [`sync`]: the sync Worker in workerd, and Shopify's Admin API played beside it
 //! - [`told_rows`]: what PostgreSQL keeps, to compare who told it
 
@@ -18,6 +19,7 @@ pub mod gate;
 pub mod glossary;
 pub mod lake;
 pub mod postgres;
+pub mod publication;
 pub mod service;
 pub mod shop;
 pub mod shopify_body;

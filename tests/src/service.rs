@@ -57,6 +57,23 @@ pub struct Spec<'a> {
 }
 
 impl Service {
+    /// Starts `script` of this checkout in node, with `config` as its argument.
+    ///
+    /// # Errors
+    /// As [`Service::start`], and when there is no node.
+    pub fn node(name: &'static str, script: &str, config: &serde_json::Value) -> Result<Self> {
+        let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
+        let script = crate::workspace_root()?.join(script).display().to_string();
+        Self::start(Spec {
+            name,
+            command: vec![node, script, config.to_string()],
+            environment: vec![],
+            stop_signal: "TERM",
+            remove_directory: None,
+            user: None,
+        })
+    }
+
     /// Starts the service and its supervisor.
     ///
     /// # Errors

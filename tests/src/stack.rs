@@ -34,6 +34,14 @@ pub struct Stack {
     _objects: Option<tempfile::TempDir>,
 }
 
+/// What a stack is started for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Run,
+    Faults,
+    Memory,
+}
+
 impl Stack {
     /// Starts everything, registers `shops` and publishes each shop's objective specification to PostgreSQL and the lake.
     /// `progress` is told what is being started.
@@ -41,7 +49,7 @@ impl Stack {
     /// # Errors
     /// When a part does not start; the message says which and what to do.
     pub async fn start(shops: &[Shop], progress: impl FnMut(&str)) -> Result<Self> {
-        Self::assemble(shops, progress, false).await
+        Self::assemble(shops, progress, Purpose::Run).await
     }
 
     /// The same for fault tests: R2 survives the Worker, and a [`Gate`] stands between Worker and lake.
@@ -49,10 +57,18 @@ impl Stack {
     /// # Errors
     /// As [`Stack::start`].
     pub async fn start_to_be_killed(shops: &[Shop]) -> Result<Self> {
-        Self::assemble(shops, |_| {}, true).await
+        Self::assemble(shops, |_| {}, Purpose::Faults).await
     }
 
-    async fn assemble(shops: &[Shop], mut progress: impl FnMut(&str), faults: bool) -> Result<Self> {
+    /// The same with a Worker that says how much memory its isolate holds ([`CommerceWorker::heap_bytes`]).
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub async fn start_to_be_measured(shops: &[Shop]) -> Result<Self> {
+        Self::assemble(shops, |_| {}, Purpose::Memory).await
+    }
+
+    async fn assemble(shops: &[Shop], mut progress: impl FnMut(&str), purpose: Purpose) -> Result<Self> {
         progress("PostgreSQL 15 with the extension");
         let cluster = Cluster::start().await?;
         let database = cluster.database().await?;
@@ -61,7 +77,7 @@ impl Stack {
         let warehouse = tempfile::Builder::new().prefix("weir-lake-").tempdir()?;
         let lake = LakeServer::start(warehouse.path().to_path_buf())?;
         let (mut gate, mut objects) = (None, None);
-        if faults {
+        if purpose == Purpose::Faults {
             gate = Some(Gate::start(&lake.url).await?);
             objects = Some(tempfile::Builder::new().prefix("weir-r2-").tempdir()?);
         }
@@ -69,7 +85,8 @@ impl Stack {
         let domains: Vec<&str> = shops.iter().map(|shop| shop.domain).collect();
         let stream = gate.as_ref().map_or(&lake.url, |gate| &gate.url);
         let persist = objects.as_ref().map(tempfile::TempDir::path);
-        let worker = CommerceWorker::start_with(&database.edge_url, stream, &domains, persist)?;
+        let is_inspected = purpose == Purpose::Memory;
+        let worker = CommerceWorker::start_with(&database.edge_url, stream, &domains, persist, is_inspected)?;
         let stack = Self {
             worker,
             lake,

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 
 use crate::bulk_jsonl::{jsonl, BulkLine, BulkShop, Sequence};
 use crate::lake::{listening, TOKEN};
-use crate::service::{Service, Spec};
+use crate::service::Service;
 use crate::shop::Delivery;
 use crate::workerd::{INTERNAL_TOKEN, SECRETS};
 use crate::{failed, Result};
@@ -18,23 +18,6 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Access token that the played Shopify accepts.
 const ACCESS_TOKEN: &str = "shpat_weir_test";
-
-fn node(script: &str, config: &Value) -> Result<Vec<String>> {
-    let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
-    let script = crate::workspace_root()?.join(script).display().to_string();
-    Ok(vec![node, script, config.to_string()])
-}
-
-fn service(name: &'static str, command: Vec<String>) -> Result<Service> {
-    Service::start(Spec {
-        name,
-        command,
-        environment: vec![],
-        stop_signal: "TERM",
-        remove_directory: None,
-        user: None,
-    })
-}
 
 /// Shopify's Admin API for some shops: the real schema, the rules of bulk operations, and results that say what the shop's
 /// webhooks said.
@@ -94,8 +77,8 @@ impl FakeShopify {
     }
 
     fn of(configs: &[Value], results: Option<tempfile::TempDir>) -> Result<Self> {
-        let command = node("edge/fake-shopify/main.mjs", &json!({"shops": configs}))?;
-        let service = service("played Shopify", command)?;
+        let config = json!({"shops": configs});
+        let service = Service::node("played Shopify", "edge/fake-shopify/main.mjs", &config)?;
         let line = service.next_line()?;
         Ok(Self {
             origin: listening(&line, "origin")?,
@@ -166,7 +149,7 @@ impl SyncWorker {
             "postgres": postgres, "lake": lake, "token": TOKEN, "shops": shops, "internalToken": INTERNAL_TOKEN,
             "persist": null, "sync": {"shopifyOrigin": shopify.origin, "accessTokens": tokens, "pollMillis": 100},
         });
-        let service = service("sync Worker", node("edge/local/local.mjs", &config)?)?;
+        let service = Service::node("sync Worker", "edge/local/local.mjs", &config)?;
         Ok(Self {
             url: listening(&service.next_line()?, "sync")?,
             client: reqwest::Client::new(),

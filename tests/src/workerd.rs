@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{json, Value};
 
 use crate::lake::{listening, TOKEN};
-use crate::service::{kill, Service, Spec};
+use crate::service::{kill, Service};
 use crate::shop::Delivery;
 use crate::{failed, Result};
 
@@ -32,37 +32,31 @@ impl CommerceWorker {
     /// # Errors
     /// When the Worker is not built (`make build`) or workerd does not become ready.
     pub fn start(postgres: &str, lake: &str, shops: &[&str]) -> Result<Self> {
-        Self::start_with(postgres, lake, shops, None)
+        Self::start_with(postgres, lake, shops, None, false)
     }
 
     /// The same with R2 in `persist`, so that a Worker started after a crash finds it there. The queue is not: miniflare
     /// keeps its messages in memory (an array of its broker, `workers/queues/broker.worker`, and no option to persist it),
-    /// where Cloudflare's is durable before `send` returns.
+    /// where Cloudflare's is durable before `send` returns. One that `is_inspected` answers [`CommerceWorker::heap_bytes`].
     ///
     /// # Errors
     /// As [`CommerceWorker::start`].
-    pub fn start_with(postgres: &str, lake: &str, shops: &[&str], persist: Option<&Path>) -> Result<Self> {
+    pub fn start_with(
+        postgres: &str,
+        lake: &str,
+        shops: &[&str],
+        persist: Option<&Path>,
+        is_inspected: bool,
+    ) -> Result<Self> {
         Self::start_from(json!({
             "postgres": postgres, "lake": lake, "token": TOKEN, "secrets": SECRETS.join(","), "shops": shops,
             "internalToken": INTERNAL_TOKEN, "persist": persist, "port": 0,
+            "inspect": is_inspected,
         }))
     }
 
     fn start_from(config: Value) -> Result<Self> {
-        let root = crate::workspace_root()?;
-        let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use `make`"))?;
-        let service = Service::start(Spec {
-            name: "commerce Worker",
-            command: vec![
-                node,
-                root.join("edge/local/local.mjs").display().to_string(),
-                config.to_string(),
-            ],
-            environment: vec![],
-            stop_signal: "TERM",
-            remove_directory: None,
-            user: None,
-        })?;
+        let service = Service::node("commerce Worker", "edge/local/local.mjs", &config)?;
         let line = service.next_line()?;
         Ok(Self {
             url: listening(&line, "listening")?,
@@ -131,6 +125,20 @@ impl CommerceWorker {
     pub async fn quarantine(&self) -> Result<Vec<Value>> {
         let response = self.client.get(format!("{}/quarantine", self.admin)).send().await?;
         Ok(serde_json::from_str(&response.text().await?)?)
+    }
+
+    /// What the Worker's isolate holds, in bytes: JavaScript's heap and buffers, wasm's memory among them. The process around
+    /// it holds more, among it the queue's messages, which miniflare keeps in memory.
+    ///
+    /// # Errors
+    /// When the runner cannot be reached, or the Worker is not inspected.
+    pub async fn heap_bytes(&self) -> Result<u64> {
+        let response = self.client.get(format!("{}/heap", self.admin)).send().await?;
+        let answer: Value = serde_json::from_str(&response.text().await?)?;
+        let bytes = answer["bytes"].as_f64();
+        bytes
+            .map(|bytes| bytes as u64)
+            .ok_or_else(|| failed(format!("no heap: {answer}")))
     }
 
     /// What the Worker and workerd wrote to their log.

@@ -1,4 +1,4 @@
-//! `weir quarantine`: what the commerce Worker could not take, and handing it over again.
+//! `weir quarantine`: what the commerce or the publication Worker could not take, and handing it over again.
 
 use clap::Subcommand;
 use serde_json::{json, Value};
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// Arguments of `weir quarantine`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// URL of the commerce Worker.
+    /// URL of the commerce or the publication Worker.
     #[arg(
         long,
         env = "WEIR_WORKER_URL",
@@ -36,14 +36,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Lists every delivery in the quarantine with the reason.
+    /// Lists every delivery or interaction in the quarantine with the reason.
     List,
-    /// Prints one record: the delivery with its body, reason and detail.
+    /// Prints one record: what was sent, with reason and detail.
     Show {
         /// Key, as `list` prints it.
         key: String,
     },
-    /// Hands deliveries over again; each leaves the quarantine once the queue has it.
+    /// Hands records over again; each leaves the quarantine once the queue has it.
     Replay {
         /// Keys, as `list` prints them.
         #[arg(required = true)]
@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> Result<()> {
             token: args.token,
             json: args.json,
         },
-        name: "commerce",
+        name: "commerce or publication",
         url_variable: "WEIR_WORKER_URL",
     };
     match args.action {

@@ -1,11 +1,14 @@
 //! Names and values that wrangler.jsonc binds, and the R2 room that all handlers write to.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::border::{send_text, SigningKeys};
 use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::settings::{number, secret, shops, text};
-use worker::{Bucket, Env, Error, MessageBuilder, QueueContentType, Result};
+use worker::{Bucket, Env, Error, Result};
 
 use crate::admission::Admission;
 use crate::message::{HandOver, DELIVERY_METADATA};
@@ -32,9 +35,37 @@ pub const COUNTERS: &str = "COMMERCE_COUNTERS";
 /// Shopify's largest webhook bodies are a few hundred kilobytes; 5 MB is far beyond.
 const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
 
+/// What every webhook passes.
+pub struct Gate {
+    /// What is admitted.
+    pub admission: Admission,
+    /// Keys of its secrets.
+    pub keys: SigningKeys,
+}
+
+thread_local! {
+    // For the life of the isolate: another configuration comes with another one.
+    static GATE: RefCell<Option<Rc<Gate>>> = const { RefCell::new(None) };
+}
+
+/// The gate, made at the first call in this isolate.
+///
+/// # Errors
+/// When the configuration cannot be read; it is read again at the next call.
+pub async fn gate(env: &Env) -> Result<Rc<Gate>> {
+    if let Some(gate) = GATE.with_borrow(Option::clone) {
+        return Ok(gate);
+    }
+    let admission = admission(env)?;
+    let keys = SigningKeys::import(admission.usable_secrets()).await?;
+    let gate = Rc::new(Gate { admission, keys });
+    GATE.set(Some(gate.clone()));
+    Ok(gate)
+}
+
 /// What the Worker admits: vars SHOPS (JSON array of domains) and MAX_BODY_BYTES, secret SHOPIFY_WEBHOOK_SECRETS (comma
 /// separated).
-pub fn admission(env: &Env) -> Result<Admission> {
+fn admission(env: &Env) -> Result<Admission> {
     let secrets = secret(env, "SHOPIFY_WEBHOOK_SECRETS");
     let max_body_bytes = match text(env, "MAX_BODY_BYTES") {
         Some(value) => value
@@ -72,8 +103,7 @@ pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()
 
 /// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
 pub async fn send(env: &Env, text: String) -> Result<()> {
-    let message = MessageBuilder::new(text).content_type(QueueContentType::Text).build();
-    env.queue(DELIVERIES)?.send(message).await
+    send_text(&env.queue(DELIVERIES)?, &text).await
 }
 
 /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a

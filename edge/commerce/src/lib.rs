@@ -38,7 +38,8 @@ mod worker_sync;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
-    use worker::{event, Context, Env, MessageBatch, Request, Response, Result};
+    use worker::web_sys::{Request, Response};
+    use worker::{event, Context, Env, MessageBatch, Result};
 
     #[event(fetch)]
     async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {

@@ -75,8 +75,11 @@ impl HandOver {
             replays,
             redaction: None,
         };
-        let text = serde_json::to_string(&message)?;
+        // The body with its escapes, and the rest; whatever is longer grows.
+        let mut text = Vec::with_capacity(body_bytes + body_bytes / 8 + 512);
+        serde_json::to_writer(&mut text, &message)?;
         if text.len() <= MAX_MESSAGE_BYTES {
+            let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
             return Ok(Self { text, object: None });
         }
         let key = object_key(BODIES.trim_end_matches('/'), &message.delivery, "json");

@@ -1,65 +1,103 @@
 //! `POST /webhooks/shopify`: bytes in, hand-over, answer. 200 only after the hand-over is durable.
 
 use serde_json::json;
-use weir_domain::webhook::Delivery;
+use weir_domain::webhook::{header, Delivery};
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::counters::{CounterSink, Counters};
-use weir_edge_shared::http::{answer, read_body};
+use weir_edge_shared::border::{self, HeaderNames, SignedBody};
+use weir_edge_shared::head::{Head, CONTENT_LENGTH};
 use weir_edge_shared::settings::now;
-use worker::{console_error, Context, Env, Method, Request, Response, Result};
+use worker::web_sys::{Request, Response};
+use worker::{console_error, Context, Env, Result};
 
-use crate::admission::Refusal;
-use crate::bindings::{admission, hand_over, keep, BUCKET, COUNTERS};
+use crate::admission::{Admission, Refusal};
+use crate::bindings::{gate, hand_over, keep, Gate, BUCKET, COUNTERS};
 use crate::counting::received;
 use crate::quarantine::QuarantineRecord;
 
-/// Routes a request.
+/// What is asked of every request at once.
+const HEADERS: &[&str] = &[
+    CONTENT_LENGTH,
+    header::HMAC_SHA256,
+    header::SHOP_DOMAIN,
+    header::TOPIC,
+    header::WEBHOOK_ID,
+    header::TRIGGERED_AT,
+    header::API_VERSION,
+];
+
+thread_local! {
+    static NAMES: HeaderNames = HeaderNames::new(HEADERS);
+}
+
+/// Routes a request. The runtime's own types, since the `worker` crate's ask for more than a webhook needs.
 pub async fn route(request: Request, env: Env, context: &Context) -> Result<Response> {
-    match (request.method(), request.path().as_str()) {
-        (Method::Get, "/healthz") => Response::from_json(&json!({"status": "ok"})),
-        (Method::Post, "/webhooks/shopify") => shopify(request, &env, context).await,
-        (_, "/webhooks/shopify" | "/healthz") => answer(405, "method_not_allowed", ""),
-        (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request, &env).await,
-        _ => answer(404, "not_found", ""),
+    let head = NAMES.with(|names| names.read(&request));
+    match (head.method(), head.path()) {
+        ("POST", "/webhooks/shopify") => shopify(&request, &head, &env, context).await,
+        ("GET", "/healthz") => Ok(border::json(200, r#"{"status":"ok"}"#)),
+        (_, "/webhooks/shopify" | "/healthz") => Ok(answer(405, "method_not_allowed", "")),
+        (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request.into(), &env)
+            .await
+            .map(Into::into),
+        _ => Ok(answer(404, "not_found", "")),
     }
 }
 
-async fn shopify(mut request: Request, env: &Env, context: &Context) -> Result<Response> {
-    let admission = match admission(env) {
-        Ok(admission) => admission,
+async fn shopify(request: &Request, head: &Head, env: &Env, context: &Context) -> Result<Response> {
+    let gate = match gate(env).await {
+        Ok(gate) => gate,
         Err(error) => {
             console_error!("configuration: {error}");
-            return answer(503, "not_configured", "the receiver is not configured");
+            return Ok(answer(503, "not_configured", "the receiver is not configured"));
         }
     };
     let received_at = now();
-    let Some(body) = read_body(&mut request, admission.max_body_bytes).await? else {
-        let refusal = Refusal::too_large(admission.max_body_bytes);
-        count(env, context, &received(Err(&refusal)));
-        return refuse(env, refusal, received_at).await;
-    };
-    let headers = request.headers().clone();
-    let find = |name: &str| headers.get(name).ok().flatten();
-    let outcome = admission.admit(&body, find, received_at.clone());
-    count(env, context, &received(outcome.as_ref()));
+    let outcome = admitted(request, head, &gate, &received_at).await?;
+    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || received(outcome.as_ref()).points());
     match outcome {
         Ok(delivery) => accept(env, delivery).await,
         Err(refusal) => refuse(env, refusal, received_at).await,
     }
 }
 
-/// Counts beside the answer, which never waits for it.
-fn count(env: &Env, context: &Context, counters: &Counters) {
-    let (sink, points) = (AnalyticsEngine::bound(env, COUNTERS), counters.points());
-    context.wait_until(async move { sink.write(&points).await });
+/// The delivery in `request`, or why it is refused.
+async fn admitted(
+    request: &Request,
+    head: &Head,
+    gate: &Gate,
+    received_at: &str,
+) -> Result<std::result::Result<Delivery, Refusal>> {
+    let Gate { admission, keys } = gate;
+    let Admission { max_body_bytes, .. } = *admission;
+    let announced = head.content_length();
+    // A form of the name that is not asked for at once is asked for alone.
+    let find = |name: &str| match head.has_asked(name) {
+        true => head.header(name).map(str::to_owned),
+        false => request.headers().get(name).ok().flatten(),
+    };
+    let signature = match admission.signature(find) {
+        Ok(signature) => signature,
+        Err(refusal) => {
+            // Read all the same: an answer before the end of the body would not be seen.
+            let body = border::body(request, announced, max_body_bytes).await?;
+            return Ok(Err(body.map_or_else(|| Refusal::too_large(max_body_bytes), |_| refusal)));
+        }
+    };
+    Ok(
+        match border::signed_body(request, announced, max_body_bytes, keys, &signature).await? {
+            SignedBody::Signed(body) => admission.admit(body, find, received_at.to_owned()),
+            SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
+            SignedBody::TooLarge => Err(Refusal::too_large(max_body_bytes)),
+        },
+    )
 }
 
 async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
     match hand_over(env, delivery, 0).await {
-        Ok(()) => Response::from_json(&json!({"status": "accepted"})),
+        Ok(()) => Ok(border::json(200, r#"{"status":"accepted"}"#)),
         Err(error) => {
             console_error!("hand-over failed: {error}");
-            answer(503, "hand_over_failed", "not taken; deliver again")
+            Ok(answer(503, "hand_over_failed", "not taken; deliver again"))
         }
     }
 }
@@ -73,8 +111,13 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
         };
         if let Err(error) = kept {
             console_error!("quarantine failed: {error}");
-            return answer(503, "hand_over_failed", "not taken; deliver again");
+            return Ok(answer(503, "hand_over_failed", "not taken; deliver again"));
         }
     }
-    answer(refusal.status, refusal.reason, &refusal.detail)
+    Ok(answer(refusal.status, refusal.reason, &refusal.detail))
+}
+
+/// An answer that says why.
+fn answer(status: u16, reason: &str, detail: &str) -> Response {
+    border::json(status, &json!({"reason": reason, "detail": detail}).to_string())
 }

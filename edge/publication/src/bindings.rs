@@ -1,10 +1,14 @@
 //! Names and values that wrangler.jsonc binds, and what all handlers do with them.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use weir_edge_shared::quarantine_room::put;
-use weir_edge_shared::settings::{number, secret};
-use worker::{console_warn, BatchMessageBuilder, Bucket, Delay, Env, MessageBuilder, Queue, QueueContentType, Result};
+use weir_edge_shared::settings::{internal_token, number, secret, shops};
+use worker::{
+    console_warn, BatchMessageBuilder, Bucket, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result,
+};
 
 use crate::message::MessageSender;
 use crate::quarantine::QuarantineRecord;
@@ -31,26 +35,61 @@ const DEFAULT_CATALOGUE_TTL_SECONDS: i64 = 60;
 /// How long stream, queue or KV may take before a request goes on without them.
 const DEFAULT_PATIENCE_MILLIS: u64 = 3000;
 
-/// Secrets of the links, LINK_SECRETS: comma separated, the first one signs, all are valid.
-pub fn link_secrets(env: &Env) -> Vec<String> {
-    secret(env, "LINK_SECRETS")
-        .split(',')
-        .map(|part| part.trim().to_owned())
-        .collect()
+/// What requests ask of the configuration.
+pub struct Settings {
+    /// The known shops, var SHOPS; why not, if they cannot be read.
+    shops: std::result::Result<Vec<String>, String>,
+    /// Secrets of the links, LINK_SECRETS: comma separated, the first one signs, all are valid.
+    pub link_secrets: Vec<String>,
+    /// Secret of the keyed hashes of visitors, VISITOR_SECRET.
+    pub visitor_secret: String,
+    /// Token of the internal routes.
+    pub internal_token: String,
+    /// Time to live of a catalogue in memory, var CATALOGUE_TTL_SECONDS.
+    pub catalogue_ttl_millis: i64,
+    patience: Duration,
 }
 
-/// Time to live of a catalogue in memory, var CATALOGUE_TTL_SECONDS.
-pub fn catalogue_ttl_millis(env: &Env) -> i64 {
-    number(env, "CATALOGUE_TTL_SECONDS")
-        .unwrap_or(DEFAULT_CATALOGUE_TTL_SECONDS)
-        .saturating_mul(1000)
+thread_local! {
+    // For the life of the isolate: another configuration comes with another one.
+    static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
 }
 
-/// A future that ends when a far end has had its time, var PATIENCE_MILLIS.
-pub fn patience(env: &Env) -> Delay {
-    Delay::from(Duration::from_millis(
-        number(env, "PATIENCE_MILLIS").unwrap_or(DEFAULT_PATIENCE_MILLIS),
-    ))
+impl Settings {
+    /// The settings, read at the first call in this isolate.
+    pub fn of(env: &Env) -> Rc<Self> {
+        SETTINGS.with_borrow_mut(|known| known.get_or_insert_with(|| Rc::new(Self::read(env))).clone())
+    }
+
+    fn read(env: &Env) -> Self {
+        let link_secrets = secret(env, "LINK_SECRETS");
+        let ttl_seconds: i64 = number(env, "CATALOGUE_TTL_SECONDS").unwrap_or(DEFAULT_CATALOGUE_TTL_SECONDS);
+        let patience_millis = number(env, "PATIENCE_MILLIS").unwrap_or(DEFAULT_PATIENCE_MILLIS);
+        Self {
+            shops: shops(env).map_err(|error| error.to_string()),
+            link_secrets: link_secrets.split(',').map(|part| part.trim().to_owned()).collect(),
+            visitor_secret: secret(env, "VISITOR_SECRET"),
+            internal_token: internal_token(env),
+            catalogue_ttl_millis: ttl_seconds.saturating_mul(1000),
+            patience: Duration::from_millis(patience_millis),
+        }
+    }
+
+    /// The known shops.
+    ///
+    /// # Errors
+    /// What is wrong with the var SHOPS.
+    pub fn shops(&self) -> Result<&[String]> {
+        match &self.shops {
+            Ok(shops) => Ok(shops),
+            Err(detail) => Err(Error::RustError(detail.clone())),
+        }
+    }
+
+    /// A future that ends when a far end has had its time, var PATIENCE_MILLIS.
+    pub fn patience(&self) -> Delay {
+        Delay::from(self.patience)
+    }
 }
 
 /// The queue as [`MessageSender`].

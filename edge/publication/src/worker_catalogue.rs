@@ -6,11 +6,11 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use weir_domain::interaction::catalogue::Catalogue;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::settings::{postgres_timeouts, shops};
+use weir_edge_shared::settings::postgres_timeouts;
 use weir_edge_shared::sql::Argument;
 use worker::{console_error, console_log, console_warn, Env, Error, Result};
 
-use crate::bindings::{catalogue_ttl_millis, patience, CATALOGUE, POSTGRES};
+use crate::bindings::{Settings, CATALOGUE, POSTGRES};
 use crate::cache::{key, Cached, CatalogueCache};
 use crate::publish::within;
 
@@ -20,13 +20,14 @@ thread_local! {
 
 /// The catalogue of `shop_domain`; one that cannot be read is the last one that could, or knows nothing.
 pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Rc<Catalogue> {
-    let cached = CACHE.with_borrow(|cache| cache.get(shop_domain, now_millis, catalogue_ttl_millis(env)));
+    let settings = Settings::of(env);
+    let cached = CACHE.with_borrow(|cache| cache.get(shop_domain, now_millis, settings.catalogue_ttl_millis));
     let last = match cached {
         Cached::Fresh(catalogue) => return catalogue,
         Cached::Stale(catalogue) => Some(catalogue),
         Cached::Absent => None,
     };
-    match within(patience(env), "catalogue", read(env, shop_domain)).await {
+    match within(settings.patience(), "catalogue", read(env, shop_domain)).await {
         Ok(catalogue) => CACHE.with_borrow_mut(|cache| cache.put(shop_domain, catalogue, now_millis)),
         Err(cause) => {
             console_warn!("{cause}; going on without");
@@ -79,12 +80,13 @@ pub async fn refresh(env: &Env, shop_domain: &str) -> Result<Value> {
 
 /// Refreshes every known shop, each by itself: the cron handler.
 pub async fn refresh_all(env: &Env) {
-    let shops = match shops(env) {
+    let settings = Settings::of(env);
+    let shops = match settings.shops() {
         Ok(shops) => shops,
         Err(error) => return console_error!("catalogue: {error}"),
     };
     for shop_domain in shops {
-        match refresh(env, &shop_domain).await {
+        match refresh(env, shop_domain).await {
             Ok(summary) => console_log!("catalogue refreshed: {summary}"),
             Err(error) => console_error!("catalogue of {shop_domain} not refreshed: {error}"),
         }

@@ -9,11 +9,10 @@ use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::counters::CounterSink;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::pipeline::PipelineStream;
-use weir_edge_shared::settings::shops;
 use worker::{console_error, console_warn, Context, Env, Request, Response, ResponseBuilder, Result};
 
 use crate::batch::{read, Refusal, MAX_BODY_BYTES};
-use crate::bindings::{patience, InteractionQueue, COUNTERS, INTERACTIONS, PUBLICATION_STREAM};
+use crate::bindings::{InteractionQueue, Settings, COUNTERS, INTERACTIONS, PUBLICATION_STREAM};
 use crate::prepare::{prepare, Prepared, Surroundings, Verdict};
 use crate::publish::publish;
 use crate::query::pixel as read_pixel;
@@ -25,8 +24,8 @@ use crate::worker_request::{random_key, Sender};
 const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// Takes a batch. Answered when each event is where the promise of [`crate::publish`] says, or says `retry`.
-pub async fn batch(mut request: Request, env: Env, context: &Context) -> Result<Response> {
-    let sender = Sender::of(&request, &env);
+pub async fn batch(request: Request, env: Env, context: &Context) -> Result<Response> {
+    let sender = Sender::of(&request, Settings::of(&env));
     if !is_within_rate(&env, &sender).await {
         return too_many();
     }
@@ -34,7 +33,7 @@ pub async fn batch(mut request: Request, env: Env, context: &Context) -> Result<
     let is_beacon = content_type
         .as_deref()
         .is_some_and(|value| value.starts_with("text/plain"));
-    let events = match read_body(&mut request, MAX_BODY_BYTES).await? {
+    let events = match read_body(&request, MAX_BODY_BYTES).await? {
         Some(body) => read(&body, content_type.as_deref()),
         None => Err(Refusal::too_large()),
     };
@@ -64,7 +63,7 @@ fn answer_batch(verdicts: &[Verdict], is_beacon: bool) -> Result<Response> {
 /// Takes one event from a query. A pure interaction is answered at once and published afterwards; a domain-level one is
 /// answered when it is durable.
 pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Response> {
-    let sender = Sender::of(&request, &env);
+    let sender = Sender::of(&request, Settings::of(&env));
     if !is_within_rate(&env, &sender).await {
         return too_many();
     }
@@ -126,9 +125,8 @@ async fn take(
     context: &Context,
 ) -> Result<Vec<Verdict>> {
     let prepared = prepared(events, sender, env).await?;
-    let (counters, points) = (AnalyticsEngine::bound(env, COUNTERS), prepared.counters.points());
     // At the same time as the rest, and never waited for.
-    context.wait_until(async move { counters.write(&points).await });
+    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || prepared.counters.points());
     deliver(prepared, env).await
 }
 
@@ -137,7 +135,8 @@ async fn prepared(
     sender: &Sender,
     env: &Env,
 ) -> Result<Prepared> {
-    let shops = shops(env)?;
+    let settings = Settings::of(env);
+    let shops = settings.shops()?;
     let named: HashSet<&String> = events.iter().flatten().map(|given| &given.shop_domain).collect();
     let mut catalogues = HashMap::new();
     for shop_domain in named.into_iter().filter(|shop| shops.contains(shop)) {
@@ -148,7 +147,7 @@ async fn prepared(
     }
     let around = Surroundings {
         request: sender.request(),
-        shops: &shops,
+        shops,
         is_trusted: sender.is_trusted,
         catalogues: &catalogues,
         schema: &publication(),
@@ -163,7 +162,8 @@ async fn deliver(mut prepared: Prepared, env: &Env) -> Result<Vec<Verdict>> {
     }
     let stream: PipelineStream = env.get_binding(PUBLICATION_STREAM)?;
     let queue = InteractionQueue(env.queue(INTERACTIONS)?);
-    let outcome = publish(&prepared.rows, &stream, &queue, || patience(env)).await;
+    let settings = Settings::of(env);
+    let outcome = publish(&prepared.rows, &stream, &queue, || settings.patience()).await;
     for cause in &outcome.causes {
         console_warn!("publish: {cause}");
     }

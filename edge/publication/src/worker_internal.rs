@@ -5,10 +5,9 @@ use serde_json::json;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{list, read_text, show};
-use weir_edge_shared::settings::{internal_token, shops};
 use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
 
-use crate::bindings::{link_secrets, InteractionQueue, BUCKET, INTERACTIONS};
+use crate::bindings::{InteractionQueue, Settings, BUCKET, INTERACTIONS};
 use crate::message::MessageSender;
 use crate::quarantine::QuarantineRecord;
 use crate::redirect::Redirect;
@@ -30,15 +29,15 @@ struct LinkRequest {
 }
 
 /// Answers a request under `/internal/`.
-pub async fn route(mut request: Request, env: &Env) -> Result<Response> {
+pub async fn route(request: Request, env: &Env) -> Result<Response> {
     let authorization = request.headers().get("authorization")?;
-    if !is_authorised(authorization.as_deref(), &internal_token(env)) {
+    if !is_authorised(authorization.as_deref(), &Settings::of(env).internal_token) {
         return answer(401, "unauthorised", "the bearer token is missing or wrong");
     }
     let path = request.path();
     match (request.method(), path.as_str()) {
-        (Method::Post, "/internal/catalogue") => return catalogue(&mut request, env).await,
-        (Method::Post, "/internal/links") => return link(&mut request, env).await,
+        (Method::Post, "/internal/catalogue") => return catalogue(&request, env).await,
+        (Method::Post, "/internal/links") => return link(&request, env).await,
         (_, "/internal/catalogue" | "/internal/links") => return answer(405, "method_not_allowed", ""),
         _ => {}
     }
@@ -53,13 +52,13 @@ pub async fn route(mut request: Request, env: &Env) -> Result<Response> {
 }
 
 /// `{"shop_domain"}`: PostgreSQL's catalogue to KV.
-async fn catalogue(request: &mut Request, env: &Env) -> Result<Response> {
+async fn catalogue(request: &Request, env: &Env) -> Result<Response> {
     let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
     let shop_domain = match serde_json::from_slice::<ShopRequest>(&body) {
         Ok(body) => body.shop_domain.to_ascii_lowercase(),
         Err(error) => return answer(422, "parse_failure", &error.to_string()),
     };
-    if !shops(env)?.contains(&shop_domain) {
+    if !Settings::of(env).shops()?.contains(&shop_domain) {
         return answer(404, "unknown_shop", "this shop is not registered here");
     }
     match refresh(env, &shop_domain).await {
@@ -72,7 +71,7 @@ async fn catalogue(request: &mut Request, env: &Env) -> Result<Response> {
 }
 
 /// `{"shop_domain", "code", "url"?}`: `{"path"}` of the signed link. With `url` it works without the catalogue.
-async fn link(request: &mut Request, env: &Env) -> Result<Response> {
+async fn link(request: &Request, env: &Env) -> Result<Response> {
     let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
     let LinkRequest { shop_domain, code, url } = match serde_json::from_slice(&body) {
         Ok(body) => body,
@@ -83,10 +82,11 @@ async fn link(request: &mut Request, env: &Env) -> Result<Response> {
         code,
         url,
     };
-    if !shops(env)?.contains(&redirect.shop_domain) {
+    let settings = Settings::of(env);
+    if !settings.shops()?.contains(&redirect.shop_domain) {
         return answer(404, "unknown_shop", "this shop is not registered here");
     }
-    let newest = link_secrets(env).into_iter().next().unwrap_or_default();
+    let newest = settings.link_secrets.first().map_or("", String::as_str);
     match redirect.signed(newest.as_bytes()) {
         Ok(path) => Response::from_json(&json!({"path": path})),
         Err(detail) => answer(422, "not_signable", detail),

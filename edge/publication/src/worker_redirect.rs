@@ -5,7 +5,7 @@ use weir_edge_shared::http::answer;
 use worker::{console_error, Context, Env, Method, Request, Response, ResponseBuilder, Result};
 
 use crate::batch::Refusal;
-use crate::bindings::link_secrets;
+use crate::bindings::Settings;
 use crate::query::click;
 use crate::redirect::Redirect;
 use crate::worker_catalogue::catalogue_of;
@@ -15,13 +15,13 @@ use crate::worker_request::{random_key, Sender};
 
 /// Answers a redirect. Recording never holds it up nor fails it.
 pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<Response> {
-    let secrets = link_secrets(&env);
-    let secrets: Vec<&[u8]> = secrets.iter().map(String::as_bytes).collect();
+    let settings = Settings::of(&env);
+    let secrets: Vec<&[u8]> = settings.link_secrets.iter().map(String::as_bytes).collect();
     let link = match Redirect::read(&request.path(), &request.inner().url(), &secrets) {
         Ok(link) => link,
         Err(Refusal { status, reason, detail }) => return answer(status, reason, &detail),
     };
-    let sender = Sender::of(&request, &env);
+    let sender = Sender::of(&request, settings.clone());
     let goal = match &link.url {
         Some(url) => Some(url.clone()),
         None => {

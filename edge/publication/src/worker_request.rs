@@ -1,9 +1,29 @@
 //! What a request says besides its body, and how answers allow any page to send one.
 
+use std::rc::Rc;
+
 use weir_domain::interaction::record;
+use weir_edge_shared::border::HeaderNames;
 use weir_edge_shared::internal::is_authorised;
-use weir_edge_shared::settings::{internal_token, secret};
-use worker::{Env, Request, Response, Result};
+use worker::{Request, Response, Result};
+
+use crate::bindings::Settings;
+
+/// What is asked of every request at once.
+const HEADERS: &[&str] = &[
+    "cf-connecting-ip",
+    "user-agent",
+    "dnt",
+    "sec-gpc",
+    "authorization",
+    "referer",
+    "sec-purpose",
+    "purpose",
+];
+
+thread_local! {
+    static NAMES: HeaderNames = HeaderNames::new(HEADERS);
+}
 
 /// The sender of a request. Address and user agent are held in memory for keyed hashes and the device class only.
 pub struct Sender {
@@ -12,7 +32,7 @@ pub struct Sender {
     user_agent: String,
     country: Option<String>,
     do_not_track: bool,
-    visitor_secret: String,
+    settings: Rc<Settings>,
     /// Whether it holds the token of the internal routes.
     pub is_trusted: bool,
     /// The page that the browser says it is on.
@@ -23,21 +43,22 @@ pub struct Sender {
 
 impl Sender {
     /// The sender of `request`.
-    pub fn of(request: &Request, env: &Env) -> Self {
-        let header = |name: &str| request.headers().get(name).ok().flatten();
+    pub fn of(request: &Request, settings: Rc<Settings>) -> Self {
+        let head = NAMES.with(|names| names.read(request.inner()));
+        let header = |name: &str| head.header(name);
         let says = |name: &str, what: &str| header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(what));
         let prefetch = |name: &str| header(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
-        let token = internal_token(env);
+        let owned = |name: &str| header(name).map(str::to_owned);
         Self {
             received_at_millis: js_sys::Date::now() as i64,
-            ip: header("cf-connecting-ip").unwrap_or_default(),
-            user_agent: header("user-agent").unwrap_or_default(),
+            ip: owned("cf-connecting-ip").unwrap_or_default(),
+            user_agent: owned("user-agent").unwrap_or_default(),
             country: request.cf().and_then(worker::Cf::country),
             do_not_track: says("dnt", "1") || says("sec-gpc", "1"),
-            visitor_secret: secret(env, "VISITOR_SECRET"),
-            is_trusted: is_authorised(header("authorization").as_deref(), &token),
-            page: header("referer"),
+            is_trusted: is_authorised(header("authorization"), &settings.internal_token),
+            page: owned("referer"),
             is_prefetch: prefetch("sec-purpose") || prefetch("purpose"),
+            settings,
         }
     }
 
@@ -49,13 +70,13 @@ impl Sender {
             user_agent: &self.user_agent,
             country: self.country.as_deref(),
             do_not_track: self.do_not_track,
-            visitor_secret: self.visitor_secret.as_bytes(),
+            visitor_secret: self.settings.visitor_secret.as_bytes(),
         }
     }
 
     /// The key of the rate limit.
     pub fn rate_limit_key(&self) -> Option<String> {
-        weir_domain::interaction::visitor::rate_limit_key(self.visitor_secret.as_bytes(), &self.ip)
+        weir_domain::interaction::visitor::rate_limit_key(self.settings.visitor_secret.as_bytes(), &self.ip)
     }
 
     /// Milliseconds since 1970 at receipt.

@@ -48,9 +48,9 @@ impl Target {
 /// Whether the header `Authorization` carries `token` as `Bearer`. Constant time; an empty token lets nobody in.
 #[must_use]
 pub fn is_authorised(authorization: Option<&str>, token: &str) -> bool {
-    let given = authorization
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
+    let Some(given) = authorization.and_then(|value| value.strip_prefix("Bearer ")) else {
+        return false;
+    };
     is_secret(given.trim().as_bytes(), token.as_bytes())
 }
 

@@ -9,6 +9,7 @@ pub mod call;
 pub mod connection;
 pub mod counters;
 pub mod decision;
+pub mod head;
 pub mod ingest;
 pub mod internal;
 pub mod object_key;
@@ -17,6 +18,8 @@ pub mod stream;
 
 #[cfg(target_arch = "wasm32")]
 pub mod analytics_engine;
+#[cfg(target_arch = "wasm32")]
+pub mod border;
 #[cfg(target_arch = "wasm32")]
 pub mod http;
 #[cfg(target_arch = "wasm32")]

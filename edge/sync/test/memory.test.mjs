@@ -8,8 +8,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { lineText } from "../../fake-shopify/execute.mjs";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
+import { openHeap } from "../../local/heap.mjs";
 import { DAILY, world } from "./world.mjs";
 
 const MEGABYTES = Number(process.env.WEIR_BULK_MEGABYTES ?? 20);
@@ -37,23 +39,23 @@ async function write(path, megabytes) {
   return lines;
 }
 
-/** Watches the memory of the sync Worker's isolate, JavaScript's heap and buffers with wasm's memory among them, as V8 says. */
+/** Watches the memory of the sync Worker's isolate. */
 async function watch() {
-  const { origin } = await w.stack.miniflare.getInspectorURL();
-  const socket = new WebSocket(`${origin.replace("http", "ws")}/core:user:sync`);
-  await once(socket, "open");
+  const heap = await openHeap(w.stack.miniflare, "sync");
   const watched = { peak: 0, samples: 0 };
-  socket.addEventListener("message", ({ data }) => {
-    const { result } = JSON.parse(data);
-    if (result?.usedSize === undefined) return;
-    const bytes = result.usedSize + (result.embedderHeapUsedSize ?? 0) + (result.backingStorageSize ?? 0);
-    watched.peak = Math.max(watched.peak, bytes / 1e6);
-    watched.samples += 1;
-  });
-  const timer = setInterval(() => socket.send(JSON.stringify({ id: 1, method: "Runtime.getHeapUsage" })), 20);
+  let watching = true;
+  const ended = (async () => {
+    while (watching) {
+      const bytes = await heap.sample();
+      watched.peak = Math.max(watched.peak, (bytes ?? 0) / 1e6);
+      watched.samples += bytes === undefined ? 0 : 1;
+      await setTimeout(20);
+    }
+    heap.close();
+  })();
   watched.stop = () => {
-    clearInterval(timer);
-    socket.close();
+    watching = false;
+    return ended;
   };
   return watched;
 }

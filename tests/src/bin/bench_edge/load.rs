@@ -14,6 +14,7 @@ use weir_tests::{failed, Result};
 pub struct Load {
     address: String,
     requests: Vec<Vec<u8>>,
+    taken: AtomicUsize,
 }
 
 /// What became of a number of requests, all of which were answered 200.
@@ -63,7 +64,17 @@ impl Load {
             [head.as_bytes(), &delivery.body].concat()
         };
         let requests = deliveries.iter().map(request).collect();
-        Self { address, requests }
+        let taken = AtomicUsize::new(0);
+        Self {
+            address,
+            requests,
+            taken,
+        }
+    }
+
+    /// How many requests have been answered 200 so far.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Sends `count` requests, the prepared ones in turn, over `connections`.
@@ -95,6 +106,7 @@ impl Load {
                 .write_all(&self.requests[index % self.requests.len()])
                 .await?;
             answer(&mut stream).await?;
+            self.taken.fetch_add(1, Ordering::Relaxed);
             latencies.push(began.elapsed());
         }
     }

@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 use load::{Load, Outcome};
 use memory::Memory;
 use serde_json::{json, Value};
-use weir_tests::service::{Service, Spec};
+use weir_tests::service::Service;
 use weir_tests::shop::{Delivery, Shop};
 use weir_tests::stack::Stack;
 use weir_tests::workerd::SECRETS;
-use weir_tests::{failed, workspace_root, Result};
+use weir_tests::{failed, Result};
 
 const NOW: &str = "2031-03-31T12:00:00Z";
 const CONNECTIONS: usize = 32;
@@ -62,17 +62,8 @@ struct Contender {
 
 impl Contender {
     fn start(name: &'static str, shop: &Shop, deliveries: &[Delivery]) -> Result<Self> {
-        let node = std::env::var("WEIR_NODE").map_err(|_| failed("WEIR_NODE is not set; use scripts/bench.sh"))?;
-        let script = workspace_root()?.join("edge/bench/serve.mjs").display().to_string();
-        let config = json!({"secrets": SECRETS.join(","), "shops": [shop.domain]}).to_string();
-        let service = Service::start(Spec {
-            name: "Worker under test",
-            command: vec![node, script, name.into(), config],
-            environment: vec![],
-            stop_signal: "TERM",
-            remove_directory: None,
-            user: None,
-        })?;
+        let config = json!({"contender": name, "secrets": SECRETS.join(","), "shops": [shop.domain]});
+        let service = Service::node("Worker under test", "edge/bench/serve.mjs", &config)?;
         let line: Value = serde_json::from_str(&service.next_line()?)?;
         let url = line["listening"].as_str().unwrap_or_default();
         Ok(Self {
@@ -159,37 +150,55 @@ fn many(shop: &Shop, count: usize) -> Result<Vec<Delivery>> {
 
 async fn draining(count: usize) -> Result<()> {
     let shop = Shop::paris();
-    let stack = Stack::start(std::slice::from_ref(&shop), |_| {}).await?;
+    let stack = Stack::start_to_be_measured(std::slice::from_ref(&shop)).await?;
     let deliveries = many(&shop, count)?;
     let memory = Memory::of_child(stack.worker.pid())?;
     let load = Load::new(&stack.worker.url, &deliveries);
     println!("\ndraining: {count} orders/create deliveries through queue, PostgreSQL and weir serve");
+    println!("isolate: what V8 says the Worker holds; waiting: bodies that miniflare's queue keeps in the same process as workerd");
+    println!(
+        "{:>6} {:>10} {:>10} {:>11} {:>8}",
+        "s", "drained", "waiting MB", "isolate MB", "RSS MB"
+    );
+    let body_bytes = deliveries.iter().map(|delivery| delivery.body.len()).sum::<usize>() / count.max(1);
     let began = Instant::now();
-    let sent = load.send(count, CONNECTIONS).await?;
+    let watch = async {
+        let mut isolate = vec![];
+        loop {
+            let drained = drained(&stack).await?;
+            let heap = stack.worker.heap_bytes().await? as f64 / 1e6;
+            isolate.push(heap);
+            println!(
+                "{:>6.1} {drained:>10} {:>10.1} {heap:>11.1} {:>8}",
+                began.elapsed().as_secs_f64(),
+                load.taken().saturating_sub(drained) as f64 * body_bytes as f64 / 1e6,
+                memory.resident_megabytes()?
+            );
+            if drained >= count {
+                return Ok(isolate);
+            }
+            tokio::time::sleep(SAMPLE).await;
+        }
+    };
+    let (sent, isolate) = tokio::try_join!(load.send(count, CONNECTIONS), watch)?;
+    let committed = began.elapsed();
+    let events = stack.drained(&deliveries, 1).await?;
     println!(
         "accepted all after {:.2} s ({:.0}/s, while draining)",
         sent.wall.as_secs_f64(),
         sent.per_second()
     );
-    println!("{:>6} {:>10} {:>8}", "s", "drained", "RSS MB");
-    loop {
-        let drained = drained(&stack).await?;
-        println!(
-            "{:>6.1} {drained:>10} {:>8}",
-            began.elapsed().as_secs_f64(),
-            memory.resident_megabytes()?
-        );
-        if drained >= count {
-            break;
-        }
-        tokio::time::sleep(SAMPLE).await;
-    }
-    let committed = began.elapsed();
-    let events = stack.drained(&deliveries, 1).await?;
     println!(
         "in PostgreSQL after {:.2} s: {:.0} deliveries/s end to end; {events} events in the lake, none missing, none extra",
         committed.as_secs_f64(),
         count as f64 / committed.as_secs_f64(),
+    );
+    let largest = |samples: &[f64]| samples.iter().copied().fold(0.0, f64::max);
+    let (first, second) = isolate.split_at(isolate.len() / 2);
+    println!(
+        "isolate at most {:.1} MB in the first half of the samples, {:.1} MB in the second",
+        largest(first),
+        largest(second)
     );
     Ok(())
 }

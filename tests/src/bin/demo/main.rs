@@ -1,4 +1,7 @@
-//! `make demo`: two made-up shops send their webhooks through the real parts; then the daily sales and the labels.
+//! `make demo`: two made-up shops send their webhooks through the real parts, a publisher's visitor reads and clicks; then
+//! the daily sales and the labels.
+
+mod visitors;
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -71,6 +74,7 @@ async fn demo() -> Result<()> {
     clock.say(&format!("the same delivery again is answered {status} and counts once"));
 
     bulk_sync(&clock, &stack, &shops, &deliveries).await?;
+    visitors::visit(&clock, &stack, &shops[0], &deliveries).await?;
 
     clock.say("refreshing the measurement ...");
     let refreshed = stack

@@ -1,0 +1,68 @@
+// The border between JavaScript and wasm, for what every request needs: each crossing converts and copies, so it is asked for
+// in one call. Nothing is decided here; border.rs has the Rust side.
+
+/** Method, URL and the headers `names`, a line each: none of them can hold a line break. An absent header is empty. */
+export function readHead({ method, url, headers }, names) {
+  let text = method + "\n" + url;
+  for (const name of names) text += "\n" + (headers.get(name) ?? "");
+  return text;
+}
+
+/**
+ * The body, or null when it has more than `limit` bytes. `announced` is its Content-Length, if it says one. At most
+ * `discarded` bytes of a body that is too large are read and dropped.
+ */
+export async function readBody(request, announced, limit, discarded) {
+  if (announced <= limit) {
+    const body = await request.arrayBuffer();
+    return body.byteLength <= limit ? new Uint8Array(body) : null;
+  }
+  const chunks = [];
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes <= limit) chunks.push(chunk);
+    else if (bytes > discarded) break;
+  }
+  if (bytes > limit) return null;
+  const body = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return body;
+}
+
+/** Keys of HMAC-SHA256, one for each of `secrets`. */
+export const importKeys = (secrets) => {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const bytesOf = new TextEncoder();
+  return Promise.all(secrets.map((secret) => crypto.subtle.importKey("raw", bytesOf.encode(secret), algorithm, false, ["verify"])));
+};
+
+/**
+ * Whether one of `keys` signed `body`. The platform compares in constant time, and a forged signature is compared with every
+ * key's.
+ */
+export async function isSigned(keys, signature, body) {
+  for (const key of keys) if (await crypto.subtle.verify("HMAC", key, signature, body)) return true;
+  return false;
+}
+
+/** The body as readBody gives it, or undefined when none of `keys` signed it. */
+export async function readSigned(request, announced, limit, discarded, keys, signature) {
+  const body = await readBody(request, announced, limit, discarded);
+  return body === null || (await isSigned(keys, signature, body)) ? body : undefined;
+}
+
+const TEXT = { contentType: "text" };
+/** Sends `text` to a queue; settles when it is durable there. */
+export const sendText = (queue, text) => queue.send(text, TEXT);
+
+const JSON_HEADERS = { "content-type": "application/json" };
+/** An answer of JSON text. */
+export const jsonResponse = (status, text) => new Response(text, { status, headers: JSON_HEADERS });
+
+/** Writes a data point, JSON text; a promise where the dataset is an RPC stub. */
+export const writePoint = (dataset, text) => dataset.writeDataPoint(JSON.parse(text));
