@@ -5,7 +5,6 @@ use weir_domain::webhook::{header, Delivery};
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::border::{self, HeaderNames, SignedBody};
 use weir_edge_shared::head::{Head, CONTENT_LENGTH};
-use weir_edge_shared::settings::now;
 use worker::web_sys::{Request, Response};
 use worker::{console_error, Context, Env, Result};
 
@@ -51,22 +50,16 @@ async fn shopify(request: &Request, head: &Head, env: &Env, context: &Context) -
             return Ok(answer(503, "not_configured", "the receiver is not configured"));
         }
     };
-    let received_at = now();
-    let outcome = admitted(request, head, &gate, &received_at).await?;
+    let outcome = admitted(request, head, &gate).await?;
     AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || received(outcome.as_ref()).points());
     match outcome {
         Ok(delivery) => accept(env, delivery).await,
-        Err(refusal) => refuse(env, refusal, received_at).await,
+        Err(refusal) => refuse(env, refusal, head.received_at().to_owned()).await,
     }
 }
 
 /// The delivery in `request`, or why it is refused.
-async fn admitted(
-    request: &Request,
-    head: &Head,
-    gate: &Gate,
-    received_at: &str,
-) -> Result<std::result::Result<Delivery, Refusal>> {
+async fn admitted(request: &Request, head: &Head, gate: &Gate) -> Result<std::result::Result<Delivery, Refusal>> {
     let Gate { admission, keys } = gate;
     let Admission { max_body_bytes, .. } = *admission;
     let announced = head.content_length();
@@ -85,7 +78,7 @@ async fn admitted(
     };
     Ok(
         match border::signed_body(request, announced, max_body_bytes, keys, &signature).await? {
-            SignedBody::Signed(body) => admission.admit(body, find, received_at.to_owned()),
+            SignedBody::Signed(body) => admission.admit(body, find, head.received_at().to_owned()),
             SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
             SignedBody::TooLarge => Err(Refusal::too_large(max_body_bytes)),
         },

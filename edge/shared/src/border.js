@@ -1,9 +1,9 @@
 // The border between JavaScript and wasm, for what every request needs: each crossing converts and copies, so it is asked for
 // in one call. Nothing is decided here; border.rs has the Rust side.
 
-/** Method, URL and the headers `names`, a line each: none of them can hold a line break. An absent header is empty. */
+/** Now, method, URL and the headers `names`, a line each: none of them can hold a line break. An absent header is empty. */
 export function readHead({ method, url, headers }, names) {
-  let text = method + "\n" + url;
+  let text = new Date().toISOString() + "\n" + method + "\n" + url;
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
   return text;
 }

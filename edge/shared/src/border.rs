@@ -61,7 +61,7 @@ impl HeaderNames {
     /// The head of `request`.
     #[must_use]
     pub fn read(&self, request: &web_sys::Request) -> Head {
-        Head::parse(&head_of(request, &self.array), self.names)
+        Head::new(head_of(request, &self.array), self.names)
     }
 }
 

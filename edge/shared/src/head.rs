@@ -1,30 +1,35 @@
 //! Method, address and headers of a request, read in one crossing of the border to JavaScript.
 
-/// What is asked of a request before its body. Parsed from lines: method, URL, and one for each of the asked headers.
+/// What is asked of a request before its body, in lines: when it was read, method, URL, and one for each of the asked headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     names: &'static [&'static str],
-    lines: Vec<String>,
+    text: String,
 }
 
 impl Head {
     /// The head in `text`, whose headers are `names`.
     #[must_use]
-    pub fn parse(text: &str, names: &'static [&'static str]) -> Self {
-        let lines = text.split('\n').map(str::to_owned).collect();
-        Self { names, lines }
+    pub fn new(text: String, names: &'static [&'static str]) -> Self {
+        Self { names, text }
+    }
+
+    /// When the request was received, RFC 3339 UTC with milliseconds.
+    #[must_use]
+    pub fn received_at(&self) -> &str {
+        self.line(0)
     }
 
     /// `GET`, `POST` and so on.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.line(0)
+        self.line(1)
     }
 
     /// The URL with its query.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.line(1)
+        self.line(2)
     }
 
     /// The path of the URL, still percent-encoded.
@@ -40,7 +45,7 @@ impl Head {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let at = self.names.iter().position(|known| *known == name)?;
-        Some(self.line(at + 2)).filter(|value| !value.is_empty())
+        Some(self.line(at + 3)).filter(|value| !value.is_empty())
     }
 
     /// Whether `name` is one of the headers asked for.
@@ -56,7 +61,7 @@ impl Head {
     }
 
     fn line(&self, at: usize) -> &str {
-        self.lines.get(at).map_or("", String::as_str)
+        self.text.split('\n').nth(at).unwrap_or_default()
     }
 }
 
@@ -69,10 +74,17 @@ mod tests {
 
     const NAMES: &[&str] = &["a", CONTENT_LENGTH, "b"];
 
+    fn head(text: &str, names: &'static [&'static str]) -> Head {
+        Head::new(format!("2026-11-24T10:00:00.000Z\n{text}"), names)
+    }
+
     #[test]
     fn a_head_has_its_lines_by_name() {
-        let head = Head::parse("POST\nhttps://h.example/x/%20?q=/y#z\n1\n17\n", NAMES);
-        assert_eq!((head.method(), head.path()), ("POST", "/x/%20"));
+        let head = head("POST\nhttps://h.example/x/%20?q=/y#z\n1\n17\n", NAMES);
+        assert_eq!(
+            (head.received_at(), head.method(), head.path()),
+            ("2026-11-24T10:00:00.000Z", "POST", "/x/%20")
+        );
         assert_eq!(head.url(), "https://h.example/x/%20?q=/y#z");
         assert_eq!(
             (head.header("a"), head.header("b"), head.header("c")),
@@ -84,12 +96,12 @@ mod tests {
 
     #[test]
     fn a_url_without_path_leads_to_the_root() {
-        assert_eq!(Head::parse("GET\nhttps://h.example", &[]).path(), "/");
-        assert_eq!(Head::parse("GET\nhttps://h.example/?a=/b", &[]).path(), "/");
-        assert_eq!(Head::parse("", &[]).path(), "/");
+        assert_eq!(head("GET\nhttps://h.example", &[]).path(), "/");
+        assert_eq!(head("GET\nhttps://h.example/?a=/b", &[]).path(), "/");
+        assert_eq!(Head::new(String::new(), &[]).path(), "/");
         for not_a_length in ["", "-1", "x"] {
             let text = format!("GET\nhttps://h.example/\n\n{not_a_length}\n");
-            assert_eq!(Head::parse(&text, NAMES).content_length(), None);
+            assert_eq!(head(&text, NAMES).content_length(), None);
         }
     }
 }
