@@ -2,22 +2,21 @@
 //!
 //! Two steps, so that a delivery that comes again can answer with the same events: [`order_events`] and
 //! [`product_event`] name what happened ([`EventKey`], kept beside the delivery), [`Renderer`] writes a key as an event
-//! of stream `commerce_v1` with everything known now.
+//! of stream `commerce_v1` with everything known now ([`rows`]).
+
+mod rows;
 
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, Mac};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use serde_json::{json, Map, Value};
+use serde_json::value::RawValue;
 
 use crate::money::Currency;
 use crate::order_state::{OrderState, Product};
 use crate::sales::{self, SalesRow};
 use crate::telemetry::event_id;
-
-/// Version of the rows of `commerce_v1`.
-const SCHEMA_VERSION: i32 = 1;
 
 /// What makes an event that event, and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +115,19 @@ pub fn order_events(
     zone: &TimeZone,
     received_at: i64,
 ) -> Vec<EventKey> {
+    let ledger_changed = || sales::ledger(before, zone) != sales::ledger(after, zone);
+    order_events_with(order_id, before, after, ledger_changed, received_at)
+}
+
+/// The same for a caller that has the ledgers; it is asked whether they differ only where that matters.
+#[must_use]
+pub fn order_events_with(
+    order_id: i64,
+    before: &OrderState,
+    after: &OrderState,
+    ledger_changed: impl FnOnce() -> bool,
+    received_at: i64,
+) -> Vec<EventKey> {
     let mut events = Vec::new();
     let mut emit = |event_type, entity_id, occurred_at: Option<i64>, discriminator: String| {
         events.push(EventKey {
@@ -177,10 +189,9 @@ pub fn order_events(
         }
     }
     let deletion = before.is_deleted() != after.is_deleted();
-    // An order of which no body has arrived has no ledger to carry.
-    let ledger_changed = deletion || sales::ledger(before, zone) != sales::ledger(after, zone);
     let attributed = after.header.is_some() && before.referred_by() != after.referred_by();
-    if events.is_empty() && (ledger_changed || attributed) {
+    // An order of which no body has arrived has no ledger to carry.
+    if events.is_empty() && (deletion || attributed || ledger_changed()) {
         let at = if deletion {
             after.deleted_at
         } else {
@@ -286,167 +297,33 @@ impl Renderer<'_> {
         )
     }
 
-    fn envelope(&self, key: &EventKey, provenance: &Provenance) -> Map<String, Value> {
-        let occurred_at = wire_time(key.occurred_at);
-        let mut row = Map::new();
-        row.insert("event_id".into(), self.id(key).into());
-        row.insert("event_type".into(), key.event_type.as_str().into());
-        row.insert("schema_version".into(), SCHEMA_VERSION.into());
-        row.insert("event_date".into(), occurred_at[..10].into());
-        row.insert(
-            "event_hour".into(),
-            occurred_at[11..13].parse::<i32>().unwrap_or_default().into(),
-        );
-        row.insert("occurred_at".into(), occurred_at.into());
-        row.insert("received_at".into(), wire_time(provenance.received_at).into());
-        row.insert("source".into(), provenance.source.as_str().into());
-        row.insert("shop_domain".into(), self.shop.shop_domain.as_str().into());
-        row.insert("shop_time_zone".into(), self.shop.time_zone.as_str().into());
-        row
-    }
-
     /// An event about an order, with the order's complete ledger.
     #[must_use]
-    pub fn order(&self, key: &EventKey, state: &OrderState, provenance: &Provenance) -> Value {
-        let mut row = self.envelope(key, provenance);
-        let mut put = |name: &str, value: Value| {
-            if !value.is_null() {
-                row.insert(name.to_owned(), value);
-            }
-        };
-        put("order_id", json!(key.order_id.map(|id| id.to_string())));
-        put("is_deleted", state.is_deleted().into());
-        if let Some(by) = state.referred_by() {
-            put("publisher_id", json!(by.publisher_id));
-            put("program_id", json!(by.program_id));
-        }
-        // Without the order's body there is no ledger: measurement must not take this row for the order's newest.
-        if state.header.is_some() || state.is_deleted() {
-            put("order_revision", state.revision.into());
-            put(
-                "sales",
-                sales::ledger(state, &self.shop.zone).iter().map(sales_row).collect(),
-            );
-        }
-        let currency = state
-            .header
-            .as_ref()
-            .map_or(self.shop.currency.code(), |header| &header.currency);
-        put("currency", currency.into());
-        put("currency_exponent", exponent(currency).into());
-        if let Some(header) = &state.header {
-            put("order_name", json!(header.name));
-            put("order_updated_at", wire_time(header.updated_at).into());
-            put("order_processed_at", json!(header.processed_at.map(wire_time)));
-            put("order_cancelled_at", json!(header.cancelled_at.map(wire_time)));
-            put("financial_status", json!(header.financial_status));
-            put("fulfillment_status", json!(header.fulfillment_status));
-            put("is_test", header.is_test.into());
-            put("presentment_currency", header.presentment_currency.as_str().into());
-            put("total_price", json!(header.total_price));
-            put("source_name", json!(header.source_name));
-            let salted = header
-                .customer_id
-                .and_then(|id| self.salts.get(&id).map(|salt| (id, salt)));
-            put(
-                "customer_key",
-                json!(salted.map(|(id, salt)| customer_key(salt, &self.shop.shop_domain, id))),
-            );
-            put("lines", self.lines(state));
-        }
-        match key.event_type {
-            EventType::PaymentCaptured => {
-                if let Some(payment) = state
-                    .payments
-                    .iter()
-                    .find(|payment| payment.payment_id == key.entity_id)
-                {
-                    put("payment_id", payment.payment_id.to_string().into());
-                    put("payment_kind", json!(payment.kind));
-                    put("payment_gateway", json!(payment.gateway));
-                    put("payment_amount", payment.amount.into());
-                    put("payment_currency", payment.currency.as_str().into());
-                }
-            }
-            EventType::PaymentRefunded => {
-                put("refund_id", key.entity_id.to_string().into());
-                put("payment_kind", "refund".into());
-                if let Some(refund) = state.refunds.iter().find(|refund| refund.refund_id == key.entity_id) {
-                    put("payment_amount", json!(refund.paid_amount));
-                    put("payment_currency", json!(refund.paid_currency));
-                }
-            }
-            EventType::FulfillmentShipped => {
-                put("fulfillment_id", key.entity_id.to_string().into());
-                let shipment = state
-                    .fulfillments
-                    .iter()
-                    .find(|shipment| shipment.fulfillment_id == key.entity_id);
-                put(
-                    "fulfillment_tracking_company",
-                    json!(shipment.and_then(|s| s.tracking_company.as_ref())),
-                );
-            }
-            EventType::ReturnRequested => {
-                put("return_id", key.entity_id.to_string().into());
-                let returned = state.returns.iter().find(|one| one.return_id == key.entity_id);
-                put("return_status", json!(returned.and_then(|one| one.status.as_ref())));
-            }
-            _ => {}
-        }
-        Value::Object(row)
+    pub fn order(&self, key: &EventKey, state: &OrderState, provenance: &Provenance) -> Box<RawValue> {
+        self.order_with(key, state, &sales::ledger(state, &self.shop.zone), provenance)
     }
 
-    fn lines(&self, state: &OrderState) -> Value {
-        let line = |line: &crate::order_state::Line| {
-            let product = line.product_id.and_then(|id| self.products.get(&id));
-            json!({
-                "line_item_id": line.line_item_id.to_string(),
-                "product_id": line.product_id.map(|id| id.to_string()),
-                "variant_id": line.variant_id.map(|id| id.to_string()),
-                "title": line.title,
-                "product_title": product.and_then(|product| product.title.as_ref()),
-                "vendor": product.and_then(|product| product.vendor.as_ref()).or(line.vendor.as_ref()),
-                "product_type": product.and_then(|product| product.product_type.as_ref()),
-                "is_active": product.and_then(Product::is_active),
-                "is_gift_card": line.is_gift_card,
-                "quantity": line.quantity,
-                "current_quantity": line.current_quantity,
-                "unit_price": line.unit_price.shop,
-                "discount": line.discount.shop,
-            })
-        };
-        state.lines.iter().map(line).collect()
+    /// The same for a caller that has the ledger.
+    #[must_use]
+    pub fn order_with(
+        &self,
+        key: &EventKey,
+        state: &OrderState,
+        ledger: &[SalesRow],
+        provenance: &Provenance,
+    ) -> Box<RawValue> {
+        rows::json_text(&rows::OrderRow::new(self, key, state, ledger, provenance))
     }
 
     /// A `product_changed` event.
     #[must_use]
-    pub fn product(&self, key: &EventKey, product: &Product, provenance: &Provenance) -> Value {
-        let mut row = self.envelope(key, provenance);
-        let facts = json!({
-            "product_id": product.product_id.to_string(),
-            "product_title": product.title,
-            "product_vendor": product.vendor,
-            "product_type": product.product_type,
-            "product_status": product.status,
-            "product_published_at": product.published_at.map(wire_time),
-            "product_is_active": product.is_active(),
-            "product_is_deleted": product.deleted_at.is_some(),
-            "product_updated_at": product.updated_at.map(wire_time),
-        });
-        if let Value::Object(facts) = facts {
-            row.extend(facts.into_iter().filter(|(_, value)| !value.is_null()));
-        }
-        Value::Object(row)
+    pub fn product(&self, key: &EventKey, product: &Product, provenance: &Provenance) -> Box<RawValue> {
+        rows::json_text(&rows::ProductRow::new(self, key, product, provenance))
     }
 }
 
 fn exponent(code: &str) -> u8 {
     Currency::from_code(code).map_or(2, |currency| currency.exponent())
-}
-
-fn sales_row(row: &SalesRow) -> Value {
-    json!(row)
 }
 
 #[cfg(test)]

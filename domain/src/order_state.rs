@@ -31,10 +31,11 @@ impl std::ops::Add for Amount {
     }
 }
 
-/// A stored body. It is no part of the state: states that differ only in it are equal, so that a repetition is seen to
-/// change nothing. `None` when read back: then the stored one stays.
+/// A body without personal data, in the encoding that its reader was told ([`crate::shopify::json::Encode`]). It is no part
+/// of the state: states that differ only in it are equal, so that a repetition is seen to change nothing. `None` when read
+/// back: then the stored one stays.
 #[derive(Debug, Clone, Default)]
-pub struct Raw(pub Option<String>);
+pub struct Raw(pub Option<Vec<u8>>);
 
 impl PartialEq for Raw {
     fn eq(&self, _: &Self) -> bool {
@@ -583,7 +584,7 @@ pub struct Product {
     pub variants: Vec<Variant>,
     /// The body without personal data; written, never read back.
     #[serde(skip)]
-    pub raw: Option<String>,
+    pub raw: Raw,
 }
 
 impl Product {
@@ -602,7 +603,7 @@ impl Product {
             triggered_at: None,
             deleted_at: Some(at),
             variants: Vec::new(),
-            raw: None,
+            raw: Raw(None),
         }
     }
 

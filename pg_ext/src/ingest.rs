@@ -3,17 +3,19 @@
 //! Locks are taken in one order by everyone: privacy by shop, orders by key, then products, customers and salts, each by key. Whatever
 //! a batch holds, two batches can only wait for each other, never in a circle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use pgrx::spi::{Spi, SpiClient};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use weir_domain::customer::Customer;
 use weir_domain::events::{self, EventKey, Renderer, Shop};
 use weir_domain::order_state::{Applied, OrderState, Product};
-use weir_domain::sales;
+use weir_domain::sales::{self, SalesRow};
 use weir_domain::shopify::{self, Context, Fact};
 
 use crate::delivery::{self, Answer, Delivery, Verdict};
+use crate::jsonb;
 use crate::privacy;
 use crate::report;
 use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembered};
@@ -32,12 +34,12 @@ pub fn ingest(text: &str) -> String {
         }
         privacy::enforce(client, &mut deliveries, &shops);
         let mut state = State::load(client, &deliveries);
-        let applied = state.apply(client, &mut deliveries, &shops);
+        let remembered = state.apply(client, &mut deliveries, &shops);
         state.write(
             client,
             &shops.values().map(|known| (known.shop_id, &known.shop)).collect(),
         );
-        store::remember(client, applied);
+        store::remember(client, remembered);
         answer(client, &deliveries, &mut state, &shops)
     })
 }
@@ -52,20 +54,55 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
         currency: known.shop.currency,
         triggered_at: delivery.triggered_at,
     };
-    match shopify::parse(&delivery.topic, &delivery.body, context) {
+    match shopify::parse_encoding(&delivery.topic, &delivery.body, context, jsonb::encode) {
         Ok(Some(fact)) => delivery.fact = Some(fact),
         Ok(None) => delivery.ignore(),
         Err(error) => delivery.reject_body(&error),
     }
 }
 
+/// An order whose row this call created.
+#[derive(Default)]
+struct Created {
+    /// As its row was written: after all facts of the call about it. Taken where that is how the order is.
+    state: Option<OrderState>,
+    /// What the only fact about it did; `None` where there are several.
+    by_one_fact: Option<Applied>,
+}
+
+impl Created {
+    /// Whether the row says what the order is.
+    fn is(&self, order: &OrderState) -> bool {
+        self.state.as_ref().is_none_or(|state| state == order)
+    }
+}
+
+/// The ledgers of an order, each computed once for a version of it.
+struct Ledgers {
+    /// As it is stored.
+    stored: Vec<SalesRow>,
+    /// As it is.
+    now: Vec<SalesRow>,
+}
+
+impl Ledgers {
+    fn of_stored(order: &OrderState, shop: &Shop) -> Self {
+        let stored = sales::ledger(order, &shop.zone);
+        Self {
+            now: stored.clone(),
+            stored,
+        }
+    }
+}
+
 /// Orders and products of a call: as they were and as they are.
 pub struct State {
-    /// Orders whose row this call created, as it did.
-    created: BTreeMap<Key, OrderState>,
+    created: BTreeMap<Key, Created>,
     orders_before: BTreeMap<Key, OrderState>,
     /// Orders as they are.
     pub orders: BTreeMap<Key, OrderState>,
+    /// Of orders that the call may have changed.
+    ledgers: BTreeMap<Key, Ledgers>,
     products_before: BTreeMap<Key, Product>,
     /// Products as they are.
     pub products: BTreeMap<Key, Product>,
@@ -76,15 +113,22 @@ pub struct State {
 impl State {
     /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them.
     fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery]) -> Self {
-        let (mut told, mut product_keys) = (BTreeMap::<Key, OrderState>::new(), BTreeSet::new());
+        let (mut told, mut product_keys) = (BTreeMap::<Key, Created>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
             if let Some(order_id) = fact.order_id() {
-                told.entry((delivery.shop_id, order_id)).or_default().apply(fact);
+                let key = (delivery.shop_id, order_id);
+                let is_first = !told.contains_key(&key);
+                let created = told.entry(key).or_default();
+                let applied = created.state.get_or_insert_default().apply(fact);
+                created.by_one_fact = is_first.then_some(applied);
             }
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
         }
-        let known = store::create_orders(client, &told);
+        let states = told
+            .iter()
+            .filter_map(|(key, created)| Some((*key, created.state.as_ref()?)));
+        let known = store::create_orders(client, &states.collect::<Vec<_>>());
         told.retain(|key, _| !known.contains(key));
         let mut state = Self::of(client, &known, &product_keys);
         state
@@ -109,6 +153,7 @@ impl State {
             created: BTreeMap::new(),
             orders: orders_before.clone(),
             orders_before,
+            ledgers: BTreeMap::new(),
             products: products_before.clone(),
             products_before,
             customers: BTreeMap::new(),
@@ -172,17 +217,7 @@ impl State {
 
     fn apply_one(&mut self, fact: &Fact, delivery: &Delivery, shop: &Shop) -> (Verdict, Vec<EventKey>) {
         if let Some(order_id) = fact.order_id() {
-            let state = self.orders.entry((delivery.shop_id, order_id)).or_default();
-            let before = state.clone();
-            let verdict = match state.apply(fact) {
-                Applied::Stale => Verdict::Stale,
-                Applied::Changed | Applied::Unchanged => Verdict::Accepted,
-            };
-            let received_at = delivery.provenance.received_at;
-            return (
-                verdict,
-                events::order_events(order_id, &before, state, &shop.zone, received_at),
-            );
+            return self.apply_to_order(fact, order_id, delivery, shop);
         }
         let new = match fact {
             Fact::Product(product) => (**product).clone(),
@@ -207,28 +242,76 @@ impl State {
         )
     }
 
+    fn apply_to_order(
+        &mut self,
+        fact: &Fact,
+        order_id: i64,
+        delivery: &Delivery,
+        shop: &Shop,
+    ) -> (Verdict, Vec<EventKey>) {
+        let key = (delivery.shop_id, order_id);
+        let state = self.orders.entry(key).or_default();
+        let ledgers = self
+            .ledgers
+            .entry(key)
+            .or_insert_with(|| Ledgers::of_stored(state, shop));
+        let alone = self.created.get_mut(&key).and_then(|created| {
+            let applied = created.by_one_fact?;
+            Some((created.state.take()?, applied))
+        });
+        let (before, applied) = match alone {
+            // The row is written as this fact tells the order, and nothing else will change it.
+            Some((created, applied)) => (std::mem::replace(state, created), applied),
+            None => (state.clone(), state.apply(fact)),
+        };
+        let ledger = sales::ledger(state, &shop.zone);
+        let ledger_changed = || ledgers.now != ledger;
+        let received_at = delivery.provenance.received_at;
+        let keys = events::order_events_with(order_id, &before, state, ledger_changed, received_at);
+        ledgers.now = ledger;
+        let verdict = match applied {
+            Applied::Stale => Verdict::Stale,
+            Applied::Changed | Applied::Unchanged => Verdict::Accepted,
+        };
+        (verdict, keys)
+    }
+
+    /// The order's ledger as it is.
+    pub fn ledger(&self, key: Key, order: &OrderState, shop: &Shop) -> Cow<'_, [SalesRow]> {
+        match self.ledgers.get(&key) {
+            Some(ledgers) => Cow::Borrowed(&ledgers.now),
+            None => Cow::Owned(sales::ledger(order, &shop.zone)),
+        }
+    }
+
     /// Writes what changed; `shops` by id.
-    pub fn write(&self, client: &mut SpiClient<'_>, shops: &BTreeMap<i64, &Shop>) {
+    pub fn write(&mut self, client: &mut SpiClient<'_>, shops: &BTreeMap<i64, &Shop>) {
         let unknown = OrderState::default();
-        let mut orders = Vec::new();
+        let mut changed = Vec::new();
         for (key, after) in &self.orders {
             let before = self.orders_before.get(key).unwrap_or(&unknown);
             let Some(shop) = shops.get(&key.0) else { continue };
-            let created = self.created.get(key);
-            if before != after || created.is_some_and(|created| created != after) {
-                let ledger = sales::ledger(after, &shop.zone);
-                let stored = sales::ledger(before, &shop.zone);
-                let changed = stored != ledger;
-                orders.push(ChangedOrder {
-                    key: *key,
-                    before,
-                    after,
-                    ledger: changed.then_some(ledger),
-                    had_ledger: !stored.is_empty(),
-                    is_created: created == Some(after),
+            let is_as_created = self.created.get(key).map(|created| created.is(after));
+            if before != after || is_as_created == Some(false) {
+                self.ledgers.entry(*key).or_insert_with(|| Ledgers {
+                    stored: sales::ledger(before, &shop.zone),
+                    now: sales::ledger(after, &shop.zone),
                 });
+                changed.push((*key, before, after, is_as_created == Some(true)));
             }
         }
+        let orders = changed.into_iter().filter_map(|(key, before, after, is_created)| {
+            let ledgers = self.ledgers.get(&key)?;
+            Some(ChangedOrder {
+                key,
+                before,
+                after,
+                ledger: (ledgers.stored != ledgers.now).then_some(&ledgers.now),
+                had_ledger: !ledgers.stored.is_empty(),
+                is_created,
+            })
+        });
+        let orders: Vec<ChangedOrder<'_>> = orders.collect();
         store::write_orders(client, &orders);
         let products = self.products.iter().map(|(key, after)| ChangedProduct {
             key: *key,
@@ -280,7 +363,7 @@ fn answer(
         .values()
         .map(|known| (known.shop_id, of_shop(known.shop_id)))
         .collect();
-    let mut rendered: BTreeMap<String, ()> = BTreeMap::new();
+    let mut rendered: HashSet<String> = HashSet::new();
     let mut answer = Answer {
         deliveries: Vec::with_capacity(deliveries.len()),
         events: Vec::new(),
@@ -296,12 +379,13 @@ fn answer(
                 salts,
             };
             for key in &delivery.keys {
-                let Some(event) = render(&renderer, key, delivery, state) else {
-                    continue;
-                };
                 let id = renderer.id(key);
-                if rendered.insert(id.clone(), ()).is_none() {
+                if !rendered.contains(&id) {
+                    let Some(event) = render(&renderer, key, delivery, state) else {
+                        continue;
+                    };
                     answer.events.push(event);
+                    rendered.insert(id.clone());
                 }
                 ids.push(id);
             }
@@ -311,12 +395,14 @@ fn answer(
     json_text(&answer)
 }
 
-fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &State) -> Option<Value> {
+fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &State) -> Option<Box<RawValue>> {
     let provenance = &delivery.provenance;
     match key.order_id {
         Some(order_id) => {
-            let order = state.orders.get(&(delivery.shop_id, order_id))?;
-            Some(renderer.order(key, order, provenance))
+            let place = (delivery.shop_id, order_id);
+            let order = state.orders.get(&place)?;
+            let ledger = state.ledger(place, order, renderer.shop);
+            Some(renderer.order_with(key, order, &ledger, provenance))
         }
         None => {
             let product = state.products.get(&(delivery.shop_id, key.entity_id))?;

@@ -3,6 +3,7 @@
 //! - [`delivery`]: the batch as text, verdicts, the answer
 //! - [`ingest`]: the one transaction from deliveries to events
 //! - [`bulk`]: lines of Shopify's bulk operations, put together and told as the same events
+//! - [`jsonb`]: bodies in the format in which PostgreSQL keeps them
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
 //! - [`known`]: which orders and products there are, for a comparison with Shopify
@@ -18,6 +19,7 @@
 mod bulk;
 mod delivery;
 mod ingest;
+mod jsonb;
 mod known;
 mod migrate;
 mod objective;

@@ -9,7 +9,6 @@ use pgrx::datum::DatumWithOid;
 use pgrx::spi::{Spi, SpiClient};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::Value;
 use weir_domain::events::{self, EventKey, Provenance};
 use weir_domain::order_state::OrderState;
 use weir_domain::publication::{CatalogueChange, Interaction};
@@ -56,7 +55,7 @@ struct Outcome<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     interactions: Vec<Outcome<'a>>,
-    events: Vec<Value>,
+    events: Vec<Box<RawValue>>,
 }
 
 /// Records a batch of interactions and returns the events of the orders whose attribution they changed.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::datum::{Date, DatumWithOid};
 use pgrx::spi::{Spi, SpiClient};
+use serde_json::value::RawValue;
 use serde_json::{json, Value};
 use weir_domain::events::{EventKey, EventType, Provenance, Renderer};
 use weir_domain::order_state::OrderState;
@@ -55,7 +56,8 @@ pub fn order_events(order_ids: Vec<i64>) -> String {
                 provenance: provenance.clone(),
             });
         }
-        Value::from(render(client, &shops, &orders, &told)).to_string()
+        serde_json::to_string(&render(client, &shops, &orders, &told))
+            .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.order_event"))
     })
 }
 
@@ -72,7 +74,7 @@ pub fn render(
     shops: &BTreeMap<String, KnownShop>,
     orders: &BTreeMap<Key, OrderState>,
     told: &[Told],
-) -> Vec<Value> {
+) -> Vec<Box<RawValue>> {
     let order_of = |one: &Told| {
         let key = (one.shop_id, one.key.order_id?);
         Some((key, orders.get(&key)?))

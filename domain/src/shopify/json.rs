@@ -3,9 +3,11 @@
 mod reader;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::{BodyError, Reason};
 use crate::money::{self, Currency};
+use crate::order_state::Raw;
 
 /// 1900-01-01 and 9999-01-01 in microseconds since 1970: what a business time can be, and what PostgreSQL, Iceberg and
 /// RFC 3339 write the same way.
@@ -69,8 +71,30 @@ pub enum Json<'a> {
     Object(Members<'a>),
 }
 
-/// Members of an object in key order; of a repeated key the last (as in PostgreSQL's jsonb).
+/// Members of an object in key order ([`key_order`]); of a repeated key the last (as in PostgreSQL's jsonb).
 pub type Members<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
+
+/// How a body is encoded to be kept: by its store. Whoever encodes leaves out what [`kept`] leaves out.
+pub type Encode = fn(&Members<'_>) -> Vec<u8>;
+
+/// Keys by length, then by bytes: what PostgreSQL's jsonb keeps, and quicker than by bytes alone.
+#[must_use]
+pub fn key_order(a: &str, b: &str) -> Ordering {
+    (a.len(), a).cmp(&(b.len(), b))
+}
+
+/// The members without those that hold personal data or credentials; their values may hold such members again.
+pub fn kept<'m, 'a>(members: &'m Members<'a>) -> impl Iterator<Item = &'m (Cow<'a, str>, Json<'a>)> {
+    members.iter().filter(|(key, _)| !is_personal(key))
+}
+
+/// Encodes a body as JSON text.
+#[must_use]
+pub fn encode_text(members: &Members<'_>) -> Vec<u8> {
+    let mut out = String::new();
+    write_members(members, &mut out);
+    out.into_bytes()
+}
 
 impl<'a> Json<'a> {
     /// Reads a whole text, in one pass.
@@ -86,6 +110,17 @@ impl<'a> Json<'a> {
     pub fn member(&self, name: &str) -> Option<&Json<'a>> {
         match self {
             Self::Object(members) => find(members, name),
+            _ => None,
+        }
+    }
+
+    /// Takes the member of this name out and leaves null; `None` also when this is no object.
+    pub fn take(&mut self, name: &str) -> Option<Self> {
+        match self {
+            Self::Object(members) => {
+                let place = members.binary_search_by(|(key, _)| key_order(key, name)).ok()?;
+                Some(std::mem::replace(&mut members[place].1, Self::Null))
+            }
             _ => None,
         }
     }
@@ -129,14 +164,13 @@ impl<'a> Json<'a> {
 }
 
 fn find<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
-    let place = members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?;
+    let place = members.binary_search_by(|(key, _)| key_order(key, name)).ok()?;
     Some(&members[place].1)
 }
 
 fn write_members(members: &Members<'_>, out: &mut String) {
     out.push('{');
-    let kept = members.iter().filter(|(key, _)| !is_personal(key));
-    for (index, (key, value)) in kept.enumerate() {
+    for (index, (key, value)) in kept(members).enumerate() {
         if index > 0 {
             out.push(',');
         }
@@ -182,16 +216,18 @@ pub(super) fn fault(reason: Reason, path: &str, detail: &'static str) -> BodyErr
 pub(super) struct Node<'a> {
     members: &'a Members<'a>,
     path: String,
+    encode: Encode,
 }
 
 impl<'a> Node<'a> {
-    pub fn root(json: &'a Json<'a>) -> Result<Self, BodyError> {
-        Self::at(json, String::new())
+    /// `encode` is for the bodies that are kept.
+    pub fn root(json: &'a Json<'a>, encode: Encode) -> Result<Self, BodyError> {
+        Self::at(json, String::new(), encode)
     }
 
-    fn at(json: &'a Json<'a>, path: String) -> Result<Self, BodyError> {
+    fn at(json: &'a Json<'a>, path: String, encode: Encode) -> Result<Self, BodyError> {
         match json {
-            Json::Object(members) => Ok(Self { members, path }),
+            Json::Object(members) => Ok(Self { members, path, encode }),
             _ => Err(fault(Reason::TypeMismatch, &path, "expected an object")),
         }
     }
@@ -216,8 +252,13 @@ impl<'a> Node<'a> {
         find(self.members, name).filter(|value| **value != Json::Null)
     }
 
-    /// The object's members as text for storage.
-    pub fn raw(&self) -> String {
+    /// The object encoded to be kept.
+    pub fn raw(&self) -> Raw {
+        Raw(Some((self.encode)(self.members)))
+    }
+
+    /// The object as JSON text, without personal data and credentials.
+    pub fn to_text(&self) -> String {
         let mut out = String::new();
         write_members(self.members, &mut out);
         out
@@ -295,7 +336,9 @@ impl<'a> Node<'a> {
     }
 
     pub fn object(&self, name: &str) -> Result<Option<Node<'a>>, BodyError> {
-        self.get(name).map(|value| Node::at(value, self.path(name))).transpose()
+        self.get(name)
+            .map(|value| Node::at(value, self.path(name), self.encode))
+            .transpose()
     }
 
     pub fn required_object(&self, name: &str) -> Result<Node<'a>, BodyError> {
@@ -330,7 +373,7 @@ impl<'a> Node<'a> {
             Some(Json::Array(items)) => items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| Node::at(item, format!("{}[{index}]", self.path(name))))
+                .map(|(index, item)| Node::at(item, format!("{}[{index}]", self.path(name)), self.encode))
                 .collect(),
             Some(_) => Err(self.mismatch(name, "expected a list")),
         }
@@ -347,7 +390,7 @@ mod tests {
             Json::parse(r#"{"id": 9007199254740993, "x": 89.990, "email": "a@example.com", "a": [{"note": 1}]}"#);
         assert_eq!(
             json.unwrap().to_text_without_personal_data(),
-            r#"{"a":[{}],"id":9007199254740993,"x":89.990}"#
+            r#"{"a":[{}],"x":89.990,"id":9007199254740993}"#
         );
     }
 

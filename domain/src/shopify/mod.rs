@@ -16,7 +16,7 @@ mod product;
 use crate::customer::Customer;
 use crate::money::Currency;
 use crate::order_state::{Agreement, EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
-use json::Json;
+use json::{Encode, Json};
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,16 +199,24 @@ pub fn is_supported(topic: &str) -> bool {
     )
 }
 
-/// Reads a body. `None` for a topic that weir does not read.
+/// Reads a body; what is kept of it is JSON text. `None` for a topic that weir does not read.
 ///
 /// # Errors
 /// [`BodyError`] with the path of the first fault.
 pub fn parse(topic: &str, body: &str, context: Context) -> Result<Option<Fact>, BodyError> {
+    parse_encoding(topic, body, context, json::encode_text)
+}
+
+/// The same; what is kept of the body is encoded by `encode`.
+///
+/// # Errors
+/// [`BodyError`] with the path of the first fault.
+pub fn parse_encoding(topic: &str, body: &str, context: Context, encode: Encode) -> Result<Option<Fact>, BodyError> {
     if !is_supported(topic) {
         return Ok(None);
     }
     let json = Json::parse(body)?;
-    let root = json::Node::root(&json)?;
+    let root = json::Node::root(&json, encode)?;
     let fact = match topic {
         "orders/delete" => Fact::OrderDeleted {
             order_id: root.id("id")?,

@@ -6,7 +6,7 @@ use super::json::{Json, Node};
 use super::{customer, BodyError, Context, Fact};
 use crate::money::Currency;
 use crate::order_state::{
-    Adjustment, Amount, EditLine, Fulfillment, FulfillmentLine, Header, Line, OrderSnapshot, Payment, Raw, ReferredBy,
+    Adjustment, Amount, EditLine, Fulfillment, FulfillmentLine, Header, Line, OrderSnapshot, Payment, ReferredBy,
     Refund, RefundLine, Return,
 };
 use crate::publication::is_catalogue_id;
@@ -48,7 +48,7 @@ pub(super) fn order(node: &Node<'_>, context: Context) -> Result<OrderSnapshot, 
         customer_id: customer.as_ref().map(|customer| customer.customer_id),
         source_name: node.text("source_name")?,
         referred_by: referred_by(node, "note_attributes", "name"),
-        raw: Raw(Some(node.raw())),
+        raw: node.raw(),
     };
     let mut lines = Vec::new();
     for item in node.objects("line_items")? {
@@ -263,7 +263,7 @@ pub(super) fn refund(
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
         lines,
         adjustments,
-        raw: Raw(Some(node.raw())),
+        raw: node.raw(),
     })
 }
 
@@ -281,7 +281,7 @@ pub(super) fn payment(node: &Node<'_>, context: Context) -> Result<Payment, Body
         created_at: node.time("created_at")?,
         processed_at: node.time("processed_at")?,
         triggered_at: context.triggered_at,
-        raw: Raw(Some(node.raw())),
+        raw: node.raw(),
     })
 }
 
@@ -324,7 +324,7 @@ pub(super) fn returned(node: &Node<'_>, context: Context) -> Result<Fact, BodyEr
             status: node.text("status")?,
             requested_at: context.triggered_at,
             triggered_at: context.triggered_at,
-            raw: Raw(Some(node.raw())),
+            raw: node.raw(),
         },
     })
 }

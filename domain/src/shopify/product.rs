@@ -35,6 +35,6 @@ pub(super) fn product(node: &Node<'_>, context: Context) -> Result<Product, Body
         triggered_at: Some(context.triggered_at),
         deleted_at: None,
         variants,
-        raw: Some(node.raw()),
+        raw: node.raw(),
     })
 }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::{Spi, SpiClient};
-use serde::Deserialize;
-use serde_json::{json, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use weir_domain::events::{self, EventKey, EventType, Provenance, Renderer};
-use weir_domain::order_state::{OrderState, Product};
+use weir_domain::order_state::{OrderState, Product, Raw};
 use weir_domain::shopify::bulk::{order_facts, product_fact, Gid, Node, Part};
 
 use super::{known_shop, operation_id, read_run, refuse, source, time};
 use crate::ingest::State;
+use crate::jsonb;
 use crate::privacy;
 use crate::report;
 use crate::store::{self, Key, KnownShop, StoredLine};
@@ -25,6 +26,14 @@ struct Run {
     received_at: String,
     after: Option<String>,
     limit: Option<i64>,
+}
+
+/// The answer of `weir.bulk_events`.
+#[derive(Serialize, Default)]
+struct Answer {
+    events: Vec<Box<RawValue>>,
+    /// Where the next page starts; `None` after the last.
+    next: Option<String>,
 }
 
 /// A page of orders, then products, by number.
@@ -57,13 +66,17 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         };
         privacy::lock(client, shop.shop_id, false);
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
-            return json!({"events": [], "next": null});
+            return Answer::default();
         }
         let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
         let state = apply(client, &shop, &operations, &page);
-        json!({"events": tell(client, &shop, &page, &state, &provenance), "next": page.next})
+        Answer {
+            events: tell(client, &shop, &page, &state, &provenance),
+            next: page.next,
+        }
     });
-    answer.to_string()
+    serde_json::to_string(&answer)
+        .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.bulk_events"))
 }
 
 impl Page {
@@ -112,7 +125,7 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page:
             .customer_id
             .is_some_and(|id| forgotten.contains(&(shop.shop_id, id)))
         {
-            (node.customer_id, node.raw) = (None, None);
+            (node.customer_id, node.raw) = (None, Raw(None));
         }
         let key = (shop.shop_id, node.id);
         if matches!(node.part, Some(Part::Product(_))) {
@@ -162,7 +175,7 @@ fn tree(operation: i64, line: StoredLine, below: &mut BTreeMap<(i64, Gid), Vec<S
         id: line.gid.id,
         part,
         customer_id: line.customer_id,
-        raw: line.raw,
+        raw: Raw(line.raw.as_deref().map(jsonb::encode_text)),
         children: children
             .into_iter()
             .map(|child| tree(operation, child, below))
@@ -178,7 +191,7 @@ fn tell(
     page: &Page,
     state: &State,
     provenance: &Provenance,
-) -> Vec<Value> {
+) -> Vec<Box<RawValue>> {
     let orders: Vec<(i64, &OrderState)> = page
         .orders
         .iter()
@@ -203,8 +216,9 @@ fn tell(
     };
     let mut told = Vec::new();
     for (order_id, order) in orders {
+        let ledger = state.ledger((shop.shop_id, order_id), order, &shop.shop);
         for key in order_keys(order_id, order, shop, provenance.received_at) {
-            told.push(renderer.order(&key, order, provenance));
+            told.push(renderer.order_with(&key, order, &ledger, provenance));
         }
     }
     for id in &page.products {

@@ -1,9 +1,12 @@
 //! Rows as parallel arrays.
 
 use pgrx::datum::DatumWithOid;
-use weir_domain::events::exact_time;
 
-/// Builds the parameters of an `insert ... select from unnest(...)`, one array a column.
+use super::array::Array;
+
+/// Builds the parameters of an `insert ... select unnest($1), unnest($2), ...`, one array a column. In the select list they
+/// are read in step, value by value; `from unnest($1, $2, ...)` would first put every column into a table of its own
+/// (measured: a third of the CPU of such a statement).
 pub struct Columns<'a, R> {
     rows: &'a [R],
     arrays: Vec<DatumWithOid<'static>>,
@@ -18,8 +21,7 @@ impl<'a, R> Columns<'a, R> {
     }
 
     pub fn int(mut self, value: impl Fn(&R) -> Option<i64>) -> Self {
-        self.arrays
-            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self.arrays.push(Array::of_ints(self.rows.iter().map(value)));
         self
     }
 
@@ -27,27 +29,29 @@ impl<'a, R> Columns<'a, R> {
     where
         'a: 't,
     {
-        self.arrays
-            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self.arrays.push(Array::of_texts(self.rows.iter().map(value)));
         self
     }
 
     pub fn flag(mut self, value: impl Fn(&R) -> Option<bool>) -> Self {
-        self.arrays
-            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self.arrays.push(Array::of_flags(self.rows.iter().map(value)));
         self
     }
 
     pub fn float(mut self, value: impl Fn(&R) -> Option<f64>) -> Self {
-        self.arrays
-            .push(DatumWithOid::from(self.rows.iter().map(value).collect::<Vec<_>>()));
+        self.arrays.push(Array::of_floats(self.rows.iter().map(value)));
         self
     }
 
-    /// Microseconds since 1970, as text that the statement casts.
+    /// Microseconds since 1970.
     pub fn time(mut self, value: impl Fn(&R) -> Option<i64>) -> Self {
-        let values: Vec<Option<String>> = self.rows.iter().map(|row| value(row).map(exact_time)).collect();
-        self.arrays.push(DatumWithOid::from(values));
+        self.arrays.push(Array::of_times(self.rows.iter().map(value)));
+        self
+    }
+
+    /// Bodies as [`crate::jsonb`] has encoded them.
+    pub fn body(mut self, value: impl Fn(&'a R) -> Option<&'a [u8]>) -> Self {
+        self.arrays.push(Array::of_jsonb(self.rows.iter().map(value)));
         self
     }
 

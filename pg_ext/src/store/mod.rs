@@ -3,6 +3,7 @@
 //! Every statement runs as a writing one, so that each sees what other transactions committed before it started
 //! (`read committed`): what is read after a lock is what the lock protects.
 
+mod array;
 mod bulk;
 mod columns;
 mod customers;
@@ -13,6 +14,7 @@ mod products;
 mod read;
 mod write;
 
+pub use array::length_word;
 pub use bulk::{read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine};
 pub use customers::write as write_customers;
 pub use interactions::{
@@ -70,6 +72,9 @@ pub fn cell<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, ordinal: usize
 }
 
 fn key_arrays(keys: impl Iterator<Item = Key>) -> [DatumWithOid<'static>; 2] {
-    let (shops, ids): (Vec<i64>, Vec<i64>) = keys.unzip();
-    [DatumWithOid::from(shops), DatumWithOid::from(ids)]
+    let keys: Vec<Key> = keys.collect();
+    [
+        array::Array::of_ints(keys.iter().map(|key| Some(key.0))),
+        array::Array::of_ints(keys.iter().map(|key| Some(key.1))),
+    ]
 }

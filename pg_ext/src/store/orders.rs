@@ -25,13 +25,12 @@ pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
     anchor(client, ingest_sql!("order_header_lock"), keys)
 }
 
-/// Locks the orders in key order; those that are new are created as they are in `orders`, in the same pass. Returns those
+/// Locks the orders, sorted by key; those that are new are created as they are in `orders`, in the same pass. Returns those
 /// that were there before.
-pub fn create(client: &mut SpiClient<'_>, orders: &BTreeMap<Key, OrderState>) -> BTreeSet<Key> {
-    let rows: Vec<Child<'_, OrderState>> = orders.iter().map(|(key, state)| (*key, state)).collect();
-    let mut known: BTreeSet<Key> = orders.keys().copied().collect();
-    if !rows.is_empty() {
-        let columns = header_columns(Columns::of(&rows)).build();
+pub fn create(client: &mut SpiClient<'_>, orders: &[(Key, &OrderState)]) -> BTreeSet<Key> {
+    let mut known: BTreeSet<Key> = orders.iter().map(|(key, _)| *key).collect();
+    if !orders.is_empty() {
+        let columns = header_columns(Columns::of(orders)).build();
         for row in run_kept(client, ingest_sql!("order_header_create"), &columns) {
             known.remove(&(cell(&row, 1), cell(&row, 2)));
         }
@@ -60,7 +59,7 @@ pub struct ChangedOrder<'a> {
     pub before: &'a OrderState,
     pub after: &'a OrderState,
     /// Its ledger, if that changed.
-    pub ledger: Option<Vec<SalesRow>>,
+    pub ledger: Option<&'a [SalesRow]>,
     /// Whether ledger rows are stored.
     pub had_ledger: bool,
     /// Whether this call created its row, already as it is in `after`.
@@ -132,7 +131,7 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
         .int(|row| row.1.header.as_ref()?.customer_id)
         .text(|row| row.1.header.as_ref()?.source_name.as_deref())
         .int(|row| Some(row.1.revision))
-        .text(|row| row.1.header.as_ref()?.raw.0.as_deref())
+        .body(|row| row.1.header.as_ref()?.raw.0.as_deref())
         .text(|row| row.1.referred_by()?.publisher_id.as_deref())
         .text(|row| row.1.referred_by()?.program_id.as_deref())
         .text(|row| row.1.header.as_ref()?.referred_by.publisher_id.as_deref())
@@ -185,7 +184,7 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
             .flag(|row| Some(row.1.is_brief))
-            .text(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.0.as_deref())
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
@@ -245,7 +244,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.created_at)
             .time(|row| row.1.processed_at)
             .time(|row| Some(row.1.triggered_at))
-            .text(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.0.as_deref())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
     write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
@@ -295,7 +294,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.status.as_deref())
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
-            .text(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.0.as_deref())
     });
 }
 
@@ -353,7 +352,7 @@ fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
     let rows = changed
         .iter()
-        .flat_map(|order| order.ledger.iter().flatten().map(|row| (order.key, row)));
+        .flat_map(|order| order.ledger.unwrap_or_default().iter().map(|row| (order.key, row)));
     let rows: Vec<Child<'_, SalesRow>> = rows.collect();
     write::put(client, ingest_sql!("sales_ledger_write"), &rows, |columns| {
         columns

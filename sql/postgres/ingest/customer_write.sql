@@ -6,16 +6,9 @@ insert into commerce.customer as old (
     email_consent, sms_consent, currency, deleted_at
 )
 select
-    new.shop_id, new.customer_id, new.created_at::timestamptz, new.updated_at::timestamptz, new.is_whole,
-    new.triggered_at::timestamptz, new.state, new.is_email_verified, new.is_tax_exempt, new.email_consent,
-    new.sms_consent, new.currency, new.deleted_at::timestamptz
-from unnest(
-    $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::boolean[],
-    $9::boolean[], $10::text[], $11::text[], $12::text[], $13::text[]
-) as new (
-    shop_id, customer_id, created_at, updated_at, is_whole, triggered_at, state, is_email_verified, is_tax_exempt,
-    email_consent, sms_consent, currency, deleted_at
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::timestamptz[]), unnest($4::timestamptz[]),
+    unnest($5::boolean[]), unnest($6::timestamptz[]), unnest($7::text[]), unnest($8::boolean[]), unnest($9::boolean[]),
+    unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), unnest($13::timestamptz[])
 on conflict (shop_id, customer_id) do update set
     created_at = excluded.created_at, updated_at = excluded.updated_at, is_whole = excluded.is_whole, triggered_at =
     excluded.triggered_at, state = excluded.state, is_email_verified = excluded.is_email_verified, is_tax_exempt =

@@ -3,12 +3,8 @@ insert into commerce.order_edit_line as old (
     shop_id, order_id, edit_id, line_item_id, committed_at, added, removed
 )
 select
-    new.shop_id, new.order_id, new.edit_id, new.line_item_id, new.committed_at::timestamptz, new.added, new.removed
-from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]
-) as new (
-    shop_id, order_id, edit_id, line_item_id, committed_at, added, removed
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::timestamptz[]),
+    unnest($6::bigint[]), unnest($7::bigint[])
 on conflict (shop_id, order_id, edit_id, line_item_id) do update set
     committed_at = excluded.committed_at, added = excluded.added, removed = excluded.removed
 where (

@@ -2,6 +2,6 @@
 -- writers over the same rows wait for each other instead of deadlocking. Returns the keys that had no row before: of them
 -- nothing can be stored yet, so nothing has to be read or cleared.
 insert into commerce.order_header (shop_id, order_id)
-select shop_id, order_id from unnest($1::bigint[], $2::bigint[]) as touched (shop_id, order_id)
+select unnest($1::bigint[]), unnest($2::bigint[])
 on conflict (shop_id, order_id) do update set shop_id = excluded.shop_id where false
 returning shop_id, order_id

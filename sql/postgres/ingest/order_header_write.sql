@@ -6,22 +6,12 @@ insert into commerce.order_header as old (
     attribution_event_id
 )
 select
-    new.shop_id, new.order_id, new.name, new.created_at::timestamptz, new.processed_at::timestamptz,
-    new.updated_at::timestamptz, new.triggered_at::timestamptz, new.cancelled_at::timestamptz,
-    new.completed_at::timestamptz, new.financial_status, new.fulfillment_status, new.is_test, new.taxes_included,
-    new.currency, new.presentment_currency, new.total_price_minor, new.customer_id, new.source_name, new.revision,
-    new.raw::jsonb, new.publisher_id, new.program_id, new.note_publisher_id, new.note_program_id,
-    new.attributed_at::timestamptz, new.attribution_event_id
-from unnest(
-    $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::text[], $15::text[], $16::bigint[], $17::bigint[],
-    $18::text[], $19::bigint[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[]
-) as new (
-    shop_id, order_id, name, created_at, processed_at, updated_at, triggered_at, cancelled_at, completed_at,
-    financial_status, fulfillment_status, is_test, taxes_included, currency, presentment_currency, total_price_minor,
-    customer_id, source_name, revision, raw, publisher_id, program_id, note_publisher_id, note_program_id, attributed_at,
-    attribution_event_id
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::timestamptz[]),
+    unnest($5::timestamptz[]), unnest($6::timestamptz[]), unnest($7::timestamptz[]), unnest($8::timestamptz[]),
+    unnest($9::timestamptz[]), unnest($10::text[]), unnest($11::text[]), unnest($12::boolean[]), unnest($13::boolean[]),
+    unnest($14::text[]), unnest($15::text[]), unnest($16::bigint[]), unnest($17::bigint[]), unnest($18::text[]),
+    unnest($19::bigint[]), unnest($20::jsonb[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[]),
+    unnest($24::text[]), unnest($25::timestamptz[]), unnest($26::text[])
 on conflict (shop_id, order_id) do update set
     name = excluded.name, created_at = excluded.created_at, processed_at = excluded.processed_at,
     updated_at = excluded.updated_at, triggered_at = excluded.triggered_at, cancelled_at = excluded.cancelled_at,

@@ -4,16 +4,9 @@ insert into commerce.payment as old (
     processed_at, triggered_at, raw
 )
 select
-    new.shop_id, new.order_id, new.payment_id, new.parent_id, new.kind, new.status, new.gateway, new.amount_minor,
-    new.currency, new.is_test, new.created_at::timestamptz, new.processed_at::timestamptz,
-    new.triggered_at::timestamptz, new.raw::jsonb
-from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-    $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[]
-) as new (
-    shop_id, order_id, payment_id, parent_id, kind, status, gateway, amount_minor, currency, is_test, created_at,
-    processed_at, triggered_at, raw
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::text[]), unnest($8::bigint[]), unnest($9::text[]), unnest($10::boolean[]),
+    unnest($11::timestamptz[]), unnest($12::timestamptz[]), unnest($13::timestamptz[]), unnest($14::jsonb[])
 on conflict (shop_id, order_id, payment_id) do update set
     parent_id = excluded.parent_id, kind = excluded.kind, status = excluded.status, gateway = excluded.gateway,
     amount_minor = excluded.amount_minor, currency = excluded.currency, is_test = excluded.is_test,

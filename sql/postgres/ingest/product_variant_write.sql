@@ -3,9 +3,5 @@ insert into commerce.product_variant as old (
     shop_id, product_id, variant_id, title, sku, price_minor, price_text
 )
 select
-    new.shop_id, new.product_id, new.variant_id, new.title, new.sku, new.price_minor, new.price_text
-from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[]
-) as new (
-    shop_id, product_id, variant_id, title, sku, price_minor, price_text
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::bigint[]), unnest($7::text[])

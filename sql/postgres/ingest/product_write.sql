@@ -4,15 +4,9 @@ insert into commerce.product as old (
     raw
 )
 select
-    new.shop_id, new.product_id, new.title, new.vendor, new.product_type, new.status, new.created_at::timestamptz,
-    new.published_at::timestamptz, new.updated_at::timestamptz, new.triggered_at::timestamptz, new.raw::jsonb
-from unnest(
-    $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::text[], $11::text[]
-) as new (
-    shop_id, product_id, title, vendor, product_type, status, created_at, published_at, updated_at, triggered_at,
-    raw
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::timestamptz[]), unnest($8::timestamptz[]), unnest($9::timestamptz[]),
+    unnest($10::timestamptz[]), unnest($11::jsonb[])
 on conflict (shop_id, product_id) do update set
     title = excluded.title, vendor = excluded.vendor, product_type = excluded.product_type, status = excluded.status,
     created_at = excluded.created_at, published_at = excluded.published_at, updated_at = excluded.updated_at,

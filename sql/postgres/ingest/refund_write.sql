@@ -4,16 +4,9 @@ insert into commerce.refund as old (
     paid_currency, is_brief, raw
 )
 select
-    new.shop_id, new.order_id, new.refund_id, new.created_at::timestamptz, new.processed_at::timestamptz,
-    new.observed_at::timestamptz, new.triggered_at::timestamptz, new.paid_amount_minor, new.paid_currency,
-    new.is_brief, new.raw::jsonb
-from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-    $9::text[], $10::boolean[], $11::text[]
-) as new (
-    shop_id, order_id, refund_id, created_at, processed_at, observed_at, triggered_at, paid_amount_minor,
-    paid_currency, is_brief, raw
-)
+    unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::timestamptz[]),
+    unnest($5::timestamptz[]), unnest($6::timestamptz[]), unnest($7::timestamptz[]), unnest($8::bigint[]),
+    unnest($9::text[]), unnest($10::boolean[]), unnest($11::jsonb[])
 on conflict (shop_id, order_id, refund_id) do update set
     created_at = excluded.created_at, processed_at = excluded.processed_at, observed_at = excluded.observed_at,
     triggered_at = excluded.triggered_at, paid_amount_minor = excluded.paid_amount_minor,

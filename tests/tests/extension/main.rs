@@ -1,11 +1,13 @@
 //! The extension, held to the contract that it shares with the SQL-only install, and to what is its own:
 //! - [`fuzz`]: hostile texts, interactions among them
+//! - [`jsonb`]: the bytes of stored bodies
 //! - [`upgrade`]: versions of the extension; [`glossary`]: GLOSSARY.md and the comments of the tables
 
 #[path = "contract.rs"]
 mod contract;
 mod fuzz;
 mod glossary;
+mod jsonb;
 mod upgrade;
 
 use contract::*;

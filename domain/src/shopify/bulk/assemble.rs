@@ -15,8 +15,8 @@ pub struct Node {
     pub part: Option<Part>,
     /// Customer of an order, unless forgotten.
     pub customer_id: Option<i64>,
-    /// A root's line without personal data, unless forgotten.
-    pub raw: Option<String>,
+    /// A root's line without personal data, encoded to be kept; unless forgotten.
+    pub raw: Raw,
     /// Nodes whose lines name this one as their parent.
     pub children: Vec<Node>,
 }
@@ -39,7 +39,7 @@ pub fn order_facts(root: Node) -> Vec<Fact> {
     match root.part {
         Some(Part::Order(order)) => {
             let mut header = order.header;
-            (header.customer_id, header.raw) = (root.customer_id, Raw(root.raw));
+            (header.customer_id, header.raw) = (root.customer_id, root.raw);
             let lines = root.children.into_iter().filter_map(|child| match child.part {
                 Some(Part::LineItem(line)) => Some(line),
                 _ => None,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::json::{fault, Json, Node};
+use super::super::json::{encode_text, fault, Json, Node};
 use super::super::{BodyError, Reason};
 use super::fields::{
     agreement, gid_of, line_item, order, product, required_gid, required_time, returned, sale, variant,
@@ -93,7 +93,7 @@ impl BulkLine {
     /// [`BodyError`] with the path of the first fault.
     pub fn read(kind: BulkKind, text: &str, read_at: ReadAt) -> Result<Self, BodyError> {
         let json = Json::parse(text)?;
-        let node = Node::root(&json)?;
+        let node = Node::root(&json, encode_text)?;
         let parent = gid_of(&node, "__parentId")?;
         let typename = match node.text("__typename")? {
             Some(typename) => typename,
@@ -120,7 +120,7 @@ impl BulkLine {
         required_gid(&node, "id")?;
         line.part = part(kind, &typename, &node, read_at)?;
         if is_root {
-            line.raw = Some(node.raw());
+            line.raw = Some(node.to_text());
             line.customer_id = match node.object("customer")? {
                 Some(customer) => Some(required_gid(&customer, "id")?.id),
                 None => None,

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::events::exact_time;
 use crate::money::Currency;
-use crate::order_state::{Amount, OrderState};
+use crate::order_state::{Amount, OrderState, Raw};
 use crate::shopify::{self, Context, Fact, Reason};
 
 /// A field of a selection set and what is selected of it.
@@ -225,7 +225,7 @@ fn node(line: BulkLine, children: Vec<Node>) -> Node {
         id: line.gid.unwrap().id,
         part: Some(line.part),
         customer_id: line.customer_id,
-        raw: line.raw,
+        raw: Raw(line.raw.map(String::into_bytes)),
         children,
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use jiter::{Jiter, JiterError, Peek};
 
-use super::{fault, Json, Members};
+use super::{fault, key_order, Json, Members};
 use crate::shopify::{BodyError, Reason};
 
 /// Deepest nesting read. Shopify's bodies stay under 12; the reader recurses, and a hostile body must not end the
@@ -96,10 +96,10 @@ impl<'a> Reader<'a> {
             let next = self.tokens.next_key().map_err(not_json)?;
             key = next.map(|decoded| as_in_text(self.text, start, decoded));
         }
-        if !members.is_sorted_by(|a, b| a.0 < b.0) {
+        if !members.is_sorted_by(|a, b| key_order(&a.0, &b.0).is_lt()) {
             // Stable and from the end: of a repeated key the last stands first, and stays.
             members.reverse();
-            members.sort_by(|a, b| a.0.cmp(&b.0));
+            members.sort_by(|a, b| key_order(&a.0, &b.0));
             members.dedup_by(|later, earlier| later.0 == earlier.0);
         }
         Ok(members)
