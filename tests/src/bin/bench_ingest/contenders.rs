@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use serde_json::json;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::{failed, Result};
 
-use crate::orders::{minor, shop, LineItem, Order};
-
-/// Clock ticks of `/proc/*/stat` a second; fixed at 100 on every Linux that Rust's std runs on.
-const TICKS_PER_SECOND: u32 = 100;
+use crate::client::{Shape, Writer};
+use crate::orders::{shop, Delivery, RECEIVED_AT, TOPIC};
+use crate::tables::Content;
 
 /// A way of writing orders.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,10 +51,16 @@ impl Way {
 /// A way with a database and a connection of its own.
 pub struct Contender {
     pub way: Way,
-    client: Client,
+    pub client: Client,
     backend: u32,
-    statements: Vec<Statement>,
+    method: Method,
     _database: Database,
+}
+
+enum Method {
+    Ingest(Statement),
+    Jsonb(Statement),
+    Client(Box<Writer>),
 }
 
 impl Contender {
@@ -69,210 +72,79 @@ impl Contender {
         };
         let database = cluster.database_with(install).await?;
         let client = database.admin().await?;
+        // Room for the sorts and the intermediate rows of a batch, for everybody: the jsonb statement would spill them.
+        client.batch_execute("set work_mem = '64MB'").await?;
         client
             .execute(
                 "select weir.register_shop($1::text::json)",
                 &[&shop().registration().to_string()],
             )
             .await?;
-        let texts: &[&str] = match way {
-            Way::Extension | Way::SqlOnly => &["select weir.ingest($1::text)"],
-            Way::JsonbRecordset => &[include_str!("sql/jsonb_recordset.sql")],
-            Way::ClientRows => &[include_str!("sql/header_row.sql"), include_str!("sql/line_row.sql")],
-            Way::ClientArrays => &[
-                include_str!("sql/header_arrays.sql"),
-                include_str!("sql/line_arrays.sql"),
-            ],
+        let method = match way {
+            Way::Extension | Way::SqlOnly => Method::Ingest(client.prepare("select weir.ingest($1::text)").await?),
+            Way::JsonbRecordset => Method::Jsonb(client.prepare(include_str!("sql/jsonb_recordset.sql")).await?),
+            Way::ClientRows => Method::Client(Box::new(Writer::new(&client, Shape::Rows).await?)),
+            Way::ClientArrays => Method::Client(Box::new(Writer::new(&client, Shape::Arrays).await?)),
         };
-        let mut statements = Vec::new();
-        for text in texts {
-            statements.push(client.prepare(text).await?);
-        }
         let backend: i32 = client.query_one("select pg_backend_pid()", &[]).await?.get(0);
         Ok(Self {
             way,
             client,
             backend: backend.unsigned_abs(),
-            statements,
+            method,
             _database: database,
         })
     }
 
-    /// Writes a batch of bodies; when it returns, they are committed.
-    pub async fn write(&self, bodies: &[String]) -> Result<()> {
-        match self.way {
-            Way::Extension | Way::SqlOnly => self.ingest(bodies).await,
-            Way::JsonbRecordset => self.jsonb(bodies).await,
-            Way::ClientRows => self.rows(&parse(bodies)?, bodies).await,
-            Way::ClientArrays => self.arrays(&parse(bodies)?, bodies).await,
+    /// Writes a batch of deliveries; when it returns, they are committed.
+    pub async fn write(&self, deliveries: &[Delivery]) -> Result<()> {
+        match &self.method {
+            Method::Ingest(statement) => self.ingest(statement, deliveries).await,
+            Method::Jsonb(statement) => self.jsonb(statement, deliveries).await,
+            Method::Client(writer) => writer.write(&self.client, deliveries).await,
         }
     }
 
-    async fn ingest(&self, bodies: &[String]) -> Result<()> {
-        let deliveries: Vec<_> = bodies
+    async fn ingest(&self, statement: &Statement, deliveries: &[Delivery]) -> Result<()> {
+        let batch: Vec<_> = deliveries
             .iter()
-            .map(|body| {
-                // The number of the order makes the webhook id unique, as Shopify's are.
-                let id = &body[body.find("\"token-").unwrap_or(0)..][..24];
+            .map(|delivery| {
                 json!({
-                    "webhook_id": id, "topic": "orders/create", "shop_domain": shop().domain,
-                    "received_at": "2026-11-20T09:00:06.000Z", "triggered_at": null, "api_version": "2026-10", "body": body
+                    "webhook_id": delivery.webhook_id, "topic": TOPIC, "shop_domain": shop().domain,
+                    "received_at": RECEIVED_AT, "triggered_at": null, "api_version": "2026-10", "body": delivery.body
                 })
             })
             .collect();
-        let text = serde_json::to_string(&deliveries)?;
-        let row = self.client.query_one(&self.statements[0], &[&text]).await?;
+        let text = serde_json::to_string(&batch)?;
+        let row = self.client.query_one(statement, &[&text]).await?;
         let answer: String = row.get(0);
         let accepted = answer.matches(r#""accepted""#).count();
-        if accepted == bodies.len() {
+        if accepted == deliveries.len() {
             return Ok(());
         }
-        Err(failed(format!("{accepted} of {} orders were accepted", bodies.len())))
+        Err(failed(format!(
+            "{accepted} of {} orders were accepted",
+            deliveries.len()
+        )))
     }
 
-    async fn jsonb(&self, bodies: &[String]) -> Result<()> {
-        let text = format!("[{{\"body\":{}}}]", bodies.join("},{\"body\":"));
-        self.client.execute(&self.statements[0], &[&text, &shop().id]).await?;
-        Ok(())
-    }
-
-    async fn rows(&self, orders: &[Order], bodies: &[String]) -> Result<()> {
-        self.client.batch_execute("begin").await?;
-        let (shop_id, mut values) = (shop().id, Vec::new());
-        for (order, body) in orders.iter().zip(bodies) {
-            values.push((
-                order,
-                body,
-                minor(&order.total_price),
-                order.line_items.iter().map(Numbers::new).collect::<Vec<_>>(),
-            ));
-        }
-        // Headers before lines: the pipeline keeps the order in which the statements are first polled.
-        try_join_all(values.iter().map(|(order, body, total, _)| async move {
-            let row: [&(dyn ToSql + Sync); 17] = [
-                &shop_id,
-                &order.id,
-                &order.name,
-                &order.created_at,
-                &order.processed_at,
-                &order.updated_at,
-                &order.cancelled_at,
-                &order.financial_status,
-                &order.fulfillment_status,
-                &order.test,
-                &order.taxes_included,
-                &order.currency,
-                &order.presentment_currency,
-                total,
-                &order.customer.id,
-                &order.source_name,
-                body,
-            ];
-            self.client.execute(&self.statements[0], &row).await
-        }))
-        .await?;
-        let lines = values
+    async fn jsonb(&self, statement: &Statement, deliveries: &[Delivery]) -> Result<()> {
+        let batch: Vec<String> = deliveries
             .iter()
-            .flat_map(|(order, _, _, numbers)| order.line_items.iter().zip(numbers).map(move |line| (*order, line)));
-        try_join_all(lines.map(|(order, (line, n))| async move {
-            let row: [&(dyn ToSql + Sync); 17] = [
-                &shop_id,
-                &order.id,
-                &line.id,
-                &line.product_id,
-                &line.variant_id,
-                &line.title,
-                &line.vendor,
-                &line.gift_card,
-                &line.quantity,
-                &line.current_quantity,
-                &n.price.0,
-                &n.price.1,
-                &n.discount.0,
-                &n.discount.1,
-                &n.tax.0,
-                &n.tax.1,
-                &n.rate,
-            ];
-            self.client.execute(&self.statements[1], &row).await
-        }))
-        .await?;
-        self.client.batch_execute("commit").await?;
-        Ok(())
-    }
-
-    async fn arrays(&self, orders: &[Order], bodies: &[String]) -> Result<()> {
-        fn column<'a, T, R>(rows: &'a [T], value: impl Fn(&'a T) -> R) -> Vec<R> {
-            rows.iter().map(value).collect()
-        }
-        let shop_id = shop().id;
-        let lines: Vec<(&Order, &LineItem, Numbers)> = orders
-            .iter()
-            .flat_map(|order| {
-                order
-                    .line_items
-                    .iter()
-                    .map(move |line| (order, line, Numbers::new(line)))
+            .map(|Delivery { webhook_id, body }| {
+                format!(
+                    r#"{{"webhook_id":"{webhook_id}","triggered_at":"{RECEIVED_AT}","received_at":"{RECEIVED_AT}","body":{body}}}"#
+                )
             })
             .collect();
-        self.client.batch_execute("begin").await?;
-        let headers: [&(dyn ToSql + Sync); 17] = [
-            &shop_id,
-            &column(orders, |order| order.id),
-            &column(orders, |order| &order.name),
-            &column(orders, |order| &order.created_at),
-            &column(orders, |order| &order.processed_at),
-            &column(orders, |order| &order.updated_at),
-            &column(orders, |order| &order.cancelled_at),
-            &column(orders, |order| &order.financial_status),
-            &column(orders, |order| &order.fulfillment_status),
-            &column(orders, |order| order.test),
-            &column(orders, |order| order.taxes_included),
-            &column(orders, |order| &order.currency),
-            &column(orders, |order| &order.presentment_currency),
-            &column(orders, |order| minor(&order.total_price)),
-            &column(orders, |order| order.customer.id),
-            &column(orders, |order| &order.source_name),
-            &bodies,
-        ];
-        let lines: [&(dyn ToSql + Sync); 17] = [
-            &shop_id,
-            &column(&lines, |line| line.0.id),
-            &column(&lines, |line| line.1.id),
-            &column(&lines, |line| line.1.product_id),
-            &column(&lines, |line| line.1.variant_id),
-            &column(&lines, |line| &line.1.title),
-            &column(&lines, |line| &line.1.vendor),
-            &column(&lines, |line| line.1.gift_card),
-            &column(&lines, |line| line.1.quantity),
-            &column(&lines, |line| line.1.current_quantity),
-            &column(&lines, |line| line.2.price.0),
-            &column(&lines, |line| line.2.price.1),
-            &column(&lines, |line| line.2.discount.0),
-            &column(&lines, |line| line.2.discount.1),
-            &column(&lines, |line| line.2.tax.0),
-            &column(&lines, |line| line.2.tax.1),
-            &column(&lines, |line| line.2.rate),
-        ];
-        self.client.execute(&self.statements[0], &headers).await?;
-        self.client.execute(&self.statements[1], &lines).await?;
-        self.client.batch_execute("commit").await?;
+        let text = format!("[{}]", batch.join(","));
+        self.client.execute(statement, &[&text, &shop().id]).await?;
         Ok(())
     }
 
-    /// Rows written: headers, lines, sums of the amounts. Equal for every way.
-    pub async fn counts(&self) -> Result<(i64, i64, i64, i64)> {
-        let row = self
-            .client
-            .query_one(
-                "select (select count(*) from commerce.order_header),
-                    (select sum(total_price_minor)::bigint from commerce.order_header), count(*),
-                    sum(unit_price_minor * quantity - discount_minor + presentment_unit_price_minor)::bigint
-                from commerce.order_line_item",
-                &[],
-            )
-            .await?;
-        Ok((row.get(0), row.get(1), row.get(2), row.get(3)))
+    /// The rows it has left.
+    pub async fn content(&self) -> Result<Content> {
+        Content::read(self.way.name(), &self.client).await
     }
 
     /// CPU time of the connection's backend so far.
@@ -289,40 +161,12 @@ impl Contender {
     }
 }
 
-/// A line's amounts in minor units, shop and presentment, and its tax rate in billionths.
-struct Numbers {
-    price: (i64, i64),
-    discount: (i64, i64),
-    tax: (i64, i64),
-    rate: i64,
-}
-
-impl Numbers {
-    fn new(line: &LineItem) -> Self {
-        Self {
-            price: (minor(&line.price), minor(&line.price_set.presentment_money.amount)),
-            discount: line.discount(),
-            tax: line.tax(),
-            rate: line.tax_rate(),
-        }
-    }
-}
-
-fn parse(bodies: &[String]) -> Result<Vec<Order>> {
-    let parsed: Result<Vec<Order>, _> = bodies.iter().map(|body| serde_json::from_str(body)).collect();
-    Ok(parsed?)
-}
-
-/// User and system time of a process so far.
+/// CPU time of a process with one thread so far; the kernel counts it in nanoseconds.
 pub fn cpu_of(process: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The second field is the command in brackets and may hold blanks; utime and stime are the 12th and 13th after it.
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u32 = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u32>().ok())
-        .sum();
-    Ok(Duration::from_secs(ticks.into()) / TICKS_PER_SECOND)
+    let path = format!("/proc/{process}/schedstat");
+    let text = std::fs::read_to_string(&path)?;
+    let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse().ok());
+    nanoseconds
+        .map(Duration::from_nanos)
+        .ok_or_else(|| failed(format!("{path} does not begin with a number")))
 }

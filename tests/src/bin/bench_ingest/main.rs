@@ -1,21 +1,26 @@
 //! `make bench`, the extension's part: `weir.ingest` beside what a user would write without it, in one run.
 //!
-//! - [`orders`]: generated orders/create bodies of about 8 KB, and their rows parsed by the client
-//! - [`contenders`]: each way of getting them into the same tables, over one connection of its own
+//! - [`orders`]: generated deliveries of orders/create, 8 KB each
+//! - [`contenders`]: each way of getting them into the same tables, over one connection of its own; [`client`]: those
+//!   that parse for themselves
+//! - [`tables`]: all of them must have left the same rows in every table, which the run asserts
 //!
-//! The contenders take turns batch by batch, so that whatever else the machine does falls on all of them alike. Only
-//! weir's two do more than upsert headers and lines: they dedupe deliveries, merge versions, keep the ledger, read the
-//! orders back and return the events.
+//! The contenders take turns batch by batch, so that whatever else the machine does falls on all of them alike. All dedupe
+//! deliveries, keep only newer versions, and write the ledger; only weir's two also take every topic, in any sequence, with
+//! refunds and edits, and return the events.
 //!
 //! usage: `bench_ingest [orders]` (default 10,000 for batches of 500; a tenth of it for batches of 1). The extension should
 //! be a release build: `scripts/bench.sh ingest` sees to it.
 
+mod client;
 mod contenders;
 mod orders;
+mod tables;
 
 use std::time::Duration;
 
 use contenders::{Contender, Way};
+use orders::Delivery;
 use weir_tests::postgres::Cluster;
 use weir_tests::{failed, Result};
 
@@ -49,29 +54,27 @@ async fn run(cluster: &Cluster, total: usize, batch: usize) -> Result<()> {
     }
     let (mut first, mut bytes) = (0, 0);
     while first < total {
-        let bodies = orders::bodies(first, batch.min(total - first));
-        bytes += bodies.iter().map(String::len).sum::<usize>();
-        first += bodies.len();
+        let deliveries = orders::deliveries(first, batch.min(total - first));
+        bytes += deliveries.iter().map(|delivery| delivery.body.len()).sum::<usize>();
+        first += deliveries.len();
         for (contender, used) in &mut contenders {
-            measure(contender, &bodies, used).await?;
+            measure(contender, &deliveries, used).await?;
         }
     }
-    let mut counts = Vec::new();
-    for (contender, _) in &contenders {
-        counts.push(contender.counts().await?);
+    let (weir, _) = &contenders[0];
+    let rows = weir.content().await?;
+    for (other, _) in &contenders[1..] {
+        let other_rows = other.content().await?;
+        rows.assert_same(&other_rows, &weir.client, &other.client).await?;
     }
-    if counts.iter().any(|count| *count != counts[0]) {
-        return Err(failed(format!(
-            "the contenders did not write the same rows: {counts:?}"
-        )));
-    }
+    println!("\nall contenders left the same {} rows", rows.count());
     print(&contenders, total, batch, bytes).await
 }
 
-async fn measure(contender: &Contender, bodies: &[String], used: &mut Used) -> Result<()> {
+async fn measure(contender: &Contender, deliveries: &[Delivery], used: &mut Used) -> Result<()> {
     let (server, client) = (contender.server_cpu()?, contenders::cpu_of(std::process::id())?);
     let begin = std::time::Instant::now();
-    contender.write(bodies).await?;
+    contender.write(deliveries).await?;
     used.wall += begin.elapsed();
     used.server_cpu += contender.server_cpu()? - server;
     used.client_cpu += contenders::cpu_of(std::process::id())? - client;
@@ -81,7 +84,7 @@ async fn measure(contender: &Contender, bodies: &[String], used: &mut Used) -> R
 async fn print(contenders: &[(Contender, Used)], total: usize, batch: usize, bytes: usize) -> Result<()> {
     let per = |time: Duration| time.as_secs_f64() * 1e6 / total as f64;
     println!(
-        "\n{total} orders of {:.1} KB with 3 lines each, batches of {batch}, one connection, fsync off",
+        "{total} orders of {:.1} KB with 3 lines each, batches of {batch}, one connection, fsync off",
         bytes as f64 / 1024.0 / total as f64
     );
     println!(

@@ -1,142 +1,102 @@
-//! Generated orders, and what a client without weir has to parse of them.
+//! Generated deliveries of orders/create: 8 KB with three lines, in euros for a buyer who sees dollars.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, Value};
 use weir_tests::shop::{Line, Shop};
-use weir_tests::shopify_body::{self, OrderFacts};
+use weir_tests::shopify_body::{self, money_set, OrderFacts};
 
-/// The shop of all orders: euros, buyers see dollars.
+/// When the edge took in every delivery, and Shopify triggered it.
+pub const RECEIVED_AT: &str = "2026-11-20T09:00:06.000Z";
+/// The topic of every delivery.
+pub const TOPIC: &str = "orders/create";
+
+/// The shop of all orders.
 pub fn shop() -> Shop {
     Shop::paris()
 }
 
-/// `count` bodies of orders/create from the `first`-th on.
-pub fn bodies(first: usize, count: usize) -> Vec<String> {
+/// One webhook.
+pub struct Delivery {
+    pub webhook_id: String,
+    pub body: String,
+}
+
+/// `count` deliveries from the `first`-th on.
+pub fn deliveries(first: usize, count: usize) -> Vec<Delivery> {
     let shop = shop();
-    let products = shop.products();
-    let body = |index: usize| {
-        let number = i64::try_from(index).expect("a small number") + 1;
-        let lines: Vec<Line> = (0..3)
-            .map(|place| Line {
-                product: products[(index + place) % 6].clone(),
-                quantity: 1 + place as i64,
-                discount: if place == 1 { 100 } else { 0 },
-            })
-            .collect();
-        let facts = OrderFacts {
-            id: 9_100_000_000_000_000 + number * 100,
-            number: number + 1000,
-            processed_at: "2026-11-20T10:00:00+01:00",
-            updated_at: "2026-11-20T10:00:05+01:00",
-            financial_status: "paid",
-            fulfillment_status: None,
-            cancelled_at: None,
-            test: false,
-            refunds: vec![],
-        };
-        shopify_body::order(&shop, &facts, &lines).to_string()
+    let delivery = |index: usize| Delivery {
+        webhook_id: format!("b54557e4-bdd9-4b37-8a5f-{index:012}"),
+        body: body(&shop, index).to_string(),
     };
-    (first..first + count).map(body).collect()
+    (first..first + count).map(delivery).collect()
 }
 
-/// An order as a typed client would read it.
-#[derive(Deserialize)]
-pub struct Order {
-    pub id: i64,
-    pub name: String,
-    pub created_at: String,
-    pub processed_at: String,
-    pub updated_at: String,
-    pub cancelled_at: Option<String>,
-    pub financial_status: String,
-    pub fulfillment_status: Option<String>,
-    pub test: bool,
-    pub taxes_included: bool,
-    pub currency: String,
-    pub presentment_currency: String,
-    pub total_price: String,
-    pub customer: Customer,
-    pub source_name: String,
-    pub line_items: Vec<LineItem>,
+fn body(shop: &Shop, index: usize) -> Value {
+    let products = shop.products();
+    let number = i64::try_from(index).expect("a small number") + 1;
+    let lines: Vec<Line> = (0..3)
+        .map(|place| Line {
+            product: products[(index + place) % 6].clone(),
+            quantity: 1 + place as i64,
+            discount: if place == 1 { 100 } else { 0 },
+        })
+        .collect();
+    let (hour, minute) = (index / 60 % 24, index % 60);
+    let (placed, updated) = (
+        format!("2026-11-20T{hour:02}:{minute:02}:00+01:00"),
+        format!("2026-11-20T{hour:02}:{minute:02}:05+01:00"),
+    );
+    let facts = OrderFacts {
+        id: 9_100_000_000_000_000 + number * 100,
+        number: number + 1000,
+        processed_at: &placed,
+        updated_at: &updated,
+        financial_status: "paid",
+        fulfillment_status: None,
+        cancelled_at: None,
+        test: false,
+        refunds: vec![],
+    };
+    let mut body = shopify_body::order(shop, &facts, &lines);
+    add_what_shopify_says_besides(shop, &mut body, &lines, &updated);
+    body
 }
 
-#[derive(Deserialize)]
-pub struct Customer {
-    pub id: i64,
-}
-
-#[derive(Deserialize)]
-pub struct LineItem {
-    pub id: i64,
-    pub product_id: i64,
-    pub variant_id: i64,
-    pub title: String,
-    pub vendor: String,
-    pub gift_card: bool,
-    pub quantity: i64,
-    pub current_quantity: i64,
-    pub price: String,
-    pub price_set: MoneySet,
-    pub discount_allocations: Vec<Allocation>,
-    pub tax_lines: Vec<TaxLine>,
-}
-
-#[derive(Deserialize)]
-pub struct Allocation {
-    pub amount: String,
-    pub amount_set: MoneySet,
-}
-
-#[derive(Deserialize)]
-pub struct TaxLine {
-    pub price: String,
-    pub price_set: MoneySet,
-    pub rate: Box<RawValue>,
-}
-
-#[derive(Deserialize)]
-pub struct MoneySet {
-    pub presentment_money: Money,
-}
-
-#[derive(Deserialize)]
-pub struct Money {
-    pub amount: String,
-}
-
-impl LineItem {
-    /// Discount in minor units, shop and presentment.
-    pub fn discount(&self) -> (i64, i64) {
-        let of = |all: &Allocation| (minor(&all.amount), minor(&all.amount_set.presentment_money.amount));
-        sum(self.discount_allocations.iter().map(of))
+/// Members of a real body that no test needs: with them an order of three lines has its usual 8 KB.
+fn add_what_shopify_says_besides(shop: &Shop, body: &mut Value, lines: &[Line], updated_at: &str) {
+    for (item, line) in body["line_items"].as_array_mut().into_iter().flatten().zip(lines) {
+        let tax = (line.quantity * line.product.price - line.discount) / 5;
+        item["tax_lines"] = json!([{
+            "channel_liable": false, "price": shop.amount(tax), "price_set": money_set(shop, tax), "rate": 0.2,
+            "title": "TVA"
+        }]);
+        item["attributed_staffs"] = json!([]);
+        item["sales_line_item_group_id"] = json!(null);
     }
-
-    /// Tax in minor units, shop and presentment.
-    pub fn tax(&self) -> (i64, i64) {
-        sum(self
-            .tax_lines
-            .iter()
-            .map(|tax| (minor(&tax.price), minor(&tax.price_set.presentment_money.amount))))
+    body["customer"]["created_at"] = "2025-03-01T12:00:00+01:00".into();
+    body["customer"]["updated_at"] = updated_at.into();
+    body["customer"]["tax_exempt"] = false.into();
+    body["customer"]["email_marketing_consent"] = json!({
+        "state": "subscribed", "opt_in_level": "single_opt_in", "consent_updated_at": updated_at
+    });
+    body["client_details"] = json!({
+        "accept_language": "fr-FR", "browser_height": null, "browser_ip": "203.0.113.7", "browser_width": null,
+        "session_hash": null, "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    });
+    body["landing_site"] = "/collections/all?utm_source=newsletter".into();
+    for name in ["current_total_discounts_set", "current_total_tax_set"] {
+        body[name] = money_set(shop, 100);
     }
-
-    /// Tax rate in billionths.
-    pub fn tax_rate(&self) -> i64 {
-        let rate = |tax: &TaxLine| parse_decimal(tax.rate.get(), 9);
-        self.tax_lines.iter().map(rate).sum()
+    for name in [
+        "original_total_duties_set",
+        "current_total_duties_set",
+        "location_id",
+        "device_id",
+        "po_number",
+    ] {
+        body[name] = json!(null);
     }
-}
-
-fn sum(pairs: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
-    pairs.fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
-}
-
-/// Minor units of a decimal with two places.
-pub fn minor(text: &str) -> i64 {
-    parse_decimal(text, 2)
-}
-
-fn parse_decimal(text: &str, digits: usize) -> i64 {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(digits).collect();
-    format!("{whole}{fraction}").parse().expect("a generated decimal")
+    body["discount_applications"] = json!([{
+        "target_type": "line_item", "type": "manual", "value": "1.0", "value_type": "fixed_amount",
+        "allocation_method": "each", "target_selection": "explicit", "title": "Loyalty", "description": "Loyalty"
+    }]);
 }
