@@ -16,7 +16,9 @@
 mod numeric;
 
 use std::borrow::Cow;
+use std::ffi::CString;
 
+use pgrx::pg_sys;
 use weir_domain::shopify::json::{kept, Json, Members};
 
 use crate::report;
@@ -52,11 +54,27 @@ pub fn encode(members: &Members<'_>) -> Vec<u8> {
     writer.out
 }
 
-/// The same from JSON text that weir has written.
+/// The same from kept JSON text, in which nothing is left to be left out. What the reader of bodies does not take, such as a
+/// number that the SQL-only install has written out, PostgreSQL reads itself.
 pub fn encode_text(text: &str) -> Vec<u8> {
     match Json::parse(text) {
         Ok(Json::Object(members)) => encode(&members),
-        _ => report::internal("a kept body is not readable", "It is no JSON object."),
+        _ => read_by_postgres(text),
+    }
+}
+
+fn read_by_postgres(text: &str) -> Vec<u8> {
+    let Ok(text) = CString::new(text) else {
+        report::internal("a kept body is not readable", "It holds U+0000.")
+    };
+    // SAFETY: jsonb_in takes a C string, which outlives the call, and returns a jsonb or raises an error. A value that it has
+    // just made is neither compressed nor short, so that its bytes are behind one length word.
+    unsafe {
+        let argument = pg_sys::Datum::from(text.as_ptr());
+        match pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(argument)]) {
+            Some(datum) => pgrx::varlena_to_byte_slice(datum.cast_mut_ptr()).to_vec(),
+            None => report::internal("a kept body is not readable", "jsonb_in returned null."),
+        }
     }
 }
 
