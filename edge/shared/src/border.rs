@@ -65,8 +65,8 @@ impl HeaderNames {
     }
 }
 
-/// Keys that verify signatures (HMAC-SHA256), several while a secret is rotated. Held by the platform's own cryptography,
-/// which hashes a body some ten times as fast as wasm does.
+/// Keys that verify signatures (HMAC-SHA256), several while a secret is rotated. Held by the platform's own cryptography:
+/// a body is hashed in native code.
 pub struct SigningKeys(Array);
 
 impl SigningKeys {
