@@ -4,7 +4,8 @@
 -- Guarantees: a reversal counts on its own day; currencies are never summed; sums are exact, an overflow of 64 bits is an
 -- error (sum() of bigint is 128 bits wide and the cast back is checked). Every column can be added to and taken from
 -- another row of the key: that is how a refresh replaces what an order said before. For that order_times keeps the time
--- of each ledger entry; a first and a last time alone could not be taken out again.
+-- of each ledger entry; a first and a last time alone could not be taken out again. An order's ledger has one entry for
+-- each product, day and kind, so that its sales are counted once.
 
 create or replace table sales_of_orders as
 select
@@ -18,7 +19,7 @@ select
     sum(discounts)::bigint as discounts,
     sum(returns)::bigint as returns,
     sum(net_sales)::bigint as net_sales,
-    count(distinct order_id) filter (where kind = 'sale') as order_count,
+    count(*) filter (where kind = 'sale') as order_count,
     list_sort(list(placed_at)) as order_times
 from order_ledger
 group by shop_domain, product_id, day, currency;

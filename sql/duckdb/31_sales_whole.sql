@@ -3,4 +3,4 @@
 -- Writes: sales_row.
 
 create or replace view sales_row as
-select * from sales_of_orders;
+from sales_of_orders;

@@ -1,13 +1,12 @@
 -- The days to write when a refresh was asked to write those from one day on.
--- Reads:  sales_written (all days, computed anew), sales_held (what measurement.sales holds); variable since_day.
+-- Reads:  sales_day (all days, computed anew), sales_held (what measurement.sales holds); variable since_day.
 -- Writes: changed_day.
 -- Guarantees: an earlier day is among them if it differs, so that the table as a whole is what telemetry says.
 
 create or replace table changed_day as
-with computed as (select distinct day, refresh_id from sales_written),
-held as (select distinct day, refresh_id from sales_held)
+with held as (select distinct day, refresh_id from sales_held)
 select day
-from computed
+from sales_day as computed
 full join held using (day)
 where day >= getvariable('since_day')
    or computed.refresh_id is distinct from held.refresh_id;

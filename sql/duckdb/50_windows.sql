@@ -1,53 +1,11 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
--- Reads:  product, sales, engagement_event, publication_history, product_before, shop, shop_day, objective_spec (at most
---         one per shop and product type, and one for every shop as a whole).
--- Writes: product_windows, one row per product.
+-- Reads:  product_measured, sales (with the days that needed_day names), engagement_event, engagement_history,
+--         product_before, shop, shop_day, objective_spec.
+-- Writes: product_windows, a view with one row per product.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
--- windows end with the shop's day of computation; money measures count the shop's newest currency only; the narrowest
--- specification governs; places are total: value, net sales, product id.
-
-create or replace table product_objective as
-select
-    product.shop_domain,
-    product.product_id,
-    coalesce(narrow.spec_number, wide.spec_number) as spec_number
-from product
-join objective_spec as wide
-    on wide.shop_domain = product.shop_domain
-   and wide.product_type is null
-left join objective_spec as narrow
-    on narrow.shop_domain = product.shop_domain
-   and narrow.product_type = product.product_type;
-
-create or replace table shop_currency as
-select shop_domain, arg_max(currency, row(day, currency)) as currency
-from sales
-join shop_day using (shop_domain)
-where day <= computed_on
-group by shop_domain;
+-- windows end with the shop's day of computation; places are total: value, net sales, product id.
 
 create or replace table product_sold as
-with measured as (
-    select
-        sales.shop_domain,
-        sales.product_id,
-        sales.day,
-        case spec.measure
-            when 'net_units' then sales.units_sold - sales.units_returned
-            when 'net_sales' then if(sales.currency = shop_currency.currency, sales.net_sales, 0)
-            when 'gross_sales' then if(sales.currency = shop_currency.currency, sales.gross_sales, 0)
-        end as value,
-        if(sales.currency = shop_currency.currency, sales.net_sales, 0) as net_sales,
-        product.launched_on,
-        shop_day.computed_on
-    from sales
-    join product using (shop_domain, product_id)
-    join product_objective using (shop_domain, product_id)
-    join objective_spec as spec using (spec_number)
-    join shop_day on shop_day.shop_domain = sales.shop_domain
-    join shop_currency on shop_currency.shop_domain = sales.shop_domain
-    where sales.day <= shop_day.computed_on
-)
 select
     shop_domain,
     product_id,
@@ -57,14 +15,25 @@ select
     sum(value) filter (where day > computed_on - 14) as sales_last_14_days,
     sum(value) filter (where day > computed_on - 30) as sales_last_30_days,
     sum(net_sales) filter (where day > computed_on - 30) as net_sales_last_30_days
-from measured
+from (
+    select
+        shop_domain,
+        product_id,
+        day,
+        launched_on,
+        computed_on,
+        case measure
+            when 'net_units' then units_sold - units_returned
+            when 'net_sales' then if(sales.currency = product.currency, sales.net_sales, 0)
+            when 'gross_sales' then if(sales.currency = product.currency, sales.gross_sales, 0)
+        end as value,
+        if(sales.currency = product.currency, sales.net_sales, 0) as net_sales
+    from sales
+    join product_measured as product using (shop_domain, product_id)
+    where day <= computed_on
+      and (day > computed_on - 30 or day between launched_on and launched_on + 13)
+)
 group by shop_domain, product_id;
-
--- Products that the last refresh did not know: nobody has kept when they were looked at.
-create or replace table newcomer as
-select shop_domain, product_id
-from product
-anti join product_before using (shop_domain, product_id);
 
 create or replace table product_engagement as
 with daily as (
@@ -72,20 +41,22 @@ with daily as (
         event.shop_domain,
         event.product_id,
         event.event_type,
-        (event.occurred_at::timestamptz at time zone shop.shop_time_zone)::date as day
+        local_date(event.occurred_at::timestamptz, shop.shop_time_zone) as day
     from engagement_event as event
     join shop using (shop_domain)
     union all
     -- Of no type that is counted: older than the windows, they only tell when somebody looked last.
     select shop_domain, product_id, null as event_type, last_engagement_on as day
     from product_before
+    where last_engagement_on is not null
     union all
+    -- Of products that the last refresh did not know nobody has kept when they were looked at.
     select
         event.shop_domain,
         event.product_id,
         null as event_type,
-        (event.occurred_at::timestamptz at time zone shop.shop_time_zone)::date as day
-    from publication_history as event
+        local_date(event.occurred_at::timestamptz, shop.shop_time_zone) as day
+    from engagement_history as event
     join newcomer using (shop_domain, product_id)
     join shop using (shop_domain)
     where event.is_bot is distinct from true
@@ -107,23 +78,28 @@ join shop_day using (shop_domain)
 where day <= computed_on
 group by shop_domain, product_id;
 
-create or replace table product_windows as
+create or replace view product_windows as
 with windowed as (
     select
         product.shop_domain,
         product.product_id,
-        shop_day.computed_on,
+        product.computed_on,
         product.product_title,
         product.product_type,
         product.is_active,
+        product.product_published_at,
+        product.product_state_key,
         product.launched_on,
+        product.first_sale_on,
+        product.last_sale_on,
         -- greatest() passes over nulls: the launch counts as the first activity
         greatest(product.last_sale_on, engagement.last_engagement_on, product.launched_on) as last_activity_on,
         engagement.last_engagement_on,
-        product_objective.spec_number,
-        shop_currency.currency,
-        coalesce(sales_first_7_days, 0)::bigint as sales_first_7_days,
-        coalesce(sales_first_14_days, 0)::bigint as sales_first_14_days,
+        product.spec_number,
+        product.measure,
+        product.currency,
+        if(keeps_first_windows, kept_first_7_days, coalesce(sales_first_7_days, 0)::bigint) as sales_first_7_days,
+        if(keeps_first_windows, kept_first_14_days, coalesce(sales_first_14_days, 0)::bigint) as sales_first_14_days,
         coalesce(sales_last_7_days, 0)::bigint as sales_last_7_days,
         coalesce(sales_last_14_days, 0)::bigint as sales_last_14_days,
         coalesce(sales_last_30_days, 0)::bigint as sales_last_30_days,
@@ -136,10 +112,7 @@ with windowed as (
         coalesce(clicks_last_30_days, 0) as clicks_last_30_days,
         coalesce(views_last_30_days, 0) as views_last_30_days,
         coalesce(conversions_last_30_days, 0) as conversions_last_30_days
-    from product
-    join product_objective using (shop_domain, product_id)
-    join shop_day using (shop_domain)
-    left join shop_currency using (shop_domain)
+    from product_measured as product
     left join product_sold using (shop_domain, product_id)
     left join product_engagement as engagement using (shop_domain, product_id)
 ),
@@ -159,16 +132,24 @@ valued as (
         )::bigint as aggregate_measurement_value
     from windowed
     join objective_spec as spec using (spec_number)
+),
+-- Few columns: a window function copies all it is given.
+ranked as (
+    select
+        shop_domain,
+        product_id,
+        row_number() over (
+            partition by spec_number
+            order by aggregate_measurement_value desc, net_sales_last_30_days desc, product_id
+        ) as rank
+    from valued
 )
 select
     *,
-    row_number() over (
-        partition by spec_number
-        order by aggregate_measurement_value desc, net_sales_last_30_days desc, product_id
-    ) as rank,
     computed_on - last_activity_on as days_without_activity,
     clicks_last_7_days / nullif(impressions_last_7_days, 0) as click_through_rate_last_7_days,
     clicks_last_30_days / nullif(impressions_last_30_days, 0) as click_through_rate_last_30_days,
     conversions_last_7_days / nullif(clicks_last_7_days, 0) as conversion_rate_last_7_days,
     conversions_last_30_days / nullif(clicks_last_30_days, 0) as conversion_rate_last_30_days
-from valued;
+from valued
+join ranked using (shop_domain, product_id);

@@ -1,14 +1,34 @@
 -- measurement.performance: the label of every product and the rules it met.
 -- Reads:  product_windows, objective_spec; variables performance_refresh_id, source_snapshot_id.
--- Writes: performance, one row per product for the day of computation.
+-- Writes: performance, one row per product for the day of computation, with spec_number and days_without_activity.
 -- Guarantees: equals weir_domain::classification on every row (each refresh compares). A missing threshold makes its
 -- comparison null, which is not true: the rule is disabled. is_active null is unknown, not inactive.
 
 create or replace table performance as
-with ruled as (
+-- Where each rule stands in the precedence; 1 comes first.
+with ordered_spec as (
+    select
+        *,
+        list_position(precedence, 'top_riser') as top_riser_at,
+        list_position(precedence, 'winner') as winner_at,
+        list_position(precedence, 'banana') as banana_at,
+        list_position(precedence, 'archive_candidate') as archive_candidate_at
+    from objective_spec
+),
+-- Every set of rules: bit 0 is top_riser, in the default precedence.
+rule_set as (
+    select
+        mask,
+        list_filter(
+            ['top_riser', 'winner', 'banana', 'archive_candidate'],
+            lambda rule, place: (mask >> (place - 1)) & 1 = 1
+        ) as matched_rules
+    from range(16) as sets(mask)
+),
+ruled as (
     select
         product.*,
-        spec.* exclude (spec_number, shop_domain, product_type),
+        spec.* exclude (spec_number, shop_domain, product_type, measure),
         coalesce(
             sales_first_7_days >= threshold_7d and sales_first_14_days >= threshold_14d,
             false
@@ -16,7 +36,7 @@ with ruled as (
         coalesce(sales_last_30_days >= threshold_30d, false) as is_winner,
         (is_active is false) or coalesce(days_without_activity >= stale_after_days, false) as is_archive_candidate
     from product_windows as product
-    join objective_spec as spec using (spec_number)
+    join ordered_spec as spec using (spec_number)
 ),
 -- Whether it may take a banana place: value above 0 and, in the unclassified pool, no earlier rule holds.
 competing as (
@@ -26,36 +46,40 @@ competing as (
         and (
             banana_pool = 'all'
             or not (
-                (is_top_riser and list_position(precedence, 'top_riser') < list_position(precedence, 'banana'))
-                or (is_winner and list_position(precedence, 'winner') < list_position(precedence, 'banana'))
-                or (
-                    is_archive_candidate
-                    and list_position(precedence, 'archive_candidate') < list_position(precedence, 'banana')
-                )
+                (is_top_riser and top_riser_at < banana_at)
+                or (is_winner and winner_at < banana_at)
+                or (is_archive_candidate and archive_candidate_at < banana_at)
             )
         ) as competes
     from ruled
 ),
+-- The rank of the last banana place.
+last_place as (
+    select spec_number, max(rank) as last_banana_rank
+    from (
+        select spec_number, rank, banana_count, row_number() over (partition by spec_number order by rank) as place
+        from competing
+        where competes
+    )
+    where place <= banana_count
+    group by spec_number
+),
 placed as (
-    select
-        *,
-        competes
-        and coalesce(row_number() over (partition by spec_number, competes order by rank) <= banana_count, false)
-            as is_banana
+    select competing.*, competes and coalesce(rank <= last_banana_rank, false) as is_banana
     from competing
+    left join last_place using (spec_number)
 ),
 matched as (
     select
         *,
-        list_filter(
-            [
-                if(is_top_riser, 'top_riser', null),
-                if(is_winner, 'winner', null),
-                if(is_banana, 'banana', null),
-                if(is_archive_candidate, 'archive_candidate', null)
-            ],
-            lambda rule: rule is not null
-        ) as matched_rules
+        is_top_riser::integer + 2 * is_winner::integer + 4 * is_banana::integer + 8 * is_archive_candidate::integer
+            as mask,
+        least(
+            if(is_top_riser, top_riser_at, null),
+            if(is_winner, winner_at, null),
+            if(is_banana, banana_at, null),
+            if(is_archive_candidate, archive_candidate_at, null)
+        ) as decided_at
     from placed
 )
 select
@@ -90,14 +114,17 @@ select
     click_through_rate_last_30_days,
     conversion_rate_last_7_days,
     conversion_rate_last_30_days,
-    coalesce(
-        list_filter(precedence, lambda rule: list_contains(matched_rules, rule))[1],
-        'none'
-    ) as nominal_classification,
+    coalesce(precedence[decided_at], 'none') as nominal_classification,
     matched_rules,
     objective_spec_id,
     revision as objective_spec_revision,
     getvariable('source_snapshot_id')::bigint as source_snapshot_id,
-    getvariable('performance_refresh_id')::varchar as refresh_id
+    getvariable('performance_refresh_id')::varchar as refresh_id,
+    product_published_at,
+    first_sale_on,
+    last_sale_on,
+    product_state_key,
+    spec_number,
+    days_without_activity
 from matched
-order by shop_domain, product_id;
+join rule_set using (mask);

@@ -1,11 +1,11 @@
 -- The day partitions of measurement.performance as they are written.
 -- Reads:  performance, performance_before (what the table holds), shop_day.
--- Writes: performance_day.
+-- Writes: performance_day, a view.
 -- Guarantees: a refresh replaces its own (shop, day) and nothing else: at one moment shops of different time zones have
 -- different dates, so the partitions it overwrites may hold rows of other shops, which are carried over unchanged.
 
-create or replace table performance_day as
-select *
+create or replace view performance_day as
+select * exclude (spec_number, days_without_activity)
 from performance
 union all by name
 select *
@@ -16,5 +16,4 @@ where computed_on in (select computed_on from shop_day)
       from shop_day
       where shop_day.shop_domain = performance_before.shop_domain
         and shop_day.computed_on = performance_before.computed_on
-  )
-order by computed_on, shop_domain, product_id;
+  );

@@ -49,6 +49,14 @@ impl Lake {
         Ok(newest_change(metadata, snapshot.or(metadata.current_snapshot_id())))
     }
 
+    /// Whether the table still has this snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn has_snapshot(&self, table: &TableIdent, snapshot: i64) -> Result<bool> {
+        Ok(self.load(table).await?.metadata().snapshot_by_id(snapshot).is_some())
+    }
+
     /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
     ///
     /// # Errors

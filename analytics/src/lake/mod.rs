@@ -3,7 +3,8 @@
 //! - [`config`]: which catalog, which object storage.  - [`tables`]: definitions of the streams' tables.
 //! - [`evolve`]: tables are created when absent and get the columns they lack.
 //! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
-//! - [`scan`]: live data files of a snapshot, as DuckDB reads them; [`duckdb`] opens the connections.
+//! - [`scan`]: live data files of a snapshot, as DuckDB reads them; [`ranges`]: which of them may hold a value; [`duckdb`]
+//!   opens the connections.
 //! - [`changes`]: what was added since a snapshot.
 //! - [`maintain`]: compaction of small files and of manifests, expiry of old snapshots; [`orphans`]: files nobody needs.
 //! - [`inspect`]: tables and snapshots as people list them.  - [`query`]: `select` for people.  - [`routes`]: over HTTP.
@@ -15,6 +16,7 @@ pub mod catalog_store;
 pub mod changes;
 pub mod commit;
 pub mod config;
+mod days;
 pub mod duckdb;
 pub mod evolve;
 pub mod inspect;
@@ -23,6 +25,7 @@ pub mod orphans;
 pub mod overwrite;
 mod partitions;
 pub mod query;
+pub mod ranges;
 pub mod routes;
 pub mod scan;
 mod snapshot;

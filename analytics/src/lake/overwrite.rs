@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
+use futures::Stream;
 use iceberg::spec::{DataFile, Literal, PrimitiveLiteral, Struct};
+use iceberg::table::Table;
 use iceberg::TableIdent;
 
 use super::commit::{CommitOutcome, COMMIT_ID};
 use super::snapshot::{Change, Replaced};
-use super::{write, Lake};
+use super::{days, write, Lake};
 use crate::failpoint;
 use crate::{Error, Result};
 
@@ -53,15 +55,52 @@ impl Lake {
         scope: Scope,
         properties: HashMap<String, String>,
     ) -> Result<CommitOutcome> {
+        let Begun { table, done } = self.begin(table, &properties).await?;
+        if let Some(done) = done {
+            return Ok(done);
+        }
+        let added = write::data_files(&table, &batches).await?;
+        self.replace(&table, added, &scope, &properties).await
+    }
+
+    /// As [`Self::overwrite`], of rows that come day by day into a table partitioned by one date, and are written as they
+    /// come. They are not read if the name is already in the history.
+    ///
+    /// # Errors
+    /// As [`Self::overwrite`], and with the first error among the rows: nothing is committed then.
+    pub async fn overwrite_days(
+        &self,
+        table: &TableIdent,
+        rows: impl Stream<Item = Result<RecordBatch>> + Send,
+        scope: Scope,
+        properties: HashMap<String, String>,
+    ) -> Result<CommitOutcome> {
+        let Begun { table, done } = self.begin(table, &properties).await?;
+        if let Some(done) = done {
+            return Ok(done);
+        }
+        let added = days::day_files(&table, rows).await?;
+        self.replace(&table, added, &scope, &properties).await
+    }
+
+    /// The table before an overwrite, and the outcome if there is nothing left to do.
+    async fn begin(&self, table: &TableIdent, properties: &HashMap<String, String>) -> Result<Begun> {
         if !properties.contains_key(COMMIT_ID) {
             return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
         }
         let table = self.load(table).await?;
-        if let Some(done) = Self::already(table.metadata(), &properties) {
-            return Ok(done);
-        }
-        let added = write::data_files(&table, &batches).await?;
-        if let Err(error) = within(&scope, &added) {
+        let done = Self::already(table.metadata(), properties);
+        Ok(Begun { table, done })
+    }
+
+    async fn replace(
+        &self,
+        table: &Table,
+        added: Vec<DataFile>,
+        scope: &Scope,
+        properties: &HashMap<String, String>,
+    ) -> Result<CommitOutcome> {
+        if let Err(error) = within(scope, &added) {
             for file in &added {
                 table.file_io().delete(file.file_path()).await?;
             }
@@ -70,13 +109,18 @@ impl Lake {
         failpoint::reached(&format!("after_parquet_write_before_commit:{}", table.identifier()));
         let change = Change {
             added: &added,
-            replaced: Replaced::Scope(&scope),
-            properties: &properties,
+            replaced: Replaced::Scope(scope),
+            properties,
         };
-        let outcome = self.commit(&table, change).await;
+        let outcome = self.commit(table, change).await;
         failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
         outcome
     }
+}
+
+struct Begun {
+    table: Table,
+    done: Option<CommitOutcome>,
 }
 
 fn within(scope: &Scope, added: &[DataFile]) -> Result<()> {

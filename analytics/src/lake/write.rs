@@ -36,8 +36,26 @@ const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Partitions with an open file at a time; each takes some 300 KiB for its columns.
 const MAX_OPEN_PARTITIONS: usize = 256;
 
-type Rolling = RollingFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
-type DataFiles = DataFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+pub(super) type Rolling = RollingFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+pub(super) type DataFiles = DataFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+
+/// What writes a table's files.
+pub(super) fn rolling(table: &Table) -> Result<Rolling> {
+    let metadata = table.metadata();
+    // Level 1: higher ones take a multiple of the time for a few percent less.
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for column in UNIQUE_COLUMNS {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
+    }
+    Ok(RollingFileWriterBuilder::new_with_default_file_size(
+        ParquetWriterBuilder::new(properties.build(), metadata.current_schema().clone()),
+        table.file_io().clone(),
+        DefaultLocationGenerator::new(metadata)?,
+        DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet),
+    ))
+}
 
 /// Data files of a table that are still being written.
 pub(crate) struct TableWriter {
@@ -77,22 +95,9 @@ impl Written {
 impl TableWriter {
     /// No file is made before the first row.
     pub(crate) fn new(table: Table) -> Result<Self> {
-        let metadata = table.metadata();
-        // Level 1: higher ones take a multiple of the time for a few percent less.
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-        for column in UNIQUE_COLUMNS {
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
-        }
-        let rolling = RollingFileWriterBuilder::new_with_default_file_size(
-            ParquetWriterBuilder::new(properties.build(), metadata.current_schema().clone()),
-            table.file_io().clone(),
-            DefaultLocationGenerator::new(metadata)?,
-            DefaultFileNameGenerator::new(uuid::Uuid::new_v4().to_string(), None, DataFileFormat::Parquet),
-        );
+        let rolling = rolling(&table)?;
         let builder = DataFileWriterBuilder::new(rolling.clone());
-        let open = if metadata.default_partition_spec().is_unpartitioned() {
+        let open = if table.metadata().default_partition_spec().is_unpartitioned() {
             Open::Unpartitioned(Box::new(UnpartitionedWriter::new(builder)))
         } else {
             Open::Partitioned {

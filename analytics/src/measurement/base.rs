@@ -38,6 +38,10 @@ pub struct ShopBefore {
     pub told_at: Option<i64>,
     /// The shop's own date at the moment of the refresh.
     pub computed_on: Date,
+    /// Currency of its newest sales by that date; none if it had none.
+    pub currency: Option<String>,
+    /// The day of those.
+    pub newest_sale_on: Option<Date>,
 }
 
 /// The last complete refresh.

@@ -1,6 +1,7 @@
 //! Measurement: sales and performance computed from the lake.
 //!
-//! - [`engine`]: query, compute, classify, in DuckDB (sql/duckdb).
+//! - [`engine`]: query, compute, classify, in DuckDB, from [`inputs`]; `sql`: the files it runs, `daily_sales` and
+//!   `parameters`: parts of it. [`identity`]: names of what was computed.
 //! - [`oracle`]: the SQL's labels against the domain's reference.
 //! - [`refresh`]: one refresh from its request to its outcome. [`plan`]: what it reads. [`write`]: its commits.
 //! - [`base`]: what a refresh leaves for the next one and for readers.
@@ -12,16 +13,21 @@
 //! - `routes`: the HTTP surface, with [`refresh_route`] for the one that takes its time. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
 
 pub mod base;
+mod daily_sales;
 pub mod engine;
 pub mod explain;
+pub mod identity;
+pub mod inputs;
 pub mod objective_store;
 pub mod oracle;
+mod parameters;
 pub mod plan;
 pub mod reads;
 pub mod reconcile;
 pub mod refresh;
 pub mod refresh_route;
 mod routes;
+mod sql;
 pub mod steps;
 pub mod tables;
 mod telemetry;

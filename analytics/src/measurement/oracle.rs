@@ -35,7 +35,7 @@ fn facts(connection: &Connection, specifications: &[ObjectiveSpecification]) -> 
         "select shop_domain, product_id, product_type, is_active, sales_first_7_days, sales_first_14_days, \
          sales_last_30_days, aggregate_measurement_value, net_sales_last_30_days, days_without_activity, \
          views_last_30_days, clicks_last_30_days, conversions_last_30_days, impressions_last_30_days, spec_number \
-         from product_windows",
+         from performance",
     )?;
     let rows = statement.query_map([], |row| {
         let interactions = Interactions {

@@ -6,10 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use weir_domain::telemetry;
 
 use super::base::{is_written, Base};
-use super::engine::{self, Inputs, SalesFrom, Since};
+use super::identity::{computation_id, sales_refresh_id};
+use super::inputs::{Before, Inputs, SalesFrom, Since};
 use super::refresh::{How, Request};
 use super::{objective_store, tables};
 use crate::lake::changes::Added;
+use crate::lake::ranges::Files;
 use crate::lake::tables::stream_table;
 use crate::lake::Lake;
 use crate::{Error, Result};
@@ -91,7 +93,7 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
 
 impl Pinned {
     async fn full(&self, lake: &Lake, request: Request, reason: Option<String>) -> Result<Plan> {
-        let commerce = lake.duckdb_relation(&self.commerce, self.commerce_snapshot).await?;
+        let commerce = lake.files(&self.commerce, self.commerce_snapshot, "order_id").await?;
         Ok(Plan {
             request,
             mode: match request.how {
@@ -100,20 +102,17 @@ impl Pinned {
             },
             reason,
             inputs: Inputs {
-                commerce_new: commerce.clone(),
-                commerce,
+                commerce_new: commerce.numbered(&commerce.paths()),
                 publication: lake
                     .duckdb_relation(&self.publication, self.publication_snapshot)
                     .await?,
-                publication_history: None,
                 performance: performance_near(lake, request.now).await?,
                 sales: match request.how {
                     How::Incremental => self.written(lake).await?.unwrap_or(SalesFrom::Telemetry(None)),
                     How::Full => SalesFrom::Telemetry(None),
                     How::Since(day) => SalesFrom::Telemetry(held(lake).await?.map(|held| Since { day, held })),
                 },
-                shops_before: Vec::new(),
-                products_before: None,
+                before: None,
                 commerce_snapshot: self.commerce_snapshot,
                 publication_snapshot: self.publication_snapshot,
                 specifications: objective_store::load(lake).await?,
@@ -124,16 +123,19 @@ impl Pinned {
 
     /// The plan that builds on `base`, or why there is none.
     async fn since(&self, lake: &Lake, request: Request, base: Base) -> Result<Result<Plan, String>> {
-        if base.computation != engine::computation_id() {
+        if base.computation != computation_id() {
             return Ok(Err("the last refresh was computed by another version".to_owned()));
         }
-        let commerce_new = match lake
+        let new = match lake
             .added_since(&self.commerce, Some(base.commerce), self.commerce_snapshot)
             .await?
         {
-            Added::Files(files) => lake.relation_of(&self.commerce, &files).await?,
+            Added::Files(files) => files,
             Added::Unknown(reason) => return Ok(Err(reason)),
         };
+        if !lake.has_snapshot(&self.commerce, base.commerce).await? {
+            return Ok(Err("the telemetry of the last refresh has expired".to_owned()));
+        }
         let publication_new = match lake
             .added_since(&self.publication, base.publication, self.publication_snapshot)
             .await?
@@ -141,23 +143,23 @@ impl Pinned {
             Added::Files(files) => files,
             Added::Unknown(reason) => return Ok(Err(reason)),
         };
-        let sales = match self.written(lake).await? {
-            Some(written) => written,
-            None if lake.is_unchanged_since(&tables::sales(), base.sales).await? => SalesFrom::Changes {
-                commerce_before: lake.duckdb_relation(&self.commerce, Some(base.commerce)).await?,
-                sales_before: lake.duckdb_relation(&tables::sales(), None).await?,
-            },
-            None => {
-                return Ok(Err(
-                    "measurement.sales is not what the last complete refresh wrote".to_owned()
-                ))
+        let sales = if lake.is_unchanged_since(&tables::sales(), base.sales).await? {
+            SalesFrom::Changes(sales_files(lake).await?)
+        } else {
+            match self.written(lake).await? {
+                Some(written) => written,
+                None => {
+                    return Ok(Err(
+                        "measurement.sales is not what the last complete refresh wrote".to_owned()
+                    ))
+                }
             }
         };
         let first_day = base.shops.iter().map(|shop| shop.computed_on).min();
         let Some(first_day) = first_day else {
             return Ok(Err("the last refresh knew no shop".to_owned()));
         };
-        let products_before = lake
+        let products = lake
             .duckdb_relation_from(
                 &tables::performance(),
                 Some(base.performance),
@@ -165,22 +167,25 @@ impl Pinned {
                 Datum::date(super::write::days_since_1970(first_day)?),
             )
             .await?;
+        let commerce = lake.files(&self.commerce, Some(base.commerce), "order_id").await?;
+        let publication = lake
+            .files(&self.publication, self.publication_snapshot, "product_id")
+            .await?;
         Ok(Ok(Plan {
             request,
             mode: How::Incremental.name(),
             reason: None,
             inputs: Inputs {
-                commerce: lake.duckdb_relation(&self.commerce, self.commerce_snapshot).await?,
-                commerce_new,
+                commerce_new: commerce.numbered(&new),
                 publication: self.recent_publication(lake, request.now, publication_new).await?,
-                publication_history: Some(
-                    lake.duckdb_relation(&self.publication, self.publication_snapshot)
-                        .await?,
-                ),
                 performance: performance_near(lake, request.now).await?,
                 sales,
-                shops_before: base.shops,
-                products_before: Some(products_before),
+                before: Some(Before {
+                    shops: base.shops,
+                    products,
+                    commerce,
+                    publication,
+                }),
                 commerce_snapshot: self.commerce_snapshot,
                 publication_snapshot: self.publication_snapshot,
                 specifications: objective_store::load(lake).await?,
@@ -192,16 +197,10 @@ impl Pinned {
     /// Sales as a refresh of this very telemetry wrote them, if the table's newest change is that one.
     async fn written(&self, lake: &Lake) -> Result<Option<SalesFrom>> {
         let newest = lake.newest_change(&tables::sales()).await?;
-        if !is_written(
-            newest.as_ref(),
-            &engine::sales_refresh_id(self.commerce_snapshot),
-            false,
-        ) {
+        if !is_written(newest.as_ref(), &sales_refresh_id(self.commerce_snapshot), false) {
             return Ok(None);
         }
-        Ok(Some(SalesFrom::Written(
-            lake.duckdb_relation(&tables::sales(), None).await?,
-        )))
+        Ok(Some(SalesFrom::Written(sales_files(lake).await?)))
     }
 
     /// Interactions of the windows' days, and every one that is new, however old its time is.
@@ -220,6 +219,13 @@ impl Pinned {
         files.dedup();
         lake.relation_of(&self.publication, &files).await
     }
+}
+
+/// The files of `measurement.sales` with their days.
+async fn sales_files(lake: &Lake) -> Result<Files> {
+    let table = tables::sales();
+    let snapshot = lake.load(&table).await?.metadata().current_snapshot_id();
+    lake.files(&table, snapshot, "day").await
 }
 
 /// What `measurement.sales` holds, if anything was ever written.

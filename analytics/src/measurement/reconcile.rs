@@ -121,7 +121,9 @@ pub struct Answer {
 pub async fn reconcile(lake: &Lake, told: Told) -> Result<Answer> {
     check(&told)?;
     let table = stream_table(&telemetry::commerce())?;
-    let relation = lake.duckdb_relation(&table, None).await?;
+    let snapshot = lake.load(&table).await?.metadata().current_snapshot_id();
+    let files = lake.files(&table, snapshot, "order_id").await?;
+    let relation = files.numbered(&files.paths());
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-reconcile-{}", std::process::id()));

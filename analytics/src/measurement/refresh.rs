@@ -9,11 +9,13 @@
 
 use std::sync::Arc;
 
+use duckdb::Connection;
 use jiff::civil::Date;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::engine::{self, Computed};
+use super::engine;
+use super::inputs::{self, Computed};
 use super::plan::{self, Plan};
 use super::steps::{Progress, Step};
 use super::write;
@@ -99,15 +101,15 @@ pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Res
     progress.begin(Step::Query);
     let mut plan = plan::plan(lake, request).await?;
     failpoint::reached("refresh_after_query");
-    let computed = match compute(lake, &plan, progress).await? {
-        engine::Outcome::Done(computed) => computed,
-        engine::Outcome::NeedsFull(reason) => {
+    let (connection, computed) = match compute(lake, &plan, progress).await? {
+        (connection, inputs::Outcome::Done(computed)) => (connection, computed),
+        (_, inputs::Outcome::NeedsFull(reason)) => {
             progress.restart();
             progress.begin(Step::Query);
             plan = plan.anew(lake, reason).await?;
             match compute(lake, &plan, progress).await? {
-                engine::Outcome::Done(computed) => computed,
-                engine::Outcome::NeedsFull(reason) => return Err(crate::Error::Internal(reason)),
+                (connection, inputs::Outcome::Done(computed)) => (connection, computed),
+                (_, inputs::Outcome::NeedsFull(reason)) => return Err(crate::Error::Internal(reason)),
             }
         }
     };
@@ -115,19 +117,21 @@ pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Res
     progress.begin(Step::Write);
     let mut outcome = outcome(&plan, &computed);
     if plan.inputs.commerce_snapshot.is_some() {
-        write::write(lake, &plan, *computed, &mut outcome).await?;
+        write::write(lake, &plan, *computed, connection, &mut outcome).await?;
     }
     failpoint::reached("refresh_after_write");
     progress.read(outcome.rows_committed as u64);
     Ok(outcome)
 }
 
-async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<engine::Outcome> {
+/// What was computed, and the connection that still holds the rows of sales.
+async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(Connection, inputs::Outcome)> {
     let (inputs, progress, duckdb) = (plan.inputs.clone(), Arc::clone(progress), lake.duckdb());
     tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
         let connection = duckdb.open(&spill)?;
-        engine::compute(&connection, &inputs, &progress)
+        let outcome = engine::compute(&connection, &inputs, &progress)?;
+        Ok((connection, outcome))
     })
     .await?
 }

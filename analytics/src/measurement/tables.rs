@@ -179,6 +179,10 @@ fn performance_columns() -> Vec<Column> {
         ("objective_spec_revision", Whole, true, "Its revision [IAO: version number]"),
         ("source_snapshot_id", Whole, false, "Snapshot of commerce.telemetry it is computed from [IAO: identifier]"),
         ("refresh_id", Text, true, "UUIDv5 of the refresh's inputs [IAO: identifier]"),
+        ("product_published_at", Instant, false, "When the product was published [BFO: temporal instant]"),
+        ("first_sale_on", Date, false, "Date of the first sale by computed_on [BFO: temporal interval]"),
+        ("last_sale_on", Date, false, "Date of the last sale by computed_on [BFO: temporal interval]"),
+        ("product_state_key", Text, false, "Orders what is told of the product; the greatest holds [IAO: data item]"),
     ]
 }
 

@@ -4,12 +4,17 @@ use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use arrow_select::coalesce::BatchCoalescer;
+use duckdb::Connection;
+use futures::{stream, Stream};
 use iceberg::TableIdent;
 use jiff::civil::{date, Date};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::base::{self, is_written, properties};
-use super::engine::{self, Computed};
+use super::identity::{computation_id, sales_refresh_id};
+use super::inputs::Computed;
 use super::plan::Plan;
 use super::refresh::{How, Outcome};
 use super::tables;
@@ -21,8 +26,14 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// From the lake. Sales may be committed and performance not: readers see neither, and the next refresh goes on there.
-pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &mut Outcome) -> Result<()> {
-    let sales = write_sales(lake, plan, &mut computed, outcome).await?;
+pub async fn write(
+    lake: &Lake,
+    plan: &Plan,
+    computed: Computed,
+    connection: Connection,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let sales = write_sales(lake, plan, &computed, connection, outcome).await?;
     failpoint::reached("refresh_between_commits");
     let days = computed
         .days
@@ -32,7 +43,7 @@ pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &m
     let own = properties(&[
         (base::REFRESH_ID, Some(computed.performance_refresh_id.clone())),
         (base::MODE, Some(plan.mode.to_owned())),
-        (base::COMPUTATION, Some(engine::computation_id())),
+        (base::COMPUTATION, Some(computation_id())),
         (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
         (
             base::PUBLICATION,
@@ -41,12 +52,12 @@ pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &m
         (base::SALES, Some(sales.to_string())),
         (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
     ]);
-    let table = tables::performance();
+    let rows = Rows::Held(computed.performance);
     commit(
         lake,
         plan,
-        &table,
-        computed.performance,
+        &tables::performance(),
+        rows,
         Scope::PartitionDays(days),
         own,
         outcome,
@@ -55,8 +66,35 @@ pub async fn write(lake: &Lake, plan: &Plan, mut computed: Computed, outcome: &m
     Ok(())
 }
 
+/// Rows to be written.
+enum Rows {
+    /// In memory.
+    Held(Vec<RecordBatch>),
+    /// In the connection that computed them, by day.
+    Asked {
+        connection: Connection,
+        query: String,
+        count: usize,
+    },
+}
+
+impl Rows {
+    fn count(&self) -> usize {
+        match self {
+            Self::Held(batches) => rows(batches),
+            Self::Asked { count, .. } => *count,
+        }
+    }
+}
+
 /// Brings `measurement.sales` to what was computed. Its snapshot.
-async fn write_sales(lake: &Lake, plan: &Plan, computed: &mut Computed, outcome: &mut Outcome) -> Result<i64> {
+async fn write_sales(
+    lake: &Lake,
+    plan: &Plan,
+    computed: &Computed,
+    connection: Connection,
+    outcome: &mut Outcome,
+) -> Result<i64> {
     let table = tables::sales();
     let newest = lake.newest_change(&table).await?;
     let scope = match &computed.changed_days {
@@ -69,23 +107,16 @@ async fn write_sales(lake: &Lake, plan: &Plan, computed: &mut Computed, outcome:
         None => Scope::WholeTable,
     };
     let own = properties(&[
-        (
-            base::REFRESH_ID,
-            Some(engine::sales_refresh_id(plan.inputs.commerce_snapshot)),
-        ),
+        (base::REFRESH_ID, Some(sales_refresh_id(plan.inputs.commerce_snapshot))),
         (base::MODE, Some(plan.mode.to_owned())),
         (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
     ]);
-    commit(
-        lake,
-        plan,
-        &table,
-        std::mem::take(&mut computed.sales),
-        scope,
-        own,
-        outcome,
-    )
-    .await
+    let rows = Rows::Asked {
+        connection,
+        query: computed.sales_query(),
+        count: usize::try_from(computed.changed_rows).unwrap_or(usize::MAX),
+    };
+    commit(lake, plan, &table, rows, scope, own, outcome).await
 }
 
 /// One commit, unless the table's newest change is this very one. The snapshot with the rows.
@@ -93,15 +124,15 @@ async fn commit(
     lake: &Lake,
     plan: &Plan,
     table: &TableIdent,
-    batches: Vec<RecordBatch>,
+    rows: Rows,
     scope: Scope,
     mut own: HashMap<String, String>,
     outcome: &mut Outcome,
 ) -> Result<i64> {
     let newest = lake.newest_change(table).await?;
     let refresh_id = own[base::REFRESH_ID].clone();
-    let rows = rows(&batches);
-    outcome.rows_to_write += rows;
+    let count = rows.count();
+    outcome.rows_to_write += count;
     if let Some(commit) = &newest {
         if is_written(Some(commit), &refresh_id, plan.request.how == How::Full) {
             return Ok(commit.snapshot_id);
@@ -115,17 +146,62 @@ async fn commit(
     );
     own.insert(COMMIT_ID.to_owned(), commit_id.to_string());
     let schema = lake.arrow_schema(table).await?;
-    let batches = batches
-        .iter()
-        .map(|batch| fit(batch, &schema))
-        .collect::<Result<Vec<_>>>()?;
-    let done = lake.overwrite(table, batches, scope, own).await?;
+    let done = match rows {
+        Rows::Held(batches) => {
+            let batches = batches.iter().map(|batch| fit(batch, &schema)).collect::<Result<_>>()?;
+            lake.overwrite(table, batches, scope, own).await?
+        }
+        Rows::Asked { connection, query, .. } => {
+            let rows = read(connection, query, schema);
+            lake.overwrite_days(table, rows, scope, own).await?
+        }
+    };
     if !done.already_committed {
         outcome.committed_tables.push(table.to_string());
-        outcome.rows_committed += rows;
+        outcome.rows_committed += count;
     }
     done.snapshot_id
         .ok_or_else(|| Error::Internal(format!("{table}: the commit has no snapshot")))
+}
+
+/// Rows in a batch that is encoded at once; DuckDB hands them out by 2,048.
+const BATCH_ROWS: usize = 16_384;
+/// Batches that wait to be encoded.
+const WAITING_BATCHES: usize = 4;
+
+/// A query's rows as they come. The end of the stream is the end of the rows: what breaks off is an error in it.
+fn read(connection: Connection, query: String, schema: SchemaRef) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut statement = connection.prepare(&query)?;
+        let mut batches = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
+        for batch in statement.stream_arrow([])? {
+            batches.push_batch(fit(&batch, &schema)?)?;
+            while let Some(batch) = batches.next_completed_batch() {
+                if sender.blocking_send(batch).is_err() {
+                    return Ok(()); // nobody writes any more
+                }
+            }
+        }
+        batches.finish_buffered_batch()?;
+        if let Some(batch) = batches.next_completed_batch() {
+            // As above.
+            let _ = sender.blocking_send(batch);
+        }
+        Ok(())
+    });
+    stream::unfold((receiver, Some(reading)), |(mut receiver, mut reading)| async move {
+        if let Some(batch) = receiver.recv().await {
+            return Some((Ok(batch), (receiver, reading)));
+        }
+        let ended = reading.take()?.await;
+        let error = match ended {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error,
+            Err(broken_off) => broken_off.into(),
+        };
+        Some((Err(error), (receiver, None)))
+    })
 }
 
 /// Brings DuckDB's columns into the table's order and types: Iceberg names list elements and zones differently.

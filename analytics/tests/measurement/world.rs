@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{json, Value};
-use weir_analytics::measurement::engine::{self, Inputs, Outcome, SalesFrom};
+use weir_analytics::measurement::engine;
+use weir_analytics::measurement::inputs::{Inputs, Outcome, SalesFrom};
 use weir_analytics::measurement::reads::json_rows;
 use weir_analytics::measurement::steps::Progress;
 use weir_domain::objective::ObjectiveSpecification;
@@ -108,12 +109,9 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
     let folder = tempfile::tempdir().unwrap();
     let commerce = relation(folder.path(), &telemetry::commerce(), events);
     let inputs = Inputs {
-        commerce_new: commerce.clone(),
-        commerce,
-        publication_history: None,
+        commerce_new: commerce,
         sales: SalesFrom::Telemetry(None),
-        shops_before: Vec::new(),
-        products_before: None,
+        before: None,
         publication: relation(folder.path(), &telemetry::publication(), interactions),
         performance: "(select null::varchar as shop_domain, null::varchar as product_id, null::date as computed_on \
                       where false)"
@@ -130,10 +128,13 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
     let Outcome::Done(computed) = engine::compute(&connection, &inputs, &Progress::default()).unwrap() else {
         panic!("there is nothing it could need instead");
     };
-    let rows = |table: &str| json_rows(&connection, &format!("select to_json(t) from {table} as t"), []).unwrap();
+    let rows = |table: &str, order: &str| {
+        let query = format!("select to_json(t) from (from {table} order by {order}) as t");
+        json_rows(&connection, &query, []).unwrap()
+    };
     Written {
-        sales: rows("sales"),
-        performance: rows("performance_day"),
+        sales: rows("sales_written", "day, shop_domain, product_id, currency"),
+        performance: rows("performance_day", "computed_on, shop_domain, product_id"),
         refresh_id: computed.performance_refresh_id,
     }
 }
@@ -148,7 +149,8 @@ fn relation(folder: &Path, stream: &StreamSchema, events: &[Value]) -> String {
     }
     file.flush().unwrap();
     format!(
-        "read_json('{}', format = 'newline_delimited', columns = {{{}}})",
+        "(select *, row_number() over () as event_row \
+         from read_json('{}', format = 'newline_delimited', columns = {{{}}}))",
         path.display(),
         columns(stream)
     )

@@ -1,21 +1,7 @@
--- The days of measurement.sales that the touched orders change, whole.
--- Reads:  gone_and_kept and come_and_kept (rows of the touched orders as they were told before and now), sales_before.
--- Writes: changed_day, sales_row (every row of those days).
--- Guarantees: a day on which an order says the same as before is left alone; a row that no order is left in vanishes.
-
-create or replace table gone as
-select * from gone_and_kept except select * from come_and_kept;
-
-create or replace table come as
-select * from come_and_kept except select * from gone_and_kept;
-
-create or replace table changed_day as
-select day from gone union select day from come;
-
-create or replace table changed_key as
-select shop_domain, product_id, day, currency from gone
-union
-select shop_domain, product_id, day, currency from come;
+-- The changed days of measurement.sales, whole.
+-- Reads:  gone, come, changed_day, changed_key, sales_before (the rows that these days had).
+-- Writes: changed_times, sales_row (every row of those days).
+-- Guarantees: a row that no order is left in vanishes.
 
 create or replace view sales_of_changed_days as
 select

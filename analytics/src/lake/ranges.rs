@@ -1,0 +1,212 @@
+//! Data files with what their manifests say of one column, so that a reader opens only those it needs.
+
+use iceberg::spec::{Datum, ManifestContentType, PrimitiveLiteral, PrimitiveType};
+use iceberg::TableIdent;
+use jiff::civil::date;
+use jiff::ToSpan;
+
+use super::scan::{self, local};
+use super::Lake;
+use crate::{Error, Result};
+
+/// A data file and the bounds of one column in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRange {
+    /// As DuckDB opens it.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// No value of the column is less, as text; none if the manifest does not tell.
+    pub least: Option<String>,
+    /// No value is greater.
+    pub most: Option<String>,
+}
+
+/// The data files of one snapshot of a table.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// By path.
+    pub ranges: Vec<FileRange>,
+    /// A relation with the table's columns and no row.
+    columns: String,
+    /// Whether files may lack columns.
+    is_evolved: bool,
+}
+
+impl Files {
+    /// SQL text DuckDB can select from: the rows of these files of the table, with all of its columns.
+    #[must_use]
+    pub fn relation(&self, paths: &[String]) -> String {
+        self.select(paths, "*", "*")
+    }
+
+    /// As [`Self::relation`], with a column `event_row` that no two rows of these files share.
+    #[must_use]
+    pub fn numbered(&self, paths: &[String]) -> String {
+        self.select(
+            paths,
+            "*, null::bigint as event_row",
+            "*, (file_index::bigint << 40) | file_row_number as event_row",
+        )
+    }
+
+    /// Every file.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        self.ranges.iter().map(|range| range.path.clone()).collect()
+    }
+
+    /// The files in which the column may have one of these values, which are sorted.
+    #[must_use]
+    pub fn paths_with_any(&self, values: &[String]) -> Vec<String> {
+        let may_have_any = |range: &&FileRange| match (&range.least, &range.most) {
+            (Some(least), Some(most)) => {
+                let next = values.partition_point(|value| value < least);
+                values.get(next).is_some_and(|value| value <= most)
+            }
+            _ => !values.is_empty(),
+        };
+        let ranges = self.ranges.iter().filter(may_have_any);
+        ranges.map(|range| range.path.clone()).collect()
+    }
+
+    fn select(&self, paths: &[String], of_none: &str, of_files: &str) -> String {
+        let none = format!("select {of_none} from {} as columns_only", self.columns);
+        if paths.is_empty() {
+            return format!("({none})");
+        }
+        let rows = format!("select {of_files} from {} as held", scan::duckdb_relation(paths));
+        match self.is_evolved {
+            // Files older than a column lack it; if all are, only the table knows of it.
+            true => format!("({none} union all by name {rows})"),
+            false => format!("({rows})"),
+        }
+    }
+}
+
+impl Lake {
+    /// The live data files of a snapshot (none if no snapshot is named), with the bounds of a column of texts or dates.
+    ///
+    /// # Errors
+    /// If the snapshot or the column is unknown, or another writer left row-level deletes.
+    pub async fn files(&self, table: &TableIdent, snapshot: Option<i64>, column: &str) -> Result<Files> {
+        let table = self.load(table).await?;
+        let metadata = table.metadata();
+        let mut files = Files {
+            ranges: Vec::new(),
+            columns: scan::empty(&table)?,
+            is_evolved: metadata.schemas_iter().count() > 1,
+        };
+        let Some(snapshot) = snapshot else { return Ok(files) };
+        let field_id = metadata
+            .current_schema()
+            .field_id_by_name(column)
+            .ok_or_else(|| Error::Internal(format!("{}: no column {column}", table.identifier())))?;
+        let snapshot = metadata
+            .snapshot_by_id(snapshot)
+            .ok_or_else(|| Error::NotFound(format!("{}: no snapshot {snapshot}", table.identifier())))?;
+        for manifest in table.manifest_list_reader(snapshot).load().await?.entries() {
+            if !manifest.has_added_files() && !manifest.has_existing_files() {
+                continue;
+            }
+            if manifest.content == ManifestContentType::Deletes {
+                return Err(Error::Invalid(format!(
+                    "{} has row-level deletes, which only an Iceberg reader applies",
+                    table.identifier()
+                )));
+            }
+            let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
+            for entry in entries.iter().filter(|entry| entry.is_alive()) {
+                let file = entry.data_file();
+                files.ranges.push(FileRange {
+                    path: local(file.file_path().to_owned()),
+                    rows: file.record_count(),
+                    least: file.lower_bounds().get(&field_id).and_then(text),
+                    most: file.upper_bounds().get(&field_id).and_then(text),
+                });
+            }
+        }
+        files.ranges.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+}
+
+/// A bound as text; none for other types than texts and dates.
+fn text(bound: &Datum) -> Option<String> {
+    match (bound.data_type(), bound.literal()) {
+        (PrimitiveType::String, PrimitiveLiteral::String(text)) => Some(text.clone()),
+        (PrimitiveType::Date, PrimitiveLiteral::Int(days)) => date(1970, 1, 1)
+            .checked_add(days.days())
+            .ok()
+            .map(|day| day.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_texts_that_sort_as_the_column_does() {
+        assert_eq!(text(&Datum::date(20_000)).as_deref(), Some("2024-10-04"));
+        assert_eq!(text(&Datum::date(-1)).as_deref(), Some("1969-12-31"));
+        assert_eq!(text(&Datum::string("o'1")).as_deref(), Some("o'1"));
+        assert_eq!(text(&Datum::long(7)), None);
+    }
+
+    #[test]
+    fn a_file_is_left_out_only_if_none_of_the_values_can_be_in_it() {
+        let range = |path: &str, bounds: Option<(&str, &str)>| FileRange {
+            path: path.to_owned(),
+            rows: 1,
+            least: bounds.map(|(least, _)| least.to_owned()),
+            most: bounds.map(|(_, most)| most.to_owned()),
+        };
+        let files = Files {
+            ranges: vec![
+                range("unknown", None),
+                range("a", Some(("10", "19"))),
+                range("b", Some(("20", "20"))),
+            ],
+            columns: String::new(),
+            is_evolved: false,
+        };
+        let with =
+            |values: &[&str]| files.paths_with_any(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+        assert_eq!(with(&[]), [""; 0]);
+        assert_eq!(with(&["09", "21"]), ["unknown"]);
+        assert_eq!(with(&["19", "195"]), ["unknown", "a"]);
+        assert_eq!(with(&["00", "15", "20", "99"]), ["unknown", "a", "b"]);
+    }
+
+    #[test]
+    fn rows_of_several_files_are_numbered_apart_also_where_columns_are_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let duckdb = duckdb::Connection::open_in_memory().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (name, rows) in [("a.parquet", 3), ("b.parquet", 2)] {
+            let copy = format!(
+                "copy (select range as n from range({rows})) to '{}' (format parquet)",
+                path(name)
+            );
+            duckdb.execute_batch(&copy).unwrap();
+        }
+        let mut files = Files {
+            ranges: Vec::new(),
+            columns: "(select null::bigint as n, null::varchar as later where false)".to_owned(),
+            is_evolved: true,
+        };
+        let told = |relation: &str, columns: &str| -> (i64, i64) {
+            let query = format!("select count(*), count(distinct event_row) + count({columns}) from {relation} as t");
+            duckdb
+                .query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap()
+        };
+        let paths = [path("a.parquet"), path("b.parquet")];
+        assert_eq!(told(&files.numbered(&paths), "later"), (5, 5));
+        assert_eq!(told(&files.numbered(&[]), "later"), (0, 0));
+        files.is_evolved = false;
+        assert_eq!(told(&files.numbered(&paths), "n"), (5, 10));
+    }
+}

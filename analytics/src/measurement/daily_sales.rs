@@ -1,0 +1,148 @@
+//! Daily sales: from all of telemetry, or by what has changed since the last refresh.
+
+use duckdb::Connection;
+use jiff::civil::Date;
+
+use super::engine::{count, strings, view};
+use super::inputs::{Before, Inputs, SalesFrom};
+use super::parameters::parse_day;
+use super::sql;
+use super::steps::{Progress, Step};
+use crate::lake::ranges::Files;
+use crate::{Error, Result};
+
+/// Computes what is to be written as `sales_written`, and `sales` as far as products need them: all rows, or those of
+/// `needed_day`.
+pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<()> {
+    match (&inputs.sales, &inputs.before) {
+        (SalesFrom::Telemetry(since), _) => {
+            order_ledger(connection, "commerce_new")?;
+            progress.begin(Step::Compute);
+            connection.execute_batch(sql::SALES_OF_ORDERS)?;
+            connection.execute_batch(sql::SALES_WHOLE)?;
+            connection.execute_batch(sql::SALES_NAMED)?;
+            if let Some(since) = since {
+                view(connection, "sales_held", &since.held)?;
+                let day = format!("set variable since_day = '{}'::date", since.day);
+                connection.execute_batch(&day)?;
+                connection.execute_batch(sql::SALES_SINCE)?;
+            }
+            connection.execute_batch(sql::NEEDED_DAYS)?;
+        }
+        (SalesFrom::Changes(files), Some(before)) => {
+            insert_files(connection, files)?;
+            changes(connection, files, before, progress)?;
+            connection.execute_batch(sql::NEEDED_DAYS)?;
+        }
+        (SalesFrom::Changes(_), None) => {
+            return Err(Error::Internal("changes of sales without a refresh before".to_owned()));
+        }
+        (SalesFrom::Written(files), _) => {
+            insert_files(connection, files)?;
+            progress.begin(Step::Compute);
+            connection.execute_batch(sql::SALES_TAKEN)?;
+        }
+    }
+    read_needed(connection, &inputs.sales)
+}
+
+/// Brings the view `sales` to what `needed_day` names now.
+pub(super) fn read_needed(connection: &Connection, from: &SalesFrom) -> Result<()> {
+    let kept = |files: &Files| -> Result<String> {
+        let paths = strings(
+            connection,
+            "select path from sales_file where day is null or day in (select day from needed_day) \
+             and day not in (select day from changed_day)",
+        )?;
+        Ok(format!(
+            "{} as kept where day not in (select day from changed_day)",
+            files.relation(&paths)
+        ))
+    };
+    match from {
+        SalesFrom::Telemetry(_) => view(connection, "sales", "sales_row"),
+        SalesFrom::Written(files) => view(connection, "sales", &kept(files)?),
+        SalesFrom::Changes(files) => view(
+            connection,
+            "sales",
+            &format!("{} union all by name select * from sales_row", kept(files)?),
+        ),
+    }
+}
+
+/// Rows that `measurement.sales` will have.
+pub(super) fn row_count(connection: &Connection, from: &SalesFrom) -> Result<u64> {
+    let of_files = "select coalesce(sum(row_count), 0)::bigint from sales_file \
+                    where coalesce(day not in (select day from changed_day), true)";
+    let kept: u64 = connection.query_row(of_files, [], |row| row.get(0))?;
+    match from {
+        SalesFrom::Written(_) => Ok(kept),
+        _ => Ok(kept + count(connection, "sales_row")?),
+    }
+}
+
+/// The days to be replaced, in their order, and the rows they will have.
+pub(super) fn changed_days(connection: &Connection) -> Result<(Vec<Date>, u64)> {
+    let days = strings(connection, "select day::varchar from changed_day order by day")?;
+    let rows = "select coalesce(sum(row_count), 0)::bigint from sales_day semi join changed_day using (day)";
+    Ok((
+        days.iter().map(|day| parse_day(day)).collect::<Result<_>>()?,
+        connection.query_row(rows, [], |row| row.get(0))?,
+    ))
+}
+
+/// The ledger of the orders of a relation with `event_row`.
+pub(super) fn order_ledger(connection: &Connection, events: &str) -> Result<()> {
+    view(connection, "ledger_event", events)?;
+    Ok(connection.execute_batch(sql::LEDGER)?)
+}
+
+fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &Progress) -> Result<()> {
+    connection.execute_batch(sql::TOUCHED_ORDERS)?;
+    let orders = strings(
+        connection,
+        "select distinct order_id from touched_order order by order_id",
+    )?;
+    let touched = before.commerce.paths_with_any(&orders);
+    view(connection, "commerce_before", &before.commerce.relation(&touched))?;
+    connection.execute_batch(sql::TOUCHED)?;
+    for (events, rows) in [("touched_before", "gone_and_kept"), ("touched_after", "come_and_kept")] {
+        order_ledger(connection, &format!("(select *, rowid as event_row from {events})"))?;
+        connection.execute_batch(sql::SALES_OF_ORDERS)?;
+        connection.execute_batch(&format!("create or replace table {rows} as from sales_of_orders"))?;
+    }
+    progress.begin(Step::Compute);
+    connection.execute_batch(sql::CHANGED_DAYS)?;
+    let files = strings(
+        connection,
+        "select path from sales_file where day is null or day in (select day from changed_day) order by path",
+    )?;
+    view(connection, "sales_before", &sales.relation(&files))?;
+    connection.execute_batch(sql::SALES_CHANGED)?;
+    if count(connection, "changed_times where fewest < 0")? > 0 {
+        return Err(Error::Internal(
+            "measurement.sales does not hold what its telemetry says; run `weir refresh --full`".into(),
+        ));
+    }
+    Ok(connection.execute_batch(sql::SALES_NAMED)?)
+}
+
+/// The files of sales as `sales_file`. One whose day is not told is read whatever is needed.
+fn insert_files(connection: &Connection, files: &Files) -> Result<()> {
+    let rows = files.ranges.iter().map(|file| {
+        let day = match (&file.least, &file.most) {
+            (Some(least), Some(most)) if least == most => literal(least),
+            _ => "null".to_owned(),
+        };
+        format!("({}, {day}, {})", literal(&file.path), file.rows)
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    Ok(connection.execute_batch(&format!("insert into sales_file values {}", rows.join(", ")))?)
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

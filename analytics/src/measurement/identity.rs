@@ -1,0 +1,50 @@
+//! Names of what was computed: the same inputs give the same name, so that a repeated refresh finds its commit there.
+
+use uuid::Uuid;
+use weir_domain::objective::ObjectiveSpecification;
+
+use super::base::ShopBefore;
+use super::inputs::Inputs;
+use super::sql;
+
+/// The DuckDB this crate is pinned to; its hash functions name days of sales.
+const DUCKDB_VERSION: &str = "1.5.5";
+
+/// Namespace of refresh ids: UUIDv5 of the DNS name `refresh.weir`.
+fn namespace() -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"refresh.weir")
+}
+
+/// Identity of what computes: the SQL and the DuckDB that runs it. Rows that another one wrote are not built upon.
+#[must_use]
+pub fn computation_id() -> String {
+    let text = format!("{}{}{DUCKDB_VERSION}", env!("CARGO_PKG_VERSION"), sql::ALL.concat());
+    Uuid::new_v5(&namespace(), text.as_bytes()).to_string()
+}
+
+/// Identity of `measurement.sales` as computed from a snapshot of `commerce.telemetry`, in whichever way.
+#[must_use]
+pub fn sales_refresh_id(commerce_snapshot: Option<i64>) -> String {
+    let name = format!("measurement.sales\u{1f}{commerce_snapshot:?}\u{1f}{}", computation_id());
+    Uuid::new_v5(&namespace(), name.as_bytes()).to_string()
+}
+
+/// UUIDv5 over everything that decides the days of `measurement.performance`: the snapshots, what computes, the
+/// specifications, the days. The same inputs therefore give the same rows to the byte, and a repeated refresh finds its
+/// commit already there.
+#[must_use]
+pub fn performance_refresh_id(inputs: &Inputs, specs: &[ObjectiveSpecification], shops: &[ShopBefore]) -> String {
+    let mut name = format!(
+        "measurement.performance\u{1f}{:?}\u{1f}{:?}\u{1f}{}",
+        inputs.commerce_snapshot,
+        inputs.publication_snapshot,
+        computation_id()
+    );
+    for spec in specs {
+        name.push_str(&format!("\u{1f}{spec:?}"));
+    }
+    for shop in shops {
+        name.push_str(&format!("\u{1f}{} {}", shop.shop_domain, shop.computed_on));
+    }
+    Uuid::new_v5(&namespace(), name.as_bytes()).to_string()
+}

@@ -1,0 +1,115 @@
+//! What a refresh computes from, and what it hands on to be written.
+
+use arrow_array::RecordBatch;
+use jiff::civil::Date;
+use jiff::Timestamp;
+use weir_domain::objective::ObjectiveSpecification;
+
+use super::base::ShopBefore;
+use crate::lake::ranges::Files;
+
+/// What a refresh computes from. Relations are SQL that DuckDB can select from.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Rows of `commerce.telemetry` that the last refresh did not read, all in a full one; with `event_row`, see
+    /// [`Files::numbered`].
+    pub commerce_new: String,
+    /// Rows of `publication.telemetry`: at least those of the windows, and those new since the last refresh.
+    pub publication: String,
+    /// Rows of `measurement.performance` on the days computed, before this refresh.
+    pub performance: String,
+    /// Where sales come from.
+    pub sales: SalesFrom,
+    /// The refresh this one builds on; none for a full one.
+    pub before: Option<Before>,
+    /// Snapshot of `commerce.telemetry`.
+    pub commerce_snapshot: Option<i64>,
+    /// Snapshot of `publication.telemetry`.
+    pub publication_snapshot: Option<i64>,
+    /// All revisions of all specifications.
+    pub specifications: Vec<ObjectiveSpecification>,
+    /// The moment of the refresh; only the shops' dates at it matter.
+    pub now: Timestamp,
+}
+
+/// What the last refresh left, and the history it has read. Of the history only the files that may tell of something new
+/// are opened.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// Its shops.
+    pub shops: Vec<ShopBefore>,
+    /// Its rows of `measurement.performance`.
+    pub products: String,
+    /// `commerce.telemetry` as it read it, with the bounds of `order_id`.
+    pub commerce: Files,
+    /// All of `publication.telemetry`, with the bounds of `product_id`.
+    pub publication: Files,
+}
+
+/// Where the sales of a refresh come from.
+#[derive(Debug, Clone)]
+pub enum SalesFrom {
+    /// All of telemetry; to be written are all days, or the ones named.
+    Telemetry(Option<Since>),
+    /// `measurement.sales` as the last refresh wrote it, with the bounds of `day`, and what the orders touched since
+    /// change in it. Needs [`Inputs::before`].
+    Changes(Files),
+    /// `measurement.sales` itself, with the bounds of `day`: a refresh of the same telemetry has written it and then
+    /// broken off.
+    Written(Files),
+}
+
+/// The days from one on, and earlier ones whose content differs from what the table holds.
+#[derive(Debug, Clone)]
+pub struct Since {
+    /// The first day.
+    pub day: Date,
+    /// Rows of `measurement.sales`.
+    pub held: String,
+}
+
+/// What a refresh writes. The sales themselves stay in the connection, see [`Self::sales_query`].
+#[derive(Debug)]
+pub struct Computed {
+    /// Identity of the content of the days of `measurement.performance`.
+    pub performance_refresh_id: String,
+    /// The days of `measurement.sales` to be replaced; none if everything is.
+    pub changed_days: Option<Vec<Date>>,
+    /// Rows that those days then have.
+    pub changed_rows: u64,
+    /// The days of `measurement.performance` that are replaced.
+    pub performance: Vec<RecordBatch>,
+    /// Those days.
+    pub days: Vec<Date>,
+    /// The shops, for the next refresh to build on.
+    pub shops: Vec<ShopBefore>,
+    /// Rows of commerce telemetry that were new, repeated deliveries included.
+    pub event_count: u64,
+    /// Orders of which something new was told; none if all were read.
+    pub order_count: Option<u64>,
+    /// Rows that sales now have.
+    pub sales_rows: u64,
+    /// Products classified.
+    pub product_count: u64,
+}
+
+impl Computed {
+    /// The rows of `measurement.sales` to be written, day by day, to be asked of the connection that computed them.
+    #[must_use]
+    pub fn sales_query(&self) -> String {
+        let days = match self.changed_days {
+            None => "",
+            Some(_) => "where day in (select day from changed_day)",
+        };
+        format!("select * from sales_written {days} order by day, shop_domain, product_id, currency")
+    }
+}
+
+/// How a computation ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With rows to write.
+    Done(Box<Computed>),
+    /// What the last refresh left is of no use, for this reason: everything has to be computed anew.
+    NeedsFull(String),
+}

@@ -1,0 +1,154 @@
+//! What a refresh is told rather than reads: the shops' days and the specifications that govern.
+
+use std::collections::HashMap;
+
+use duckdb::{params, Connection};
+use jiff::civil::Date;
+use jiff::Timestamp;
+use weir_domain::objective::{in_force, ObjectiveSpecification};
+
+use super::base::ShopBefore;
+use crate::{Error, Result};
+
+/// Engagement is counted anew over 30 days; what the last refresh knew of the days before must reach up to them.
+const MAX_DAYS_SINCE: i32 = 29;
+
+/// Each shop with its own date at `now`, also as the SQL's `shop_day`. Its newest sale is not known yet.
+pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Result<Vec<ShopBefore>> {
+    let zones: Vec<(String, String, Option<i64>)> = connection
+        .prepare("select shop_domain, shop_time_zone, epoch_us(told_at) from shop order by shop_domain")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut shops = Vec::with_capacity(zones.len());
+    for (shop_domain, shop_time_zone, told_at) in zones {
+        let local = now
+            .in_tz(&shop_time_zone)
+            .map_err(|error| Error::Invalid(format!("{shop_domain}: time zone {shop_time_zone:?}: {error}")))?;
+        let computed_on = local.date();
+        connection.execute(
+            "insert into shop_day values (?, ?::date)",
+            params![shop_domain, computed_on.to_string()],
+        )?;
+        shops.push(ShopBefore {
+            shop_domain,
+            shop_time_zone,
+            told_at,
+            computed_on,
+            currency: None,
+            newest_sale_on: None,
+        });
+    }
+    Ok(shops)
+}
+
+/// The SQL's `local_date(instant, zone)`. DuckDB makes a calendar anew for each value of a zone that is a column, and one
+/// for all values of one that is a constant.
+pub(super) fn define_local_date(connection: &Connection, shops: &[ShopBefore]) -> Result<()> {
+    let mut zones: Vec<_> = shops
+        .iter()
+        .map(|shop| shop.shop_time_zone.replace('\'', "''"))
+        .collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let cases: String = zones
+        .iter()
+        .map(|zone| format!(" when '{zone}' then (instant at time zone '{zone}')::date"))
+        .collect();
+    let case = if cases.is_empty() {
+        "null::date".to_owned()
+    } else {
+        format!("case zone{cases} end")
+    };
+    Ok(connection.execute_batch(&format!("create or replace macro local_date(instant, zone) as {case}"))?)
+}
+
+/// Why these shops cannot build on what was left of them, if they cannot.
+pub(super) fn unusable(before: &[ShopBefore], now: &[ShopBefore]) -> Option<String> {
+    let known: HashMap<_, _> = before.iter().map(|shop| (&shop.shop_domain, shop)).collect();
+    now.iter().find_map(|shop| {
+        let old = known.get(&shop.shop_domain)?;
+        if old.shop_time_zone != shop.shop_time_zone {
+            return Some(format!("the time zone of {} has changed", shop.shop_domain));
+        }
+        let days = old
+            .computed_on
+            .until(shop.computed_on)
+            .map_or(i32::MAX, |span| span.get_days());
+        (!(0..=MAX_DAYS_SINCE).contains(&days)).then(|| {
+            format!(
+                "the last refresh computed {} for {}, which is not within the {MAX_DAYS_SINCE} days before {}",
+                old.computed_on, shop.shop_domain, shop.computed_on
+            )
+        })
+    })
+}
+
+/// Adds each shop's newest sale, for the next refresh.
+pub(super) fn with_newest_sales(connection: &Connection, shops: &mut [ShopBefore]) -> Result<()> {
+    let newest: HashMap<String, (String, String)> = connection
+        .prepare("select shop_domain, currency, newest_sale_on::varchar from shop_currency")?
+        .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
+        .collect::<Result<_, _>>()?;
+    for shop in shops {
+        if let Some((currency, day)) = newest.get(&shop.shop_domain) {
+            shop.currency = Some(currency.clone());
+            shop.newest_sale_on = Some(parse_day(day)?);
+        }
+    }
+    Ok(())
+}
+
+/// A day as DuckDB tells it.
+pub(super) fn parse_day(text: &str) -> Result<Date> {
+    text.parse()
+        .map_err(|error: jiff::Error| Error::Internal(error.to_string()))
+}
+
+/// The specifications in force, with [`ObjectiveSpecification::unset`] for every shop that has none of its own: a shop
+/// without a specification must not fall out of the result.
+pub(super) fn governing(
+    all: &[ObjectiveSpecification],
+    shops: &[ShopBefore],
+    now: Timestamp,
+) -> Vec<ObjectiveSpecification> {
+    let mut current: Vec<_> = in_force(all, now).into_iter().cloned().collect();
+    for ShopBefore { shop_domain: shop, .. } in shops {
+        let has_own = current
+            .iter()
+            .any(|spec| spec.shop_domain == *shop && spec.product_type.is_none());
+        if !has_own {
+            current.push(ObjectiveSpecification::unset(shop));
+        }
+    }
+    current
+}
+
+pub(super) fn insert_specifications(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<()> {
+    let mut insert = connection.prepare(
+        "insert into objective_spec values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, string_split(?, ','))",
+    )?;
+    for (number, spec) in (1_i32..).zip(specifications) {
+        let weights = spec.engagement_weights.unwrap_or_default();
+        let order: Vec<_> = spec.order().iter().map(|label| label.name()).collect();
+        insert.execute(params![
+            number,
+            spec.objective_spec_id,
+            spec.shop_domain,
+            spec.product_type,
+            spec.revision,
+            spec.measure.name(),
+            spec.threshold_7d,
+            spec.threshold_14d,
+            spec.threshold_30d,
+            spec.banana_count,
+            spec.stale_after_days,
+            spec.banana_pool.name(),
+            weights.views,
+            weights.clicks,
+            weights.conversions,
+            weights.impressions,
+            order.join(",")
+        ])?;
+    }
+    Ok(())
+}

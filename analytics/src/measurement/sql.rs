@@ -1,0 +1,33 @@
+//! The files of `sql/duckdb` that a refresh runs, in their order.
+
+macro_rules! files {
+    ($($name:ident = $file:literal),+ $(,)?) => {
+        $(pub const $name: &str = include_str!(concat!("../../../sql/duckdb/", $file, ".sql"));)+
+        /// All of them.
+        pub const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+files! {
+    BEFORE = "05_before",
+    PRODUCT_BEFORE = "06_product_before",
+    TELEMETRY = "10_telemetry",
+    PARAMETERS = "15_parameters",
+    TOUCHED_ORDERS = "17_touched_orders",
+    TOUCHED = "18_touched",
+    LEDGER = "20_order_ledger",
+    SALES_OF_ORDERS = "30_sales",
+    SALES_WHOLE = "31_sales_whole",
+    CHANGED_DAYS = "32_changed_days",
+    SALES_CHANGED = "33_sales_changed",
+    SALES_NAMED = "35_sales_named",
+    SALES_SINCE = "36_sales_since",
+    NEEDED_DAYS = "38_needed_days",
+    SALES_TAKEN = "39_sales_taken",
+    PRODUCT_TOLD = "40_product_told",
+    PRODUCT = "42_product",
+    PRODUCT_MEASURED = "45_product_measured",
+    WINDOWS = "50_windows",
+    CLASSIFICATION = "60_classification",
+    PERFORMANCE_DAY = "70_performance_day",
+}

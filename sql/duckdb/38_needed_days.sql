@@ -1,0 +1,33 @@
+-- The days of sales that have to be read beside the changed ones, and what of the last refresh they have undone.
+-- Reads:  changed_key, changed_day, sales_row (the changed days, whole), product_before, shop_before, shop_day,
+--         sales_file (every data file of sales with its day).
+-- Writes: lapsed_product, lapsed_shop: of these the first, last and newest sales are not known any more.
+--         needed_day: the days of the trailing windows; all of them if anything has lapsed.
+
+create or replace table lapsed_product as
+select distinct before.shop_domain, before.product_id
+from product_before as before
+join changed_key as changed using (shop_domain, product_id)
+left join sales_row as left_over
+    on left_over.shop_domain = changed.shop_domain
+   and left_over.product_id = changed.product_id
+   and left_over.day = changed.day
+   and left_over.currency = changed.currency
+-- The row may have been the last to say that there is such a product, or its first or last sale.
+where (left_over.day is null and is_seen_only(product_state_key))
+   or (coalesce(left_over.units_sold, 0) <= 0 and changed.day in (first_sale_on, last_sale_on));
+
+create or replace table lapsed_shop as
+select shop_domain
+from shop_before
+semi join changed_day on changed_day.day = newest_sale_on
+anti join sales_row on sales_row.shop_domain = shop_before.shop_domain and sales_row.day = newest_sale_on;
+
+create or replace table needed_day as
+select unnest(generate_series(min(computed_on) - 29, max(computed_on), interval 1 day))::date as day
+from shop_day
+union
+select day
+from sales_file
+where exists (from lapsed_product)
+   or exists (from lapsed_shop);
