@@ -5,7 +5,7 @@
 
 create or replace table touched_before as
 select
-    shop_domain, order_id, order_revision, order_processed_at, occurred_at, received_at, event_type, source, is_deleted,
+    shop_domain, order_id, order_revision, order_processed_at, occurred_at, received_at, event_type, is_deleted,
     is_test, currency, sales
 from commerce_before
 semi join touched_order using (shop_domain, order_id);
@@ -15,7 +15,7 @@ select *
 from touched_before
 union all
 select
-    shop_domain, order_id, order_revision, order_processed_at, occurred_at, received_at, event_type, source, is_deleted,
+    shop_domain, order_id, order_revision, order_processed_at, occurred_at, received_at, event_type, is_deleted,
     is_test, currency, sales
 from commerce_new
 where order_revision is not null

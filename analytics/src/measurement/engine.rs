@@ -45,7 +45,8 @@ pub fn view(connection: &Connection, name: &str, relation: &str) -> Result<()> {
 }
 
 /// Runs the whole computation and checks every label against the domain's reference. `progress` stands in its first step
-/// and is told of the next ones. The rows of sales stay in the connection, see [`Computed::sales_query`].
+/// and is told of the next ones. The rows of sales stay in the connection, see
+/// [`super::inputs::SALES_QUERY`].
 ///
 /// # Errors
 /// [`crate::Error::DuckDb`] from the SQL, [`crate::Error::Invalid`] for an unknown time zone,

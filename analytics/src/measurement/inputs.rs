@@ -68,7 +68,7 @@ pub struct Since {
     pub held: String,
 }
 
-/// What a refresh writes. The sales themselves stay in the connection, see [`Self::sales_query`].
+/// What a refresh writes. The sales themselves stay in the connection, see [`SALES_QUERY`].
 #[derive(Debug)]
 pub struct Computed {
     /// Identity of the content of the days of `measurement.performance`.
@@ -93,17 +93,8 @@ pub struct Computed {
     pub product_count: u64,
 }
 
-impl Computed {
-    /// The rows of `measurement.sales` to be written, day by day, to be asked of the connection that computed them.
-    #[must_use]
-    pub fn sales_query(&self) -> String {
-        let days = match self.changed_days {
-            None => "",
-            Some(_) => "where day in (select day from changed_day)",
-        };
-        format!("select * from sales_written {days} order by day, shop_domain, product_id, currency")
-    }
-}
+/// The rows of `measurement.sales` to be written, day by day, asked of the connection that computed them.
+pub const SALES_QUERY: &str = "select * from sales_written";
 
 /// How a computation ended.
 #[derive(Debug)]

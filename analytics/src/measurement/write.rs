@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::base::{self, is_written, properties};
 use super::identity::{computation_id, sales_refresh_id};
-use super::inputs::Computed;
+use super::inputs::{Computed, SALES_QUERY};
 use super::plan::Plan;
 use super::refresh::{How, Outcome};
 use super::tables;
@@ -70,12 +70,8 @@ pub async fn write(
 enum Rows {
     /// In memory.
     Held(Vec<RecordBatch>),
-    /// In the connection that computed them, by day.
-    Asked {
-        connection: Connection,
-        query: String,
-        count: usize,
-    },
+    /// Those of sales, in the connection that computed them.
+    Asked { connection: Connection, count: usize },
 }
 
 impl Rows {
@@ -113,7 +109,6 @@ async fn write_sales(
     ]);
     let rows = Rows::Asked {
         connection,
-        query: computed.sales_query(),
         count: usize::try_from(computed.changed_rows).unwrap_or(usize::MAX),
     };
     commit(lake, plan, &table, rows, scope, own, outcome).await
@@ -151,8 +146,8 @@ async fn commit(
             let batches = batches.iter().map(|batch| fit(batch, &schema)).collect::<Result<_>>()?;
             lake.overwrite(table, batches, scope, own).await?
         }
-        Rows::Asked { connection, query, .. } => {
-            let rows = read(connection, query, schema);
+        Rows::Asked { connection, .. } => {
+            let rows = sales(connection, schema);
             lake.overwrite_days(table, rows, scope, own).await?
         }
     };
@@ -169,11 +164,11 @@ const BATCH_ROWS: usize = 16_384;
 /// Batches that wait to be encoded.
 const WAITING_BATCHES: usize = 4;
 
-/// A query's rows as they come. The end of the stream is the end of the rows: what breaks off is an error in it.
-fn read(connection: Connection, query: String, schema: SchemaRef) -> impl Stream<Item = Result<RecordBatch>> + Send {
+/// The rows of sales as they come. The end of the stream is the end of the rows: what breaks off is an error in it.
+fn sales(connection: Connection, schema: SchemaRef) -> impl Stream<Item = Result<RecordBatch>> + Send {
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let reading = tokio::task::spawn_blocking(move || {
-        let mut statement = connection.prepare(&query)?;
+        let mut statement = connection.prepare(SALES_QUERY)?;
         let mut batches = BatchCoalescer::new(schema.clone(), BATCH_ROWS);
         for batch in statement.stream_arrow([])? {
             batches.push_batch(fit(&batch, &schema)?)?;
