@@ -58,7 +58,10 @@ pub(super) async fn day_files(
     Ok(files)
 }
 
-async fn write_parts(files: DataFiles, mut parts: mpsc::Receiver<(PartitionKey, RecordBatch)>) -> Result<Vec<DataFile>> {
+async fn write_parts(
+    files: DataFiles,
+    mut parts: mpsc::Receiver<(PartitionKey, RecordBatch)>,
+) -> Result<Vec<DataFile>> {
     let mut writer = ClusteredWriter::new(files);
     while let Some((partition, part)) = parts.recv().await {
         writer.write(partition, part).await?;

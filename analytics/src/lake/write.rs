@@ -36,8 +36,10 @@ const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Partitions with an open file at a time; each takes some 300 KiB for its columns.
 const MAX_OPEN_PARTITIONS: usize = 256;
 
-pub(super) type Rolling = RollingFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
-pub(super) type DataFiles = DataFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+pub(super) type Rolling =
+    RollingFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
+pub(super) type DataFiles =
+    DataFileWriterBuilder<ParquetWriterBuilder, DefaultLocationGenerator, DefaultFileNameGenerator>;
 
 /// What writes a table's files.
 pub(super) fn rolling(table: &Table) -> Result<Rolling> {

@@ -115,7 +115,7 @@ async fn explain(warehouse: &str, weir: &str) {
     for _ in 0..10 {
         let started = Instant::now();
         let mut command = tokio::process::Command::new(weir);
-        command.args(["explain", "77", "--url", &server.url(), "--token", TOKEN]);
+        command.args(["explain", "77", "--url", server.url(), "--token", TOKEN]);
         let output = command.output().await.expect("the weir command");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         tell(
