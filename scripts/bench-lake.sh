@@ -6,12 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$WEIR_ROOT"
 
-venv="$WEIR_CACHE/bench-venv"
-if ! cmp -s tests/bench/requirements.txt "$venv/.weir-requirements"; then
-  python3 -m venv --clear "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
-  cp tests/bench/requirements.txt "$venv/.weir-requirements"
-fi
+. scripts/bench-venv.sh
 cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin bench_lake --bin weir
 
 folder=$(mktemp -d)
@@ -20,6 +15,6 @@ two_cores() { if [ "$(nproc)" -gt 2 ]; then taskset -c 0,1 "$@"; else "$@"; fi; 
 bench="${CARGO_TARGET_DIR:-target}/release/bench_lake"
 uptime
 two_cores "$bench" "$folder" ingest "${EVENTS:-1000000}"
-two_cores "$venv/bin/python" tests/bench/lake.py "$folder"
+two_cores "$WEIR_BENCH_VENV/bin/python" tests/bench/lake.py "$folder"
 [ "${WEIR_BENCH_STEADY:-1}" = 0 ] || two_cores "$bench" "$folder" steady
 uptime

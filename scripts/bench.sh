@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Benchmarks: release builds, contenders side by side in one run, ratios rather than times. Asserts nothing about time.
-# usage: scripts/bench.sh [ingest | bulk | lake | edge ...]     (all without a name)
+# usage: scripts/bench.sh [ingest | bulk | lake | measurement | edge ...]     (all without a name)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$WEIR_ROOT/scripts/stage.sh"
@@ -13,7 +13,7 @@ release() {
 }
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(ingest bulk lake edge)
+[ ${#names[@]} -gt 0 ] || names=(ingest bulk lake measurement edge)
 for name in "${names[@]}"; do
   case "$name" in
     ingest)
@@ -30,9 +30,12 @@ for name in "${names[@]}"; do
     lake)
       stage "bench: streams to Iceberg beside dlt and pyiceberg" bash scripts/bench-lake.sh
       ;;
+    measurement)
+      stage "bench: a refresh beside DuckDB, polars and PostgreSQL" bash scripts/bench-measurement.sh ${WEIR_BENCH_EVENTS:-}
+      ;;
     edge) bash scripts/bench-edge.sh ${WEIR_BENCH_EDGE:-} ;;
     *)
-      echo "bench.sh: no benchmark is called $name; there are: ingest, bulk, lake, edge" >&2
+      echo "bench.sh: no benchmark is called $name; there are: ingest, bulk, lake, measurement, edge" >&2
       exit 2
       ;;
   esac
