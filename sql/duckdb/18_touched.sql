@@ -1,5 +1,5 @@
 -- The orders of which something new is told, as they were told before and as they are told now.
--- Reads:  touched_order (18_touched_orders.sql), commerce_new (rows since the last refresh), commerce_before (of the
+-- Reads:  touched_order (17_touched_orders.sql), commerce_new (rows since the last refresh), commerce_before (of the
 --         snapshot it read, the files in which a touched order may be).
 -- Writes: touched_before, touched_after: all events of those orders, with the columns that 20_order_ledger.sql reads.
 

@@ -7,7 +7,7 @@ use iceberg::spec::{Datum, Operation, TableMetadata};
 use iceberg::table::Table;
 use iceberg::TableIdent;
 
-use super::scan::{duckdb_relation, empty, local, planned};
+use super::scan::{local, planned};
 use super::Lake;
 use crate::{Error, Result};
 
@@ -124,17 +124,6 @@ impl Lake {
     ) -> Result<String> {
         let files = self.files_from(table, snapshot, column, least).await?;
         self.relation_of(table, &files).await
-    }
-
-    /// SQL text DuckDB can select from: the rows of these files of a table.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn relation_of(&self, table: &TableIdent, files: &[String]) -> Result<String> {
-        if files.is_empty() {
-            return empty(&self.load(table).await?);
-        }
-        Ok(duckdb_relation(files))
     }
 
     /// The files of [`Self::duckdb_relation_from`].

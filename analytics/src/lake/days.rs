@@ -19,8 +19,8 @@ const DAY_WRITERS: usize = 2;
 /// Parts of days that wait for a writer; together with the writers' own, what a stream holds in memory.
 const WAITING_PARTS: usize = 4;
 
-/// As [`super::write::data_files`], of rows that come day by day into a table partitioned by one date: no more is held than the days
-/// being written.
+/// As [`super::write::data_files`], of rows that come day by day into a table partitioned by one date: no more is held than
+/// the days being written.
 pub(super) async fn day_files(
     table: &Table,
     rows: impl Stream<Item = Result<RecordBatch>> + Send,

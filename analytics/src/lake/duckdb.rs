@@ -67,8 +67,15 @@ fn s3_settings(s3: &S3Config, extensions: Option<&Path>) -> String {
     settings
 }
 
-fn literal(text: &str) -> String {
+/// A text as SQL writes it.
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Texts as SQL writes the elements of a list.
+pub(crate) fn literals(texts: &[String]) -> String {
+    let literals: Vec<_> = texts.iter().map(|text| literal(text)).collect();
+    literals.join(", ")
 }
 
 #[cfg(test)]

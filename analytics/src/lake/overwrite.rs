@@ -1,6 +1,7 @@
 //! Replacing a table's rows, or some partitions of it, in one snapshot.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use arrow_array::RecordBatch;
 use futures::Stream;
@@ -55,10 +56,10 @@ impl Lake {
         scope: Scope,
         properties: HashMap<String, String>,
     ) -> Result<CommitOutcome> {
-        let Begun { table, done } = self.begin(table, &properties).await?;
-        if let Some(done) = done {
-            return Ok(done);
-        }
+        let table = match self.begin(table, &properties).await? {
+            ControlFlow::Continue(table) => table,
+            ControlFlow::Break(done) => return Ok(done),
+        };
         let added = write::data_files(&table, &batches).await?;
         self.replace(&table, added, &scope, &properties).await
     }
@@ -75,22 +76,28 @@ impl Lake {
         scope: Scope,
         properties: HashMap<String, String>,
     ) -> Result<CommitOutcome> {
-        let Begun { table, done } = self.begin(table, &properties).await?;
-        if let Some(done) = done {
-            return Ok(done);
-        }
+        let table = match self.begin(table, &properties).await? {
+            ControlFlow::Continue(table) => table,
+            ControlFlow::Break(done) => return Ok(done),
+        };
         let added = days::day_files(&table, rows).await?;
         self.replace(&table, added, &scope, &properties).await
     }
 
     /// The table before an overwrite, and the outcome if there is nothing left to do.
-    async fn begin(&self, table: &TableIdent, properties: &HashMap<String, String>) -> Result<Begun> {
+    async fn begin(
+        &self,
+        table: &TableIdent,
+        properties: &HashMap<String, String>,
+    ) -> Result<ControlFlow<CommitOutcome, Table>> {
         if !properties.contains_key(COMMIT_ID) {
             return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
         }
         let table = self.load(table).await?;
-        let done = Self::already(table.metadata(), properties);
-        Ok(Begun { table, done })
+        Ok(match Self::already(table.metadata(), properties) {
+            Some(done) => ControlFlow::Break(done),
+            None => ControlFlow::Continue(table),
+        })
     }
 
     async fn replace(
@@ -116,11 +123,6 @@ impl Lake {
         failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
         outcome
     }
-}
-
-struct Begun {
-    table: Table,
-    done: Option<CommitOutcome>,
 }
 
 fn within(scope: &Scope, added: &[DataFile]) -> Result<()> {

@@ -7,6 +7,7 @@ use duckdb::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::duckdb::{literal, literals};
 use super::Lake;
 use crate::{Error, Result};
 
@@ -76,7 +77,7 @@ impl Drop for Spill {
 
 /// DuckDB serialises `select` statements only; its own parser decides, not a search for words.
 fn only_select(connection: &Connection, sql: &str) -> Result<()> {
-    let text = format!("select json_serialize_sql('{}')::varchar", sql.replace('\'', "''"));
+    let text = format!("select json_serialize_sql({})::varchar", literal(sql));
     let parsed: String = connection.query_row(&text, [], |row| row.get(0))?;
     let parsed: Value = serde_json::from_str(&parsed)?;
     if parsed["error"] == Value::Bool(false) && parsed["statements"].as_array().is_some_and(|all| all.len() == 1) {
@@ -88,13 +89,9 @@ fn only_select(connection: &Connection, sql: &str) -> Result<()> {
 
 /// From here on nothing but these files can be read, and that cannot be undone.
 fn confine(connection: &Connection, files: &[String]) -> Result<()> {
-    let list: Vec<_> = files
-        .iter()
-        .map(|file| format!("'{}'", file.replace('\'', "''")))
-        .collect();
     Ok(connection.execute_batch(&format!(
         "set allowed_paths = [{}]; set enable_external_access = false; set lock_configuration = true",
-        list.join(", ")
+        literals(files)
     ))?)
 }
 

@@ -1,11 +1,12 @@
 //! Data files with what their manifests say of one column, so that a reader opens only those it needs.
 
 use iceberg::spec::{Datum, ManifestContentType, PrimitiveLiteral, PrimitiveType};
+use iceberg::table::Table;
 use iceberg::TableIdent;
 use jiff::civil::date;
 use jiff::ToSpan;
 
-use super::scan::{self, local};
+use super::scan::{local, row_level_deletes, Columns};
 use super::Lake;
 use crate::{Error, Result};
 
@@ -27,23 +28,20 @@ pub struct FileRange {
 pub struct Files {
     /// By path.
     pub ranges: Vec<FileRange>,
-    /// A relation with the table's columns and no row.
-    columns: String,
-    /// Whether files may lack columns.
-    is_evolved: bool,
+    columns: Columns,
 }
 
 impl Files {
     /// SQL text DuckDB can select from: the rows of these files of the table, with all of its columns.
     #[must_use]
     pub fn relation(&self, paths: &[String]) -> String {
-        self.select(paths, "*", "*")
+        self.columns.relation(paths)
     }
 
     /// As [`Self::relation`], with a column `event_row` that no two rows of these files share.
     #[must_use]
     pub fn numbered(&self, paths: &[String]) -> String {
-        self.select(
+        self.columns.select(
             paths,
             "*, null::bigint as event_row",
             "*, (file_index::bigint << 40) | file_row_number as event_row",
@@ -69,19 +67,6 @@ impl Files {
         let ranges = self.ranges.iter().filter(may_have_any);
         ranges.map(|range| range.path.clone()).collect()
     }
-
-    fn select(&self, paths: &[String], of_none: &str, of_files: &str) -> String {
-        let none = format!("select {of_none} from {} as columns_only", self.columns);
-        if paths.is_empty() {
-            return format!("({none})");
-        }
-        let rows = format!("select {of_files} from {} as held", scan::duckdb_relation(paths));
-        match self.is_evolved {
-            // Files older than a column lack it; if all are, only the table knows of it.
-            true => format!("({none} union all by name {rows})"),
-            false => format!("({rows})"),
-        }
-    }
 }
 
 impl Lake {
@@ -90,45 +75,53 @@ impl Lake {
     /// # Errors
     /// If the snapshot or the column is unknown, or another writer left row-level deletes.
     pub async fn files(&self, table: &TableIdent, snapshot: Option<i64>, column: &str) -> Result<Files> {
-        let table = self.load(table).await?;
-        let metadata = table.metadata();
-        let mut files = Files {
-            ranges: Vec::new(),
-            columns: scan::empty(&table)?,
-            is_evolved: metadata.schemas_iter().count() > 1,
-        };
-        let Some(snapshot) = snapshot else { return Ok(files) };
-        let field_id = metadata
-            .current_schema()
-            .field_id_by_name(column)
-            .ok_or_else(|| Error::Internal(format!("{}: no column {column}", table.identifier())))?;
-        let snapshot = metadata
-            .snapshot_by_id(snapshot)
-            .ok_or_else(|| Error::NotFound(format!("{}: no snapshot {snapshot}", table.identifier())))?;
-        for manifest in table.manifest_list_reader(snapshot).load().await?.entries() {
-            if !manifest.has_added_files() && !manifest.has_existing_files() {
-                continue;
-            }
-            if manifest.content == ManifestContentType::Deletes {
-                return Err(Error::Invalid(format!(
-                    "{} has row-level deletes, which only an Iceberg reader applies",
-                    table.identifier()
-                )));
-            }
-            let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
-            for entry in entries.iter().filter(|entry| entry.is_alive()) {
-                let file = entry.data_file();
-                files.ranges.push(FileRange {
-                    path: local(file.file_path().to_owned()),
-                    rows: file.record_count(),
-                    least: file.lower_bounds().get(&field_id).and_then(text),
-                    most: file.upper_bounds().get(&field_id).and_then(text),
-                });
-            }
-        }
-        files.ranges.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
+        files_of(&self.load(table).await?, snapshot, column).await
     }
+
+    /// The same of the current snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::files`].
+    pub async fn current_files(&self, table: &TableIdent, column: &str) -> Result<Files> {
+        let table = self.load(table).await?;
+        files_of(&table, table.metadata().current_snapshot_id(), column).await
+    }
+}
+
+async fn files_of(table: &Table, snapshot: Option<i64>, column: &str) -> Result<Files> {
+    let metadata = table.metadata();
+    let mut files = Files {
+        ranges: Vec::new(),
+        columns: Columns::of(table)?,
+    };
+    let Some(snapshot) = snapshot else { return Ok(files) };
+    let field_id = metadata
+        .current_schema()
+        .field_id_by_name(column)
+        .ok_or_else(|| Error::Internal(format!("{}: no column {column}", table.identifier())))?;
+    let snapshot = metadata
+        .snapshot_by_id(snapshot)
+        .ok_or_else(|| Error::NotFound(format!("{}: no snapshot {snapshot}", table.identifier())))?;
+    for manifest in table.manifest_list_reader(snapshot).load().await?.entries() {
+        if !manifest.has_added_files() && !manifest.has_existing_files() {
+            continue;
+        }
+        if manifest.content == ManifestContentType::Deletes {
+            return Err(row_level_deletes(table.identifier()));
+        }
+        let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
+        for entry in entries.iter().filter(|entry| entry.is_alive()) {
+            let file = entry.data_file();
+            files.ranges.push(FileRange {
+                path: local(file.file_path().to_owned()),
+                rows: file.record_count(),
+                least: file.lower_bounds().get(&field_id).and_then(text),
+                most: file.upper_bounds().get(&field_id).and_then(text),
+            });
+        }
+    }
+    files.ranges.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 /// A bound as text; none for other types than texts and dates.
@@ -169,8 +162,10 @@ mod tests {
                 range("a", Some(("10", "19"))),
                 range("b", Some(("20", "20"))),
             ],
-            columns: String::new(),
-            is_evolved: false,
+            columns: Columns {
+                empty: String::new(),
+                is_evolved: false,
+            },
         };
         let with =
             |values: &[&str]| files.paths_with_any(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
@@ -194,8 +189,10 @@ mod tests {
         }
         let mut files = Files {
             ranges: Vec::new(),
-            columns: "(select null::bigint as n, null::varchar as later where false)".to_owned(),
-            is_evolved: true,
+            columns: Columns {
+                empty: "(select null::bigint as n, null::varchar as later where false)".to_owned(),
+                is_evolved: true,
+            },
         };
         let told = |relation: &str, columns: &str| -> (i64, i64) {
             let query = format!("select count(*), count(distinct event_row) + count({columns}) from {relation} as t");
@@ -206,7 +203,7 @@ mod tests {
         let paths = [path("a.parquet"), path("b.parquet")];
         assert_eq!(told(&files.numbered(&paths), "later"), (5, 5));
         assert_eq!(told(&files.numbered(&[]), "later"), (0, 0));
-        files.is_evolved = false;
+        files.columns.is_evolved = false;
         assert_eq!(told(&files.numbered(&paths), "n"), (5, 10));
     }
 }

@@ -7,6 +7,7 @@ use iceberg::table::Table;
 use iceberg::TableIdent;
 use jiff::Timestamp;
 
+use super::duckdb::literals;
 use super::{write, Lake};
 use crate::{Error, Result};
 
@@ -44,40 +45,72 @@ impl Lake {
     /// # Errors
     /// As [`Self::data_files`].
     pub async fn duckdb_relation(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<String> {
-        let files = self.data_files(table, snapshot).await?;
         let table = self.load(table).await?;
-        let schema = table.metadata().current_schema();
+        let files = planned(&table, snapshot, table.scan()).await?;
+        Ok(Columns::of(&table)?.relation(&files))
+    }
+
+    /// SQL text DuckDB can select from: the rows of these files of a table, with the table's columns.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn relation_of(&self, table: &TableIdent, files: &[String]) -> Result<String> {
+        Ok(Columns::of(&self.load(table).await?)?.relation(files))
+    }
+}
+
+/// The columns of a table, which its files may lack.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    /// A relation with the table's columns and no row.
+    pub(super) empty: String,
+    /// Whether the table ever had other columns.
+    pub(super) is_evolved: bool,
+}
+
+impl Columns {
+    pub(super) fn of(table: &Table) -> Result<Self> {
+        let metadata = table.metadata();
+        Ok(Self {
+            empty: empty_relation(metadata.current_schema())?,
+            is_evolved: metadata.schemas_iter().count() > 1,
+        })
+    }
+
+    /// SQL text DuckDB can select from: the rows of files, with all columns.
+    pub(super) fn relation(&self, files: &[String]) -> String {
+        self.select(files, "*", "*")
+    }
+
+    /// As [`Self::relation`]; `of_none` and `of_files` are what is selected of no row and of the files' rows.
+    pub(super) fn select(&self, files: &[String], of_none: &str, of_files: &str) -> String {
+        let none = format!("select {of_none} from {} as columns_only", self.empty);
         if files.is_empty() {
-            return empty_relation(schema);
+            return format!("({none})");
         }
-        let rows = duckdb_relation(&files);
-        if table.metadata().schemas_iter().count() == 1 {
-            return Ok(rows);
+        let rows = format!("select {of_files} from {} as held", duckdb_relation(files));
+        match self.is_evolved {
+            // Files older than a column lack it; if all are, only the table knows of it.
+            true => format!("({none} union all by name {rows})"),
+            false => format!("({rows})"),
         }
-        // Files older than a column lack it; if all are, only the table knows of it.
-        let columns = empty_relation(schema)?;
-        Ok(format!(
-            "(select * from {columns} as columns_only union all by name select * from {rows} as held)"
-        ))
     }
 }
 
 /// `read_parquet` of files. Partition folders are not columns: their values would shadow the files' own.
 #[must_use]
 pub fn duckdb_relation(files: &[String]) -> String {
-    let list: Vec<_> = files
-        .iter()
-        .map(|file| format!("'{}'", file.replace('\'', "''")))
-        .collect();
     format!(
         "read_parquet([{}], union_by_name = true, hive_partitioning = false)",
-        list.join(", ")
+        literals(files)
     )
 }
 
-/// The columns of a table without a row, as [`duckdb_relation`] gives those of its files.
-pub(super) fn empty(table: &iceberg::table::Table) -> Result<String> {
-    empty_relation(table.metadata().current_schema())
+/// What another writer may leave in a table and the files alone do not show.
+pub(super) fn row_level_deletes(place: impl std::fmt::Display) -> Error {
+    Error::Invalid(format!(
+        "{place} has row-level deletes, which only an Iceberg reader applies"
+    ))
 }
 
 fn empty_relation(schema: &Schema) -> Result<String> {
@@ -145,8 +178,8 @@ pub(super) async fn planned(table: &Table, snapshot: Option<i64>, scan: TableSca
     let mut files = Vec::new();
     while let Some(task) = tasks.try_next().await? {
         if !task.deletes.is_empty() {
-            return Err(Error::Invalid(format!(
-                "{}: {} has row-level deletes, which only an Iceberg reader applies",
+            return Err(row_level_deletes(format_args!(
+                "{}: {}",
                 table.identifier(),
                 task.data_file_path
             )));

@@ -8,6 +8,7 @@ use super::inputs::{Before, Inputs, SalesFrom};
 use super::parameters::parse_day;
 use super::sql;
 use super::steps::{Progress, Step};
+use crate::lake::duckdb::literal;
 use crate::lake::ranges::Files;
 use crate::{Error, Result};
 
@@ -141,8 +142,4 @@ fn insert_files(connection: &Connection, files: &Files) -> Result<()> {
         return Ok(());
     }
     Ok(connection.execute_batch(&format!("insert into sales_file values {}", rows.join(", ")))?)
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -16,6 +16,7 @@ use super::parameters::{
 use super::steps::{Progress, Step};
 use super::{daily_sales, identity, oracle, sql};
 use crate::failpoint;
+use crate::lake::duckdb::literal;
 use crate::Result;
 
 /// Memory DuckDB may use before it spills to its temporary folder: the container has 4 GB, the rest is Arrow and HTTP.
@@ -30,8 +31,8 @@ pub fn open(spill_folder: &Path) -> Result<Connection> {
     // Offline and repeatable: no extension is fetched; json, parquet and icu are inside the library.
     connection.execute_batch(&format!(
         "set autoinstall_known_extensions = false; set TimeZone = 'UTC'; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
-         set temp_directory = '{}'",
-        spill_folder.display().to_string().replace('\'', "''")
+         set temp_directory = {}",
+        literal(&spill_folder.display().to_string())
     ))?;
     Ok(connection)
 }
@@ -182,8 +183,8 @@ fn products(connection: &Connection, inputs: &Inputs) -> Result<()> {
 /// # Errors
 /// If DuckDB cannot read them.
 pub fn order_ledger_of(connection: &Connection, telemetry: &str, shop_domain: &str) -> Result<()> {
-    let shop = shop_domain.replace('\'', "''");
-    daily_sales::order_ledger(connection, &format!("{telemetry} where shop_domain = '{shop}'"))
+    let shop = literal(shop_domain);
+    daily_sales::order_ledger(connection, &format!("{telemetry} where shop_domain = {shop}"))
 }
 
 /// A query's rows.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use weir_domain::objective::{in_force, ObjectiveSpecification};
 
 use super::base::ShopBefore;
+use crate::lake::duckdb::literal;
 use crate::{Error, Result};
 
 /// Engagement is counted anew over 30 days; what the last refresh knew of the days before must reach up to them.
@@ -44,15 +45,12 @@ pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Resul
 /// The SQL's `local_date(instant, zone)`. DuckDB makes a calendar anew for each value of a zone that is a column, and one
 /// for all values of one that is a constant.
 pub(super) fn define_local_date(connection: &Connection, shops: &[ShopBefore]) -> Result<()> {
-    let mut zones: Vec<_> = shops
-        .iter()
-        .map(|shop| shop.shop_time_zone.replace('\'', "''"))
-        .collect();
+    let mut zones: Vec<_> = shops.iter().map(|shop| literal(&shop.shop_time_zone)).collect();
     zones.sort_unstable();
     zones.dedup();
     let cases: String = zones
         .iter()
-        .map(|zone| format!(" when '{zone}' then (instant at time zone '{zone}')::date"))
+        .map(|zone| format!(" when {zone} then (instant at time zone {zone})::date"))
         .collect();
     let case = if cases.is_empty() {
         "null::date".to_owned()

@@ -223,9 +223,7 @@ impl Pinned {
 
 /// The files of `measurement.sales` with their days.
 async fn sales_files(lake: &Lake) -> Result<Files> {
-    let table = tables::sales();
-    let snapshot = lake.load(&table).await?.metadata().current_snapshot_id();
-    lake.files(&table, snapshot, "day").await
+    lake.current_files(&tables::sales(), "day").await
 }
 
 /// What `measurement.sales` holds, if anything was ever written.

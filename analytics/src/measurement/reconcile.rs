@@ -121,8 +121,7 @@ pub struct Answer {
 pub async fn reconcile(lake: &Lake, told: Told) -> Result<Answer> {
     check(&told)?;
     let table = stream_table(&telemetry::commerce())?;
-    let snapshot = lake.load(&table).await?.metadata().current_snapshot_id();
-    let files = lake.files(&table, snapshot, "order_id").await?;
+    let files = lake.current_files(&table, "order_id").await?;
     let relation = files.numbered(&files.paths());
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
