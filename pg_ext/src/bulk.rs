@@ -10,13 +10,11 @@ mod settle;
 pub use ingest::ingest;
 pub use settle::events;
 
-use pgrx::spi::SpiClient;
 use serde::de::DeserializeOwned;
 use weir_domain::shopify::bulk::Gid;
 use weir_domain::shopify::json::instant;
 
 use crate::report;
-use crate::store::{self, KnownShop};
 
 const HINT: &str = r#"Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500}."#;
 
@@ -49,8 +47,4 @@ fn source(text: &str) -> &str {
         return text;
     }
     refuse("source is none of bulk_sync, backfill, replay.")
-}
-
-fn known_shop(client: &mut SpiClient<'_>, shop_domain: &str) -> Option<KnownShop> {
-    store::read_shops(client, [shop_domain].into()).remove(shop_domain)
 }

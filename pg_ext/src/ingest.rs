@@ -191,7 +191,7 @@ impl State {
             remembered.push(Remembered {
                 key,
                 received_at: delivery.provenance.received_at,
-                event_keys: json_text(&delivery.keys),
+                event_keys: report::json_text(&delivery.keys, "weir.ingest"),
             });
         }
         remembered
@@ -392,7 +392,7 @@ fn answer(
         }
         answer.deliveries.push(delivery.outcome(ids));
     }
-    json_text(&answer)
+    report::json_text(&answer, "weir.ingest")
 }
 
 fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &State) -> Option<Box<RawValue>> {
@@ -409,8 +409,4 @@ fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &
             Some(renderer.product(key, product, provenance))
         }
     }
-}
-
-fn json_text<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.ingest"))
 }

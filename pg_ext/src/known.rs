@@ -8,7 +8,7 @@ use weir_domain::events::exact_time;
 use weir_domain::shopify::json::instant;
 
 use crate::report;
-use crate::store::{cell, read_shops, run};
+use crate::store::{cell, read_shop, run};
 
 const KNOWN_IDS: &str = include_str!("../../sql/postgres/known_ids.sql");
 const LARGEST_LIMIT: i64 = 100_000;
@@ -38,13 +38,7 @@ pub fn ids(shop_domain: &str, request: &str) -> String {
     let time = |text| exact_time(instant(text).unwrap_or_else(|| refuse("A time is not RFC 3339.")));
     let (from, before) = (time(request.created_from), time(request.created_before));
     Spi::connect_mut(|client| {
-        let Some(shop) = read_shops(client, [shop_domain].into()).remove(shop_domain) else {
-            report::invalid_argument(
-                "the shop is not registered",
-                "No shop has this shop_domain.",
-                "Register it with weir.register_shop(json).",
-            )
-        };
+        let shop = read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         let arguments = [
             DatumWithOid::from(shop.shop_id),
             DatumWithOid::from(request.resource),

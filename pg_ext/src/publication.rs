@@ -80,8 +80,7 @@ pub fn record(text: &str) -> String {
             interactions: entries.iter().map(Entry::outcome).collect(),
             events,
         };
-        serde_json::to_string(&answer)
-            .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.record_interactions"))
+        report::json_text(&answer, "weir.record_interactions")
     })
 }
 
@@ -308,21 +307,10 @@ pub fn catalogue(shop_domain: &str) -> String {
     Spi::connect_mut(|client| {
         let arguments = [DatumWithOid::from(shop_domain)];
         let mut rows = run(client, publication_sql!("catalogue_read"), &arguments);
-        rows.next().map_or_else(|| unknown_shop(), |row| cell(&row, 1))
+        rows.next().map_or_else(|| report::unknown_shop(), |row| cell(&row, 1))
     })
 }
 
 fn shop_id(client: &mut SpiClient<'_>, shop_domain: &str) -> i64 {
-    let shops = store::read_shops(client, BTreeSet::from([shop_domain]));
-    shops
-        .get(shop_domain)
-        .map_or_else(|| unknown_shop(), |known| known.shop_id)
-}
-
-fn unknown_shop() -> ! {
-    report::invalid_argument(
-        "the shop is not registered",
-        "No shop has this shop_domain.",
-        "Register it with weir.register_shop(json).",
-    )
+    store::read_shop(client, shop_domain).map_or_else(|| report::unknown_shop(), |known| known.shop_id)
 }

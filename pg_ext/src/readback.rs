@@ -56,8 +56,7 @@ pub fn order_events(order_ids: Vec<i64>) -> String {
                 provenance: provenance.clone(),
             });
         }
-        serde_json::to_string(&render(client, &shops, &orders, &told))
-            .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.order_event"))
+        report::json_text(&render(client, &shops, &orders, &told), "weir.order_event")
     })
 }
 
@@ -112,14 +111,7 @@ fn of_shop<T: Clone>(all: &BTreeMap<Key, T>, shop_id: i64) -> BTreeMap<i64, T> {
 /// Counts, sums (minor units) and a digest of each day's ledger, both days included.
 pub fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
     Spi::connect_mut(|client| {
-        let shops = store::read_shops(client, BTreeSet::from([shop_domain]));
-        let Some(known) = shops.get(shop_domain) else {
-            report::invalid_argument(
-                "the shop is not registered",
-                "No shop has this shop_domain.",
-                "Register it with weir.register_shop(json).",
-            )
-        };
+        let known = store::read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         let arguments = [
             DatumWithOid::from(known.shop_id),
             DatumWithOid::from(first_day),

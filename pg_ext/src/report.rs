@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
+use serde::Serialize;
 
 /// Raises SQLSTATE 22023 for an argument that is not what the function takes.
 pub fn invalid_argument(message: &str, detail: &str, hint: &str) -> ! {
@@ -16,6 +17,20 @@ pub fn not_ready(message: &str, detail: &str, hint: &str) -> ! {
         detail,
         hint,
     )
+}
+
+/// Raises SQLSTATE 22023 for a shop that nobody has registered.
+pub fn unknown_shop() -> ! {
+    invalid_argument(
+        "the shop is not registered",
+        "No shop has this shop_domain.",
+        "Register it with weir.register_shop(json).",
+    )
+}
+
+/// The JSON text of what `function` answers or keeps.
+pub fn json_text<T: Serialize>(value: &T, function: &str) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| internal("an answer cannot be written", function))
 }
 
 /// Raises an error that no caller can cause.

@@ -91,9 +91,7 @@ pub fn kept<'m, 'a>(members: &'m Members<'a>) -> impl Iterator<Item = &'m (Cow<'
 /// Encodes a body as JSON text.
 #[must_use]
 pub fn encode_text(members: &Members<'_>) -> Vec<u8> {
-    let mut out = String::new();
-    write_members(members, &mut out);
-    out.into_bytes()
+    members_text(members).into_bytes()
 }
 
 impl<'a> Json<'a> {
@@ -166,6 +164,12 @@ impl<'a> Json<'a> {
 fn find<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
     let place = members.binary_search_by(|(key, _)| key_order(key, name)).ok()?;
     Some(&members[place].1)
+}
+
+fn members_text(members: &Members<'_>) -> String {
+    let mut out = String::new();
+    write_members(members, &mut out);
+    out
 }
 
 fn write_members(members: &Members<'_>, out: &mut String) {
@@ -259,9 +263,7 @@ impl<'a> Node<'a> {
 
     /// The object as JSON text, without personal data and credentials.
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        write_members(self.members, &mut out);
-        out
+        members_text(self.members)
     }
 
     /// A required 64-bit id, a number or its text.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use weir_domain::shopify::bulk::{BulkKind, BulkLine, Gid, Part};
 use weir_domain::shopify::BodyError;
 
-use super::{known_shop, operation_id, read_run, refuse, source, time};
+use super::{operation_id, read_run, refuse, source, time};
 use crate::privacy;
 use crate::report;
 use crate::store::{self, Operation, StoredLine};
@@ -60,7 +60,7 @@ pub fn ingest(shop_domain: &str, lines: &str, run: &str) -> String {
     let lines = lines.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
     let lines: Vec<(usize, &str)> = lines.map(|(index, text)| (index + 1, text)).collect();
     let answer = Spi::connect_mut(|client| {
-        let Some(shop) = known_shop(client, shop_domain) else {
+        let Some(shop) = store::read_shop(client, shop_domain) else {
             return refuse_all(&lines, "unknown_shop", "the shop is not registered");
         };
         privacy::lock(client, shop.shop_id, false);
@@ -77,8 +77,7 @@ pub fn ingest(shop_domain: &str, lines: &str, run: &str) -> String {
         answer.unchanged = answer.read - answer.rejected - answer.upserted;
         answer
     });
-    serde_json::to_string(&answer)
-        .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.ingest_bulk"))
+    report::json_text(&answer, "weir.ingest_bulk")
 }
 
 fn refuse_all<'a>(lines: &[(usize, &str)], reason: &'a str, detail: &str) -> Answer<'a> {

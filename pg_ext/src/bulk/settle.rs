@@ -9,7 +9,7 @@ use weir_domain::events::{self, EventKey, EventType, Provenance, Renderer};
 use weir_domain::order_state::{OrderState, Product, Raw};
 use weir_domain::shopify::bulk::{order_facts, product_fact, Gid, Node, Part};
 
-use super::{known_shop, operation_id, read_run, refuse, source, time};
+use super::{operation_id, read_run, refuse, source, time};
 use crate::ingest::State;
 use crate::jsonb;
 use crate::privacy;
@@ -57,13 +57,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         refuse("limit is not from 1 to 10000.");
     }
     let answer = Spi::connect_mut(|client| {
-        let Some(shop) = known_shop(client, shop_domain) else {
-            report::invalid_argument(
-                "the shop is not registered",
-                "No shop has this shop_domain.",
-                "Register it with weir.register_shop(json).",
-            )
-        };
+        let shop = store::read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         privacy::lock(client, shop.shop_id, false);
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return Answer::default();
@@ -75,8 +69,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
             next: page.next,
         }
     });
-    serde_json::to_string(&answer)
-        .unwrap_or_else(|_| report::internal("an answer cannot be written", "weir.bulk_events"))
+    report::json_text(&answer, "weir.bulk_events")
 }
 
 impl Page {

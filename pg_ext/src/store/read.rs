@@ -43,6 +43,11 @@ pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeM
     shops
 }
 
+/// The registered shop of this domain.
+pub fn read_shop(client: &mut SpiClient<'_>, domain: &str) -> Option<KnownShop> {
+    read_shops(client, [domain].into()).remove(domain)
+}
+
 /// Identity of a delivery: one action fires several topics, and a topic repeats with its webhook id.
 pub type DeliveryKey = (i64, String, String);
 
