@@ -1,6 +1,7 @@
 //! Lines of the raw archive without a person who is to be forgotten.
 
 use weir_domain::shopify::bulk::BulkLine;
+use weir_edge_shared::lines::Lines;
 
 use crate::redaction::Person;
 
@@ -9,7 +10,7 @@ use crate::redaction::Person;
 #[derive(Debug)]
 pub struct Forgetter<'a> {
     person: &'a Person,
-    partial: Vec<u8>,
+    lines: Lines,
     /// Lines that named them so far.
     pub named: u64,
 }
@@ -20,25 +21,18 @@ impl<'a> Forgetter<'a> {
     pub fn of(person: &'a Person) -> Self {
         Self {
             person,
-            partial: Vec::new(),
+            lines: Lines::default(),
             named: 0,
         }
     }
 
     /// The lines that are whole with the next piece; an empty one ends the result.
     pub fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
-        let mut lines = std::mem::take(&mut self.partial);
-        lines.extend_from_slice(piece);
-        let whole = match lines.iter().rposition(|byte| *byte == b'\n') {
-            _ if piece.is_empty() => lines.len(),
-            Some(end) => end + 1,
-            None => 0,
-        };
-        let mut kept = Vec::with_capacity(whole);
-        for line in lines[..whole].split_inclusive(|byte| *byte == b'\n') {
+        let lines = self.lines.whole(piece);
+        let mut kept = Vec::with_capacity(lines.len());
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
             self.line(line, &mut kept);
         }
-        self.partial = lines[whole..].to_vec();
         kept
     }
 

@@ -9,6 +9,7 @@ use serde_json::{json, Value};
 use weir_domain::shopify::bulk::Gid;
 use weir_domain::watermark::{text, Window, MIN_OVERLAP};
 use weir_domain::webhook::{Delivery, Topic};
+use weir_edge_shared::lines::Lines;
 
 use crate::step::StepError;
 
@@ -108,7 +109,7 @@ impl Deletion {
 /// Reads the lines of an id query, in any pieces, into ids.
 #[derive(Debug, Default)]
 pub struct Ids {
-    partial: Vec<u8>,
+    lines: Lines,
     ids: Vec<i64>,
 }
 
@@ -118,16 +119,11 @@ impl Ids {
     /// # Errors
     /// When a line is not the id of a `resource`: then nothing is known of what is absent.
     pub fn feed(&mut self, resource: Resource, piece: &[u8]) -> Result<(), StepError> {
-        self.partial
-            .extend_from_slice(if piece.is_empty() { b"\n" } else { piece });
-        let lines = std::mem::take(&mut self.partial);
-        let whole = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in lines[..whole].split(|byte| *byte == b'\n') {
+        for line in self.lines.whole(piece).split(|byte| *byte == b'\n') {
             if !line.iter().all(u8::is_ascii_whitespace) {
                 self.ids.push(read_id(resource, line)?);
             }
         }
-        self.partial = lines[whole..].to_vec();
         Ok(())
     }
 

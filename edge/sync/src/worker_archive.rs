@@ -19,7 +19,8 @@ use crate::{worker_admin, worker_shopify};
 /// Lines of cut connections that one step reads; about what fits its memory twice.
 const REST_BYTES: usize = 4_000_000;
 
-fn r2(error: worker::Error) -> StepError {
+/// What R2 refused; it may take it later.
+pub fn r2(error: worker::Error) -> StepError {
     StepError::passing("r2", error.to_string())
 }
 

@@ -10,13 +10,10 @@ use worker::{Bucket, Response};
 use crate::jsonl::Scan;
 use crate::operation::Operation;
 use crate::step::StepError;
+use crate::worker_archive::r2;
 
 fn incomplete(what: impl Into<String>) -> StepError {
     StepError::passing("incomplete_download", what)
-}
-
-fn r2(error: worker::Error) -> StepError {
-    StepError::passing("r2", error.to_string())
 }
 
 /// Copies the body of `response` to `key`, with `provenance` beside it, and returns what was counted.

@@ -9,11 +9,11 @@ use worker::Env;
 
 use crate::bindings::{bucket, commerce_stream, now, postgres};
 use crate::deletion::{gone, known_request, search, told, Comparison, Deletion, Ids, Known, Resource, LOOKUP, MOST};
-use crate::settle::{Page, Sent};
+use crate::settle::Page;
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::database;
 use crate::worker_admin::call;
-use crate::worker_archive::key_part;
+use crate::worker_archive::{key_part, r2};
 use crate::worker_postgres::keep_events;
 
 fn count(length: usize) -> Option<i64> {
@@ -61,7 +61,6 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
 async fn read_ids(env: &Env, resource: Resource, key: Option<&str>, lines: u64) -> Result<Vec<i64>, StepError> {
     let mut ids = Ids::default();
     if let Some(key) = key {
-        let r2 = |error: worker::Error| StepError::passing("r2", error.to_string());
         let object = bucket(env)?.get(key).execute().await.map_err(r2)?;
         let absent = || StepError::lasting("archive_missing", format!("{key} is not in the archive"));
         let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
@@ -122,8 +121,7 @@ pub async fn products(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
 
 /// The deletions into PostgreSQL and the stream, by the path of the webhooks that did not come.
 async fn apply(env: &Env, run: &Run, deletions: &[Deletion], read: usize) -> Result<Outcome, StepError> {
-    let mut totals = Sent::default();
-    let mut events = 0;
+    let (mut events, mut streamed, mut rejected) = (0, 0, 0);
     let (transport, stream, schema) = (
         postgres(env)?,
         commerce_stream(env)?,
@@ -154,21 +152,21 @@ async fn apply(env: &Env, run: &Run, deletions: &[Deletion], read: usize) -> Res
             &sent.invalid,
         )
         .await?;
-        totals.streamed += sent.streamed;
-        totals.invalid.extend(sent.invalid);
+        streamed += sent.streamed;
+        rejected += sent.invalid.len();
     }
-    let rejected = count(totals.invalid.len());
+    let rejected = count(rejected);
     let deleted = count(deletions.len());
     Ok(Outcome {
         output: json!({
-            "read": read, "deleted": deleted, "events": events, "streamed": totals.streamed, "events_rejected": rejected,
+            "read": read, "deleted": deleted, "events": events, "streamed": streamed, "events_rejected": rejected,
         }),
         counts: Counts {
             read: count(read),
             upserted: deleted,
             unchanged: count(read - deletions.len()),
             rejected,
-            streamed: Some(totals.streamed),
+            streamed: Some(streamed),
             ..Counts::default()
         },
         ..Outcome::default()
