@@ -19,6 +19,7 @@ pub mod gate;
 pub mod glossary;
 pub mod lake;
 pub mod postgres;
+pub mod process;
 pub mod publication;
 pub mod service;
 pub mod shop;

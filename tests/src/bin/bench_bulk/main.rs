@@ -7,17 +7,15 @@
 //! build beside it.
 
 mod postgres;
-mod process;
 mod stream;
 
 use jiff::{Timestamp, ToSpan};
 use weir_tests::bulk_jsonl::{jsonl, BulkShop, Sequence};
 use weir_tests::postgres::Cluster;
+use weir_tests::process::Process;
 use weir_tests::shop::{Line, Shop};
 use weir_tests::shopify_body::{self, OrderFacts};
 use weir_tests::Result;
-
-use process::Process;
 
 #[tokio::main]
 async fn main() -> Result<()> {

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use serde_json::{json, Value};
 use tokio_postgres::Client;
+use weir_tests::process::Process;
 use weir_tests::Result;
-
-use crate::process::Process;
 
 /// The one operation of this benchmark.
 pub const OPERATION: &str = "gid://shopify/BulkOperation/1";
@@ -67,7 +66,7 @@ pub async fn settle(edge: &Client, shop: &str, backend: &Process) -> Result<()> 
             f64::from(u32::try_from(events)?) / (backend.cpu_seconds()? - busy),
             bytes as f64 / 1e6,
             backend.anonymous_mb()?,
-            backend.status_mb("VmHWM:")?
+            backend.peak_mb()?
         );
     }
     Ok(())

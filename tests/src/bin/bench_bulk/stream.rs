@@ -8,10 +8,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio_postgres::Client;
 use weir_tests::lake::LakeServer;
+use weir_tests::process::Process;
 use weir_tests::{failed, Result};
 
 use crate::postgres::{OPERATION, PAGE};
-use crate::process::Process;
 
 /// Most bytes of a request, as the Workers send them.
 const BATCH_BYTES: usize = 4_000_000;

@@ -116,7 +116,7 @@ async fn accepting(requests: usize, rounds: usize) -> Result<()> {
             rates[rates.len() - 1],
             latency.percentile(50),
             latency.percentile(99),
-            contender.memory.cpu()?.as_secs_f64() * 1e6 / sent,
+            contender.memory.cpu_seconds()? * 1e6 / sent,
             contender.memory.resident_megabytes()?
         );
         medians.push(rates[rates.len() / 2]);

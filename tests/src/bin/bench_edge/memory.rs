@@ -1,12 +1,10 @@
 //! Resident memory and processor time of the workerd that a node process has started, from /proc.
 
-use std::time::Duration;
-
+use weir_tests::process::Process;
 use weir_tests::{failed, Result};
 
-/// Bytes of a page and clock ticks a second: fixed on every Linux that Rust's std runs on with 4 KB pages.
+/// Bytes of a page: fixed on every Linux that Rust's std runs on with 4 KB pages.
 const PAGE_BYTES: u64 = 4096;
-const TICKS_PER_SECOND: u64 = 100;
 
 /// A process under observation.
 pub struct Memory {
@@ -39,19 +37,11 @@ impl Memory {
         Ok(pages * PAGE_BYTES / 1_000_000)
     }
 
-    /// Processor time used so far.
+    /// Processor seconds used so far.
     ///
     /// # Errors
     /// When the process is gone.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
-        let ticks: u64 = fields
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .filter_map(|text| text.parse::<u64>().ok())
-            .sum();
-        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        Process(self.pid).cpu_seconds()
     }
 }

@@ -1,10 +1,9 @@
 //! The ways of writing a batch of orders.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tokio_postgres::{Client, Statement};
 use weir_tests::postgres::{Cluster, Database, Install};
+use weir_tests::process::Process;
 use weir_tests::{failed, Result};
 
 use crate::client::{Shape, Writer};
@@ -52,7 +51,7 @@ impl Way {
 pub struct Contender {
     pub way: Way,
     pub client: Client,
-    backend: u32,
+    backend: i32,
     method: Method,
     _database: Database,
 }
@@ -90,7 +89,7 @@ impl Contender {
         Ok(Self {
             way,
             client,
-            backend: backend.unsigned_abs(),
+            backend,
             method,
             _database: database,
         })
@@ -147,26 +146,8 @@ impl Contender {
         Content::read(self.way.name(), &self.client).await
     }
 
-    /// CPU time of the connection's backend so far.
-    pub fn server_cpu(&self) -> Result<Duration> {
-        cpu_of(self.backend)
+    /// The connection's backend, which has one thread.
+    pub fn backend(&self) -> Process {
+        Process(self.backend)
     }
-
-    /// Most memory the backend has had resident, MB (shared buffers it touched included).
-    pub fn server_peak_mb(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.backend))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        Ok(kib.ok_or_else(|| failed("no VmHWM in /proc/*/status"))? / 1024)
-    }
-}
-
-/// CPU time of a process with one thread so far; the kernel counts it in nanoseconds.
-pub fn cpu_of(process: u32) -> Result<Duration> {
-    let path = format!("/proc/{process}/schedstat");
-    let text = std::fs::read_to_string(&path)?;
-    let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse().ok());
-    nanoseconds
-        .map(Duration::from_nanos)
-        .ok_or_else(|| failed(format!("{path} does not begin with a number")))
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 use contenders::{Contender, Way};
 use orders::Delivery;
 use weir_tests::postgres::Cluster;
+use weir_tests::process::Process;
 use weir_tests::{failed, Result};
 
 /// What one contender used over all its batches.
@@ -72,12 +73,13 @@ async fn run(cluster: &Cluster, total: usize, batch: usize) -> Result<()> {
 }
 
 async fn measure(contender: &Contender, deliveries: &[Delivery], used: &mut Used) -> Result<()> {
-    let (server, client) = (contender.server_cpu()?, contenders::cpu_of(std::process::id())?);
+    let own = Process(std::process::id().cast_signed());
+    let (server, client) = (contender.backend().only_threads_cpu()?, own.only_threads_cpu()?);
     let begin = std::time::Instant::now();
     contender.write(deliveries).await?;
     used.wall += begin.elapsed();
-    used.server_cpu += contender.server_cpu()? - server;
-    used.client_cpu += contenders::cpu_of(std::process::id())? - client;
+    used.server_cpu += contender.backend().only_threads_cpu()? - server;
+    used.client_cpu += own.only_threads_cpu()? - client;
     Ok(())
 }
 
@@ -100,7 +102,7 @@ async fn print(contenders: &[(Contender, Used)], total: usize, batch: usize, byt
             per(used.server_cpu),
             per(used.client_cpu),
             used.wall.as_secs_f64() / weir,
-            contender.server_peak_mb()?,
+            contender.backend().peak_mb()?,
         );
     }
     Ok(())
