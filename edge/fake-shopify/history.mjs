@@ -1,7 +1,7 @@
 // A shop's life: what happens in it changes what the Admin API says and is told as the webhooks that Shopify fires, so that
 // both tell of the same shop. The same for the same seed.
 
-import { bag, gid, idText, orderNode, productNode, seconds } from "./shop.mjs";
+import { bag, gid, idText, orderNode, productNode, seconds, settled } from "./shop.mjs";
 import * as bodies from "./bodies.mjs";
 
 const HOUR = 3_600_000;
@@ -126,19 +126,7 @@ export class Shopkeeper {
 
   #transaction(kind, cents, at) {
     const id = this.#id(5);
-    return {
-      id: gid("OrderTransaction", id),
-      kind,
-      status: "SUCCESS",
-      test: false,
-      createdAt: at,
-      processedAt: at,
-      gateway: "bogus",
-      errorCode: null,
-      paymentId: `p-${id}`,
-      amountSet: bag(text(cents)),
-      parentTransaction: null,
-    };
+    return settled(kind, id, id, text(cents), at);
   }
 
   pay(order) {

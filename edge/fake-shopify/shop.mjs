@@ -64,7 +64,7 @@ export function orderNode(index, updatedAt, lineCount) {
     totalTipReceivedSet: bag("0.00"),
     totalRefundedSet: bag("0.00"),
     currentTotalPriceSet: bag(amount),
-    transactions: [transaction(index, amount, updatedAt)],
+    transactions: [settled("SALE", idText(5, index), index, amount, updatedAt)],
     refunds: [],
     fulfillments: [],
     lineItems: lines,
@@ -97,16 +97,17 @@ const lineItem = (index, line) => ({
   taxLines: [],
 });
 
-const transaction = (index, amount, at) => ({
-  id: gid("OrderTransaction", idText(5, index)),
-  kind: "SALE",
+/** A transaction of Shopify's test gateway that went through. */
+export const settled = (kind, id, payment, amount, at) => ({
+  id: gid("OrderTransaction", id),
+  kind,
   status: "SUCCESS",
   test: false,
   createdAt: at,
   processedAt: at,
   gateway: "bogus",
   errorCode: null,
-  paymentId: `p-${index}`,
+  paymentId: `p-${payment}`,
   amountSet: bag(amount),
   parentTransaction: null,
 });
