@@ -27,6 +27,8 @@ if [ -e "$stamp" ] && [ -e "$library" ] && [ "$(fingerprint | sha256sum)" = "$(c
 fi
 sudo_flag=() as_owner=()
 [ -w "$(dirname "$library")" ] || { sudo_flag=(--sudo); as_owner=(sudo); }
+# The extension is small enough for link-time optimisation of its release build.
+export CARGO_PROFILE_RELEASE_LTO=thin
 cargo pgrx install ${profile[@]+"${profile[@]}"} --manifest-path pg_ext/Cargo.toml --pg-config "$WEIR_PG_CONFIG" \
   --no-default-features --features "pg$major" "${sudo_flag[@]}"
 # Install scripts of released versions, for the tests of updating; whoever has such a version has its objects already.
