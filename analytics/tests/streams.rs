@@ -1,5 +1,6 @@
 //! `weir streams` against a wrangler that notes what it is asked.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -32,7 +33,7 @@ fn weir(folder: &Path, arguments: &[&str], answer: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
         .arg("streams")
         .args(arguments)
-        .args(["--bucket", "lake"])
+        .args(["--bucket", "lake", "--environment", "dev"])
         .env("PATH", path)
         .env("FAKE", folder)
         .env("WEIR_CATALOG_TOKEN", "secret-token")
@@ -44,6 +45,23 @@ fn weir(folder: &Path, arguments: &[&str], answer: &str) -> Output {
     // A command that does not ask has closed its input.
     let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
     child.wait_with_output().unwrap()
+}
+
+/// Runs the commands of a plan as an operator would, and tells what wrangler was asked.
+fn run_by_shell(folder: &Path, plan: &str) -> Vec<String> {
+    let commands: Vec<_> = plan.lines().filter(|line| line.starts_with("wrangler ")).collect();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let status = Command::new("bash")
+        .args(["-ec", &commands.join("\n")])
+        .env("PATH", path)
+        .env("FAKE", folder)
+        .env("WEIR_CATALOG_TOKEN", "secret-token")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let asked = asked(folder);
+    std::fs::remove_file(folder.join("asked")).unwrap();
+    asked
 }
 
 fn asked(folder: &Path) -> Vec<String> {
@@ -61,22 +79,25 @@ fn a_plan_prints_what_apply_runs_but_for_the_token() {
     assert!(planned.status.success(), "{planned:?}");
     let text = String::from_utf8(planned.stdout).unwrap();
     assert!(!text.contains("secret-token"));
-    let commands: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("wrangler "))
-        .map(|line| line.replace("\"$WEIR_CATALOG_TOKEN\"", "secret-token"))
-        .collect();
+    let commands = run_by_shell(folder.path(), &text);
     assert_eq!(commands.len(), 9);
     assert_eq!(
         commands[0],
-        format!("basin pipelines streams create commerce_v1 --schema-file {pipelines}/commerce_v1.json")
+        format!("basin pipelines streams create commerce_v1_dev --schema-file {pipelines}/commerce_v1.json")
     );
     assert!(commands[1].starts_with(
-        "basin pipelines sinks create commerce_v1_sink --type r2-data-catalog --bucket lake --namespace commerce --table telemetry"
+        "basin pipelines sinks create commerce_v1_dev_sink --type r2-data-catalog --bucket lake --namespace commerce --table telemetry"
     ));
-    assert_eq!(
-        commands[2],
-        format!("basin pipelines create commerce_v1 --sql-file {pipelines}/commerce_v1.sql")
+    let sql = commands[2]
+        .strip_prefix("basin pipelines create commerce_v1_dev --sql ")
+        .unwrap();
+    assert!(
+        sql.starts_with("insert into commerce_v1_dev_sink select event_id, ") && sql.ends_with(" from commerce_v1_dev"),
+        "{sql}"
+    );
+    assert!(
+        sql.contains("date_trunc('millisecond', occurred_at) as occurred_at"),
+        "{sql}"
     );
 
     let refused = weir(folder.path(), &[&["apply"], &arguments[..]].concat(), "no\n");
@@ -99,16 +120,106 @@ fn apply_goes_on_where_it_stopped() {
     assert!(!failed.status.success());
     let said = String::from_utf8(failed.stderr).unwrap();
     assert!(
-        said.contains("sinks create sync_v1_sink") && !said.contains("secret-token"),
+        said.contains("sinks create sync_v1_dev_sink") && !said.contains("secret-token"),
         "{said}"
     );
     std::fs::remove_file(folder.path().join("fail-sinks")).unwrap();
     std::fs::remove_file(folder.path().join("asked")).unwrap();
-    std::fs::write(folder.path().join("have-streams.json"), r#"[{"name":"sync_v1"}]"#).unwrap();
-    assert!(weir(folder.path(), &arguments, "").status.success());
+    std::fs::write(
+        folder.path().join("have-streams.json"),
+        r#"[{"name":"sync_v1_dev","id":"a1"}]"#,
+    )
+    .unwrap();
+    let applied = weir(folder.path(), &arguments, "");
+    assert!(applied.status.success());
+    let said = String::from_utf8(applied.stdout).unwrap();
+    assert!(
+        said.contains("env.dev: SYNC_TELEMETRY -> \"a1\" (sync_v1_dev)"),
+        "{said}"
+    );
     let asked: Vec<_> = asked(folder.path());
     assert_eq!(asked.len(), 2, "{asked:?}");
-    assert!(asked[0].starts_with("pipelines sinks create") && asked[1].starts_with("pipelines create sync_v1"));
+    assert!(asked[0].starts_with("pipelines sinks create") && asked[1].starts_with("pipelines create sync_v1_dev"));
+}
+
+/// Streams that the Workers of the checkout bind in `environment`, as (binding, stream); binding arrays are not inherited.
+fn bound(environment: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for worker in ["commerce", "publication", "sync"] {
+        let text = std::fs::read_to_string(package(&format!("../edge/{worker}/wrangler.jsonc"))).unwrap();
+        let config: Value = serde_json::from_str(&without_comments(&text)).unwrap();
+        let pipelines = config["env"][environment]["pipelines"].as_array().expect("an array");
+        assert!(!pipelines.is_empty(), "{worker}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        found.extend(
+            pipelines
+                .iter()
+                .map(|one| (text(&one["binding"]), text(&one["pipeline"]))),
+        );
+    }
+    found
+}
+
+/// JSON of JSON with comments to the end of the line.
+fn without_comments(text: &str) -> String {
+    let cut = |line: &str| {
+        let outside = |position: usize| {
+            line[..position]
+                .replace("\\\"", "")
+                .matches('"')
+                .count()
+                .is_multiple_of(2)
+        };
+        let comment = line
+            .match_indices("//")
+            .map(|(position, _)| position)
+            .find(|position| outside(*position));
+        line[..comment.unwrap_or(line.len())].to_owned()
+    };
+    text.lines().map(cut).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_plan_creates_the_streams_that_the_workers_bind_in_each_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipelines = package("../sql/pipelines");
+    for environment in ["dev", "staging", "production"] {
+        let planned = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["streams", "plan", "--bucket", "lake", "--pipelines", &pipelines])
+            .args(["--environment", environment])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(planned.status.success(), "{planned:?}");
+        let text = String::from_utf8(planned.stdout).unwrap();
+        let after = |prefix: &str, end: &str| -> BTreeSet<String> {
+            let named = text.lines().filter_map(|line| line.strip_prefix(prefix));
+            named.map(|rest| rest.split_once(end).unwrap().0.to_owned()).collect()
+        };
+        let created = after("wrangler pipelines streams create ", " ");
+        let bound = bound(environment);
+        let streams: BTreeSet<_> = bound.iter().map(|(_, stream)| stream.clone()).collect();
+        assert_eq!(created, streams, "{environment}");
+        let told = after("# Bind ", &format!(" in env.{environment} "));
+        let expected = bound.iter().map(|(binding, stream)| format!("{binding} to {stream}"));
+        assert_eq!(told, expected.collect(), "{environment}");
+        assert_eq!(after("wrangler pipelines create ", " "), created);
+        let sinks = created.iter().map(|stream| format!("{stream}_sink")).collect();
+        assert_eq!(after("wrangler pipelines sinks create ", " "), sinks);
+    }
+}
+
+#[test]
+fn an_environment_that_is_none_is_refused() {
+    for environment in ["", "Production", "a-b", "dev;true"] {
+        let refused = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["streams", "plan", "--bucket", "lake", "--environment", environment])
+            .output()
+            .unwrap();
+        assert!(!refused.status.success(), "{environment}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("as in env.production of wrangler.jsonc"), "{said}");
+    }
 }
 
 #[test]
@@ -123,20 +234,25 @@ fn a_new_version_stands_beside_the_old_one_and_its_view_counts_each_event_once()
             .collect();
         let schema = json!({ "fields": fields }).to_string();
         std::fs::write(folder.path().join(format!("{name}.json")), schema).unwrap();
-        std::fs::write(folder.path().join(format!("{name}.sql")), "insert").unwrap();
+        std::fs::write(
+            folder.path().join(format!("{name}.sql")),
+            format!("insert into {name}_sink select * from {name}"),
+        )
+        .unwrap();
     }
     let pipelines = folder.path().display().to_string();
     let planned = weir(folder.path(), &["plan", "--pipelines", &pipelines], "");
     let text = String::from_utf8(planned.stdout).unwrap();
     for part in [
-        "streams create commerce_v2",
+        "streams create commerce_v2_dev ",
         "--table telemetry_v2",
-        "Dual send: in wrangler.jsonc keep COMMERCE_TELEMETRY on commerce_v1 and bind COMMERCE_TELEMETRY_V2 to commerce_v2",
-        "Cut over",
+        "every Worker that binds COMMERCE_TELEMETRY, keep it and bind COMMERCE_TELEMETRY_V2 beside it",
+        "Bind COMMERCE_TELEMETRY_V2 to commerce_v2_dev in env.dev of wrangler.jsonc",
+        "Cut over: when every reader uses the view or the new table, remove the binding COMMERCE_TELEMETRY ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!text.contains("create commerce_v1 "));
+    assert!(!text.contains("create commerce_v1"));
     let view = &text[text.find("create or replace view").unwrap()..];
     let duckdb = duckdb::Connection::open_in_memory().unwrap();
     duckdb

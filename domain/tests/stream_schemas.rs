@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_domain::telemetry::{all, FieldType};
+use weir_domain::telemetry::{all, versions, FieldType};
 
 /// A file of the checkout under test, named at run time: a build directory may be shared by several clones.
 fn check(path: &str, expected: &str) {
@@ -33,6 +33,29 @@ fn checked_in_stream_schemas_have_not_drifted() {
             &pretty(stream.to_json_schema()),
         );
         check(&format!("docs/streams/{}.md", stream.name), &stream.to_markdown());
+    }
+}
+
+/// A version that `domain` does not describe differs from the one before in SQL or sink only: the Workers check its rows
+/// against that schema (`weir_edge_shared::versions`), and with another one the stream would drop rows unseen.
+#[test]
+fn every_stream_schema_is_the_one_that_senders_check() {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo");
+    for entry in std::fs::read_dir(Path::new(&package).join("../sql/pipelines")).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let (family, number) = name.rsplit_once("_v").expect("a version in the name");
+        let number: u32 = number.parse().expect("a number");
+        let checked = versions(family)
+            .into_iter()
+            .rfind(|version| version.version() <= number)
+            .expect("a family that domain describes");
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(found, checked.to_cloudflare_json(), "{name}");
     }
 }
 

@@ -48,14 +48,26 @@ export class Dataset extends WorkerEntrypoint {
 export default { fetch: () => Response.json(points) };
 `;
 
-/** The Worker that stands for stream `stream`; bind `{ name, entrypoint: "Telemetry" }`. */
-export function streamDouble(name, stream, { lake, token }) {
+/**
+ * The streams that the Worker called `worker` feeds, as `{ bindings, workers }`: its service bindings and the Workers behind
+ * them. Of each of `families` the versions in `config.streamVersions` (`{ commerce: [1, 2] }`), without it the first.
+ */
+export function streams(worker, families, { lake, token, streamVersions = {} }) {
+  const versions = families.flatMap((family) => (streamVersions[family] ?? [1]).map((number) => ({ family, number })));
+  const named = versions.map(({ family, number }) => {
+    const stream = `${family}_v${number}`;
+    const binding = `${family.toUpperCase()}_TELEMETRY${number === 1 ? "" : `_V${number}`}`;
+    return { stream, binding, name: `${worker}-${stream}` };
+  });
   return {
-    name,
-    modules: true,
-    script: STREAM_DOUBLE,
-    compatibilityDate: "2026-07-01",
-    bindings: { LAKE: lake, TOKEN: token, STREAM: stream },
+    bindings: Object.fromEntries(named.map(({ binding, name }) => [binding, { name, entrypoint: "Telemetry" }])),
+    workers: named.map(({ stream, name }) => ({
+      name,
+      modules: true,
+      script: STREAM_DOUBLE,
+      compatibilityDate: "2026-07-01",
+      bindings: { LAKE: lake, TOKEN: token, STREAM: stream },
+    })),
   };
 }
 

@@ -1,7 +1,7 @@
 // The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
 // production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streamDouble } from "./parts.mjs";
+import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streams } from "./parts.mjs";
 
 const BUCKET = "weir-publication";
 const QUEUE = "weir-publication-interactions";
@@ -13,15 +13,15 @@ const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), shops (domains),
  * visitorSecret, linkSecrets (comma separated), internalToken (none = closed), port (0 = any), and for tests rateLimit
  * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, maxRetries, maxBatchTimeoutSeconds,
- * postgresTimeoutMillis, entry (text of a module that wraps ./index.js), log (function of one line).
+ * postgresTimeoutMillis, streamVersions (of parts.mjs), entry (text of a module that wraps ./index.js), log (function of one line).
  */
 export async function startPublication(config) {
+  const telemetry = streams("publication", ["publication", "commerce"], config);
   const stack = await startWorkerd(
     config,
     [
-      publicationWorker(config, await builtModules("publication", config.entry)),
-      streamDouble("publication-stream", "publication_v1", config),
-      streamDouble("commerce-stream", "commerce_v1", config),
+      publicationWorker(config, await builtModules("publication", config.entry), telemetry.bindings),
+      ...telemetry.workers,
       countersDouble("counters"),
     ],
   );
@@ -35,7 +35,7 @@ export async function startPublication(config) {
   };
 }
 
-function publicationWorker(config, modules) {
+function publicationWorker(config, modules, telemetry) {
   const consumer = {
     maxBatchSize: 100,
     maxBatchTimeout: config.maxBatchTimeoutSeconds ?? 0.2,
@@ -68,8 +68,7 @@ function publicationWorker(config, modules) {
       ? { ratelimits: { RATE_LIMIT: { namespace_id: "1001", simple: { limit: config.rateLimit, period: 60 } } } }
       : {}),
     serviceBindings: {
-      PUBLICATION_TELEMETRY: { name: "publication-stream", entrypoint: "Telemetry" },
-      COMMERCE_TELEMETRY: { name: "commerce-stream", entrypoint: "Telemetry" },
+      ...telemetry,
       PUBLICATION_COUNTERS: { name: "counters", entrypoint: "Dataset" },
     },
   };

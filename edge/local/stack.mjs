@@ -2,7 +2,7 @@
 //
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streamDouble } from "./parts.mjs";
+import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streams } from "./parts.mjs";
 import { persistence, quiet, syncWorkers } from "./sync.mjs";
 
 const BUCKET = "weir-commerce";
@@ -16,16 +16,17 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
- * redactionPassObjects, postgresTimeoutMillis (of connection and statement), inspectorPort (of heap.mjs), entry (text of
+ * redactionPassObjects, streamVersions (of parts.mjs), postgresTimeoutMillis (of connection and statement), inspectorPort (of heap.mjs), entry (text of
  * a module that wraps ./index.js), log (function of one line).
  */
 export async function startStack(config) {
   const beside = typeof config.sync === "object";
+  const telemetry = streams("commerce", ["commerce"], config);
   const stack = await startWorkerd(
     config,
     [
-      commerceWorker(config, await builtModules("commerce", config.entry)),
-      streamDouble("stream", "commerce_v1", config),
+      commerceWorker(config, await builtModules("commerce", config.entry), telemetry.bindings),
+      ...telemetry.workers,
       countersDouble("counters"),
       ...(beside ? await syncWorkers({ ...config, ...config.sync }) : []),
     ],
@@ -44,7 +45,7 @@ export async function startStack(config) {
   };
 }
 
-function commerceWorker(config, modules) {
+function commerceWorker(config, modules, telemetry) {
   const consumer = {
     maxBatchSize: 100,
     maxBatchTimeout: config.maxBatchTimeoutSeconds ?? 0.2,
@@ -71,7 +72,7 @@ function commerceWorker(config, modules) {
     r2Buckets: { BUCKET, PUBLICATION_BUCKET: "weir-publication", SYNC_BUCKET: "weir-sync" },
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
-      COMMERCE_TELEMETRY: { name: "stream", entrypoint: "Telemetry" },
+      ...telemetry,
       ...(config.sync ? { SYNC: typeof config.sync === "object" ? "sync" : config.sync } : {}),
       COMMERCE_COUNTERS: { name: "counters", entrypoint: "Dataset" },
     },

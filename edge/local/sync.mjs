@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { Log, LogLevel } from "miniflare";
-import { fileOf, postgresTimeouts, startWorkerd, streamDouble } from "./parts.mjs";
+import { fileOf, postgresTimeouts, startWorkerd, streams } from "./parts.mjs";
 
 const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
 
@@ -25,9 +25,9 @@ async function modules() {
 
 /**
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
- * for tests partBytes, postgresTimeoutMillis, inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
+ * for tests partBytes, streamVersions (of parts.mjs), postgresTimeoutMillis, inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
  */
-async function syncWorker(config) {
+async function syncWorker(config, telemetry) {
   return {
     name: "sync",
     // An address of its own also where another Worker has the first one.
@@ -55,8 +55,7 @@ async function syncWorker(config) {
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {
       SELF: { name: "sync", entrypoint: "Steps" },
-      COMMERCE_TELEMETRY: { name: "commerce_v1", entrypoint: "Telemetry" },
-      SYNC_TELEMETRY: { name: "sync_v1", entrypoint: "Telemetry" },
+      ...telemetry,
     },
   };
 }
@@ -68,11 +67,10 @@ export const persistence = (directory) =>
     : {};
 
 /** The sync Worker with its streams. */
-export const syncWorkers = async (config) => [
-  await syncWorker(config),
-  streamDouble("commerce_v1", "commerce_v1", config),
-  streamDouble("sync_v1", "sync_v1", config),
-];
+export async function syncWorkers(config) {
+  const telemetry = streams("sync", ["commerce", "sync"], config);
+  return [await syncWorker(config, telemetry.bindings), ...telemetry.workers];
+}
 
 /** Workflows make Miniflare warn of what it cannot do; nothing of that is ours. */
 export const quiet = () => ({ log: new Log(LogLevel.NONE) });

@@ -8,8 +8,10 @@ mod event_id;
 pub mod schema;
 mod streams;
 mod validate;
+mod version;
 
 pub use event_id::event_id;
 pub use schema::{Field, FieldType, StreamSchema};
 pub use streams::{all, commerce, publication, sync};
 pub use validate::{is_date, is_timestamp, Violation, ViolationReason, MAX_ROW_BYTES};
+pub use version::{binding, versions};

@@ -24,8 +24,8 @@ pub const PUBLICATION_BUCKET: &str = "PUBLICATION_BUCKET";
 pub const SYNC_BUCKET: &str = "SYNC_BUCKET";
 /// Hyperdrive to PostgreSQL, caching disabled.
 pub const POSTGRES: &str = "POSTGRES";
-/// Pipelines stream `commerce_v1`.
-pub const STREAM: &str = "COMMERCE_TELEMETRY";
+/// Stream of the telemetry: the Pipelines bindings `COMMERCE_TELEMETRY`, `COMMERCE_TELEMETRY_V2`.
+pub const STREAM: &str = "commerce";
 
 /// Service binding to the sync Worker; without it a finished bulk operation goes the way of all deliveries.
 pub const SYNC: &str = "SYNC";

@@ -1,32 +1,31 @@
 //! A batch of deliveries: PostgreSQL, then the stream, then one decision per delivery.
 //!
 //! The rule behind every branch: a delivery is acknowledged only when its rows are committed **and** its events are
-//! confirmed by the stream, or when it is durably in the quarantine. Everything else is retried, which is safe: the
+//! confirmed by the stream (by each version that is bound), or when it is durably in the quarantine. Everything else is retried, which is safe: the
 //! extension recognises a repeated delivery and gives the same events with the same ids.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
-use weir_domain::telemetry::StreamSchema;
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::ingest::{IngestError, IngestResult, IngestTransport, Verdict};
-use weir_edge_shared::stream::{check, send_all, EventViolation, StreamSender};
+use weir_edge_shared::stream::{EventViolation, StreamSender};
+use weir_edge_shared::versions::{Rows, StreamVersions};
 
 /// Processes `deliveries` and decides each, in the order given.
 pub async fn consume(
     deliveries: &[Delivery],
-    schema: &StreamSchema,
     transport: &impl IngestTransport,
-    stream: &impl StreamSender,
+    streams: &StreamVersions<impl StreamSender>,
 ) -> Vec<Decision> {
-    match process(deliveries, schema, transport, stream).await {
+    match process(deliveries, transport, streams).await {
         // One poisonous delivery fails the whole statement. Alone, it is found; its neighbours are not held up.
         Err(error) if error.is_about_the_data() && deliveries.len() > 1 => {
             let mut decisions = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
                 let alone = std::slice::from_ref(delivery);
-                decisions.extend(settle(process(alone, schema, transport, stream).await, 1));
+                decisions.extend(settle(process(alone, transport, streams).await, 1));
             }
             decisions
         }
@@ -47,39 +46,38 @@ fn settle(outcome: Result<Vec<Decision>, IngestError>, delivery_count: usize) ->
 
 async fn process(
     deliveries: &[Delivery],
-    schema: &StreamSchema,
     transport: &impl IngestTransport,
-    stream: &impl StreamSender,
+    streams: &StreamVersions<impl StreamSender>,
 ) -> Result<Vec<Decision>, IngestError> {
     let request = serde_json::to_string(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
     let answer = transport.ingest(&request).await?;
     let result = IngestResult::parse(&answer, deliveries.len())?;
-    let checked = CheckedEvents::check(schema, &result)?;
-    let sent = send_all(&checked.rows, stream).await.map_err(|error| error.to_string());
+    let checked = CheckedEvents::check(streams, &result)?;
+    let sent = streams.send(&checked.rows).await.map_err(|error| error.to_string());
     Ok(decide(&result, &checked.violations, &sent))
 }
 
 /// The events of a batch, each once, parted into those to send and those the stream would drop.
 struct CheckedEvents {
-    rows: Vec<String>,
+    rows: Rows,
     violations: Vec<(String, EventViolation)>,
 }
 
 impl CheckedEvents {
-    fn check(schema: &StreamSchema, result: &IngestResult) -> Result<Self, IngestError> {
+    fn check(streams: &StreamVersions<impl StreamSender>, result: &IngestResult) -> Result<Self, IngestError> {
         let claimed: HashSet<&str> = result
             .deliveries
             .iter()
             .flat_map(|verdict| verdict.event_ids.iter().map(String::as_str))
             .collect();
-        let (mut rows, mut violations, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut rows, mut violations, mut seen) = (streams.rows(), Vec::new(), HashSet::new());
         for event in &result.events {
             let event_id = event.get("event_id").and_then(Value::as_str).unwrap_or_default();
             if !seen.insert(event_id) {
                 continue;
             }
-            match check(schema, event) {
-                Ok(row) => rows.push(row),
+            match streams.add(&mut rows, event) {
+                Ok(()) => {}
                 // With no delivery to blame it on, acknowledging would lose it silently.
                 Err(violation) if !claimed.contains(event_id) => {
                     let message = format!("invalid event of no delivery: {}", violation.detail);

@@ -5,7 +5,7 @@ use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::redelivery::retry;
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
@@ -83,8 +83,8 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
         return Ok(());
     }
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
-    let stream: PipelineStream = env.get_binding(STREAM)?;
-    let decisions = consume(&deliveries, &weir_domain::telemetry::commerce(), &transport, &stream).await;
+    let streams = streams(env, STREAM)?;
+    let decisions = consume(&deliveries, &transport, &streams).await;
     let mut counters = Counters::default();
     let mut requests = Vec::new();
     for ((ready, delivery), decision) in ready.into_iter().zip(deliveries).zip(decisions) {
@@ -99,7 +99,7 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     }
     for (mut ready, delivery, subject, decision) in requests {
         let progress = ready.redaction.take().unwrap_or_default();
-        match forget(env, &transport, &stream, &delivery, &subject, progress).await {
+        match forget(env, &transport, &streams, &delivery, &subject, progress).await {
             Ok(Pass::Done) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
             Ok(Pass::More(progress)) => go_on_later(env, &ready, delivery, progress, max_delay).await,
             Err(cause) => retry(&ready.raw, &cause, max_delay),

@@ -6,7 +6,6 @@
 
 use futures_util::StreamExt;
 use serde_json::Value;
-use weir_domain::telemetry::{commerce, StreamSchema};
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
@@ -15,6 +14,7 @@ use weir_edge_shared::object_writer::ObjectWriter;
 use weir_edge_shared::pipeline::PipelineStream;
 use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::sql::Argument;
+use weir_edge_shared::versions::StreamVersions;
 use worker::{console_log, Bucket, Env, Include, Object, Result};
 
 use crate::archived::Forgetter;
@@ -107,17 +107,15 @@ pub enum Pass {
 pub async fn forget(
     env: &Env,
     transport: &HyperdriveTransport,
-    stream: &PipelineStream,
+    streams: &StreamVersions<PipelineStream>,
     delivery: &Delivery,
     subject: &Subject,
     progress: Progress,
 ) -> std::result::Result<Pass, String> {
-    let schema = commerce();
     let broom = Broom {
         env,
         transport,
-        stream,
-        schema: &schema,
+        streams,
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
     };
@@ -133,8 +131,7 @@ pub async fn forget(
 struct Broom<'a> {
     env: &'a Env,
     transport: &'a HyperdriveTransport,
-    stream: &'a PipelineStream,
-    schema: &'a StreamSchema,
+    streams: &'a StreamVersions<PipelineStream>,
     /// As a part of keys.
     shop: String,
     subject: &'a Subject,
@@ -243,7 +240,7 @@ impl Broom<'_> {
     }
 
     async fn hand_in(&self, delivery: Delivery) -> std::result::Result<(), String> {
-        let decisions = consume(&[delivery], self.schema, self.transport, self.stream).await;
+        let decisions = consume(&[delivery], self.transport, self.streams).await;
         match decisions.into_iter().next() {
             Some(Decision::Retry { cause }) => Err(cause),
             // What PostgreSQL refuses even now is nobody's any more.

@@ -101,14 +101,20 @@ export async function fakePostgres(answer, port = 0, read = callOf) {
 }
 
 /**
- * The stream endpoint of the `weir` server. `events` are those of commerce_v1, `published` those of publication_v1; `down` makes it answer 503; `failAfterWrite` too, but then it has kept the events:
- * what a cut connection looks like to the sender. `hang` names a stream that never
- * answers, until `release` cuts those who wait.
+ * The stream endpoint of the `weir` server. `events` are those of commerce_v1, `published` those of publication_v1, `second`
+ * those of the second versions. `down` (true, or the name of a stream) makes it answer 503; `failAfterWrite` too, but then it
+ * has kept the events: what a cut connection looks like to the sender. `hang` names a stream that never answers, until
+ * `release` cuts those who wait.
  */
 export async function fakeLake(token) {
-  const lake = { events: [], published: [], attempts: 0, down: false, failAfterWrite: false, hang: null };
+  const lake = { events: [], published: [], second: [], attempts: 0, down: false, failAfterWrite: false, hang: null };
   const hanging = [];
-  const streams = { "/v1/streams/commerce_v1": lake.events, "/v1/streams/publication_v1": lake.published };
+  const streams = {
+    "/v1/streams/commerce_v1": lake.events,
+    "/v1/streams/publication_v1": lake.published,
+    "/v1/streams/commerce_v2": lake.second,
+    "/v1/streams/publication_v2": lake.second,
+  };
   lake.ids = () => lake.events.map(({ event_id }) => event_id);
   const server = createHttpServer(async (request, response) => {
     const chunks = await request.toArray();
@@ -116,7 +122,8 @@ export async function fakeLake(token) {
     const authorised = request.headers.authorization === `Bearer ${token}`;
     if (lake.hang && request.url.endsWith(lake.hang)) return hanging.push(response);
     const stream = streams[request.url];
-    const status = lake.down ? 503 : !authorised ? 401 : stream ? 200 : 404;
+    const down = lake.down === true || (lake.down && request.url.endsWith(lake.down));
+    const status = down ? 503 : !authorised ? 401 : stream ? 200 : 404;
     const events = status === 200 ? JSON.parse(Buffer.concat(chunks).toString()) : [];
     stream?.push(...events);
     response.writeHead(lake.failAfterWrite ? 503 : status, { "content-type": "application/json" });

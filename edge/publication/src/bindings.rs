@@ -21,10 +21,10 @@ pub const INTERACTIONS: &str = "INTERACTIONS";
 pub const BUCKET: &str = "BUCKET";
 /// Hyperdrive to PostgreSQL, caching disabled.
 pub const POSTGRES: &str = "POSTGRES";
-/// Pipelines stream `publication_v1`.
-pub const PUBLICATION_STREAM: &str = "PUBLICATION_TELEMETRY";
-/// Pipelines stream `commerce_v1`.
-pub const COMMERCE_STREAM: &str = "COMMERCE_TELEMETRY";
+/// Stream of interactions: the Pipelines bindings `PUBLICATION_TELEMETRY`, `PUBLICATION_TELEMETRY_V2`.
+pub const PUBLICATION_STREAM: &str = "publication";
+/// Stream of what they change in orders: `COMMERCE_TELEMETRY`, `COMMERCE_TELEMETRY_V2`.
+pub const COMMERCE_STREAM: &str = "commerce";
 /// Analytics Engine dataset.
 pub const COUNTERS: &str = "PUBLICATION_COUNTERS";
 /// Rate limit per address of the visitor; without the binding there is none.

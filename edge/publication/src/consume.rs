@@ -8,12 +8,12 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_domain::telemetry::StreamSchema;
 use weir_edge_shared::call::CallTransport;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::ingest::{IngestError, Verdict};
 use weir_edge_shared::sql::Argument;
-use weir_edge_shared::stream::{check, send_all, StreamSender};
+use weir_edge_shared::stream::StreamSender;
+use weir_edge_shared::versions::{Rows, StreamVersions};
 
 /// Verdict on one interaction.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,19 +58,18 @@ impl Recorded {
     }
 }
 
-/// Records `events` and decides each, in the order given. `commerce` is the schema of what they cause.
+/// Records `events` and decides each, in the order given. `commerce` is where the events go that they cause.
 pub async fn record(
     events: &[&Value],
-    commerce: &StreamSchema,
     transport: &impl CallTransport,
-    stream: &impl StreamSender,
+    commerce: &StreamVersions<impl StreamSender>,
 ) -> Vec<Decision> {
-    match process(events, commerce, transport, stream).await {
+    match process(events, transport, commerce).await {
         // One poisonous event fails the whole statement. Alone, it is found; its neighbours are not held up.
         Err(error) if error.is_about_the_data() && events.len() > 1 => {
             let mut decisions = Vec::with_capacity(events.len());
             for event in events {
-                decisions.extend(settle(process(&[event], commerce, transport, stream).await, 1));
+                decisions.extend(settle(process(&[event], transport, commerce).await, 1));
             }
             decisions
         }
@@ -91,9 +90,8 @@ fn settle(outcome: Result<Vec<Decision>, IngestError>, count: usize) -> Vec<Deci
 
 async fn process(
     events: &[&Value],
-    commerce: &StreamSchema,
     transport: &impl CallTransport,
-    stream: &impl StreamSender,
+    commerce: &StreamVersions<impl StreamSender>,
 ) -> Result<Vec<Decision>, IngestError> {
     let argument = serde_json::to_string(events).map_err(|error| IngestError::connection(error.to_string()))?;
     let answer = transport
@@ -101,7 +99,7 @@ async fn process(
         .await?;
     let recorded = Recorded::parse(&answer, events.len())?;
     let rows = checked(&recorded.events, commerce)?;
-    let sent = send_all(&rows, stream).await;
+    let sent = commerce.send(&rows).await;
     let decide = |verdict: &InteractionVerdict| {
         if verdict.verdict == Verdict::Rejected {
             let reason = verdict.reason.as_deref().unwrap_or("rejected");
@@ -119,29 +117,30 @@ async fn process(
 
 /// The rows to send, each event once. One that the stream would drop fails the call: no interaction is to blame for it,
 /// and acknowledging would lose it silently.
-fn checked(events: &[Value], commerce: &StreamSchema) -> Result<Vec<String>, IngestError> {
-    let mut seen = HashSet::new();
-    events
-        .iter()
-        .filter(|event| seen.insert(event.get("event_id").and_then(Value::as_str).unwrap_or_default()))
-        .map(|event| {
-            check(commerce, event)
-                .map_err(|violation| IngestError::connection(format!("invalid commerce event: {}", violation.detail)))
-        })
-        .collect()
+fn checked(events: &[Value], commerce: &StreamVersions<impl StreamSender>) -> Result<Rows, IngestError> {
+    let (mut rows, mut seen) = (commerce.rows(), HashSet::new());
+    for event in events {
+        if seen.insert(event.get("event_id").and_then(Value::as_str).unwrap_or_default()) {
+            let added = commerce.add(&mut rows, event);
+            added.map_err(|violation| IngestError::connection(format!("invalid event: {}", violation.detail)))?;
+        }
+    }
+    Ok(rows)
 }
 
-/// Sends `rows` to the stream and decides the message they came in.
-pub async fn resend(rows: &[Value], schema: &StreamSchema, stream: &impl StreamSender) -> Decision {
-    let texts: Result<Vec<String>, _> = rows.iter().map(|row| check(schema, row)).collect();
-    match texts {
-        Err(violation) => Decision::quarantine(violation.reason, violation.detail),
-        Ok(texts) => match send_all(&texts, stream).await {
-            Ok(()) => Decision::Acknowledge,
-            Err(error) => Decision::Retry {
-                cause: error.to_string(),
-            },
+/// Sends `rows` to the stream and decides the message they came in: one row that a version of the stream would drop, and the
+/// message is kept when the others are sent.
+pub async fn resend(rows: &[Value], streams: &StreamVersions<impl StreamSender>) -> Decision {
+    let (mut ready, mut refused) = (streams.rows(), Ok(()));
+    for row in rows {
+        refused = refused.and(streams.add(&mut ready, row));
+    }
+    match (streams.send(&ready).await, refused) {
+        (Err(error), _) => Decision::Retry {
+            cause: error.to_string(),
         },
+        (Ok(()), Err(violation)) => Decision::quarantine(violation.reason, violation.detail),
+        (Ok(()), Ok(())) => Decision::Acknowledge,
     }
 }
 
@@ -150,7 +149,6 @@ mod tests {
     use std::cell::RefCell;
 
     use serde_json::json;
-    use weir_domain::telemetry::{commerce, publication};
     use weir_edge_shared::stream::StreamError;
 
     use super::*;
@@ -176,7 +174,7 @@ mod tests {
         got: RefCell<Vec<String>>,
     }
 
-    impl StreamSender for Stream {
+    impl StreamSender for &Stream {
         async fn send(&self, batch: &str) -> Result<(), StreamError> {
             if self.down {
                 return Err(StreamError("down".into()));
@@ -184,6 +182,11 @@ mod tests {
             self.got.borrow_mut().push(batch.to_owned());
             Ok(())
         }
+    }
+
+    /// The first version of `family`.
+    fn only<'a>(family: &str, stream: &'a Stream) -> StreamVersions<&'a Stream> {
+        StreamVersions::bound(family, |one| one.stream.ends_with("_v1").then_some(stream)).unwrap()
     }
 
     fn order_updated() -> Value {
@@ -204,7 +207,7 @@ mod tests {
             statements: RefCell::default(),
         };
         let events: Vec<&Value> = events.iter().collect();
-        let decisions = pollster::block_on(record(&events, &commerce(), &database, stream));
+        let decisions = pollster::block_on(record(&events, &database, &only("commerce", stream)));
         (decisions, database.statements.into_inner())
     }
 
@@ -297,14 +300,11 @@ mod tests {
             row.as_object_mut().unwrap().remove(name);
         }
         let decide = |row: &Value, down| {
-            pollster::block_on(resend(
-                std::slice::from_ref(row),
-                &publication(),
-                &Stream {
-                    down,
-                    ..Stream::default()
-                },
-            ))
+            let stream = Stream {
+                down,
+                ..Stream::default()
+            };
+            pollster::block_on(resend(std::slice::from_ref(row), &only("publication", &stream)))
         };
         assert_eq!(decide(&row, false), Decision::Acknowledge);
         assert!(matches!(decide(&row, true), Decision::Retry { .. }));

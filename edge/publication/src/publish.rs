@@ -11,7 +11,8 @@ use std::future::Future;
 use std::pin::pin;
 
 use futures_util::future::{join, select, Either};
-use weir_edge_shared::stream::{send_all, StreamSender};
+use weir_edge_shared::stream::StreamSender;
+use weir_edge_shared::versions::StreamVersions;
 
 use crate::message::{interactions, rows as row_messages, MessageSender};
 use crate::prepare::Row;
@@ -49,12 +50,11 @@ impl Outcome {
 /// Publishes `rows`. `patience` makes a future that ends when a far end has had its time.
 pub async fn publish<P: Future<Output = ()>>(
     rows: &[Row],
-    stream: &impl StreamSender,
+    streams: &StreamVersions<impl StreamSender>,
     queue: &impl MessageSender,
     patience: impl Fn() -> P,
 ) -> Outcome {
-    let texts: Vec<String> = rows.iter().map(|row| row.text.clone()).collect();
-    let to_stream = async { send_all(&texts, stream).await.map_err(|error| error.to_string()) };
+    let to_stream = to_streams(rows, streams);
     let to_queue = enqueue(queue, interactions(rows));
     let (streamed, queued) = join(
         within(patience(), "stream", to_stream),
@@ -81,6 +81,18 @@ pub async fn publish<P: Future<Output = ()>>(
         };
     }
     outcome
+}
+
+/// Sends the rows to each version of the stream. What one of them would drop goes to the others, and then fails here: the
+/// consumer of the queue quarantines it.
+async fn to_streams(rows: &[Row], streams: &StreamVersions<impl StreamSender>) -> Result<(), String> {
+    let (mut ready, mut refused) = (streams.rows(), Ok(()));
+    for row in rows {
+        let added = streams.add_checked(&mut ready, &row.event, &row.text);
+        refused = refused.and(added.map_err(|violation| violation.detail));
+    }
+    streams.send(&ready).await.map_err(|error| error.to_string())?;
+    refused
 }
 
 async fn enqueue(queue: &impl MessageSender, messages: Vec<String>) -> Result<(), String> {
@@ -145,7 +157,7 @@ mod tests {
         }
     }
 
-    impl StreamSender for End {
+    impl StreamSender for &End {
         async fn send(&self, batch: &str) -> Result<(), StreamError> {
             self.take(&[batch.to_owned()]).await.map_err(StreamError)
         }
@@ -171,7 +183,8 @@ mod tests {
 
     fn run(stream: &End, queue: &End) -> (Outcome, [bool; 2]) {
         // Patience that has run out already still lets everything that is ready go first.
-        let outcome = pollster::block_on(publish(&rows(), stream, queue, || ready(())));
+        let streams = StreamVersions::bound("publication", |one| (one.stream == "publication_v1").then_some(stream));
+        let outcome = pollster::block_on(publish(&rows(), &streams.unwrap(), queue, || ready(())));
         let durable = rows().map(|row| outcome.is_durable(&row));
         (outcome, durable)
     }

@@ -8,7 +8,7 @@ use weir_domain::telemetry::publication;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::counters::CounterSink;
 use weir_edge_shared::http::{answer, read_body};
-use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::pipeline::streams;
 use worker::{console_error, console_warn, Context, Env, Request, Response, ResponseBuilder, Result};
 
 use crate::batch::{read, Refusal, MAX_BODY_BYTES};
@@ -160,10 +160,10 @@ async fn deliver(mut prepared: Prepared, env: &Env) -> Result<Vec<Verdict>> {
     if prepared.rows.is_empty() {
         return Ok(prepared.verdicts);
     }
-    let stream: PipelineStream = env.get_binding(PUBLICATION_STREAM)?;
+    let streams = streams(env, PUBLICATION_STREAM)?;
     let queue = InteractionQueue(env.queue(INTERACTIONS)?);
     let settings = Settings::of(env);
-    let outcome = publish(&prepared.rows, &stream, &queue, || settings.patience()).await;
+    let outcome = publish(&prepared.rows, &streams, &queue, || settings.patience()).await;
     for cause in &outcome.causes {
         console_warn!("publish: {cause}");
     }

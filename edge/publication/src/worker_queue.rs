@@ -1,10 +1,9 @@
 //! The queue handlers: interactions to PostgreSQL, deferred rows to the stream, dead letters to the quarantine.
 
 use serde_json::Value;
-use weir_domain::telemetry::{commerce, publication};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::redelivery::retry;
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
@@ -61,8 +60,7 @@ async fn record_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Messa
         return Ok(());
     }
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
-    let stream: PipelineStream = env.get_binding(COMMERCE_STREAM)?;
-    let decisions = record(&events, &commerce(), &transport, &stream).await;
+    let decisions = record(&events, &transport, &streams(env, COMMERCE_STREAM)?).await;
     for ((raw, message), decision) in messages.into_iter().zip(decisions) {
         carry_out(bucket, &raw, message, decision, max_delay).await;
     }
@@ -73,11 +71,10 @@ async fn resend_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Messa
     if messages.is_empty() {
         return Ok(());
     }
-    let stream: PipelineStream = env.get_binding(PUBLICATION_STREAM)?;
-    let schema = publication();
+    let streams = streams(env, PUBLICATION_STREAM)?;
     for (raw, message) in messages {
         if let Message::Rows { rows, .. } = &message {
-            let decision = resend(rows, &schema, &stream).await;
+            let decision = resend(rows, &streams).await;
             carry_out(bucket, &raw, message, decision, max_delay).await;
         }
     }

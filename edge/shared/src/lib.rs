@@ -16,6 +16,7 @@ pub mod lines;
 pub mod object_key;
 pub mod sql;
 pub mod stream;
+pub mod versions;
 
 #[cfg(target_arch = "wasm32")]
 pub mod analytics_engine;

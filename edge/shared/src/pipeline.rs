@@ -6,9 +6,10 @@
 use js_sys::JSON;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::EnvBinding;
+use worker::{Env, EnvBinding};
 
 use crate::stream::{StreamError, StreamSender};
+use crate::versions::{candidates, StreamVersions};
 
 #[wasm_bindgen]
 extern "C" {
@@ -68,6 +69,17 @@ impl StreamSender for PipelineStream {
         binding.send(&rows).await.map_err(|error| failure(&error))?;
         Ok(())
     }
+}
+
+/// The bound versions of the stream `family`; one is enough, two are a dual send.
+///
+/// # Errors
+/// When none is bound.
+pub fn streams(env: &Env, family: &str) -> worker::Result<StreamVersions<PipelineStream>> {
+    StreamVersions::bound(family, |version| env.get_binding(&version.binding).ok()).ok_or_else(|| {
+        let names: Vec<_> = candidates(family).into_iter().map(|version| version.binding).collect();
+        worker::Error::RustError(format!("no stream is bound: {}", names.join(", ")))
+    })
 }
 
 fn failure(error: &JsValue) -> StreamError {

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::pipeline::{streams, PipelineStream};
 use weir_edge_shared::settings::{number, postgres_timeouts, secret, text};
+use weir_edge_shared::versions::StreamVersions;
 use worker::{Bucket, Env, Stub};
 
 use crate::step::StepError;
@@ -27,14 +28,14 @@ pub fn postgres(env: &Env) -> Result<HyperdriveTransport, StepError> {
     Ok(HyperdriveTransport::new(hyperdrive, postgres_timeouts(env)))
 }
 
-/// Stream `commerce_v1`.
-pub fn commerce_stream(env: &Env) -> Result<PipelineStream, StepError> {
-    env.get_binding("COMMERCE_TELEMETRY").map_err(|error| unbound(&error))
+/// The bindings `COMMERCE_TELEMETRY`, `COMMERCE_TELEMETRY_V2`.
+pub fn commerce_streams(env: &Env) -> Result<StreamVersions<PipelineStream>, StepError> {
+    streams(env, "commerce").map_err(|error| unbound(&error))
 }
 
-/// Stream `sync_v1`.
-pub fn sync_stream(env: &Env) -> Result<PipelineStream, StepError> {
-    env.get_binding("SYNC_TELEMETRY").map_err(|error| unbound(&error))
+/// The bindings `SYNC_TELEMETRY`, `SYNC_TELEMETRY_V2`.
+pub fn sync_streams(env: &Env) -> Result<StreamVersions<PipelineStream>, StepError> {
+    streams(env, "sync").map_err(|error| unbound(&error))
 }
 
 /// The watermark object of `shop`; each shop has its own.

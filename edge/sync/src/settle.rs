@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::{json, Value};
-use weir_domain::telemetry::StreamSchema;
-use weir_edge_shared::stream::{batches, check, StreamSender, MAX_BATCH_BYTES};
+use weir_edge_shared::stream::StreamSender;
+use weir_edge_shared::versions::StreamVersions;
 
 use crate::step::StepError;
 
@@ -23,7 +23,7 @@ pub struct Page {
 /// What became of a page.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sent {
-    /// Events the stream confirmed.
+    /// Events that each bound version of the stream confirmed.
     pub streamed: i64,
     /// Events that the stream would have dropped, with the reason; they belong in the quarantine.
     pub invalid: Vec<Value>,
@@ -43,22 +43,17 @@ impl Page {
     ///
     /// # Errors
     /// When the stream did not confirm a batch; then nothing of the page counts as sent, and sending it again is safe.
-    pub async fn send(&self, schema: &StreamSchema, stream: &impl StreamSender) -> Result<Sent, StepError> {
-        let (mut rows, mut invalid) = (Vec::new(), Vec::new());
+    pub async fn send(&self, streams: &StreamVersions<impl StreamSender>) -> Result<Sent, StepError> {
+        let (mut rows, mut invalid) = (streams.rows(), Vec::new());
         for event in &self.events {
-            match check(schema, event) {
-                Ok(row) => rows.push(row),
-                Err(violation) => {
-                    invalid.push(json!({"reason": violation.reason, "detail": violation.detail, "event": event}));
-                }
+            if let Err(violation) = streams.add(&mut rows, event) {
+                invalid.push(json!({"reason": violation.reason, "detail": violation.detail, "event": event}));
             }
         }
-        for batch in batches(&rows, MAX_BATCH_BYTES) {
-            let sent = stream.send(&batch).await;
-            sent.map_err(|error| StepError::passing("stream", error.to_string()))?;
-        }
+        let sent = streams.send(&rows).await;
+        sent.map_err(|error| StepError::passing("stream", error.to_string()))?;
         Ok(Sent {
-            streamed: i64::try_from(rows.len()).unwrap_or(i64::MAX),
+            streamed: i64::try_from(self.events.len() - invalid.len()).unwrap_or(i64::MAX),
             invalid,
         })
     }
@@ -78,7 +73,7 @@ mod tests {
         rows: RefCell<usize>,
     }
 
-    impl StreamSender for Recorder {
+    impl StreamSender for &Recorder {
         async fn send(&self, batch: &str) -> Result<(), StreamError> {
             if self.down {
                 return Err(StreamError("503".into()));
@@ -86,6 +81,10 @@ mod tests {
             *self.rows.borrow_mut() += serde_json::from_str::<Vec<Value>>(batch).unwrap().len();
             Ok(())
         }
+    }
+
+    fn only(recorder: &Recorder) -> StreamVersions<&Recorder> {
+        StreamVersions::bound("commerce", |one| (one.stream == "commerce_v1").then_some(recorder)).unwrap()
     }
 
     fn page() -> Page {
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn what_the_stream_would_drop_is_kept_and_the_rest_is_sent() {
         let recorder = Recorder::default();
-        let sent = pollster::block_on(page().send(&weir_domain::telemetry::commerce(), &recorder)).unwrap();
+        let sent = pollster::block_on(page().send(&only(&recorder))).unwrap();
         assert_eq!((sent.streamed, sent.invalid.len(), *recorder.rows.borrow()), (1, 1, 1));
         assert_eq!(sent.invalid[0]["reason"], "type_mismatch");
     }
@@ -113,7 +112,7 @@ mod tests {
             down: true,
             ..Recorder::default()
         };
-        let error = pollster::block_on(page().send(&weir_domain::telemetry::commerce(), &recorder)).unwrap_err();
+        let error = pollster::block_on(page().send(&only(&recorder))).unwrap_err();
         assert!(error.retry_after_millis.is_some());
     }
 }

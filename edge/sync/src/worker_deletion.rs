@@ -7,7 +7,7 @@ use weir_edge_shared::ingest::{IngestResult, IngestTransport, Verdict};
 use weir_edge_shared::sql::Argument;
 use worker::Env;
 
-use crate::bindings::{bucket, commerce_stream, now, postgres};
+use crate::bindings::{bucket, commerce_streams, now, postgres};
 use crate::deletion::{gone, known_request, search, told, Comparison, Deletion, Ids, Known, Resource, LOOKUP, MOST};
 use crate::settle::Page;
 use crate::step::{Counts, Outcome, Run, StepError};
@@ -122,11 +122,7 @@ pub async fn products(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
 /// The deletions into PostgreSQL and the stream, by the path of the webhooks that did not come.
 async fn apply(env: &Env, run: &Run, deletions: &[Deletion], read: usize) -> Result<Outcome, StepError> {
     let (mut events, mut streamed, mut rejected) = (0, 0, 0);
-    let (transport, stream, schema) = (
-        postgres(env)?,
-        commerce_stream(env)?,
-        weir_domain::telemetry::commerce(),
-    );
+    let (transport, streams) = (postgres(env)?, commerce_streams(env)?);
     for (number, some) in deletions.chunks(LOOKUP).enumerate() {
         let received_at = text(now());
         let deliveries = some
@@ -144,7 +140,7 @@ async fn apply(env: &Env, run: &Run, deletions: &[Deletion], read: usize) -> Res
             events: result.events,
             next: None,
         };
-        let sent = page.send(&schema, &stream).await?;
+        let sent = page.send(&streams).await?;
         keep_events(
             env,
             run,

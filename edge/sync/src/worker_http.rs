@@ -5,10 +5,9 @@ use serde_json::{json, Value};
 use weir_domain::watermark::text;
 use weir_edge_shared::internal::is_authorised;
 use weir_edge_shared::settings::internal_token;
-use weir_edge_shared::stream::{check, StreamSender};
 use worker::{console_error, Env, Method, Request, Response, Result};
 
-use crate::bindings::{now, sync_stream};
+use crate::bindings::{now, sync_streams};
 use crate::step::{kept, Outcome, Run, StepError};
 use crate::telemetry::event;
 use crate::{
@@ -106,9 +105,11 @@ async fn tell(
     result: &std::result::Result<Outcome, StepError>,
 ) -> std::result::Result<(), StepError> {
     let event = event(run, started, now(), result.as_ref());
-    let row = check(&weir_domain::telemetry::sync(), &event)
-        .map_err(|violation| StepError::lasting("invalid_telemetry", violation.detail))?;
-    let sent = sync_stream(env)?.send(&format!("[{row}]")).await;
+    let streams = sync_streams(env)?;
+    let mut rows = streams.rows();
+    let added = streams.add(&mut rows, &event);
+    added.map_err(|violation| StepError::lasting("invalid_telemetry", violation.detail))?;
+    let sent = streams.send(&rows).await;
     sent.map_err(|error| StepError::passing("stream", error.to_string()))?;
     let facts = match result {
         Ok(outcome) => json!(outcome.counts),

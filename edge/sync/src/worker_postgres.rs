@@ -6,7 +6,7 @@ use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::sql::Argument;
 use worker::{console_warn, Env};
 
-use crate::bindings::{bucket, commerce_stream, now, part_bytes, postgres};
+use crate::bindings::{bucket, commerce_streams, now, part_bytes, postgres};
 use crate::jsonl::{chunks, Chunk};
 use crate::settle::{Page, PAGE_EVENTS};
 use crate::step::{Counts, Outcome, Run, StepError};
@@ -139,8 +139,7 @@ pub async fn keep_events(env: &Env, run: &Run, place: &str, invalid: &[Value]) -
 
 /// Events of `{operation_ids}` from `{after}` on, as many pages as fit one step: `{next, events, streamed, events_rejected}`.
 pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
-    let (postgres, stream) = (postgres(env)?, commerce_stream(env)?);
-    let schema = weir_domain::telemetry::commerce();
+    let (postgres, streams) = (postgres(env)?, commerce_streams(env)?);
     let mut after = input["after"].clone();
     let (mut events, mut streamed, mut rejected) = (0, 0, 0);
     for page_number in 0..PAGES_A_STEP {
@@ -155,7 +154,7 @@ pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
             .await
             .map_err(|error| database(&error))?;
         let page = Page::read(&text)?;
-        let sent = page.send(&schema, &stream).await?;
+        let sent = page.send(&streams).await?;
         let place = format!("events-{}-{page_number}", key_part(&input["after"].to_string()));
         keep_events(env, run, &place, &sent.invalid).await?;
         events += i64::try_from(page.events.len()).unwrap_or(i64::MAX);

@@ -149,9 +149,9 @@ export async function bulkPostgres(storeOf) {
   return fakePostgres((values, number, name) => storeOf(domainOf(values, name)).answer(values, number, name), 0, callOf);
 }
 
-/** `weir serve` as far as the sync Worker knows it. */
+/** `weir serve` as far as the sync Worker knows it. `refusals`: how often each stream still answers 503. */
 export async function bulkLake(token) {
-  const lake = { commerce_v1: [], sync_v1: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0, beforeReply: null };
+  const lake = { commerce_v1: [], sync_v1: [], commerce_v2: [], sync_v2: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0, beforeReply: null, refusals: {} };
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
     const reply = (status, value) => {
@@ -160,8 +160,12 @@ export async function bulkLake(token) {
     };
     if (request.headers.authorization !== `Bearer ${token}`) return reply(401, {});
     const stream = /^\/v1\/streams\/(\w+)$/.exec(request.url)?.[1];
-    if (lake.down > 0 && stream !== "sync_v1") {
+    if (lake.down > 0 && !stream?.startsWith("sync_")) {
       lake.down -= 1;
+      return reply(503, {});
+    }
+    if (lake.refusals[stream] > 0) {
+      lake.refusals[stream] -= 1;
       return reply(503, {});
     }
     if (stream) {

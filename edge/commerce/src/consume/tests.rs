@@ -27,7 +27,7 @@ struct FakeStream {
     sent: RefCell<Vec<Value>>,
 }
 
-impl StreamSender for FakeStream {
+impl StreamSender for &FakeStream {
     async fn send(&self, batch: &str) -> Result<(), StreamError> {
         if self.down {
             return Err(StreamError("down".into()));
@@ -76,12 +76,8 @@ fn run(
         answer,
         calls: RefCell::default(),
     };
-    let decisions = block_on(consume(
-        &deliveries,
-        &weir_domain::telemetry::commerce(),
-        &transport,
-        stream,
-    ));
+    let streams = StreamVersions::bound("commerce", |one| (one.stream == "commerce_v1").then_some(stream)).unwrap();
+    let decisions = block_on(consume(&deliveries, &transport, &streams));
     (decisions, transport.calls.into_inner())
 }
 
