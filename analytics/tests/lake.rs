@@ -277,6 +277,44 @@ async fn an_overwrite_replaces_its_days_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_more_partitions_than_can_be_open_at_once_are_all_there() {
+    const DAYS: i32 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let lake = &server.app().lake;
+    let ident = daily(lake).await;
+    // Each day twice, the second time when its file is closed already.
+    let rows: Vec<_> = (0..2).flat_map(|n| (0..DAYS).map(move |day| (day, n))).collect();
+    let outcome = lake.append(&ident, &days(&rows), "many", HashMap::new()).await.unwrap();
+    assert_eq!(outcome.rows, 2 * DAYS as u64);
+    let mut expected = rows;
+    expected.sort_unstable();
+    assert_eq!(numbers(lake, &ident).await, expected);
+    let table = lake.load(&ident).await.unwrap();
+    let tasks = table.scan().build().unwrap().plan_files().await.unwrap();
+    let tasks: Vec<_> = futures::TryStreamExt::try_collect(tasks).await.unwrap();
+    assert!(tasks.len() >= DAYS as usize, "{} files", tasks.len());
+    assert_eq!(
+        read("pyiceberg", server.url(), "test.daily").await.len(),
+        2 * DAYS as usize
+    );
+
+    let done = lake
+        .maintain(
+            &ident,
+            Upkeep {
+                min_files: 2,
+                ..Upkeep::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(numbers(lake, &ident).await, expected);
+    let files = lake.data_files(&ident, None).await.unwrap().len();
+    assert_eq!(files, DAYS as usize, "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn upkeep_merges_files_and_expires_snapshots_without_changing_rows() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;

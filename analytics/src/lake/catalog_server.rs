@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{header, HeaderMap, StatusCode};
+use axum::http::{header, HeaderMap};
 use axum::middleware::{from_fn, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,7 +21,8 @@ use iceberg_catalog_rest::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::catalog_store::{CatalogError, CatalogStore, Version};
+use super::catalog_error::CatalogError;
+use super::catalog_store::{CatalogStore, Version};
 
 /// A commit carries snapshots' summaries, not data.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -181,23 +182,4 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> std::result::Result<T, CatalogErro
 
 fn ok(body: &impl serde::Serialize) -> Reply {
     Ok(Json(serde_json::to_value(body).map_err(|error| CatalogError::Corrupt(error.to_string()))?).into_response())
-}
-
-impl IntoResponse for CatalogError {
-    /// The error shape of the REST specification.
-    fn into_response(self) -> Response {
-        let (status, kind) = match &self {
-            Self::NoSuchNamespace(_) => (StatusCode::NOT_FOUND, "NoSuchNamespaceException"),
-            Self::NoSuchTable(_) => (StatusCode::NOT_FOUND, "NoSuchTableException"),
-            Self::NotAuthorized(_) => (StatusCode::UNAUTHORIZED, "NotAuthorizedException"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "ForbiddenException"),
-            Self::AlreadyExists(_) => (StatusCode::CONFLICT, "AlreadyExistsException"),
-            Self::CommitFailed(_) => (StatusCode::CONFLICT, "CommitFailedException"),
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequestException"),
-            Self::Unsupported(_) => (StatusCode::NOT_ACCEPTABLE, "UnsupportedOperationException"),
-            Self::Io(_) | Self::Corrupt(_) => (StatusCode::INTERNAL_SERVER_ERROR, "CommitStateUnknownException"),
-        };
-        let error = json!({ "message": self.to_string(), "type": kind, "code": status.as_u16() });
-        (status, Json(json!({ "error": error }))).into_response()
-    }
 }

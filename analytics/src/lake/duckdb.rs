@@ -72,6 +72,11 @@ pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A name as SQL writes it, whatever is in it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// Texts as SQL writes the elements of a list.
 pub(crate) fn literals(texts: &[String]) -> String {
     let literals: Vec<_> = texts.iter().map(|text| literal(text)).collect();

@@ -83,8 +83,13 @@ impl Lake {
         for group in small_files(&table, upkeep).await? {
             let paths: HashSet<_> = group.iter().map(|task| task.data_file_path.clone()).collect();
             let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
-            let rows = table.reader_builder().build().read(tasks)?.stream();
-            let added = write::data_files(&table, &rows.try_collect::<Vec<_>>().await?).await?;
+            let mut rows = table.reader_builder().build().read(tasks)?.stream();
+            // Batch by batch: what takes the target size in files takes a multiple of it in memory.
+            let mut writer = write::TableWriter::new(table.clone())?;
+            while let Some(batch) = rows.try_next().await? {
+                writer.write(&batch).await?;
+            }
+            let added = writer.close().await?.files;
             let id = format!("compaction-{}", uuid::Uuid::new_v4());
             let change = Change {
                 added: &added,

@@ -8,9 +8,11 @@
 //! - [`changes`]: what was added since a snapshot.
 //! - [`maintain`]: compaction of small files and of manifests, expiry of old snapshots; [`orphans`]: files nobody needs.
 //! - [`inspect`]: tables and snapshots as people list them.  - [`query`]: `select` for people.  - [`routes`]: over HTTP.
-//! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`].
+//! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`];
+//!   [`catalog_error`]: why it refuses.
 
 pub mod append;
+pub mod catalog_error;
 pub mod catalog_server;
 pub mod catalog_store;
 pub mod changes;

@@ -7,7 +7,8 @@ use duckdb::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::duckdb::{literal, literals};
+use super::duckdb::{literal, literals, quoted};
+use super::scan::{planned, Columns};
 use super::Lake;
 use crate::{Error, Result};
 
@@ -26,22 +27,25 @@ pub struct Answer {
 }
 
 impl Lake {
-    /// Runs one `select` in DuckDB, where every table of the lake is known as `namespace.table`, all at one moment. It can
-    /// read nothing but the lake.
+    /// Runs one `select` in DuckDB, where every table of the lake is known as `namespace.table`, each at one
+    /// snapshot. It can read nothing but the lake.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the text is no single `select` or DuckDB refuses it.
     pub async fn query(&self, sql: &str) -> Result<Answer> {
         let mut relations = BTreeMap::new();
         let mut files = Vec::new();
-        for table in self.tables().await? {
-            let name = (table.namespace().to_url_string(), table.name().to_owned());
+        for ident in self.tables().await? {
+            let name = (ident.namespace().to_url_string(), ident.name().to_owned());
             // Only what the text names: a table costs a read of its manifests.
             if !sql.contains(&name.1) {
                 continue;
             }
-            files.extend(self.data_files(&table, None).await?);
-            relations.insert(name, self.duckdb_relation(&table, None).await?);
+            // Planned once: what the view reads and what may be read are the files of one snapshot.
+            let table = self.load(&ident).await?;
+            let of_table = planned(&table, None, table.scan()).await?;
+            relations.insert(name, Columns::of(&table)?.relation(&of_table));
+            files.extend(of_table);
         }
         let (duckdb, sql) = (self.duckdb(), sql.to_owned());
         tokio::task::spawn_blocking(move || {
@@ -127,8 +131,4 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
         rows,
         is_cut_off,
     })
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

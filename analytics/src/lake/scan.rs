@@ -7,7 +7,7 @@ use iceberg::table::Table;
 use iceberg::TableIdent;
 use jiff::Timestamp;
 
-use super::duckdb::literals;
+use super::duckdb::{literals, quoted};
 use super::{write, Lake};
 use crate::{Error, Result};
 
@@ -164,10 +164,6 @@ fn duckdb_type(iceberg: &Type) -> Result<String> {
     })
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// Paths of the data files that `scan` plans over a snapshot (the current one by default), sorted.
 pub(super) async fn planned(table: &Table, snapshot: Option<i64>, scan: TableScanBuilder<'_>) -> Result<Vec<String>> {
     let scan = match snapshot {
@@ -197,6 +193,7 @@ pub(super) fn local(location: String) -> String {
         None => location,
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,12 +23,17 @@ pub struct Flush {
     pub reply: oneshot::Sender<std::result::Result<u64, String>>,
 }
 
+/// Data files older than this are made anew before a commit: nobody can have taken younger ones for left behind.
+const FILES_AGE: Duration = Duration::from_secs(LEAST_AGE.as_secs() / 2);
+
 /// Commits the segments of one stream.
 #[derive(Debug)]
 pub struct Committer {
     encoder: Encoder,
     journal: Journal,
     roll: Roll,
+    /// [`FILES_AGE`], but for tests.
+    files_age: Duration,
     /// The segment under way; it stays here when its commit fails.
     current: Option<Current>,
     /// When the last commit ended, well or not.
@@ -49,6 +54,7 @@ impl Committer {
             encoder,
             journal,
             roll,
+            files_age: FILES_AGE,
             current: None,
             last: Instant::now(),
         }
@@ -159,21 +165,99 @@ impl Committer {
     /// The segment's data files: those of the last attempt, those made while it was written, or new ones. None if its
     /// commit is in the table's history.
     async fn written(&self, current: &mut Current) -> Result<Option<Written>> {
-        if let Some(written) = current.written.take().filter(is_young) {
+        if let Some(written) = current.written.take().filter(|written| self.is_young(written)) {
             return Ok(Some(written));
         }
         if let Some(following) = current.segment.following.take() {
             match following.files.await.map_err(Error::from).and_then(|files| files) {
-                Ok(written) if is_young(&written) => return Ok(Some(written)),
+                Ok(written) if self.is_young(&written) => return Ok(Some(written)),
                 Ok(_) => {}
                 Err(error) => eprintln!("{}: encoded again from the journal: {error}", self.encoder.table),
             }
         }
         self.encoder.replay(&current.segment).await
     }
+
+    fn is_young(&self, written: &Written) -> bool {
+        written.age() < self.files_age
+    }
 }
 
-/// Whether nobody can have taken the files for left behind.
-fn is_young(written: &Written) -> bool {
-    written.age() < LEAST_AGE / 2
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lake::tables::{stream_definition, stream_table};
+    use crate::lake::Lake;
+    use crate::pipeline::backlog::Backlog;
+    use crate::pipeline::journal::frame::Frame;
+    use crate::pipeline::rows::Rows;
+    use crate::server::{Config, Server};
+
+    const ROW: &[u8] = br#"[{"event_id": "e", "event_type": "step", "schema_version": 1, "source": "workflow",
+        "occurred_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:01.000Z", "event_date": "2026-11-24",
+        "event_hour": 10, "shop_domain": "demo.myshopify.com", "workflow": "w", "instance_id": "i", "step": "s",
+        "attempt": 1, "status": "succeeded", "started_at": "2026-11-24T10:00:00.000Z", "duration_ms": 1}]"#;
+
+    /// Parquet files in a folder and those below it.
+    fn parquet_files(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let count = |path: std::path::PathBuf| match path.is_dir() {
+            true => parquet_files(&path),
+            false => usize::from(path.extension().is_some_and(|extension| extension == "parquet")),
+        };
+        entries.map(count).sum()
+    }
+
+    /// Commits a row whose files may be `files_age` old; how many files were written for it.
+    async fn files_written(files_age: Duration) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(Config {
+            warehouse: folder.path().to_owned(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            token: "t".into(),
+            objective: None,
+            catalog: None,
+            pipelines: None,
+            commit_interval: Duration::from_secs(3600),
+            roll_bytes: 1 << 20,
+            backlog_bytes: 1 << 20,
+        })
+        .await
+        .unwrap();
+        let schema = weir_domain::telemetry::sync();
+        let table = stream_table(&schema).unwrap();
+        let lake = Lake::new(&format!("{}/iceberg", server.url()), None).await.unwrap();
+        lake.ensure_table(&stream_definition(&schema).unwrap()).await.unwrap();
+        let encoder = Encoder {
+            lake: Arc::new(lake),
+            table: table.clone(),
+            rows: Arc::new(Rows::plan(&schema, None).unwrap()),
+        };
+        let backlog = Arc::new(Backlog::new(1 << 20));
+        let own = folder.path().join("own/journal");
+        let journal = Journal::open(&own, "sync_v1", 1 << 20, backlog.clone(), encoder.follower()).unwrap();
+        journal
+            .append(Frame::new(1, ROW.to_vec()).unwrap(), None)
+            .await
+            .unwrap();
+        let roll = Roll {
+            interval: Duration::from_secs(3600),
+            bytes: 1 << 20,
+        };
+        let mut committer = Committer::new(encoder, journal, roll);
+        committer.files_age = files_age;
+        assert_eq!(committer.commit_all().await.unwrap(), 1);
+        assert_eq!(server.app().lake.summary(&table).await.unwrap().records, 1);
+        assert_eq!((backlog.bytes(), std::fs::read_dir(own).unwrap().count()), (0, 0));
+        parquet_files(&folder.path().join("lake/sync/telemetry/data"))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_too_old_to_be_safe_are_made_anew_and_each_row_is_committed_once() {
+        assert_eq!(files_written(FILES_AGE).await, 1);
+        assert_eq!(files_written(Duration::ZERO).await, 2);
+    }
 }

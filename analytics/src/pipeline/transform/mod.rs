@@ -3,7 +3,6 @@
 //! Planned by DataFusion, on which Cloudflare's engine is built, so that what plans here plans there. Only a projection
 //! and a filter of immutable functions pass: rows are transformed once when they come and once more when a journal is read
 //! again after a crash, and both must give the same.
-
 //!
 //! - [`statement`]: what the text may be.  - [`catalog`]: what it may name.  - [`place`]: where an error is in it.
 
@@ -62,7 +61,11 @@ pub fn text_of(stream: &str, folder: Option<&Path>) -> Result<(String, String)> 
         .iter()
         .find(|(name, _)| *name == stream)
         .map(|(name, text)| (format!("sql/pipelines/{name}.sql"), (*text).to_owned()))
-        .ok_or_else(|| Error::Invalid(format!("{stream} has no SQL; write sql/pipelines/{stream}.sql")))
+        .ok_or_else(|| {
+            Error::Invalid(format!(
+                "{stream} has no SQL: sql/pipelines/{stream}.sql is missing or not built in"
+            ))
+        })
 }
 
 impl Transform {
