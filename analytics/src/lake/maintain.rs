@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{stream, StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTask;
-use iceberg::spec::{ManifestContentType, Snapshot, Struct};
+use iceberg::spec::{DataFile, ManifestContentType, Snapshot, Struct};
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::TableIdent;
@@ -15,6 +15,10 @@ use super::commit::COMMIT_ID;
 use super::snapshot::{Change, Replaced};
 use super::{write, Lake};
 use crate::{Error, Result};
+
+/// Small files whose merging is committed at once: a commit for each partition would be hundreds, and catalogs take about
+/// ten a minute; one for everything would be in vain if another writer replaced a single file meanwhile.
+const COMMIT_BYTES: u64 = 1 << 30;
 
 /// What is small, what is old.
 #[derive(Debug, Clone, Copy)]
@@ -80,25 +84,22 @@ impl Lake {
     pub async fn compact(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
         let table = self.load(ident).await?;
         let (mut merged, mut written) = (0, 0);
-        for group in small_files(&table, upkeep).await? {
-            let paths: HashSet<_> = group.iter().map(|task| task.data_file_path.clone()).collect();
-            let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
-            let mut rows = table.reader_builder().build().read(tasks)?.stream();
-            // Batch by batch: what takes the target size in files takes a multiple of it in memory.
-            let mut writer = write::TableWriter::new(table.clone())?;
-            while let Some(batch) = rows.try_next().await? {
-                writer.write(&batch).await?;
+        let mut rewritten = Rewritten::default();
+        let mut groups = small_files(&table, upkeep).await?.into_iter().peekable();
+        while let Some(group) = groups.next() {
+            rewritten.add(&table, group).await?;
+            if rewritten.bytes >= COMMIT_BYTES || groups.peek().is_none() {
+                let Rewritten { replaced, added, .. } = std::mem::take(&mut rewritten);
+                let id = format!("compaction-{}", uuid::Uuid::new_v4());
+                let change = Change {
+                    added: &added,
+                    replaced: Replaced::Files(&replaced),
+                    properties: &HashMap::from([(COMMIT_ID.to_owned(), id)]),
+                };
+                self.commit(&table, change).await?;
+                merged += replaced.len();
+                written += added.len();
             }
-            let added = writer.close().await?.files;
-            let id = format!("compaction-{}", uuid::Uuid::new_v4());
-            let change = Change {
-                added: &added,
-                replaced: Replaced::Files(&paths),
-                properties: &HashMap::from([(COMMIT_ID.to_owned(), id)]),
-            };
-            self.commit(&table, change).await?;
-            merged += paths.len();
-            written += added.len();
         }
         Ok((merged, written))
     }
@@ -167,6 +168,33 @@ impl Lake {
             deleted += 1;
         }
         Ok((expired.len(), deleted))
+    }
+}
+
+/// Small files and the files that hold their rows now.
+#[derive(Default)]
+struct Rewritten {
+    replaced: HashSet<String>,
+    /// Size of what is replaced.
+    bytes: u64,
+    added: Vec<DataFile>,
+}
+
+impl Rewritten {
+    /// Writes the rows of `group` anew.
+    async fn add(&mut self, table: &Table, group: Vec<FileScanTask>) -> Result<()> {
+        self.bytes += group.iter().map(|task| task.file_size_in_bytes).sum::<u64>();
+        self.replaced
+            .extend(group.iter().map(|task| task.data_file_path.clone()));
+        let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
+        let mut rows = table.reader_builder().build().read(tasks)?.stream();
+        // Batch by batch: what takes the target size in files takes a multiple of it in memory.
+        let mut writer = write::TableWriter::new(table.clone())?;
+        while let Some(batch) = rows.try_next().await? {
+            writer.write(&batch).await?;
+        }
+        self.added.extend(writer.close().await?.files);
+        Ok(())
     }
 }
 
