@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(10, "010_customer"),
     migration!(13, "013_raw_compression"),
     migration!(14, "014_customer_merge"),
+    migration!(15, "015_redacted_order"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

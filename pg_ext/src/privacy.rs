@@ -14,7 +14,7 @@ use weir_domain::shopify::Fact;
 
 use crate::delivery::Delivery;
 use crate::report;
-use crate::store::{cell, read_persons, read_redacted, run, run_kept, Key, KnownShop};
+use crate::store::{cell, read_forgotten, read_redacted, run, run_kept, Key, KnownShop};
 
 macro_rules! privacy_sql {
     ($name:literal) => {
@@ -26,7 +26,7 @@ const HINT: &str =
     r#"Give {"shop_domain": "demo.myshopify.com", "customer_id": 1, "orders": []}; a shop needs no customer_id."#;
 
 /// Everything of a shop, parts before wholes.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 30] = [
     "publication.publication_telemetry",
     "publication.link",
     "publication.item",
@@ -55,19 +55,21 @@ const TABLES: [&str; 29] = [
     "commerce.bulk_line",
     "commerce.bulk_operation",
     "privacy.data_request",
+    "privacy.redacted_order",
     "privacy.salt",
 ];
 
 /// Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
 pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &BTreeMap<String, KnownShop>) {
     let mut locks: BTreeMap<i64, bool> = BTreeMap::new();
-    let mut asked: BTreeSet<Key> = BTreeSet::new();
+    let (mut asked, mut orders): (BTreeSet<Key>, BTreeSet<Key>) = Default::default();
     for delivery in deliveries.iter() {
         let Some(fact) = &delivery.fact else { continue };
         let is_merge = matches!(fact, Fact::CustomerMerged { .. });
         *locks.entry(delivery.shop_id).or_default() |= is_merge || fact.is_about_privacy();
         asked.insert((delivery.shop_id, 0));
         asked.extend(customer_id(fact).map(|id| (delivery.shop_id, id)));
+        orders.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
     }
     for (shop_id, exclusive) in locks {
         lock(client, shop_id, exclusive);
@@ -89,10 +91,10 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
         run(client, sql, &[DatumWithOid::from(request.to_string())]);
     }
     merge(client, deliveries);
-    let (redacted, merged) = read_persons(client, &asked);
+    let forgotten = read_forgotten(client, &asked, &orders);
     for delivery in deliveries.iter_mut() {
         let Some(fact) = &mut delivery.fact else { continue };
-        let is_redacted = |id: i64| redacted.contains(&(delivery.shop_id, id));
+        let is_redacted = |id: i64| forgotten.customers.contains(&(delivery.shop_id, id));
         if is_redacted(0) && !fact.is_about_privacy() {
             delivery.ignore_redacted();
             continue;
@@ -100,8 +102,13 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
         if let Fact::Order(snapshot) = fact {
             // Told before the merge, or of before it.
             let named = snapshot.header.customer_id;
-            let into = named.and_then(|id| merged.get(&(delivery.shop_id, id)));
+            let into = named.and_then(|id| forgotten.merged.get(&(delivery.shop_id, id)));
             snapshot.header.customer_id = into.copied().or(named);
+        }
+        let order = fact.order_id().map(|id| (delivery.shop_id, id));
+        if order.is_some_and(|key| forgotten.orders.contains(&key)) {
+            fact.forget_customer();
+            continue;
         }
         match fact {
             Fact::Order(snapshot) if snapshot.header.customer_id.is_some_and(is_redacted) => {
@@ -173,10 +180,10 @@ pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
     run_kept(client, sql, &[DatumWithOid::from(shop_id)]);
 }
 
-/// Forgets a customer: the salt goes, orders lose the customer, a tombstone stays.
+/// Forgets a customer, or somebody known by their orders alone: the salt goes, orders lose the customer, tombstones stay.
 pub fn redact_customer(text: &str) -> String {
     let request = Request::read(text);
-    let customer_id = request.customer_id();
+    let customer_id = request.person();
     Spi::connect_mut(|client| {
         let shop_id = request.shop_id(client);
         lock(client, shop_id, true);
@@ -269,6 +276,15 @@ impl Request {
     fn customer_id(&self) -> i64 {
         self.customer_id
             .unwrap_or_else(|| report::invalid_argument("the request is not readable", "customer_id is missing.", HINT))
+    }
+
+    /// The customer to forget; `None` where it is somebody known by their orders alone.
+    fn person(&self) -> Option<i64> {
+        if self.customer_id.is_none() && self.orders.is_empty() {
+            let detail = "Neither customer_id nor orders name anybody.";
+            report::invalid_argument("the request is not readable", detail, HINT);
+        }
+        self.customer_id
     }
 
     fn shop_id(&self, client: &mut SpiClient<'_>) -> i64 {

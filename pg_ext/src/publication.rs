@@ -120,6 +120,17 @@ impl Entry {
         self.interaction.as_ref().map(|one| one.shop_domain.as_str())
     }
 
+    fn order(&self) -> Option<Key> {
+        Some((self.shop_id, self.interaction.as_ref()?.order_id?))
+    }
+
+    /// Whom the order named is forgotten, and so is which visitor that was.
+    fn forget_visitor(&mut self) {
+        if let Some(interaction) = &mut self.interaction {
+            (interaction.session_key, interaction.visitor_key) = (None, None);
+        }
+    }
+
     fn key(&self) -> Option<InteractionKey> {
         let interaction = self.interaction.as_ref()?;
         Some((self.shop_id, interaction.event_id.clone()))
@@ -177,10 +188,13 @@ fn admit(client: &mut SpiClient<'_>, entries: &mut [Entry], shops: &BTreeMap<Str
     for (shop_id, _) in &asked {
         privacy::lock(client, *shop_id, false);
     }
-    let redacted = store::read_redacted(client, &asked);
+    let orders = entries.iter().filter_map(Entry::order);
+    let forgotten = store::read_forgotten(client, &asked, &orders.collect());
     for entry in entries.iter_mut().filter(|entry| entry.interaction.is_some()) {
-        if redacted.contains(&(entry.shop_id, 0)) {
+        if forgotten.customers.contains(&(entry.shop_id, 0)) {
             entry.close(Verdict::Ignored, "redacted", None);
+        } else if entry.order().is_some_and(|order| forgotten.orders.contains(&order)) {
+            entry.forget_visitor();
         }
     }
 }

@@ -28,7 +28,7 @@ grant insert on publication.publication_telemetry to weir_edge;
 grant update (event_keys) on publication.publication_telemetry to weir_edge;
 -- Forgetting runs with its owner's rights: the Workers may ask for it, and cannot delete anything themselves.
 grant execute on function weir.redact_customer(json), weir.redact_shop(json) to weir_edge;
-grant select on privacy.redaction, privacy.secret to weir_edge;
+grant select on privacy.redaction, privacy.redacted_order, privacy.secret to weir_edge;
 grant insert on privacy.data_request to weir_edge;
 grant select (shop_id, request_id) on privacy.data_request to weir_edge;
 

@@ -1,9 +1,9 @@
-//! Bodies of `customers/create`, `customers/update`, `customers/enable`, `customers/disable`, `customers/merge`, and the
-//! copy inside an order.
+//! Bodies of `customers/create`, `customers/update`, `customers/enable`, `customers/disable`, `customers/merge`,
+//! `customers/redact`, and the copy inside an order.
 
 use super::bulk::required_gid;
 use super::json::Node;
-use super::{BodyError, Context, Fact};
+use super::{BodyError, Context, Fact, Reason};
 use crate::customer::Customer;
 
 pub(super) fn customer(node: &Node<'_>, context: Context) -> Result<Customer, BodyError> {
@@ -59,4 +59,22 @@ pub(super) fn merge(node: &Node<'_>, context: Context) -> Result<Fact, BodyError
         into: customer("admin_graphql_api_customer_kept_id")?,
         at: context.triggered_at,
     })
+}
+
+/// Body of `customers/redact`. Somebody without an account is named by their orders. An e-mail address or a phone number alone
+/// names nobody here: none is kept that it could be compared with.
+pub(super) fn redaction(node: &Node<'_>) -> Result<Fact, BodyError> {
+    let customer_id = match node.object("customer")? {
+        Some(customer) => customer.int("id")?,
+        None => None,
+    };
+    let orders = node.ids("orders_to_redact")?;
+    if customer_id.is_none() && orders.is_empty() {
+        return Err(BodyError {
+            reason: Reason::MissingField,
+            path: "customer.id".to_owned(),
+            detail: "whom to forget is named by this or by orders_to_redact",
+        });
+    }
+    Ok(Fact::CustomerRedacted { customer_id, orders })
 }

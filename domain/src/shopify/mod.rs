@@ -15,7 +15,7 @@ mod product;
 
 use crate::customer::Customer;
 use crate::money::Currency;
-use crate::order_state::{Agreement, EditLine, Fulfillment, OrderSnapshot, Payment, Product, Refund, Return};
+use crate::order_state::{Agreement, EditLine, Fulfillment, OrderSnapshot, Payment, Product, Raw, Refund, Return};
 use json::{Encode, Json};
 
 /// Why a delivery cannot be read; names as in verdicts and quarantine records.
@@ -102,8 +102,9 @@ pub enum Fact {
     CustomerMerged { customer_id: i64, into: i64, at: i64 },
     /// A merge of customers that was asked for, is under way or failed: nothing has changed.
     CustomerMergeOpen,
-    /// Shopify asks to forget a customer, and what these orders keep of them.
-    CustomerRedacted { customer_id: i64, orders: Vec<i64> },
+    /// Shopify asks to forget a customer, and what these orders keep of them. Somebody without an account has no id and is
+    /// known by their orders alone; never neither.
+    CustomerRedacted { customer_id: Option<i64>, orders: Vec<i64> },
     /// A customer asks what is kept of them. `request_id` is Shopify's number of the request.
     CustomerDataRequested { customer_id: i64, request_id: i64 },
     /// Shopify asks to forget the shop.
@@ -138,6 +139,17 @@ impl Fact {
             self,
             Self::CustomerRedacted { .. } | Self::CustomerDataRequested { .. } | Self::ShopRedacted
         )
+    }
+
+    /// Takes out who bought, and the body in which more of them might be: the order it is about was redacted.
+    pub fn forget_customer(&mut self) {
+        match self {
+            Self::Order(snapshot) => snapshot.forget_customer(),
+            Self::Refund { refund, .. } => refund.raw = Raw(None),
+            Self::Payment { payment, .. } => payment.raw = Raw(None),
+            Self::Return { returned, .. } => returned.raw = Raw(None),
+            _ => {}
+        }
     }
 
     /// The product it is about, if it is a fact about a product.
@@ -244,10 +256,7 @@ pub fn parse_encoding(topic: &str, body: &str, context: Context, encode: Encode)
         }
         "customers/merge" => customer::merge(&root, context)?,
         "customers/delete" => Fact::Customer(Box::new(Customer::deleted(root.id("id")?, context.triggered_at))),
-        "customers/redact" => Fact::CustomerRedacted {
-            customer_id: root.required_object("customer")?.id("id")?,
-            orders: root.ids("orders_to_redact")?,
-        },
+        "customers/redact" => customer::redaction(&root)?,
         "customers/data_request" => Fact::CustomerDataRequested {
             customer_id: root.required_object("customer")?.id("id")?,
             request_id: root.required_object("data_request")?.id("id")?,

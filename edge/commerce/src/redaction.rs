@@ -18,10 +18,10 @@ pub enum Subject {
     Shop,
 }
 
-/// A customer as `customers/redact` names them: by id, by contact, or both.
+/// A customer as `customers/redact` names them: by id, by orders, by contact, or by several of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Person {
-    /// Shopify's id; absent when Shopify gives the contact alone.
+    /// Shopify's id; absent of somebody without an account.
     pub customer_id: Option<i64>,
     /// Orders whose personal data goes.
     pub orders: Vec<i64>,
@@ -76,14 +76,15 @@ impl Subject {
     }
 
     /// The call that gives the certificate for `shop_domain`: forgetting again finds nothing and returns the first one.
-    /// `None` for a customer without an id, whom PostgreSQL does not know.
+    /// `None` for somebody named by their contact alone: PostgreSQL keeps no contact, so nobody there is theirs.
     #[must_use]
     pub fn certificate_request(&self, shop_domain: &str) -> Option<CertificateRequest> {
         let (function, argument) = match self {
             Self::Shop => ("weir.redact_shop", json!({"shop_domain": shop_domain})),
+            Self::Customer(person) if person.customer_id.is_none() && person.orders.is_empty() => return None,
             Self::Customer(person) => (
                 "weir.redact_customer",
-                json!({"shop_domain": shop_domain, "customer_id": person.customer_id?, "orders": person.orders}),
+                json!({"shop_domain": shop_domain, "customer_id": person.customer_id, "orders": person.orders}),
             ),
         };
         let argument = argument.to_string();
@@ -270,8 +271,15 @@ mod tests {
             request.argument,
             r#"{"customer_id":207119551,"orders":[299938,280263],"shop_domain":"d"}"#
         );
-        let unknown = Subject::of(&delivery("customers/redact", r#"{"customer": {"email": "a@b.c"}}"#)).unwrap();
-        assert_eq!(unknown.certificate_request("d"), None);
+        let request = |body: &str| {
+            let subject = Subject::of(&delivery("customers/redact", body)).unwrap();
+            subject.certificate_request("d").map(|request| request.argument)
+        };
+        assert_eq!(
+            request(r#"{"customer": {"email": "a@b.c"}, "orders_to_redact": ["5"]}"#).unwrap(),
+            r#"{"customer_id":null,"orders":[5],"shop_domain":"d"}"#
+        );
+        assert_eq!(request(r#"{"customer": {"email": "a@b.c"}}"#), None);
     }
 
     #[test]

@@ -250,7 +250,10 @@ impl Broom<'_> {
 
     async fn certify(&self, shop_domain: &str, progress: &Progress) -> std::result::Result<(), String> {
         let Some(request) = self.subject.certificate_request(shop_domain) else {
-            console_log!("forgotten at the edge, a customer without id: {:?}", progress.removed);
+            console_log!(
+                "forgotten at the edge, somebody named by their contact alone: {:?}",
+                progress.removed
+            );
             return Ok(());
         };
         let arguments = [Argument::Json(&request.argument)];

@@ -206,7 +206,32 @@ test("PostgreSQL is away while a customer is to be forgotten: nothing is acknowl
   assert.ok(!(await keysOf(buckets.commerce, "quarantine/")).includes(named[0]));
 });
 
-test("customers/redact with a contact and no id: the edge forgets by contact, and the quarantine keeps no address", async (t) => {
+test("customers/redact with a contact and orders and no id: everything is forgotten, and no address is kept", async (t) => {
+  const requests = [];
+  const started = await world(t, { answer: postgresOf(requests) });
+  const buckets = await bucketsOf(started);
+  const { others } = await furnish(buckets);
+  const body = JSON.stringify({ shop_domain: SHOP, customer: { email: EMAIL, phone: null }, orders_to_redact: [ORDER] });
+  assert.equal((await started.deliver(body, { id: "redact", topic: "customers/redact" })).status, 200);
+  const { key, certificate } = await certificateOf(buckets.commerce);
+  assert.deepEqual(requests, [["redact_customer", { customer_id: null, orders: [ORDER], shop_domain: SHOP }]]);
+  // Only by their id would the request find this one: it names somebody whom the request does not.
+  const byId = record("by-id", { id: 1, customer: { id: CUSTOMER } })[0];
+  assert.deepEqual(await keysOf(buckets.commerce), [key, byId, ...others].sort());
+  assert.deepEqual(certificate.objects["sync/archive"], 1);
+  const lines = (await (await buckets.sync.get(`archive/${SHOP}/${DAY}/1.jsonl`)).text()).trimEnd().split("\n");
+  assert.deepEqual(lines.slice(0, -1), [orderLine(2, CUSTOMER), ...UNNAMED], "byte for byte");
+  const { customer, id } = JSON.parse(lines.at(-1));
+  assert.deepEqual([customer, id], [undefined, `gid://shopify/Order/${ORDER}`]);
+  for (const bucket of Object.values(buckets)) {
+    for (const key of await keysOf(bucket)) {
+      assert.ok(!(await (await bucket.get(key)).text()).toLowerCase().includes(EMAIL), key);
+    }
+  }
+  assert.ok(!started.log.some((line) => line.includes(EMAIL)));
+});
+
+test("customers/redact with a contact alone: the edge forgets by contact, and the quarantine keeps no address", async (t) => {
   const refuse = (argument, _number, name) => {
     assert.equal(name, "ingest");
     const result = acceptAll(argument);
@@ -219,7 +244,7 @@ test("customers/redact with a contact and no id: the edge forgets by contact, an
   const started = await world(t, { answer: refuse });
   const buckets = await bucketsOf(started);
   await buckets.commerce.put(...record("by-email", { id: 2, email: EMAIL }));
-  const body = JSON.stringify({ shop_domain: SHOP, customer: { email: EMAIL, phone: null }, orders_to_redact: [ORDER] });
+  const body = JSON.stringify({ shop_domain: SHOP, customer: { email: EMAIL, phone: null }, orders_to_redact: [] });
   assert.equal((await started.deliver(body, { id: "redact", topic: "customers/redact" })).status, 200);
   const [kept] = await until("the record", async () => {
     const records = await started.quarantine();
@@ -227,7 +252,7 @@ test("customers/redact with a contact and no id: the edge forgets by contact, an
   });
   assert.equal(kept.reason, "missing_field");
   assert.match(kept.detail, /^customer\.id; of this request its numbers alone are kept$/);
-  assert.deepEqual(JSON.parse(kept.record.delivery.body), { customer: {}, orders_to_redact: [ORDER] });
+  assert.deepEqual(JSON.parse(kept.record.delivery.body), { customer: {}, orders_to_redact: [] });
   assert.ok(!JSON.stringify(kept).includes(EMAIL));
 
   // Not even JSON: nothing of it is kept but that it came.

@@ -172,14 +172,15 @@ impl Chunk {
     /// Names those whom merged customers were merged into, and takes out customers who were forgotten.
     fn resolve(&mut self, client: &mut SpiClient<'_>, shop_id: i64) {
         let named = self.rows.values().filter_map(|row| Some((shop_id, row.customer_id?)));
-        let (forgotten, merged) = store::read_persons(client, &named.collect());
-        for row in self.rows.values_mut() {
-            let Some(key) = row.customer_id.map(|id| (shop_id, id)) else {
-                continue;
-            };
-            if forgotten.contains(&key) {
+        let orders = self.rows.keys().filter(|(resource, _)| resource == "Order");
+        let orders = orders.map(|(_, id)| (shop_id, *id));
+        let forgotten = store::read_forgotten(client, &named.collect(), &orders.collect());
+        for ((resource, id), row) in &mut self.rows {
+            let customer = row.customer_id.map(|id| (shop_id, id));
+            let is_redacted = resource == "Order" && forgotten.orders.contains(&(shop_id, *id));
+            if is_redacted || customer.is_some_and(|key| forgotten.customers.contains(&key)) {
                 (row.customer_id, row.raw) = (None, None);
-            } else if let Some(into) = merged.get(&key) {
+            } else if let Some(into) = customer.and_then(|key| forgotten.merged.get(&key)) {
                 row.customer_id = Some(*into);
             }
         }

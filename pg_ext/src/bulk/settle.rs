@@ -112,16 +112,17 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page:
     let mut customers = BTreeSet::new();
     let nodes = put_together(store::read_nodes(client, shop.shop_id, operations, &roots));
     customers.extend(nodes.iter().filter_map(|node| Some((shop.shop_id, node.customer_id?))));
-    let forgotten = store::read_redacted(client, &customers);
+    let forgotten = store::read_forgotten(client, &customers, &keys(&page.orders));
     for mut node in nodes {
-        if node
-            .customer_id
-            .is_some_and(|id| forgotten.contains(&(shop.shop_id, id)))
+        let key = (shop.shop_id, node.id);
+        let is_product = matches!(node.part, Some(Part::Product(_)));
+        let customer = node.customer_id.map(|id| (shop.shop_id, id));
+        if customer.is_some_and(|customer| forgotten.customers.contains(&customer))
+            || (!is_product && forgotten.orders.contains(&key))
         {
             (node.customer_id, node.raw) = (None, Raw(None));
         }
-        let key = (shop.shop_id, node.id);
-        if matches!(node.part, Some(Part::Product(_))) {
+        if is_product {
             if let Some(product) = product_fact(node, shop.shop.currency) {
                 let merged = Product::merged(state.products.get(&key), &product);
                 state.products.insert(key, merged);

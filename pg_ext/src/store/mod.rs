@@ -26,7 +26,7 @@ pub use orders::{
 };
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{
-    known_deliveries, read_persons, read_redacted, read_salts, read_shop, read_shops, remember, KnownShop, Remembered,
+    known_deliveries, read_forgotten, read_redacted, read_salts, read_shop, read_shops, remember, KnownShop, Remembered,
 };
 
 use pgrx::datum::{DatumWithOid, FromDatum, IntoDatum};

@@ -16,7 +16,7 @@ const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delive
 const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
 const SALTS_READ: &str = include_str!("../../../sql/postgres/ingest/salts_read.sql");
 
-const PERSONS: &str = include_str!("../../../sql/postgres/privacy/redacted_read.sql");
+const FORGOTTEN: &str = include_str!("../../../sql/postgres/privacy/redacted_read.sql");
 
 /// A registered shop.
 pub struct KnownShop {
@@ -95,25 +95,47 @@ pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
     run_kept(client, REMEMBER, &arguments);
 }
 
-/// Which of the customers were forgotten; customer 0 asks for the shop.
-pub fn read_redacted(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> BTreeSet<Key> {
-    read_persons(client, asked).0
+/// What is known of customers and orders that were asked for.
+#[derive(Default)]
+pub struct Forgotten {
+    /// Customers who were forgotten; customer 0 is the shop.
+    pub customers: BTreeSet<Key>,
+    /// Into whom the others were merged that were.
+    pub merged: BTreeMap<Key, i64>,
+    /// Orders whose buyer was forgotten.
+    pub orders: BTreeSet<Key>,
 }
 
-/// Which of the customers were forgotten, and into whom the others were merged that were.
-pub fn read_persons(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> (BTreeSet<Key>, BTreeMap<Key, i64>) {
-    let (mut redacted, mut merged) = (BTreeSet::new(), BTreeMap::new());
-    if asked.is_empty() {
-        return (redacted, merged);
+/// Which of the customers were forgotten; customer 0 asks for the shop.
+pub fn read_redacted(client: &mut SpiClient<'_>, asked: &BTreeSet<Key>) -> BTreeSet<Key> {
+    read_forgotten(client, asked, &BTreeSet::new()).customers
+}
+
+/// Which of the customers and orders were forgotten, and into whom the other customers were merged that were.
+pub fn read_forgotten(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>, orders: &BTreeSet<Key>) -> Forgotten {
+    let mut forgotten = Forgotten::default();
+    if customers.is_empty() && orders.is_empty() {
+        return forgotten;
     }
-    for row in run_kept(client, PERSONS, &key_arrays(asked.iter().copied())) {
-        let key = (cell(&row, 1), cell(&row, 2));
+    let [customer_shops, customer_ids] = key_arrays(customers.iter().copied());
+    let [order_shops, order_ids] = key_arrays(orders.iter().copied());
+    for row in run_kept(
+        client,
+        FORGOTTEN,
+        &[customer_shops, customer_ids, order_shops, order_ids],
+    ) {
+        let shop_id = cell(&row, 1);
+        if let Some(order_id) = row.get(4).ok().flatten() {
+            forgotten.orders.insert((shop_id, order_id));
+            continue;
+        }
+        let key = (shop_id, cell(&row, 2));
         match row.get(3).ok().flatten() {
-            Some(into) => _ = merged.insert(key, into),
-            None => _ = redacted.insert(key),
+            Some(into) => _ = forgotten.merged.insert(key, into),
+            None => _ = forgotten.customers.insert(key),
         }
     }
-    (redacted, merged)
+    forgotten
 }
 
 /// The salts of customers, by (shop, customer); missing ones are made.

@@ -1,12 +1,20 @@
--- $1 shop, $2 customer, $3 orders that Shopify names. A repetition that finds nothing keeps the first certificate. The
--- customers that were merged into this one are the same person: they go too, and each leaves a tombstone.
+-- $1 shop, $2 customer, $3 orders that Shopify names. The customer may be null: somebody without an account is known by
+-- their orders alone. A repetition that finds nothing keeps the first certificate. The customers that were merged into this
+-- one are the same person: they go too, and each leaves a tombstone, as each of the orders does.
 with person as materialized (
-    select $2::bigint as customer_id
+    select $2::bigint as customer_id where $2::bigint is not null
     union
     select known.customer_id from commerce.customer as known where known.shop_id = $1 and known.merged_into = $2
 ), salt as (
+    -- Events of the orders are in the lake under the key of whom they named: without the salt nobody can tell whose it is. A
+    -- customer who is not forgotten gets another with their next event.
     delete from privacy.salt as old
-    where old.shop_id = $1 and old.customer_id in (select customer_id from person) returning 1
+    where old.shop_id = $1 and old.customer_id in (
+        select customer_id from person
+        union all
+        select known.customer_id from commerce.order_header as known
+        where known.shop_id = $1 and known.order_id = any ($3::bigint[])
+    ) returning 1
 ), request as (
     delete from privacy.data_request as old
     where old.shop_id = $1 and old.customer_id in (select customer_id from person) returning 1
@@ -14,6 +22,11 @@ with person as materialized (
     select known.order_id from commerce.order_header as known
     where known.shop_id = $1
         and (known.customer_id in (select customer_id from person) or known.order_id = any ($3::bigint[]))
+), tombstone as (
+    insert into privacy.redacted_order (shop_id, order_id)
+    select $1, named.order_id from (select order_id from orders union select unnest($3::bigint[])) as named (order_id)
+    order by named.order_id
+    on conflict (shop_id, order_id) do nothing
 ), interaction as (
     -- Who brought the buyer stays the publisher's; which visitor that was, and of which order, is severed.
     update publication.publication_telemetry as old
@@ -50,12 +63,15 @@ with person as materialized (
         (select count(*) from customer) as customers, (select count(*) from refund) as refunds,
         (select count(*) from payment) as payments, (select count(*) from returned) as returns,
         (select count(*) from line) as lines
+), subject as materialized (
+    select case when $2::bigint is null then 'orders' else 'customer' end as kind,
+        coalesce(privacy.subject_digest($1, $2), privacy.orders_digest($1, $3::bigint[])) as digest
 ), certified as materialized (
     select json_build_object(
         'certificate_id', gen_random_uuid(),
         'shop_id', $1::text,
-        'subject', 'customer',
-        'subject_digest', privacy.subject_digest($1, $2),
+        'subject', subject.kind,
+        'subject_digest', subject.digest,
         'redacted_at', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'removed', json_build_object(
             'privacy.salt', removed.salts, 'privacy.data_request', removed.requests,
@@ -65,7 +81,7 @@ with person as materialized (
             'commerce.bulk_line', removed.lines
         )
     ) as certificate
-    from removed
+    from removed cross join subject
 ), merged as (
     insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
     select $1, 'customer', privacy.subject_digest($1, person.customer_id), certified.certificate
@@ -73,8 +89,8 @@ with person as materialized (
     on conflict (shop_id, subject, subject_digest) do nothing
 )
 insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
-select $1, 'customer', privacy.subject_digest($1, $2), certified.certificate
-from certified
+select $1, subject.kind, subject.digest, certified.certificate
+from certified cross join subject
 on conflict (shop_id, subject, subject_digest) do update set
     certificate = case
         when (

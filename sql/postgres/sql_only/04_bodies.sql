@@ -462,6 +462,19 @@ begin
 end
 $$;
 
+-- A request to forget somebody; who has no account is named by their orders. An e-mail address alone names nobody here.
+create function weir_sql.redaction_fact(document jsonb) returns jsonb language plpgsql immutable as $$
+declare
+    customer_id bigint := weir_sql.int_of(weir_sql.object_of(document, 'customer', ''), 'id', 'customer.');
+    orders jsonb := weir_sql.ids_of(document, 'orders_to_redact');
+begin
+    if customer_id is null and orders = '[]' then
+        perform weir_sql.refuse('missing_field', 'customer.id', 'whom to forget is named by this or by orders_to_redact');
+    end if;
+    return jsonb_build_object('kind', 'customer_redacted', 'customer_id', customer_id, 'orders', orders);
+end
+$$;
+
 -- Reads a body. Null for a topic that weir does not read; raises WR001.
 create function weir_sql.fact(topic text, document jsonb, currency text, triggered_at bigint) returns jsonb
 language plpgsql stable as $$
@@ -501,8 +514,7 @@ begin
         when topic = 'customers/merge' then
             return weir_sql.merge_fact(document, triggered_at);
         when topic = 'customers/redact' then
-            return jsonb_build_object('kind', 'customer_redacted', 'customer_id',
-                weir_sql.id_within(document, 'customer'), 'orders', weir_sql.ids_of(document, 'orders_to_redact'));
+            return weir_sql.redaction_fact(document);
         when topic = 'customers/data_request' then
             return jsonb_build_object('kind', 'customer_data_requested', 'customer_id',
                 weir_sql.id_within(document, 'customer'), 'request_id', weir_sql.id_within(document, 'data_request'));

@@ -56,8 +56,8 @@ select weir_sql.define('webhook_delivery_write', 'bigint[], text[], text[], text
 
 select weir_sql.define('lock_shared', 'bigint', 'setof record', :'lock_shared');
 select weir_sql.define('lock_exclusive', 'bigint', 'setof record', :'lock_exclusive');
-select weir_sql.define('redacted_read', 'bigint[], bigint[]',
-    'table (shop_id bigint, customer_id bigint, merged_into bigint)', :'redacted_read');
+select weir_sql.define('redacted_read', 'bigint[], bigint[], bigint[], bigint[]',
+    'table (shop_id bigint, customer_id bigint, merged_into bigint, order_id bigint)', :'redacted_read');
 select weir_sql.define('data_request_write', 'bigint, bigint, bigint, text', 'void', :'data_request_write');
 select weir_sql.define('customer_merge', 'bigint, bigint, bigint, text', 'void', :'customer_merge');
 select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'redact_customer');

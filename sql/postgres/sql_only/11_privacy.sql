@@ -9,9 +9,10 @@ begin
 end
 $$;
 
--- A request of weir.redact_customer, redact_shop or customer_data. Ids are numbers.
+-- A request of weir.redact_customer, redact_shop or customer_data. Ids are numbers. `needs` is customer, person (a customer or
+-- orders) or shop.
 create function weir_sql.request(
-    request json, needs_customer boolean, out shop_id bigint, out shop_domain text, out customer_id bigint,
+    request json, needs text, out shop_id bigint, out shop_domain text, out customer_id bigint,
     out orders bigint[]
 ) language plpgsql as $$
 declare
@@ -37,8 +38,10 @@ begin
     exception when sqlstate 'WR001' then
         perform weir_sql.refuse_request('A field is missing or mistyped.');
     end;
-    if needs_customer and customer_id is null then
+    if needs = 'customer' and customer_id is null then
         perform weir_sql.refuse_request('customer_id is missing.');
+    elsif needs = 'person' and customer_id is null and orders = '{}' then
+        perform weir_sql.refuse_request('Neither customer_id nor orders name anybody.');
     end if;
     select shop.shop_id into shop_id from commerce.shop as shop where shop.shop_domain = request.shop_domain;
     if shop_id is null then
@@ -52,7 +55,7 @@ $$;
 create or replace function weir.redact_customer(request json) returns json
 language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    asked record := weir_sql.request(request, true);
+    asked record := weir_sql.request(request, 'person');
 begin
     perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
     return weir_sql.redact_customer(asked.shop_id, asked.customer_id, asked.orders)::json;
@@ -62,7 +65,7 @@ $$;
 create or replace function weir.redact_shop(request json) returns json
 language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    asked record := weir_sql.request(request, false);
+    asked record := weir_sql.request(request, 'shop');
     table_name text;
     count bigint;
     total bigint := 0;
@@ -78,7 +81,7 @@ begin
         'commerce.order_return', 'commerce.agreement_sale', 'commerce.sales_agreement',
         'commerce.agreement_reading', 'commerce.order_header', 'commerce.product_variant', 'commerce.product',
         'commerce.customer', 'commerce.tombstone', 'commerce.webhook_delivery', 'commerce.bulk_line',
-        'commerce.bulk_operation', 'privacy.data_request', 'privacy.salt'
+        'commerce.bulk_operation', 'privacy.data_request', 'privacy.redacted_order', 'privacy.salt'
     ]
     loop
         execute 'delete from ' || table_name || ' where shop_id = $1' using asked.shop_id;
@@ -97,7 +100,7 @@ $$;
 create or replace function weir.customer_data(request json) returns json
 language plpgsql strict volatile parallel unsafe as $$
 declare
-    asked record := weir_sql.request(request, true);
+    asked record := weir_sql.request(request, 'customer');
     kept record;
 begin
     select * into kept from weir_sql.customer_data(asked.shop_id, asked.customer_id);
@@ -114,7 +117,7 @@ declare
     customer_id bigint := (fact ->> 'customer_id')::bigint;
     kept_id bigint := (fact ->> 'into')::bigint;
     gone bigint[] := array(select redacted.customer_id
-        from weir_sql.redacted_read(array[shop_id, shop_id, shop_id], array[0, customer_id, kept_id]) as redacted
+        from weir_sql.redacted_read(array[shop_id, shop_id, shop_id], array[0, customer_id, kept_id], '{}', '{}') as redacted
         where redacted.merged_into is null);
 begin
     if kept_id = any (gone) and 0 <> all (gone) then
@@ -183,7 +186,11 @@ begin
     perform weir_sql.merge(told.shop_id, told.shop_domain, told.fact) from unnest(deliveries) as told
     where told.fact ->> 'kind' = 'customer_merged';
     deliveries := weir_sql.with_merged(deliveries);
-    select array_agg(redacted.shop_id) as shops, array_agg(redacted.customer_id) as customers into gone from (
+    select array_agg(redacted.shop_id) filter (where redacted.order_id is null) as shops,
+        array_agg(redacted.customer_id) filter (where redacted.order_id is null) as customers,
+        array_agg(redacted.shop_id) filter (where redacted.order_id is not null) as order_shops,
+        array_agg(redacted.order_id) filter (where redacted.order_id is not null) as orders
+    into gone from (
         select array_agg(shop_id) as shops, array_agg(customer_id) as customers from (
             select shop_id, 0 as customer_id from unnest(deliveries) where fact is not null
             union
@@ -193,8 +200,14 @@ begin
             select shop_id, (fact -> 'customer' ->> 'customer_id')::bigint
             from unnest(deliveries) where fact ->> 'kind' = 'customer'
         ) as named where customer_id is not null
-    ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted where redacted.merged_into is null;
-    if gone.shops is null
+    ) as asked, (
+        select array_agg(shop_id) as shops, array_agg(order_id) as orders from (
+            select distinct shop_id, (fact ->> 'order_id')::bigint as order_id from unnest(deliveries)
+            where fact ->> 'kind' in ('order', 'refund', 'payment', 'return')
+        ) as named
+    ) as told, weir_sql.redacted_read(asked.shops, asked.customers, told.shops, told.orders) as redacted
+    where redacted.merged_into is null;
+    if gone.shops is null and gone.orders is null
         and not exists (select from unnest(deliveries) where fact ->> 'kind' = 'customer_data_requested')
     then
         return deliveries;
@@ -207,8 +220,13 @@ begin
             given.fact := null;
             given.verdict := 'ignored';
             given.reason := 'redacted';
-        elsif given.fact ->> 'kind' = 'order' and weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
-            (given.fact -> 'header' ->> 'customer_id')::bigint)
+        elsif given.fact ->> 'kind' in ('refund', 'payment', 'return')
+            and weir_sql.is_gone(gone.order_shops, gone.orders, given.shop_id, (given.fact ->> 'order_id')::bigint)
+        then
+            given.raw := null;
+        elsif given.fact ->> 'kind' = 'order' and (weir_sql.is_gone(gone.shops, gone.customers, given.shop_id,
+                (given.fact -> 'header' ->> 'customer_id')::bigint)
+            or weir_sql.is_gone(gone.order_shops, gone.orders, given.shop_id, (given.fact ->> 'order_id')::bigint))
         then
             given.fact := jsonb_set(given.fact, '{header,customer_id}', 'null') || '{"customer": null}';
             given.raw := null;
@@ -237,8 +255,7 @@ begin
 end
 $$;
 
--- Whether a customer (0: the shop) is among the forgotten.
-create function weir_sql.is_gone(shops bigint[], customers bigint[], shop_id bigint, customer_id bigint) returns boolean
+-- Whether a customer (0: the shop) or an order is among the forgotten.
+create function weir_sql.is_gone(shops bigint[], ids bigint[], shop_id bigint, id bigint) returns boolean
 language sql immutable parallel safe
-return exists (select from unnest(shops, customers) as gone (shop, customer)
-    where gone.shop = shop_id and gone.customer = customer_id);
+return exists (select from unnest(shops, ids) as gone (shop, id) where gone.shop = shop_id and gone.id = is_gone.id);

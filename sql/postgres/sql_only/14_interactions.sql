@@ -216,6 +216,7 @@ create function weir_sql.interactions(batch json) returns weir_sql.interaction[]
 declare
     given weir_sql.interaction[];
     gone bigint[];
+    severed text[];
 begin
     given := array(
         select row(one.position, one.event_id, one.event_type, one.occurred_at, one.received_at, one.source,
@@ -234,19 +235,27 @@ begin
     perform weir_sql.lock_privacy(array(
         select distinct shop_id from unnest(given) where verdict is null order by shop_id
     ));
-    gone := array(
-        select redacted.shop_id from (
-            select array_agg(shop_id) as shops, array_agg(0::bigint) as none
-            from (select distinct shop_id from unnest(given) where verdict is null) as one
-        ) as asked, weir_sql.redacted_read(asked.shops, asked.none) as redacted
-    );
-    if gone = '{}' then
+    select coalesce(array_agg(redacted.shop_id) filter (where redacted.order_id is null), '{}'),
+        coalesce(array_agg(redacted.shop_id || ' ' || redacted.order_id) filter (where redacted.order_id is not null), '{}')
+    into gone, severed from (
+        select array_agg(shop_id) as shops, array_agg(0::bigint) as none
+        from (select distinct shop_id from unnest(given) where verdict is null) as one
+    ) as asked, (
+        select array_agg(shop_id) as shops, array_agg(order_id) as orders
+        from (select distinct shop_id, order_id from unnest(given) where verdict is null and order_id is not null) as one
+    ) as named, weir_sql.redacted_read(asked.shops, asked.none, named.shops, named.orders) as redacted;
+    if gone = '{}' and severed = '{}' then
         return given;
     end if;
     for n in 1 .. cardinality(given) loop
-        if given[n].verdict is null and given[n].shop_id = any (gone) then
+        continue when given[n].verdict is not null;
+        if given[n].shop_id = any (gone) then
             given[n].verdict := 'ignored';
             given[n].reason := 'redacted';
+        elsif given[n].shop_id || ' ' || given[n].order_id = any (severed) then
+            -- Whom the order named is forgotten, and so is which visitor that was.
+            given[n].session_key := null;
+            given[n].visitor_key := null;
         end if;
     end loop;
     return given;

@@ -94,14 +94,23 @@ begin
             select distinct on (resource collate "C", id) * from unnest(lines) where resource is not null
             order by resource collate "C", id, content is null,
                 case when content is null then number else -number end
-        ), person as (
-            select found.customer_id, min(found.merged_into) as into, bool_or(found.merged_into is null) as is_gone from (
+        ), found as materialized (
+            select found.* from (
                 select array_agg(write_bulk_lines.shop_id) as shops, array_agg(one.customer_id) as customers
                 from (select distinct customer_id from told where customer_id is not null) as one
-            ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as found group by 1
+            ) as asked, (
+                select array_agg(write_bulk_lines.shop_id) as shops, array_agg(told.id) as orders
+                from told where told.resource = 'Order'
+            ) as orders, weir_sql.redacted_read(asked.shops, asked.customers, orders.shops, orders.orders) as found
+        ), person as (
+            select customer_id, min(merged_into) as into, bool_or(merged_into is null) as is_gone
+            from found where order_id is null group by 1
         ), named as (
-            select told.*, not coalesce(person.is_gone, false) as is_known, coalesce(person.into, told.customer_id) as buyer
-            from told left join person using (customer_id) order by told.resource collate "C", told.id
+            select told.*, coalesce(person.into, told.customer_id) as buyer,
+                not coalesce(person.is_gone, false) and redacted.order_id is null as is_known
+            from told left join person using (customer_id)
+            left join found as redacted on told.resource = 'Order' and redacted.order_id = told.id
+            order by told.resource collate "C", told.id
         )
         select weir_sql.bulk_line_write(shop_id, operation_id, coalesce(array_agg(resource), '{}'),
             coalesce(array_agg(id), '{}'), coalesce(array_agg(parent_resource), '{}'),
@@ -136,7 +145,7 @@ begin
         return weir_sql.refuse_chunk(chunk, 'unknown_shop', 'the shop is not registered');
     end if;
     perform weir_sql.lock_privacy(array[shop]);
-    if exists (select from weir_sql.redacted_read(array[shop], '{0}')) then
+    if exists (select from weir_sql.redacted_read(array[shop], '{0}', '{}', '{}')) then
         return weir_sql.refuse_chunk(chunk, 'redacted', 'the shop was forgotten');
     end if;
     lines := array(
@@ -186,13 +195,17 @@ declare
             orders || products
         ) with ordinality as node (operation_id, resource, node_id, parent_resource, parent_id, content, customer_id, raw, n)
     );
-    gone bigint[] := array(
-        select redacted.customer_id from (
-            select array_agg(whole_nodes.shop_id) as shops, array_agg(customer_id) as customers
-            from (select distinct customer_id from unnest(nodes) where customer_id is not null) as one
-        ) as asked, weir_sql.redacted_read(asked.shops, asked.customers) as redacted where redacted.merged_into is null
-    );
+    gone bigint[];
+    severed bigint[];
 begin
+    select coalesce(array_agg(redacted.customer_id) filter (where redacted.order_id is null), '{}'),
+        coalesce(array_agg(redacted.order_id) filter (where redacted.order_id is not null), '{}')
+    into gone, severed from (
+        select array_agg(whole_nodes.shop_id) as shops, array_agg(customer_id) as customers
+        from (select distinct customer_id from unnest(nodes) where customer_id is not null) as one
+    ) as asked, weir_sql.redacted_read(asked.shops, asked.customers,
+        array_fill(whole_nodes.shop_id, array[cardinality(orders)]), orders) as redacted
+    where redacted.merged_into is null;
     return array(
         with recursive node as materialized (
             select *, min(sequence) over (partition by operation_id) as of_operation from weir_sql.each_node(nodes)
@@ -204,9 +217,9 @@ begin
                 and node.id = broken.parent_id
         )
         select row(of_operation, operation_id, resource, id, parent_resource, parent_id, content,
-            case when customer_id <> all (gone) then customer_id end,
-            case when customer_id <> all (gone) or customer_id is null then raw end)::weir_sql.bulk_node
-        from node where not exists (
+            case when customer_id <> all (gone) and not is_severed then customer_id end,
+            case when (customer_id <> all (gone) or customer_id is null) and not is_severed then raw end)::weir_sql.bulk_node
+        from (select *, resource = 'Order' and id = any (severed) as is_severed from node) as node where not exists (
             select from broken where broken.operation_id = node.operation_id and broken.resource = node.resource
                 and broken.id = node.id
         )
@@ -412,7 +425,7 @@ begin
         perform weir_sql.refuse_unknown_shop();
     end if;
     perform weir_sql.lock_privacy(array[shop.shop_id]);
-    if exists (select from weir_sql.redacted_read(array[shop.shop_id], '{0}')) then
+    if exists (select from weir_sql.redacted_read(array[shop.shop_id], '{0}', '{}', '{}')) then
         return '{"events": [], "next": null}';
     end if;
     orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',

@@ -18,7 +18,8 @@ insert into weir_sql.script (name, version, script) values
     ('009_publication', 9, :'009_publication'),
     ('010_customer', 10, :'010_customer'),
     ('013_raw_compression', 13, :'013_raw_compression'),
-    ('014_customer_merge', 14, :'014_customer_merge');
+    ('014_customer_merge', 14, :'014_customer_merge'),
+    ('015_redacted_order', 15, :'015_redacted_order');
 
 -- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
 create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$

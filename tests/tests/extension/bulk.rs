@@ -22,12 +22,12 @@ pub struct Bulk {
 
 const KINDS: [&str; 3] = ["orders_core", "orders_ledger", "products"];
 
-fn run_of(operation: i64, kind: &str, started_at: &str) -> Value {
+pub fn run_of(operation: i64, kind: &str, started_at: &str) -> Value {
     json!({"operation_id": format!("gid://shopify/BulkOperation/{operation}"), "kind": kind, "source": "bulk_sync",
         "started_at": started_at, "received_at": "2026-12-01T00:10:00.000Z"})
 }
 
-async fn ingest_bulk(edge: &Client, shop: &str, lines: &str, run: &Value) -> Value {
+pub async fn ingest_bulk(edge: &Client, shop: &str, lines: &str, run: &Value) -> Value {
     let sql = "select weir.ingest_bulk($1, $2, $3::text::json)::text";
     let row = edge.query_one(sql, &[&shop, &lines, &run.to_string()]).await.unwrap();
     let answer: Value = serde_json::from_str(row.get(0)).unwrap();
@@ -42,7 +42,7 @@ async fn ingest_bulk(edge: &Client, shop: &str, lines: &str, run: &Value) -> Val
 }
 
 /// All pages; each is asked for twice and must answer alike.
-async fn bulk_events(edge: &Client, shop: &str, operations: &[i64], limit: i64) -> Vec<Value> {
+pub async fn bulk_events(edge: &Client, shop: &str, operations: &[i64], limit: i64) -> Vec<Value> {
     let gids = operations.iter().map(|id| format!("gid://shopify/BulkOperation/{id}"));
     let mut run = json!({"operation_ids": gids.collect::<Vec<_>>(), "source": "bulk_sync",
         "received_at": "2026-12-01T00:20:00.000Z", "after": null, "limit": limit});

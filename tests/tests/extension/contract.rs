@@ -11,6 +11,7 @@ pub mod permutation;
 mod privacy;
 mod publication;
 mod readback;
+mod redacted_orders;
 mod retention;
 
 use std::collections::BTreeMap;

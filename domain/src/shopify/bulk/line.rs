@@ -117,8 +117,12 @@ impl BulkLine {
         if typename == "ShippingLine" && kind == BulkKind::OrdersCore {
             return Ok(line);
         }
-        required_gid(&node, "id")?;
+        let gid = required_gid(&node, "id")?;
         line.part = part(kind, &typename, &node, read_at)?;
+        // Under another kind of id the same line item could be told twice, as two nodes of one order.
+        if typename == "LineItem" && gid.resource != typename {
+            return Err(node.mismatch("id", "expected the id of a line item"));
+        }
         if is_root {
             line.raw = Some(node.to_text());
             line.customer_id = match node.object("customer")? {

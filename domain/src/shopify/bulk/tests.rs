@@ -288,6 +288,12 @@ fn a_bad_line_is_refused_with_its_reason_and_place() {
         ),
         (r#""quantity":2"#, r#""quantity":-2"#, Reason::TypeMismatch, "quantity"),
         (
+            r"shopify\/LineItem\/1",
+            r"shopify\/Order\/1",
+            Reason::TypeMismatch,
+            "id",
+        ),
+        (
             r#""__typename":"LineItem""#,
             r#""__typename":"Product""#,
             Reason::TypeMismatch,
