@@ -83,15 +83,20 @@ impl App {
     /// Merges small files and expires old snapshots of every table. What was done, by table.
     ///
     /// # Errors
-    /// At the first table where it fails; the tables before it are done.
+    /// Of the first table where it fails; all others are done.
     pub async fn maintain(&self, upkeep: Upkeep) -> Result<BTreeMap<String, Done>> {
         // A refresh reads a snapshot's files for as long as it runs.
         let _alone = self.refresh.lock().await;
-        let mut done = BTreeMap::new();
+        let (mut done, mut failed) = (BTreeMap::new(), None);
         for table in &self.tables {
-            done.insert(table.to_string(), self.lake.maintain(table, upkeep).await?);
+            match self.lake.maintain(table, upkeep).await {
+                Ok(of_table) => {
+                    done.insert(table.to_string(), of_table);
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     async fn maintain_for_ever(self: Arc<Self>, interval: Duration) {

@@ -12,6 +12,7 @@ use common::proxy::{Fault, Proxy};
 use common::serve::Serve;
 use common::{config, event, event_ids, flush, post, send, start, table, COMMERCE, TOKEN};
 use serde_json::{json, Value};
+use weir_analytics::lake::maintain::Upkeep;
 use weir_analytics::lake::CatalogConfig;
 use weir_analytics::server::{Config, Server};
 
@@ -73,6 +74,40 @@ async fn a_catalog_that_refuses_or_loses_answers_costs_time_only() {
         assert_eq!(met as u32, many, "{fault:?}");
     }
     assert_eq!(event_ids("pyiceberg", world.catalog.url(), COMMERCE).await, ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_kept_in_shape_holds_up_no_other() {
+    let world = behind(|_| {}).await;
+    for n in 0..3 {
+        let mut step = event(&format!("e{n}"), "2026-11-24T10:00:00.000Z");
+        send(world.server.url(), std::slice::from_ref(&step)).await;
+        for name in ["order_id", "total_price", "customer_key", "sales"] {
+            step.as_object_mut().unwrap().remove(name);
+        }
+        for name in ["workflow", "instance_id", "step", "status"] {
+            step[name] = json!("x");
+        }
+        (step["attempt"], step["duration_ms"], step["started_at"]) = (json!(1), json!(2), step["occurred_at"].clone());
+        let (status, _) = post(world.server.url(), "/v1/streams/sync_v1", json!([step]).to_string()).await;
+        assert_eq!(status, 200);
+        assert_eq!(flush(world.server.url()).await, 1);
+    }
+    world.proxy.rule(|method, path| {
+        let is_refused = method == Method::POST && path.contains("commerce/tables");
+        is_refused.then_some(Fault::Refuse(403))
+    });
+    let upkeep = Upkeep {
+        min_files: 2,
+        ..Upkeep::default()
+    };
+    let failed = world.server.app().maintain(upkeep).await;
+    assert!(failed.is_err(), "{failed:?}");
+    let files = |name: &'static str| {
+        let lake = world.server.app().lake.clone();
+        async move { lake.data_files(&table(name), None).await.unwrap().len() }
+    };
+    assert_eq!((files(COMMERCE).await, files("sync.telemetry").await), (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -396,7 +396,7 @@ async fn concurrent_commits_all_take_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_every_stream_decode_to_its_table() {
+async fn every_stream_has_its_table_by_day_or_by_hour() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;
     let schema = server.app().lake.arrow_schema(&table(COMMERCE)).await.unwrap();
@@ -406,8 +406,20 @@ async fn rows_of_every_stream_decode_to_its_table() {
     )
     .unwrap();
     assert_eq!(batches[0].num_columns(), schema.fields().len());
-    for name in ["commerce.telemetry", "publication.telemetry", "sync.telemetry"] {
+    for (name, transform) in [
+        (COMMERCE, Transform::Day),
+        ("publication.telemetry", Transform::Hour),
+        ("sync.telemetry", Transform::Day),
+    ] {
         let loaded = server.app().lake.load(&table(name)).await.unwrap();
-        assert_eq!(loaded.metadata().default_partition_spec().fields().len(), 1, "{name}");
+        let (schema, spec) = (
+            loaded.metadata().current_schema(),
+            loaded.metadata().default_partition_spec(),
+        );
+        let [by] = spec.fields() else {
+            panic!("{name}: {spec:?}")
+        };
+        assert_eq!(schema.name_by_field_id(by.source_id), Some("occurred_at"), "{name}");
+        assert_eq!(by.transform, transform, "{name}");
     }
 }
