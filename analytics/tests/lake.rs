@@ -370,6 +370,34 @@ async fn upkeep_merges_files_and_expires_snapshots_without_changing_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn upkeep_comes_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path()).await;
+    let url = server.url().to_owned();
+    for n in 0..Upkeep::default().min_files {
+        send(&url, &[event(&format!("e{n}"), "2026-11-24T10:00:00.000Z")]).await;
+        flush(&url).await;
+    }
+    server.maintain_every(Duration::from_secs(1));
+    let merged = async {
+        while server
+            .app()
+            .lake
+            .data_files(&table(COMMERCE), None)
+            .await
+            .unwrap()
+            .len()
+            > 1
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), merged)
+        .await
+        .expect("merged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn concurrent_commits_all_take_effect_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;

@@ -142,6 +142,24 @@ fn apply_goes_on_where_it_stopped() {
     assert!(asked[0].starts_with("pipelines sinks create") && asked[1].starts_with("pipelines create sync_v1_dev"));
 }
 
+#[test]
+fn more_streams_than_an_account_may_have_are_told_before_anything_is_created() {
+    let folder = tempfile::tempdir().unwrap();
+    fake_wrangler(folder.path());
+    let have: Vec<_> = (0..18)
+        .map(|n| json!({ "name": format!("other_{n}"), "id": "x" }))
+        .collect();
+    std::fs::write(folder.path().join("have-streams.json"), json!(have).to_string()).unwrap();
+    let pipelines = package("../sql/pipelines");
+    let refused = weir(folder.path(), &["apply", "--pipelines", &pipelines], "no\n");
+    let said = String::from_utf8(refused.stdout).unwrap();
+    assert!(
+        said.contains("note: 21 streams would exist, and an account has 20 of each"),
+        "{said}"
+    );
+    assert!(!said.contains("sinks would exist"), "{said}");
+}
+
 /// Streams that the Workers of the checkout bind in `environment`, as (binding, stream); binding arrays are not inherited.
 fn bound(environment: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();

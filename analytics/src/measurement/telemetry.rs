@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{json, Value};
-use weir_domain::telemetry::event_id;
+use weir_domain::telemetry::{event_id, sync, versions};
 
 use super::refresh::Outcome;
 use super::steps::{Progress, Step};
@@ -19,15 +19,21 @@ const ALL_SHOPS: &str = "*";
 /// If an event is refused, or the journal is full or closed.
 pub async fn report(pipelines: &Pipelines, progress: &Progress, result: &Result<Outcome>) -> Result<()> {
     let events = events(&progress.spans(Timestamp::now()), result);
-    let verdicts = pipelines
-        .ingest("sync_v1", json!(events).to_string().into_bytes())
-        .await?;
-    if verdicts.accepted == events.len() {
-        return Ok(());
+    let versions = versions("sync");
+    let Some(newest) = versions.last() else { return Ok(()) };
+    // To every version that is served, as the Workers do; a repeated event has the same id.
+    for stream in &versions {
+        let rows: Vec<_> = events.iter().map(|event| stream.narrowed(event, newest)).collect();
+        let body = json!(rows).to_string().into_bytes();
+        let verdicts = pipelines.ingest(stream.name, body).await?;
+        if verdicts.accepted != events.len() {
+            let name = stream.name;
+            return Err(Error::Internal(format!(
+                "{name} refused the refresh's events: {verdicts:?}"
+            )));
+        }
     }
-    Err(Error::Internal(format!(
-        "sync_v1 refused the refresh's events: {verdicts:?}"
-    )))
+    Ok(())
 }
 
 fn events(spans: &[(Step, Timestamp, Timestamp)], result: &Result<Outcome>) -> Vec<Value> {
@@ -49,7 +55,7 @@ fn events(spans: &[(Step, Timestamp, Timestamp)], result: &Result<Outcome>) -> V
                 // A run is told apart by its start: the same refresh can be run again.
                 "event_id": event_id(ALL_SHOPS, WORKFLOW, &instance_id, &format!("{run}/{}", step.name())),
                 "event_type": WORKFLOW,
-                "schema_version": 1,
+                "schema_version": sync().version(),
                 "occurred_at": start,
                 "received_at": format!("{ended:.3}"),
                 "event_date": &start[..10],

@@ -16,6 +16,10 @@ const LISTS: [&[&str]; 3] = [
     &["list", "--json"],
 ];
 
+const KINDS: [&str; 3] = ["streams", "sinks", "pipelines"];
+/// developers.cloudflare.com/pipelines/platform/limits.
+const ALLOWED_OF_EACH: usize = 20;
+
 /// Creates what is missing, with `token` for the sinks; asks first unless `yes`.
 ///
 /// # Errors
@@ -36,6 +40,15 @@ pub(super) fn apply(target: &Target, token: &str, yes: bool) -> Result<()> {
             } else {
                 missing.push(call);
             }
+        }
+    }
+    for (kind, present) in present.iter().enumerate() {
+        let total = present.len() + missing.iter().filter(|call| call.creates.0 == kind).count();
+        if total > ALLOWED_OF_EACH {
+            println!(
+                "note: {total} {} would exist, and an account has {ALLOWED_OF_EACH} of each unless Cloudflare raised that",
+                KINDS[kind]
+            );
         }
     }
     if missing.is_empty() {
