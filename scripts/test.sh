@@ -7,10 +7,23 @@ cd "$WEIR_ROOT"
 
 stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${WEIR_WASM_TARGET_DIR:-$WEIR_CACHE/target-wasm}" \
   cargo check --locked -q -p weir-domain --target wasm32-unknown-unknown
-stage "test: commerce Worker in workerd" "$WEIR_NODE" --test edge/commerce/test/*.test.mjs
-stage "test: publication Worker in workerd, its snippet in Chromium" "$WEIR_NODE" --test edge/publication/test/*.test.mjs
-stage "test: played Shopify, sync Worker in workerd" "$WEIR_NODE" --test edge/fake-shopify/test/*.test.mjs edge/sync/test/*.test.mjs
-stage "test: dry run of every deployment" bash scripts/dry-run-workers.sh
+# Tests over workerd wait more than they compute, so that several files run at once, beside the compilation of the others.
+workers() {
+  stage "test: Workers and the played Shopify in workerd, the snippet in Chromium" "$WEIR_NODE" --test --test-concurrency=3 \
+    edge/{commerce,publication,fake-shopify,sync}/test/*.test.mjs
+  stage "test: dry run of every deployment" bash scripts/dry-run-workers.sh
+}
+told="$(mktemp)"
+workers >"$told" 2>&1 &
+pid=$!
+trap '[ -z "$pid" ] || kill "$pid"; rm -f "$told"' EXIT
+compiled=0 passed=0
+(stage "test: compile the host's" cargo test --locked --no-run "${WEIR_HOST_PACKAGES[@]}") || compiled=$?
+wait "$pid" || passed=$?
+pid=
+cat "$told"
+[ "$compiled" = 0 ] || exit "$compiled"
+[ "$passed" = 0 ] || exit "$passed"
 # Domain, edge on the host, analytics, the extension over PostgreSQL, end to end.
 stage "test: domain, edge, analytics, extension, end to end" cargo test --locked "${WEIR_HOST_PACKAGES[@]}"
 # The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
