@@ -6,6 +6,8 @@
 //!
 //! All times are microseconds since 1970 in UTC, all amounts minor units.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
@@ -35,7 +37,21 @@ impl std::ops::Add for Amount {
 /// of the state: states that differ only in it are equal, so that a repetition is seen to change nothing. `None` when read
 /// back: then the stored one stays.
 #[derive(Debug, Clone, Default)]
-pub struct Raw(pub Option<Vec<u8>>);
+pub struct Raw(Option<Arc<Vec<u8>>>);
+
+impl Raw {
+    /// An encoded body. Copies share it: a state is copied wherever it is compared with what it was.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self(Some(Arc::new(bytes)))
+    }
+
+    /// The encoded body, if there is one.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.0.as_deref().map(Vec::as_slice)
+    }
+}
 
 impl PartialEq for Raw {
     fn eq(&self, _: &Self) -> bool {
@@ -298,10 +314,10 @@ impl OrderSnapshot {
     /// Takes out who bought, and every body in which more of them might be.
     pub fn forget_customer(&mut self) {
         self.header.customer_id = None;
-        self.header.raw = Raw(None);
+        self.header.raw = Raw::default();
         self.customer = None;
         for refund in &mut self.refunds {
-            refund.raw = Raw(None);
+            refund.raw = Raw::default();
         }
     }
 }
@@ -603,7 +619,7 @@ impl Product {
             triggered_at: None,
             deleted_at: Some(at),
             variants: Vec::new(),
-            raw: Raw(None),
+            raw: Raw::default(),
         }
     }
 

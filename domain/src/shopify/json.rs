@@ -1,13 +1,15 @@
 //! JSON without floats: a number stays the text it was, so that money and 64-bit ids are exact.
 
+mod node;
 mod reader;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+pub(super) use node::Node;
+
 use super::{BodyError, Reason};
 use crate::money::{self, Currency};
-use crate::order_state::Raw;
 
 /// 1900-01-01 and 9999-01-01 in microseconds since 1970: what a business time can be, and what PostgreSQL, Iceberg and
 /// RFC 3339 write the same way.
@@ -213,172 +215,6 @@ pub(super) fn fault(reason: Reason, path: &str, detail: &'static str) -> BodyErr
         reason,
         path: path.to_owned(),
         detail,
-    }
-}
-
-/// An object of the body and the path to it.
-pub(super) struct Node<'a> {
-    members: &'a Members<'a>,
-    path: String,
-    encode: Encode,
-}
-
-impl<'a> Node<'a> {
-    /// `encode` is for the bodies that are kept.
-    pub fn root(json: &'a Json<'a>, encode: Encode) -> Result<Self, BodyError> {
-        Self::at(json, String::new(), encode)
-    }
-
-    fn at(json: &'a Json<'a>, path: String, encode: Encode) -> Result<Self, BodyError> {
-        match json {
-            Json::Object(members) => Ok(Self { members, path, encode }),
-            _ => Err(fault(Reason::TypeMismatch, &path, "expected an object")),
-        }
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
-    }
-
-    pub fn mismatch(&self, name: &str, detail: &'static str) -> BodyError {
-        fault(Reason::TypeMismatch, &self.path(name), detail)
-    }
-
-    pub fn is_null(&self, name: &str) -> bool {
-        find(self.members, name) == Some(&Json::Null)
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Json<'a>> {
-        find(self.members, name).filter(|value| **value != Json::Null)
-    }
-
-    /// The object encoded to be kept.
-    pub fn raw(&self) -> Raw {
-        Raw(Some((self.encode)(self.members)))
-    }
-
-    /// The object as JSON text, without personal data and credentials.
-    pub fn to_text(&self) -> String {
-        members_text(self.members)
-    }
-
-    /// A required 64-bit id, a number or its text.
-    pub fn id(&self, name: &str) -> Result<i64, BodyError> {
-        match find(self.members, name) {
-            None => Err(fault(Reason::MissingField, &self.path(name), "an id is required")),
-            Some(Json::Null) => Err(fault(Reason::NullValue, &self.path(name), "an id is required")),
-            Some(_) => Ok(self.int(name)?.unwrap_or_default()),
-        }
-    }
-
-    pub fn int(&self, name: &str) -> Result<Option<i64>, BodyError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value
-            .digits()
-            .and_then(|text| text.parse().ok())
-            .map(Some)
-            .ok_or_else(|| self.mismatch(name, "expected a 64-bit integer"))
-    }
-
-    pub fn text(&self, name: &str) -> Result<Option<String>, BodyError> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(Json::String(text)) => Ok(Some(text.clone().into_owned())),
-            Some(_) => Err(self.mismatch(name, "expected text")),
-        }
-    }
-
-    pub fn bool(&self, name: &str) -> Result<bool, BodyError> {
-        match self.get(name) {
-            None => Ok(false),
-            Some(Json::Bool(value)) => Ok(*value),
-            Some(_) => Err(self.mismatch(name, "expected true or false")),
-        }
-    }
-
-    /// An instant in microseconds since 1970.
-    pub fn time(&self, name: &str) -> Result<Option<i64>, BodyError> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        instant(&text)
-            .map(Some)
-            .ok_or_else(|| self.mismatch(name, "expected an RFC 3339 time from 1900 to 9998"))
-    }
-
-    pub fn currency(&self, name: &str) -> Result<Option<Currency>, BodyError> {
-        let Some(code) = self.text(name)? else { return Ok(None) };
-        Currency::from_code(&code)
-            .map(Some)
-            .map_err(|_| self.mismatch(name, "expected an ISO 4217 code"))
-    }
-
-    /// An amount in minor units; a JSON number or text, read from its digits.
-    pub fn money(&self, name: &str, currency: Currency) -> Result<Option<i64>, BodyError> {
-        let Some(text) = self.decimal(name)? else {
-            return Ok(None);
-        };
-        let minor = money::parse_minor(text, currency)
-            .map_err(|_| self.mismatch(name, "expected a decimal amount of the currency"))?;
-        if minor.unsigned_abs() > MAX_MINOR_UNITS {
-            return Err(self.mismatch(name, "expected an amount below 10^15 minor units"));
-        }
-        Ok(Some(minor))
-    }
-
-    /// The digits of a number, given as a JSON number or as text.
-    pub fn decimal(&self, name: &str) -> Result<Option<&'a str>, BodyError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value
-            .digits()
-            .map(Some)
-            .ok_or_else(|| self.mismatch(name, "expected a decimal amount"))
-    }
-
-    pub fn object(&self, name: &str) -> Result<Option<Node<'a>>, BodyError> {
-        self.get(name)
-            .map(|value| Node::at(value, self.path(name), self.encode))
-            .transpose()
-    }
-
-    pub fn required_object(&self, name: &str) -> Result<Node<'a>, BodyError> {
-        self.object(name)?
-            .ok_or_else(|| fault(Reason::MissingField, &self.path(name), "an object is required"))
-    }
-
-    /// A list of 64-bit ids, numbers or their texts.
-    pub fn ids(&self, name: &str) -> Result<Vec<i64>, BodyError> {
-        let wrong = || self.mismatch(name, "expected a list of 64-bit integers");
-        match self.get(name) {
-            None => Ok(Vec::new()),
-            Some(Json::Array(items)) => items
-                .iter()
-                .map(|item| item.digits().and_then(|text| text.parse().ok()).ok_or_else(wrong))
-                .collect(),
-            Some(_) => Err(wrong()),
-        }
-    }
-
-    /// The items of a list that may be anything; none where it is no list.
-    pub fn list(&self, name: &str) -> &'a [Json<'a>] {
-        match self.get(name) {
-            Some(Json::Array(items)) => items,
-            _ => &[],
-        }
-    }
-
-    pub fn objects(&self, name: &str) -> Result<Vec<Node<'a>>, BodyError> {
-        match self.get(name) {
-            None => Ok(Vec::new()),
-            Some(Json::Array(items)) => items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| Node::at(item, format!("{}[{index}]", self.path(name)), self.encode))
-                .collect(),
-            Some(_) => Err(self.mismatch(name, "expected a list")),
-        }
     }
 }
 

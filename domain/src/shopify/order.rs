@@ -90,15 +90,15 @@ pub(super) fn referred_by(node: &Node<'_>, list: &str, name: &str) -> ReferredBy
 
 fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Line, BodyError> {
     let quantity = quantity(node, "quantity")?;
-    let unit_price = amount(node, "price", currency, Some(presentment))?;
+    let unit_price = amount(node, ["price", "price_set"], currency, Some(presentment))?;
     value_fits(node, unit_price, quantity)?;
     let mut discount = Amount::default();
     for allocation in node.objects("discount_allocations")? {
-        discount = discount + amount(&allocation, "amount", currency, Some(presentment))?;
+        discount = discount + amount(&allocation, ["amount", "amount_set"], currency, Some(presentment))?;
     }
     let (mut tax, mut tax_rate) = (Amount::default(), 0_i64);
     for tax_line in node.objects("tax_lines")? {
-        tax = tax + amount(&tax_line, "price", currency, Some(presentment))?;
+        tax = tax + amount(&tax_line, ["price", "price_set"], currency, Some(presentment))?;
         tax_rate = tax_rate.saturating_add(rate(&tax_line)?);
     }
     let current_quantity = match node.int("current_quantity")? {
@@ -162,9 +162,13 @@ pub(super) fn rate(node: &Node<'_>) -> Result<i64, BodyError> {
 
 /// `<name>` and `<name>_set` as one amount. The set wins, since it says both currencies; where only the plain amount is
 /// given, the presentment amount equals it if the currencies do.
-fn amount(node: &Node<'_>, name: &str, currency: Currency, presentment: Option<Currency>) -> Result<Amount, BodyError> {
-    let set_name = format!("{name}_set");
-    let set = node.object(&set_name)?;
+fn amount(
+    node: &Node<'_>,
+    [name, set_name]: [&str; 2],
+    currency: Currency,
+    presentment: Option<Currency>,
+) -> Result<Amount, BodyError> {
+    let set = node.object(set_name)?;
     let (mut shop, mut shown) = (None, None);
     if let Some(set) = set {
         if let Some(money) = set.object("shop_money")? {
@@ -185,7 +189,7 @@ fn amount(node: &Node<'_>, name: &str, currency: Currency, presentment: Option<C
         // Guessing an exchange rate would falsify the presentment ledger.
         return Err(super::json::fault(
             super::Reason::MissingField,
-            &node.path(&set_name),
+            &node.path(set_name),
             "an order in two currencies needs the amount in both",
         ));
     }
@@ -218,8 +222,8 @@ pub(super) fn refund(
             is_gift_card,
             quantity: quantity(&item, "quantity")?,
             restock_type: item.text("restock_type")?,
-            subtotal: amount(&item, "subtotal", currency, presentment)?,
-            tax: amount(&item, "total_tax", currency, presentment)?,
+            subtotal: amount(&item, ["subtotal", "subtotal_set"], currency, presentment)?,
+            tax: amount(&item, ["total_tax", "total_tax_set"], currency, presentment)?,
         });
     }
     lines.sort_by_key(|line| line.refund_line_item_id);
@@ -229,8 +233,8 @@ pub(super) fn refund(
         adjustments.push(Adjustment {
             adjustment_id: item.id("id")?,
             kind: item.text("kind")?,
-            amount: amount(&item, "amount", currency, presentment)?,
-            tax: amount(&item, "tax_amount", currency, presentment)?,
+            amount: amount(&item, ["amount", "amount_set"], currency, presentment)?,
+            tax: amount(&item, ["tax_amount", "tax_amount_set"], currency, presentment)?,
         });
     }
     adjustments.sort_by_key(|adjustment| adjustment.adjustment_id);

@@ -120,7 +120,7 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page:
         if customer.is_some_and(|customer| forgotten.customers.contains(&customer))
             || (!is_product && forgotten.orders.contains(&key))
         {
-            (node.customer_id, node.raw) = (None, Raw(None));
+            (node.customer_id, node.raw) = (None, Raw::default());
         }
         if is_product {
             if let Some(product) = product_fact(node, shop.shop.currency) {
@@ -169,7 +169,10 @@ fn tree(operation: i64, line: StoredLine, below: &mut BTreeMap<(i64, Gid), Vec<S
         id: line.gid.id,
         part,
         customer_id: line.customer_id,
-        raw: Raw(line.raw.as_deref().map(jsonb::encode_text)),
+        raw: line
+            .raw
+            .as_deref()
+            .map_or_else(Raw::default, |raw| Raw::of(jsonb::encode_text(raw))),
         children: children
             .into_iter()
             .map(|child| tree(operation, child, below))

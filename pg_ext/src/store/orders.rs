@@ -131,7 +131,7 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
         .int(|row| row.1.header.as_ref()?.customer_id)
         .text(|row| row.1.header.as_ref()?.source_name.as_deref())
         .int(|row| Some(row.1.revision))
-        .body(|row| row.1.header.as_ref()?.raw.0.as_deref())
+        .body(|row| row.1.header.as_ref()?.raw.bytes())
         .text(|row| row.1.referred_by()?.publisher_id.as_deref())
         .text(|row| row.1.referred_by()?.program_id.as_deref())
         .text(|row| row.1.header.as_ref()?.referred_by.publisher_id.as_deref())
@@ -184,7 +184,7 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| row.1.paid_amount)
             .text(|row| row.1.paid_currency.as_deref())
             .flag(|row| Some(row.1.is_brief))
-            .body(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.bytes())
     });
     let other = keys(changed, |state| &state.refunds);
     write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
@@ -244,7 +244,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.created_at)
             .time(|row| row.1.processed_at)
             .time(|row| Some(row.1.triggered_at))
-            .body(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.bytes())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
     write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
@@ -294,7 +294,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.status.as_deref())
             .time(|row| Some(row.1.requested_at))
             .time(|row| Some(row.1.triggered_at))
-            .body(|row| row.1.raw.0.as_deref())
+            .body(|row| row.1.raw.bytes())
     });
 }
 

@@ -55,7 +55,7 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedProduct<'_>]) {
             .time(|row| row.after.published_at)
             .time(|row| row.after.updated_at)
             .time(|row| row.after.triggered_at)
-            .body(|row| row.after.raw.0.as_deref())
+            .body(|row| row.after.raw.bytes())
     });
     let other = changed
         .iter()

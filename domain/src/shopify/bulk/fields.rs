@@ -223,7 +223,7 @@ pub(super) fn product(node: &Node<'_>, read_at: ReadAt) -> Result<Product, BodyE
         triggered_at: Some(read_at),
         deleted_at: None,
         variants: Vec::new(),
-        raw: Raw(None),
+        raw: Raw::default(),
     })
 }
 

@@ -225,7 +225,7 @@ fn node(line: BulkLine, children: Vec<Node>) -> Node {
         id: line.gid.unwrap().id,
         part: Some(line.part),
         customer_id: line.customer_id,
-        raw: Raw(line.raw.map(String::into_bytes)),
+        raw: line.raw.map_or_else(Raw::default, |raw| Raw::of(raw.into_bytes())),
         children,
     }
 }
@@ -248,7 +248,9 @@ fn a_line_and_a_webhook_of_one_order_are_the_same_facts() {
         bulk.apply(&fact);
     }
     for state in [&mut told, &mut bulk] {
-        assert!(state.header.as_mut().unwrap().raw.0.take().is_some());
+        assert!(std::mem::take(&mut state.header.as_mut().unwrap().raw)
+            .bytes()
+            .is_some());
         state.revision = 0;
     }
     assert_eq!(told, bulk);

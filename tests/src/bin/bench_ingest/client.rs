@@ -228,7 +228,7 @@ fn header_row<'a>(told: &'a Told<'_>) -> Vec<Cell<'a>> {
         Cell::Int(header.customer_id),
         Cell::Text(header.source_name.as_deref()),
         Cell::Int(Some(told.revision)),
-        Cell::Body(header.raw.0.as_deref().unwrap_or(b"null")),
+        Cell::Body(header.raw.bytes().unwrap_or(b"null")),
     ]
 }
 
