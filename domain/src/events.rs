@@ -243,10 +243,11 @@ pub fn product_event(before: Option<&Product>, after: &Product) -> Option<EventK
 pub fn customer_key(salt: &str, shop_domain: &str, customer_id: i64) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(format!("{shop_domain}\u{1f}{customer_id}").as_bytes());
-    mac.finalize()
-        .into_bytes()
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    let bytes = mac.finalize().into_bytes();
+    bytes
         .iter()
-        .map(|byte| format!("{byte:02x}"))
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
 }
 

@@ -2,6 +2,8 @@
 //! not null, and the values one after another, each at a multiple of its alignment. Element by element, through
 //! `accumArrayResult`, every text would be copied three times.
 
+use std::mem::MaybeUninit;
+
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
@@ -12,6 +14,9 @@ const POSTGRES_EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 const FIXED_HEADER_BYTES: usize = 16;
 /// With the size and the lower bound of the only dimension.
 const HEADER_BYTES: usize = FIXED_HEADER_BYTES + 8;
+/// The word before a value of varying length, and the multiple at which it stands in an array (typalign `i`).
+const LENGTH_WORD_BYTES: usize = 4;
+const VARLENA_ALIGNMENT: usize = 4;
 /// MAXALIGN on all platforms that PostgreSQL supports with 64 bits.
 const MAX_ALIGNMENT: usize = 8;
 
@@ -87,13 +92,14 @@ impl Array {
     }
 
     /// `text[]`
-    pub fn of_texts<'t>(values: impl ExactSizeIterator<Item = Option<&'t str>>) -> DatumWithOid<'static> {
-        Self::of_bytes(values.map(|value| value.map(str::as_bytes))).finish(pg_sys::TEXTOID, pg_sys::TEXTARRAYOID)
+    pub fn of_texts<'t>(values: impl Iterator<Item = Option<&'t str>> + Clone) -> DatumWithOid<'static> {
+        let values = values.map(|value| value.map(str::as_bytes));
+        Self::of_bytes(values, pg_sys::TEXTOID, pg_sys::TEXTARRAYOID)
     }
 
     /// `jsonb[]` of bodies that [`crate::jsonb`] has encoded.
-    pub fn of_jsonb<'t>(values: impl ExactSizeIterator<Item = Option<&'t [u8]>>) -> DatumWithOid<'static> {
-        Self::of_bytes(values).finish(pg_sys::JSONBOID, pg_sys::JSONBARRAYOID)
+    pub fn of_jsonb<'t>(values: impl Iterator<Item = Option<&'t [u8]>> + Clone) -> DatumWithOid<'static> {
+        Self::of_bytes(values, pg_sys::JSONBOID, pg_sys::JSONBARRAYOID)
     }
 
     fn of_words(values: impl ExactSizeIterator<Item = Option<[u8; 8]>>) -> Self {
@@ -104,23 +110,52 @@ impl Array {
         array
     }
 
-    /// Values of varying length: a length word and the bytes, from a multiple of four bytes on.
-    fn of_bytes<'t>(values: impl ExactSizeIterator<Item = Option<&'t [u8]>>) -> Self {
-        let mut array = Self::with_capacity(values.len(), 16 * values.len());
-        for value in values {
-            array.push(value.map(|bytes| {
-                move |out: &mut Vec<u8>| {
-                    out.extend_from_slice(&length_word(bytes.len() + 4));
-                    out.extend_from_slice(bytes);
-                    out.resize(out.len().next_multiple_of(4), 0);
-                }
+    /// Values of varying length: a length word and the bytes, from a multiple of four bytes on. Bodies are megabytes: their
+    /// size is added up first, and they are copied once, to where PostgreSQL reads them.
+    fn of_bytes<'t>(
+        values: impl Iterator<Item = Option<&'t [u8]>> + Clone,
+        element: pg_sys::Oid,
+        array: pg_sys::Oid,
+    ) -> DatumWithOid<'static> {
+        let size = |value: &[u8]| (LENGTH_WORD_BYTES + value.len()).next_multiple_of(VARLENA_ALIGNMENT);
+        let (mut shape, mut bytes) = (Self::with_capacity(0, 0), 0);
+        for value in values.clone() {
+            shape.push(value.map(|value| {
+                bytes += size(value);
+                |_: &mut Vec<u8>| ()
             }));
         }
-        array
+        shape.place(bytes, element, array, |mut out| {
+            for value in values.flatten() {
+                let (place, rest) = out.split_at_mut(size(value));
+                let (word, text) = place.split_at_mut(LENGTH_WORD_BYTES);
+                let (text, blanks) = text.split_at_mut(value.len());
+                word.write_copy_of_slice(&length_word(LENGTH_WORD_BYTES + value.len()));
+                text.write_copy_of_slice(value);
+                blanks.fill(MaybeUninit::new(0));
+                out = rest;
+            }
+            out
+        })
     }
 
     /// Hands the array to PostgreSQL, in the memory of the running call.
     fn finish(self, element: pg_sys::Oid, array: pg_sys::Oid) -> DatumWithOid<'static> {
+        self.place(self.values.len(), element, array, |out| {
+            let (place, rest) = out.split_at_mut(self.values.len());
+            place.write_copy_of_slice(&self.values);
+            rest
+        })
+    }
+
+    /// The array with `values_bytes` of values, which `write` fills; it returns what it has left.
+    fn place(
+        &self,
+        values_bytes: usize,
+        element: pg_sys::Oid,
+        array: pg_sys::Oid,
+        write: impl for<'o> FnOnce(&'o mut [MaybeUninit<u8>]) -> &'o mut [MaybeUninit<u8>],
+    ) -> DatumWithOid<'static> {
         let (mut header, mut offset) = (Vec::with_capacity(HEADER_BYTES + self.present.len() + MAX_ALIGNMENT), 0);
         header.extend_from_slice(&[0; FIXED_HEADER_BYTES]);
         if self.count > 0 {
@@ -135,18 +170,20 @@ impl Array {
             offset = header.len() as i32;
         }
         let dimensions = i32::from(self.count > 0);
-        let bytes = header.len() + self.values.len();
+        let bytes = header.len() + values_bytes;
         header[..4].copy_from_slice(&length_word(bytes));
         header[4..8].copy_from_slice(&dimensions.to_ne_bytes());
         header[8..12].copy_from_slice(&offset.to_ne_bytes());
         header[12..16].copy_from_slice(&element.to_u32().to_ne_bytes());
-        // SAFETY: palloc returns `bytes` bytes or raises an error, at a multiple of MAX_ALIGNMENT; both copies fill them. The
-        // datum is an array of `element`, as `array` says.
-        unsafe {
-            let place = pg_sys::palloc(bytes).cast::<u8>();
-            std::ptr::copy_nonoverlapping(header.as_ptr(), place, header.len());
-            std::ptr::copy_nonoverlapping(self.values.as_ptr(), place.add(header.len()), self.values.len());
-            DatumWithOid::new(pg_sys::Datum::from(place), array)
-        }
+        // SAFETY: palloc returns `bytes` bytes or raises an error, at a multiple of MAX_ALIGNMENT, which nobody else knows of.
+        let (place, out) = unsafe {
+            let place = pg_sys::palloc(bytes).cast::<MaybeUninit<u8>>();
+            (place, std::slice::from_raw_parts_mut(place, bytes))
+        };
+        let (start, values) = out.split_at_mut(header.len());
+        start.write_copy_of_slice(&header);
+        assert!(write(values).is_empty(), "values of an array are as long as they were");
+        // SAFETY: all bytes are written; the datum is an array of `element`, as `array` says.
+        unsafe { DatumWithOid::new(pg_sys::Datum::from(place), array) }
     }
 }

@@ -25,7 +25,7 @@ impl<'a, R> Columns<'a, R> {
         self
     }
 
-    pub fn text<'t>(mut self, value: impl Fn(&'a R) -> Option<&'t str>) -> Self
+    pub fn text<'t>(mut self, value: impl Fn(&'a R) -> Option<&'t str> + Copy) -> Self
     where
         'a: 't,
     {
@@ -50,7 +50,7 @@ impl<'a, R> Columns<'a, R> {
     }
 
     /// Bodies as [`crate::jsonb`] has encoded them.
-    pub fn body(mut self, value: impl Fn(&'a R) -> Option<&'a [u8]>) -> Self {
+    pub fn body(mut self, value: impl Fn(&'a R) -> Option<&'a [u8]> + Copy) -> Self {
         self.arrays.push(Array::of_jsonb(self.rows.iter().map(value)));
         self
     }

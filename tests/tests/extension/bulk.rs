@@ -438,6 +438,26 @@ async fn what_names_a_parent_is_no_order_of_its_own() {
     assert_eq!(ledger(&database, 7).await.len(), 1);
 }
 
+/// The SQL-only install writes a kept body out from jsonb, with all digits of a number. That is more than is read of a body
+/// that arrives, and PostgreSQL itself reads it.
+#[tokio::test]
+async fn a_kept_body_with_a_number_of_two_hundred_digits_is_stored_as_it_is() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let shop = told(&[("orders/create", order(7, 1, ""))]);
+    let lines = jsonl(files(&shop)[0].clone(), Sequence::Grouped);
+    let run = run_of(1, KINDS[0], "2026-11-24T09:00:00Z");
+    ingest_bulk(&edge, SHOP, &lines, &run).await;
+    let digits = format!("1{}", "0".repeat(200));
+    let sql = "update commerce.bulk_line set raw = (raw::jsonb || '{\"ratio\": 1e200}')::json
+        where resource = 'Order' returning raw::text like '%\"ratio\": ' || $1 || '%'";
+    assert!(admin.query_one(sql, &[&digits]).await.unwrap().get::<_, bool>(0));
+    assert!(!bulk_events(&edge, SHOP, &[1], 10).await.is_empty());
+    let sql = "select header.raw = line.raw::jsonb and header.raw ->> 'ratio' = $1 from commerce.order_header as header
+        join commerce.bulk_line as line on line.resource = 'Order' and line.node_id = header.order_id";
+    assert!(admin.query_one(sql, &[&digits]).await.unwrap().get::<_, bool>(0));
+}
+
 #[tokio::test]
 async fn the_same_reading_by_another_operation_makes_no_new_revision() {
     let (_database, edge) = shop().await;
