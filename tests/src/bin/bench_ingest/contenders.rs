@@ -1,6 +1,6 @@
 //! The ways of writing a batch of orders.
 
-use serde_json::json;
+use serde::Serialize;
 use tokio_postgres::{Client, Statement};
 use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::process::Process;
@@ -56,6 +56,18 @@ pub struct Contender {
     _database: Database,
 }
 
+/// A delivery as `weir.ingest` takes it.
+#[derive(Serialize)]
+struct Given<'a> {
+    webhook_id: &'a str,
+    topic: &'a str,
+    shop_domain: &'a str,
+    received_at: &'a str,
+    triggered_at: Option<&'a str>,
+    api_version: &'a str,
+    body: &'a str,
+}
+
 enum Method {
     Ingest(Statement),
     Jsonb(Statement),
@@ -105,13 +117,16 @@ impl Contender {
     }
 
     async fn ingest(&self, statement: &Statement, deliveries: &[Delivery]) -> Result<()> {
-        let batch: Vec<_> = deliveries
+        let batch: Vec<Given<'_>> = deliveries
             .iter()
-            .map(|delivery| {
-                json!({
-                    "webhook_id": delivery.webhook_id, "topic": TOPIC, "shop_domain": shop().domain,
-                    "received_at": RECEIVED_AT, "triggered_at": null, "api_version": "2026-10", "body": delivery.body
-                })
+            .map(|delivery| Given {
+                webhook_id: &delivery.webhook_id,
+                topic: TOPIC,
+                shop_domain: shop().domain,
+                received_at: RECEIVED_AT,
+                triggered_at: None,
+                api_version: "2026-10",
+                body: &delivery.body,
             })
             .collect();
         let text = serde_json::to_string(&batch)?;
