@@ -63,7 +63,7 @@ impl<'a> Node<'a> {
     }
 
     /// The object as JSON text, without personal data and credentials.
-    pub fn to_text(&self) -> String {
+    pub fn to_text(self) -> String {
         members_text(self.members)
     }
 
