@@ -145,9 +145,9 @@ impl Fact {
     pub fn forget_customer(&mut self) {
         match self {
             Self::Order(snapshot) => snapshot.forget_customer(),
-            Self::Refund { refund, .. } => refund.raw = Raw(None),
-            Self::Payment { payment, .. } => payment.raw = Raw(None),
-            Self::Return { returned, .. } => returned.raw = Raw(None),
+            Self::Refund { refund, .. } => refund.raw = Raw::default(),
+            Self::Payment { payment, .. } => payment.raw = Raw::default(),
+            Self::Return { returned, .. } => returned.raw = Raw::default(),
             _ => {}
         }
     }
