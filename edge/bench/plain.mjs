@@ -18,8 +18,11 @@ async function isSigned(env, body, header) {
   return false;
 }
 
+let drained = 0;
+
 export default {
   async fetch(request, env) {
+    if (request.method === "GET") return new Response(String(drained));
     const { headers } = request;
     const body = await request.arrayBuffer();
     if (!(await isSigned(env, body, headers.get("x-shopify-hmac-sha256") ?? ""))) return new Response(null, { status: 401 });
@@ -36,5 +39,12 @@ export default {
     };
     await env.DELIVERIES.send(JSON.stringify({ delivery, body_bytes: body.byteLength }), { contentType: "text" });
     return Response.json({ status: "accepted" });
+  },
+
+  /** Takes as long as the commerce Worker is told to have taken, and reads the messages. */
+  async queue({ messages }, env) {
+    const deliveries = messages.map(({ body }) => JSON.parse(body));
+    await scheduler.wait(Number(env.DRAIN_MILLIS) * deliveries.length);
+    drained += deliveries.length;
   },
 };

@@ -3,13 +3,17 @@
 //   node edge/bench/serve.mjs '{"contender":"commerce","secrets":"a,b","shops":["demo.myshopify.com"]}'     (or "plain")
 //
 // Its queue has no consumer, so that nothing but accepting is measured, and no counters are bound. Prints
-// {"listening": address} and ends with its stdin.
+// {"listening": address} and ends with its stdin. With "drainMillis" the queue is consumed, that long for each message, and
+// {"admin": address} answers with the bytes of the isolate.
 
 import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import { openHeap } from "../local/heap.mjs";
 import { builtModules } from "../local/parts.mjs";
 
-const { contender: name, secrets, shops, inspectorPort } = JSON.parse(process.argv[2]);
+const { contender: name, secrets, shops, drainMillis } = JSON.parse(process.argv[2]);
 
 const plain = async () => [
   { type: "ESModule", path: "plain.mjs", contents: await readFile(new URL("plain.mjs", import.meta.url), "utf8") },
@@ -18,20 +22,27 @@ const miniflare = new Miniflare({
   host: "127.0.0.1",
   port: 0,
   cf: false,
-  ...(inspectorPort === undefined ? {} : { inspectorPort }),
+  ...(drainMillis === undefined ? {} : { inspectorPort: 0, queueConsumers: { bench: { maxBatchSize: 100, maxBatchTimeout: 0.2 } } }),
   log: new Log(LogLevel.WARN),
   name,
   modules: name === "plain" ? await plain() : await builtModules("commerce"),
   compatibilityDate: "2026-07-01",
-  bindings: { SHOPIFY_WEBHOOK_SECRETS: secrets, SHOPS: JSON.stringify(shops) },
+  bindings: { SHOPIFY_WEBHOOK_SECRETS: secrets, SHOPS: JSON.stringify(shops), DRAIN_MILLIS: String(drainMillis ?? 0) },
   queueProducers: { DELIVERIES: "bench" },
   r2Buckets: { BUCKET: "bench" },
 });
 const url = (await miniflare.ready).origin;
+let admin;
+if (drainMillis !== undefined) {
+  const heap = await openHeap(miniflare, name);
+  const server = createServer(async (_request, response) => response.end(JSON.stringify({ bytes: await heap.sample() }))).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  admin = `http://127.0.0.1:${server.address().port}`;
+}
 process.stdin
   .on("end", async () => {
     await miniflare.dispose();
     process.exit(0);
   })
   .resume();
-console.log(JSON.stringify({ listening: url }));
+console.log(JSON.stringify({ listening: url, admin }));

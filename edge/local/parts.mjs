@@ -102,13 +102,15 @@ export async function fileOf(worker, path) {
   }
 }
 
-/** The modules of the built Worker `worker`; `entry` is the text of a module that wraps ./index.js. */
+/** The modules of the built Worker `worker`; `entry` is the text of a module in the place of its entry.mjs, for tests. */
 export async function builtModules(worker, entry) {
-  const read = (name) => fileOf(worker, `build/${name}`);
+  const script = async (of, path, text) => ({ type: "ESModule", path: `${of}/${path}`, contents: text ?? (await fileOf(of, path)).toString() });
+  const wasm = "build/index_bg.wasm";
   return [
-    ...(entry ? [{ type: "ESModule", path: "entry.js", contents: entry }] : []),
-    { type: "ESModule", path: "index.js", contents: (await read("index.js")).toString() },
-    { type: "CompiledWasm", path: "index_bg.wasm", contents: await read("index_bg.wasm") },
+    await script(worker, "entry.mjs", entry),
+    await script("shared", "handlers.mjs"),
+    await script(worker, "build/index.js"),
+    { type: "CompiledWasm", path: `${worker}/${wasm}`, contents: await fileOf(worker, wasm) },
   ];
 }
 

@@ -17,7 +17,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
  * redactionPassObjects, streamVersions (of parts.mjs), postgresTimeoutMillis (of connection and statement), inspectorPort (of heap.mjs), entry (text of
- * a module that wraps ./index.js), log (function of one line).
+ * a module in the place of entry.mjs), log (function of one line).
  */
 export async function startStack(config) {
   const beside = typeof config.sync === "object";

@@ -11,8 +11,8 @@ const BODY = '{"id": 820982911946154508}';
 // The built Worker, with a queue in front of the real one that refuses while told to (POST /refuse).
 const REFUSING_QUEUE = `
 import { WorkerEntrypoint } from "cloudflare:workers";
-import Worker from "./index.js";
-export * from "./index.js";
+import Worker from "./build/index.js";
+export * from "./build/index.js";
 
 let refusing = false;
 
@@ -124,8 +124,8 @@ test("PostgreSQL goes and comes back: the backlog drains, each event once", asyn
 // The built Worker over a bucket whose `put` or `get` fails while told to (POST /failing).
 const FAILING_BUCKET = `
 import { WorkerEntrypoint } from "cloudflare:workers";
-import Worker from "./index.js";
-export * from "./index.js";
+import Worker from "./build/index.js";
+export * from "./build/index.js";
 
 let failing = "";
 

@@ -8,8 +8,8 @@ import { CATALOGUE, event, recordAll, SHOP, world } from "./world.mjs";
 /** Wraps the Worker: what is named in `broken` (POST /broken) hangs or throws. */
 const BREAKABLE = `
 import { WorkerEntrypoint } from "cloudflare:workers";
-import Worker from "./index.js";
-export * from "./index.js";
+import Worker from "./build/index.js";
+export * from "./build/index.js";
 
 let broken = {};
 const ways = { hang: () => new Promise(() => {}), fail: () => { throw new Error("down"); } };

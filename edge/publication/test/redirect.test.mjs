@@ -10,8 +10,8 @@ const TARGET = "https://shop.example/p?variant=1&q=a+b#top";
 /** Wraps the Worker so that every binding behind it throws. */
 const EVERYTHING_DOWN = `
 import { WorkerEntrypoint } from "cloudflare:workers";
-import Worker from "./index.js";
-export * from "./index.js";
+import Worker from "./build/index.js";
+export * from "./build/index.js";
 
 const broken = new Proxy({}, { get: () => async () => { throw new Error("down"); } });
 

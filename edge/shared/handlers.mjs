@@ -1,0 +1,38 @@
+// The handlers of a Rust Worker as plain functions, for what every request pays otherwise: worker-build's default export makes
+// an object and two proxies of each event, and wasm-bindgen's executor asks the runtime's queueMicrotask for each step of
+// a future, which crosses into C++ where a promise's reaction stays in V8.
+
+const SETTLED = Promise.resolve();
+
+/** queueMicrotask over a settled promise. What `task` throws is reported as the platform reports it: worker-build listens there. */
+export function enqueue(task) {
+  SETTLED.then(() => {
+    try {
+      task();
+    } catch (error) {
+      reportError(error);
+    }
+  });
+}
+
+/**
+ * The handlers `names` of `Rust`, the default export of a build. After a panic they go through that export, which makes a new
+ * instance of the wasm module.
+ */
+export function handlersOf(Rust, names) {
+  globalThis.queueMicrotask = enqueue;
+  const state = globalThis.__worker_init_state;
+  const handler = (name) => {
+    const handle = Rust.prototype[name];
+    return (event, env, ctx) => {
+      if (state.criticalError) return new Rust(ctx, env)[name](event);
+      try {
+        return handle.call({ env, ctx }, event);
+      } catch (error) {
+        state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+        throw error;
+      }
+    };
+  };
+  return Object.fromEntries(names.map((name) => [name, handler(name)]));
+}
