@@ -4,7 +4,8 @@
 //! - `generate WAREHOUSE EVENTS PRODUCTS`: a made-up shop of 180 days and its objective. Four events an order: created,
 //!   paid, completed the day after, shipped three days after; every fiftieth order is refunded after thirty days.
 //! - `more WAREHOUSE EVENTS PRODUCTS`: the two days after it, about one per cent.
-//! - `full WAREHOUSE`, `incremental WAREHOUSE`, `full-more WAREHOUSE`: a refresh, the last one of all days.
+//! - `full WAREHOUSE`, `incremental WAREHOUSE`, `incremental-again WAREHOUSE`, `full-more WAREHOUSE`: a refresh; the first one
+//!   of the 180 days, the others of all days, and that of which nothing has changed.
 //! - `explain WAREHOUSE WEIR`: one answer, ten times over HTTP and ten times by the command at the path WEIR.
 //! - `plain WAREHOUSE FOLDER`: the same answer by the SQL of `plain.sql` in DuckDB, without weir.
 //! - `inputs WAREHOUSE FOLDER [csv]`: what the other contenders read: the files' names and the objective, or the events.
@@ -36,9 +37,12 @@ async fn main() {
     match texts[..] {
         ["generate", warehouse, events, products] => events::generate(warehouse, events, products, 0..DAYS).await,
         ["more", warehouse, events, products] => events::generate(warehouse, events, products, DAYS..DAYS + 2).await,
-        ["full", warehouse] => refresh(warehouse, How::Full, DAYS - 1).await,
-        ["full-more", warehouse] => refresh(warehouse, How::Full, DAYS + 1).await,
-        ["incremental", warehouse] => refresh(warehouse, How::Incremental, DAYS + 1).await,
+        ["full", warehouse] => refresh("first full refresh", warehouse, How::Full, DAYS - 1).await,
+        ["full-more", warehouse] => refresh("full refresh", warehouse, How::Full, DAYS + 1).await,
+        ["incremental", warehouse] => refresh("incremental refresh", warehouse, How::Incremental, DAYS + 1).await,
+        ["incremental-again", warehouse] => {
+            refresh("refresh without news", warehouse, How::Incremental, DAYS + 1).await;
+        }
         ["explain", warehouse, weir] => explain(warehouse, weir).await,
         ["plain", warehouse, folder] => contenders::plain(warehouse, folder).await,
         ["inputs", warehouse, folder] => contenders::inputs(warehouse, folder, false).await,
@@ -71,7 +75,7 @@ async fn server(warehouse: &str) -> Server {
     Server::start(config).await.expect("a warehouse that nobody else uses")
 }
 
-async fn refresh(warehouse: &str, how: How, day: i32) {
+async fn refresh(what: &str, warehouse: &str, how: How, day: i32) {
     let server = server(warehouse).await;
     let now = FIRST_DAY.saturating_add(day.days()).at(12, 0, 0, 0);
     let now = now.to_zoned(TimeZone::UTC).expect("a time").timestamp();
@@ -92,7 +96,7 @@ async fn refresh(warehouse: &str, how: How, day: i32) {
         .collect::<serde_json::Map<_, _>>()
         .into();
     tell(
-        &format!("weir, {} refresh", how.name()),
+        &format!("weir, {what}"),
         started,
         json!({ "step_ms": steps, "mode": outcome.mode, "reason": outcome.reason, "events": outcome.event_count,
             "orders": outcome.order_count, "days": outcome.changed_days.map(|days| days.len()),
