@@ -108,41 +108,61 @@ fn figure(difference: &Value, name: &str) -> Value {
         .unwrap_or_default()
 }
 
-/// Each day with the figures that differ, then its orders.
+/// Each day with the figures that differ, then its orders. Where all figures are the same, the digests tell that rows
+/// differ which add up to the same.
 fn rows(answer: &Value, currency: &Value) -> Vec<Vec<String>> {
-    const COUNTS: [&str; 4] = ["rows", "orders", "units_sold", "units_returned"];
-    const AMOUNTS: [&str; 4] = ["gross_sales", "discounts", "returns", "net_sales"];
+    const OF_DAYS: [&str; 8] = [
+        "rows",
+        "orders",
+        "units_sold",
+        "units_returned",
+        "gross_sales",
+        "discounts",
+        "returns",
+        "net_sales",
+    ];
+    const OF_ORDERS: [&str; 2] = ["net_sales", "rows"];
     let mut rows = Vec::new();
     for day in listed(answer, "days") {
         let date = figure(day, "day");
-        for name in COUNTS.into_iter().chain(AMOUNTS) {
-            let text = |side: &str| match AMOUNTS.contains(&name) {
-                true => money(&day[side][name], currency),
-                false => cell(&day[side][name]),
-            };
-            if day["postgresql"][name] != day["lake"][name] {
-                rows.push(vec![
-                    cell(&date),
-                    String::new(),
-                    name.to_owned(),
-                    text("postgresql"),
-                    text("lake"),
-                ]);
+        let line =
+            |order: String, [what, postgresql, lake]: [String; 3]| vec![cell(&date), order, what, postgresql, lake];
+        let of_day = differing(day, &OF_DAYS).into_iter();
+        rows.extend(of_day.map(|name| line(String::new(), sides(day, name, currency))));
+        for order in listed(answer, "orders") {
+            if figure(order, "day") == date {
+                // One figure tells an order apart; the days tell all of them.
+                let name = differing(order, &OF_ORDERS)[0];
+                rows.push(line(cell(&figure(order, "order_id")), sides(order, name, currency)));
             }
         }
-        let of_day = listed(answer, "orders")
-            .iter()
-            .filter(|order| figure(order, "day") == date);
-        rows.extend(of_day.map(|order| {
-            let text = |side: &str| match order[side].is_null() {
-                true => "missing".to_owned(),
-                false => money(&order[side]["net_sales"], currency),
-            };
-            let (id, what) = (cell(&figure(order, "order_id")), "net_sales".to_owned());
-            vec![cell(&date), id, what, text("postgresql"), text("lake")]
-        }));
     }
     rows
+}
+
+/// Which of `figures` differ; `digest` if none of them does.
+fn differing<'a>(difference: &Value, figures: &[&'a str]) -> Vec<&'a str> {
+    let [postgresql, lake] = [&difference["postgresql"], &difference["lake"]];
+    let names: Vec<_> = figures
+        .iter()
+        .copied()
+        .filter(|name| postgresql[name] != lake[name])
+        .collect();
+    if names.is_empty() {
+        return vec!["digest"];
+    }
+    names
+}
+
+/// The name of a figure and what PostgreSQL and the lake say of it.
+fn sides(difference: &Value, name: &str, currency: &Value) -> [String; 3] {
+    const AMOUNTS: [&str; 4] = ["gross_sales", "discounts", "returns", "net_sales"];
+    let text = |side: &str| match &difference[side] {
+        Value::Null => "missing".to_owned(),
+        has if AMOUNTS.contains(&name) => money(&has[name], currency),
+        has => cell(&has[name]),
+    };
+    [name.to_owned(), text("postgresql"), text("lake")]
 }
 
 #[cfg(test)]
@@ -166,6 +186,18 @@ mod tests {
             ["2026-03-01", "", "orders", "2", "1"],
             ["2026-03-01", "", "net_sales", "20.00", "7.50"],
             ["2026-03-01", "7", "net_sales", "12.50", "missing"],
+        ];
+        assert_eq!(rows(&answer, &json!("EUR")), expected);
+    }
+
+    #[test]
+    fn rows_that_add_up_to_the_same_are_told_by_their_digests() {
+        let figures = |digest: &str| json!({ "day": "2026-03-01", "order_id": "7", "rows": 1, "net_sales": 1250, "digest": digest });
+        let difference = json!({ "missing_in": null, "postgresql": figures("a"), "lake": figures("b") });
+        let answer = json!({ "days": [difference], "orders": [difference] });
+        let expected = [
+            ["2026-03-01", "", "digest", "a", "b"],
+            ["2026-03-01", "7", "digest", "a", "b"],
         ];
         assert_eq!(rows(&answer, &json!("EUR")), expected);
     }
