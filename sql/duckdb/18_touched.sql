@@ -1,6 +1,6 @@
 -- The orders of which something new is told, as they were told before and as they are told now.
 -- Reads:  touched_order (17_touched_orders.sql), commerce_new (rows since the last refresh), commerce_before (of the
---         snapshot it read, the files in which a touched order may be).
+--         snapshot it read, the files in which a touched order is).
 -- Writes: touched_before, touched_after: all events of those orders, with the columns that 20_order_ledger.sql reads.
 
 create or replace table touched_before as

@@ -1,7 +1,7 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
 -- Reads:  product_measured, sales (with the days that needed_day names), engagement_event, engagement_history,
 --         product_before, shop, shop_day, objective_spec.
--- Writes: product_windows, a view with one row per product.
+-- Writes: product_windows, one row per product; (spec_number, rank) is a key.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
 -- windows end with the shop's day of computation; places are total: value, net sales, product id.
 
@@ -78,7 +78,7 @@ join shop_day using (shop_domain)
 where day <= computed_on
 group by shop_domain, product_id;
 
-create or replace view product_windows as
+create or replace table product_windows as
 with windowed as (
     select
         product.shop_domain,

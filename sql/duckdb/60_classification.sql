@@ -1,34 +1,33 @@
 -- measurement.performance: the label of every product and the rules it met.
 -- Reads:  product_windows, objective_spec; variables performance_refresh_id, source_snapshot_id.
--- Writes: performance, one row per product for the day of computation, with spec_number and days_without_activity.
+-- Writes: product_label, of each product its label and its rules, by (spec_number, rank); performance, a view with one row per
+--         product for the day of computation, with spec_number and days_without_activity.
 -- Guarantees: equals weir_domain::classification on every row (each refresh compares). A missing threshold makes its
 -- comparison null, which is not true: the rule is disabled. is_active null is unknown, not inactive.
 
-create or replace table performance as
+-- Few columns: what is windowed and scanned twice is copied.
+create or replace table product_label as
 -- Where each rule stands in the precedence; 1 comes first.
 with ordered_spec as (
     select
-        *,
+        spec_number,
+        threshold_7d,
+        threshold_14d,
+        threshold_30d,
+        banana_count,
+        stale_after_days,
+        banana_pool,
         list_position(precedence, 'top_riser') as top_riser_at,
         list_position(precedence, 'winner') as winner_at,
         list_position(precedence, 'banana') as banana_at,
         list_position(precedence, 'archive_candidate') as archive_candidate_at
     from objective_spec
 ),
--- Every set of rules: bit 0 is top_riser, in the default precedence.
-rule_set as (
-    select
-        mask,
-        list_filter(
-            ['top_riser', 'winner', 'banana', 'archive_candidate'],
-            lambda rule, place: (mask >> (place - 1)) & 1 = 1
-        ) as matched_rules
-    from range(16) as sets(mask)
-),
 ruled as (
     select
-        product.*,
-        spec.* exclude (spec_number, shop_domain, product_type, measure),
+        spec.* exclude (threshold_7d, threshold_14d, threshold_30d, stale_after_days),
+        product.rank,
+        product.aggregate_measurement_value,
         coalesce(
             sales_first_7_days >= threshold_7d and sales_first_14_days >= threshold_14d,
             false
@@ -68,31 +67,45 @@ placed as (
     select competing.*, competes and coalesce(rank <= last_banana_rank, false) as is_banana
     from competing
     left join last_place using (spec_number)
-),
-matched as (
-    select
-        *,
-        is_top_riser::integer + 2 * is_winner::integer + 4 * is_banana::integer + 8 * is_archive_candidate::integer
-            as mask,
-        least(
+)
+select
+    placed.spec_number,
+    placed.rank,
+    is_top_riser::integer + 2 * is_winner::integer + 4 * is_banana::integer + 8 * is_archive_candidate::integer as mask,
+    coalesce(
+        precedence[least(
             if(is_top_riser, top_riser_at, null),
             if(is_winner, winner_at, null),
             if(is_banana, banana_at, null),
             if(is_archive_candidate, archive_candidate_at, null)
-        ) as decided_at
-    from placed
+        )],
+        'none'
+    ) as nominal_classification
+from placed
+join objective_spec using (spec_number);
+
+create or replace view performance as
+-- Every set of rules: bit 0 is top_riser, in the default precedence.
+with rule_set as (
+    select
+        mask,
+        list_filter(
+            ['top_riser', 'winner', 'banana', 'archive_candidate'],
+            lambda rule, place: (mask >> (place - 1)) & 1 = 1
+        ) as matched_rules
+    from range(16) as sets(mask)
 )
 select
-    shop_domain,
+    product.shop_domain,
     product_id,
     computed_on,
     product_title,
-    product_type,
+    product.product_type,
     is_active,
     launched_on,
     last_activity_on,
     last_engagement_on,
-    measure,
+    product.measure,
     currency,
     sales_first_7_days,
     sales_first_14_days,
@@ -114,10 +127,10 @@ select
     click_through_rate_last_30_days,
     conversion_rate_last_7_days,
     conversion_rate_last_30_days,
-    coalesce(precedence[decided_at], 'none') as nominal_classification,
+    nominal_classification,
     matched_rules,
-    objective_spec_id,
-    revision as objective_spec_revision,
+    spec.objective_spec_id,
+    spec.revision as objective_spec_revision,
     getvariable('source_snapshot_id')::bigint as source_snapshot_id,
     getvariable('performance_refresh_id')::varchar as refresh_id,
     product_published_at,
@@ -126,5 +139,7 @@ select
     product_state_key,
     spec_number,
     days_without_activity
-from matched
+from product_windows as product
+join product_label using (spec_number, rank)
+join objective_spec as spec using (spec_number)
 join rule_set using (mask);

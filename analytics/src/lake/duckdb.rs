@@ -1,6 +1,7 @@
 //! DuckDB connections that can read the lake's files, wherever they lie.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::Connection;
 
@@ -16,19 +17,51 @@ pub const EXTENSION_DIR: &str = "WEIR_DUCKDB_EXTENSION_DIR";
 #[derive(Debug, Clone, Default)]
 pub struct DuckDb {
     s3: Option<S3Config>,
+    /// The database behind [`Self::reader`], once one was asked for.
+    shared: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Lake {
     /// What opens DuckDB connections for this lake.
     #[must_use]
     pub fn duckdb(&self) -> DuckDb {
-        DuckDb {
-            s3: self.config.s3.clone(),
-        }
+        self.duckdb.clone()
     }
 }
 
 impl DuckDb {
+    pub(super) fn new(s3: Option<S3Config>) -> Self {
+        Self {
+            s3,
+            shared: Arc::default(),
+        }
+    }
+
+    /// A connection to a database that all readers of this lake share, since to start one takes longer than a short
+    /// answer. Each has its own temporary views and nothing else may be created in it. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reader(&self) -> Result<Connection> {
+        // A panic in between leaves a connection or none.
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = shared.as_ref() {
+            // One that a fatal error has made unusable refuses this, and is replaced.
+            let reader = database.try_clone().and_then(|reader| {
+                reader.execute_batch(engine::SESSION)?;
+                Ok(reader)
+            });
+            if let Ok(reader) = reader {
+                return Ok(reader);
+            }
+        }
+        let database = self.open(&std::env::temp_dir().join(format!("weir-reads-{}", std::process::id())))?;
+        let reader = database.try_clone()?;
+        reader.execute_batch(engine::SESSION)?;
+        *shared = Some(database);
+        Ok(reader)
+    }
+
     /// An in-memory DuckDB that spills into `spill_folder` and reads the lake's files. Blocks.
     ///
     /// # Errors
@@ -86,6 +119,28 @@ pub(crate) fn literals(texts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readers_share_a_database_and_see_nothing_of_each_other() {
+        let duckdb = DuckDb::default();
+        let (one, other) = (duckdb.reader().unwrap(), duckdb.reader().unwrap());
+        let number = |reader: &Connection| reader.query_row("select n from told", [], |row| row.get::<_, i64>(0));
+        engine::temporary_view(&one, "told", "(select 1 as n)").unwrap();
+        assert!(number(&other).is_err());
+        engine::temporary_view(&other, "told", "(select 2 as n)").unwrap();
+        assert_eq!((number(&one).unwrap(), number(&other).unwrap()), (1, 2));
+        let zone = |reader: &Connection| {
+            reader.query_row("select current_setting('TimeZone')", [], |row| row.get::<_, String>(0))
+        };
+        assert_eq!(
+            (zone(&one).unwrap(), zone(&other).unwrap()),
+            ("UTC".into(), "UTC".into())
+        );
+        // Of one database: what one creates beyond its temporary views is there for the other.
+        one.execute_batch("create table kept as select 3 as n").unwrap();
+        engine::temporary_view(&other, "told", "kept").unwrap();
+        assert_eq!(number(&other).unwrap(), 3);
+    }
 
     #[test]
     fn s3_is_described_to_duckdb() {

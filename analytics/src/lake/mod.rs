@@ -59,6 +59,7 @@ pub struct Lake {
     config: CatalogConfig,
     catalog: RestCatalog,
     commits: commit::CommitClient,
+    duckdb: duckdb::DuckDb,
 }
 
 impl Lake {
@@ -89,6 +90,7 @@ impl Lake {
             .await?;
         let commits = commit::CommitClient::new(config.clone(), http);
         Ok(Self {
+            duckdb: duckdb::DuckDb::new(config.s3.clone()),
             config,
             catalog,
             commits,

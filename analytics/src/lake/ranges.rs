@@ -38,6 +38,9 @@ impl Files {
         self.columns.relation(paths)
     }
 
+    /// SQL for the index, among the files of [`Self::numbered`], of the one that holds a row.
+    pub const FILE_OF_ROW: &str = "event_row >> 40";
+
     /// As [`Self::relation`], with a column `event_row` that no two rows of these files share.
     #[must_use]
     pub fn numbered(&self, paths: &[String]) -> String {
@@ -205,5 +208,18 @@ mod tests {
         assert_eq!(told(&files.numbered(&[]), "later"), (0, 0));
         files.columns.is_evolved = false;
         assert_eq!(told(&files.numbered(&paths), "n"), (5, 10));
+        // Of the file that holds a row its number tells the place in the list.
+        for paths in [[&paths[0], &paths[1]], [&paths[1], &paths[0]]].map(|pair| pair.map(String::clone)) {
+            let query = format!(
+                "select count(*), max({}) from {} as t where n = 2",
+                Files::FILE_OF_ROW,
+                files.numbered(&paths)
+            );
+            let found: (i64, usize) = duckdb
+                .query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap();
+            assert_eq!(found.0, 1);
+            assert!(paths[found.1].ends_with("a.parquet"));
+        }
     }
 }

@@ -104,7 +104,7 @@ fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &P
         connection,
         "select distinct order_id from touched_order order by order_id",
     )?;
-    let touched = before.commerce.paths_with_any(&orders);
+    let touched = with_touched(connection, &before.commerce, &before.commerce.paths_with_any(&orders))?;
     view(connection, "commerce_before", &before.commerce.relation(&touched))?;
     connection.execute_batch(sql::TOUCHED)?;
     for (events, rows) in [("touched_before", "gone_and_kept"), ("touched_after", "come_and_kept")] {
@@ -126,6 +126,24 @@ fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &P
         ));
     }
     Ok(connection.execute_batch(sql::SALES_NAMED)?)
+}
+
+/// Those of the files in which touched orders are. An order is told of for weeks, so that the bounds of many files span
+/// it; its id is read at a small part of what its ledger costs.
+fn with_touched(connection: &Connection, files: &Files, paths: &[String]) -> Result<Vec<String>> {
+    view(connection, "commerce_before", &files.numbered(paths))?;
+    let numbers = connection
+        .prepare(&format!(
+            "select distinct {} as number from commerce_before \
+             semi join touched_order using (shop_domain, order_id) order by number",
+            Files::FILE_OF_ROW
+        ))?
+        .query_map([], |row| row.get::<_, usize>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(numbers
+        .into_iter()
+        .filter_map(|number| paths.get(number).cloned())
+        .collect())
 }
 
 /// The files of sales as `sales_file`. One whose day is not told is read whatever is needed.

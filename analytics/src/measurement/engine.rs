@@ -22,6 +22,9 @@ use crate::Result;
 /// Memory DuckDB may use before it spills to its temporary folder: the container has 4 GB, the rest is Arrow and HTTP.
 const MEMORY_LIMIT_GIB: u32 = 1;
 
+/// What every connection has to be told. Times of the lake are instants; a day is told by a zone that is named.
+pub const SESSION: &str = "set TimeZone = 'UTC'";
+
 /// Opens an in-memory DuckDB that spills into `spill_folder`.
 ///
 /// # Errors
@@ -30,7 +33,7 @@ pub fn open(spill_folder: &Path) -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
     // Offline and repeatable: no extension is fetched; json, parquet and icu are inside the library.
     connection.execute_batch(&format!(
-        "set autoinstall_known_extensions = false; set TimeZone = 'UTC'; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
+        "set autoinstall_known_extensions = false; {SESSION}; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
          set temp_directory = {}",
         literal(&spill_folder.display().to_string())
     ))?;
@@ -43,6 +46,16 @@ pub fn open(spill_folder: &Path) -> Result<Connection> {
 /// If DuckDB cannot read it.
 pub fn view(connection: &Connection, name: &str, relation: &str) -> Result<()> {
     Ok(connection.execute_batch(&format!("create or replace view {name} as select * from {relation}"))?)
+}
+
+/// As [`view`], for the connection alone: its database is shared, see [`crate::lake::duckdb::DuckDb::reader`].
+///
+/// # Errors
+/// As [`view`].
+pub fn temporary_view(connection: &Connection, name: &str, relation: &str) -> Result<()> {
+    Ok(connection.execute_batch(&format!(
+        "create or replace temporary view {name} as select * from {relation}"
+    ))?)
 }
 
 /// Runs the whole computation and checks every label against the domain's reference. `progress` stands in its first step

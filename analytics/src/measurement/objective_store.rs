@@ -23,8 +23,8 @@ pub async fn load(lake: &Lake) -> Result<Vec<ObjectiveSpecification>> {
     let relation = lake.duckdb_relation(&tables::objective_spec(), None).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "configuration_objective_spec", &relation)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "configuration_objective_spec", &relation)?;
         reads::json_rows(&connection, READ, [])?
             .into_iter()
             .map(|row| Ok(serde_json::from_value(row)?))

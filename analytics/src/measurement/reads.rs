@@ -87,8 +87,8 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     let relation = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "measurement_sales", &relation)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_sales", &relation)?;
         let SalesFilter {
             shop,
             from,
@@ -144,8 +144,8 @@ pub async fn performance_at(
     let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "measurement_performance", &relation)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
             .into_iter()
             .map(|row| Ok(serde_json::from_value(row)?))
@@ -181,8 +181,8 @@ pub async fn explanation(
     let relation = performance_days(lake, filter.snapshot, filter.day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "measurement_performance", &relation)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_performance", &relation)?;
         let found = json_rows(
             &connection,
             READ_PRODUCT,
@@ -273,8 +273,8 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
     let asked = product.clone();
     let duckdb = lake.duckdb();
     let rows = tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "measurement_performance", &relation)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
     })
     .await??;
@@ -321,9 +321,9 @@ pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> 
     let sales = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let connection = duckdb.open(&std::env::temp_dir())?;
-        engine::view(&connection, "measurement_performance", &performance)?;
-        engine::view(&connection, "measurement_sales", &sales)?;
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_performance", &performance)?;
+        engine::temporary_view(&connection, "measurement_sales", &sales)?;
         json_rows(&connection, READ_WINDOWS, params![shop, day])?
             .into_iter()
             .map(|row| Ok(serde_json::from_value(row)?))
