@@ -50,7 +50,7 @@ if chosen generate; then
   keep generated
 fi
 [ -d "$folder/generated" ] || { echo "no warehouse in $folder; run the step generate first" >&2; exit 2; }
-: >"$results"
+! chosen refresh || : >"$results" # those of weir are kept for contenders that run later
 if chosen refresh; then
   restore generated
   bench full "$warehouse"
