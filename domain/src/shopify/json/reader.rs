@@ -103,7 +103,8 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Members<'a>, Stop> {
         let first = self.members.len();
-        let mut key = as_in_text_if_any(self.text, self.tokens.known_object()?);
+        let text = self.text;
+        let mut key = self.tokens.known_object()?.map(|decoded| as_in_text(text, decoded));
         while let Some(name) = key {
             let name = without_nul(name, "a key holds U+0000")?;
             let kind = self.tokens.peek()?;
@@ -114,7 +115,7 @@ impl<'a> Reader<'a> {
                     return Err(stop);
                 }
             }
-            key = as_in_text_if_any(self.text, self.tokens.next_key()?);
+            key = self.tokens.next_key()?.map(|decoded| as_in_text(text, decoded));
         }
         let mut members: Members<'a> = self.members.drain(first..).collect();
         if !members.is_sorted_by(|a, b| key_order(&a.0, &b.0).is_lt()) {
@@ -156,10 +157,6 @@ fn as_in_text<'a>(text: &'a str, decoded: &str) -> Cow<'a, str> {
         Some(part) => Cow::Borrowed(part),
         None => Cow::Owned(decoded.to_owned()),
     }
-}
-
-fn as_in_text_if_any<'a>(text: &'a str, decoded: Option<&str>) -> Option<Cow<'a, str>> {
-    decoded.map(|decoded| as_in_text(text, decoded))
 }
 
 fn without_nul<'a>(value: Cow<'a, str>, detail: &'static str) -> Result<Cow<'a, str>, Stop> {
