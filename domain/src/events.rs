@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::hex::hex;
 use crate::money::Currency;
 use crate::order_state::{OrderState, Product};
 use crate::sales::{self, SalesRow};
@@ -243,12 +244,7 @@ pub fn product_event(before: Option<&Product>, after: &Product) -> Option<EventK
 pub fn customer_key(salt: &str, shop_domain: &str, customer_id: i64) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(format!("{shop_domain}\u{1f}{customer_id}").as_bytes());
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    let bytes = mac.finalize().into_bytes();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 /// An instant (microseconds since 1970) as on the wire: RFC 3339 UTC with milliseconds.

@@ -9,6 +9,7 @@ pub mod classification;
 pub mod customer;
 pub mod engagement;
 pub mod events;
+mod hex;
 pub mod interaction;
 pub mod money;
 pub mod objective;

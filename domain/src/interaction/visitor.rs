@@ -6,6 +6,8 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::hex::hex;
+
 /// Length of a key's hash in bytes; 128 bits keep visitors apart.
 const HASH_BYTES: usize = 16;
 
@@ -66,10 +68,6 @@ fn hash(key: &[u8], parts: &[&str]) -> Option<[u8; 32]> {
         mac.update(part.as_bytes());
     }
     Some(mac.finalize().into_bytes().into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
