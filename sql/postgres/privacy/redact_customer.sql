@@ -22,16 +22,18 @@ with person as materialized (
     select known.order_id from commerce.order_header as known
     where known.shop_id = $1
         and (known.customer_id in (select customer_id from person) or known.order_id = any ($3::bigint[]))
+), named as (
+    -- Also those that are not known yet.
+    select order_id from orders union select unnest($3::bigint[])
 ), tombstone as (
     insert into privacy.redacted_order (shop_id, order_id)
-    select $1, named.order_id from (select order_id from orders union select unnest($3::bigint[])) as named (order_id)
-    order by named.order_id
+    select $1, order_id from named order by order_id
     on conflict (shop_id, order_id) do nothing
 ), interaction as (
     -- Who brought the buyer stays the publisher's; which visitor that was, and of which order, is severed.
     update publication.publication_telemetry as old
     set order_id = null, session_key = null, visitor_key = null, event_keys = '[]'
-    where old.shop_id = $1 and old.order_id in (select order_id from orders union select unnest($3::bigint[]))
+    where old.shop_id = $1 and old.order_id in (select order_id from named)
     returning 1
 ), customer as (
     delete from commerce.customer as old
