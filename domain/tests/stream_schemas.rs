@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_domain::telemetry::{all, versions, FieldType};
+use weir_domain::telemetry::{all, family_and_version, versions, FieldType};
 
 /// A file of the checkout under test, named at run time: a build directory may be shared by several clones.
 fn check(path: &str, expected: &str) {
@@ -47,8 +47,7 @@ fn every_stream_schema_is_the_one_that_senders_check() {
             continue;
         }
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let (family, number) = name.rsplit_once("_v").expect("a version in the name");
-        let number: u32 = number.parse().expect("a number");
+        let (family, number) = family_and_version(&name).expect("a version in the name");
         let checked = versions(family)
             .into_iter()
             .rfind(|version| version.version() <= number)

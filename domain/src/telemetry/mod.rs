@@ -14,4 +14,4 @@ pub use event_id::event_id;
 pub use schema::{Field, FieldType, StreamSchema};
 pub use streams::{all, commerce, publication, sync};
 pub use validate::{is_date, is_timestamp, Violation, ViolationReason, MAX_ROW_BYTES};
-pub use version::{binding, versions};
+pub use version::{binding, family_and_version, stream_name, versions};

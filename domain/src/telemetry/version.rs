@@ -14,13 +14,13 @@ impl StreamSchema {
     /// What its versions have in common, `commerce` of `commerce_v2`; also the Iceberg namespace.
     #[must_use]
     pub fn family(&self) -> &'static str {
-        split(self.name).map_or(self.name, |(family, _)| family)
+        family_and_version(self.name).map_or(self.name, |(family, _)| family)
     }
 
     /// Its number among them, from 1.
     #[must_use]
     pub fn version(&self) -> u32 {
-        split(self.name).map_or(1, |(_, number)| number)
+        family_and_version(self.name).map_or(1, |(_, number)| number)
     }
 
     /// `row`, made for `newest`, as this version of the stream takes it: without the fields that came later, at any depth,
@@ -84,8 +84,15 @@ pub fn binding(family: &str, number: u32) -> String {
     }
 }
 
-/// Family and number of a versioned name.
-fn split(name: &str) -> Option<(&str, u32)> {
+/// Name of version `number` of `family`: `commerce_v2`.
+#[must_use]
+pub fn stream_name(family: &str, number: u32) -> String {
+    format!("{family}_v{number}")
+}
+
+/// Family and number of such a name; `None` if it is none.
+#[must_use]
+pub fn family_and_version(name: &str) -> Option<(&str, u32)> {
     let (family, number) = name.rsplit_once("_v")?;
     Some((family, number.parse().ok()?))
 }
@@ -124,7 +131,7 @@ mod tests {
     #[test]
     fn every_stream_has_a_family_a_number_and_the_namespace_of_its_family() {
         for stream in all() {
-            assert_eq!(format!("{}_v{}", stream.family(), stream.version()), stream.name);
+            assert_eq!(stream_name(stream.family(), stream.version()), stream.name);
             assert!(
                 stream.table.starts_with(&format!("{}.", stream.family())),
                 "{}",

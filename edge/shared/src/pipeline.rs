@@ -77,7 +77,10 @@ impl StreamSender for PipelineStream {
 /// When none is bound.
 pub fn streams(env: &Env, family: &str) -> worker::Result<StreamVersions<PipelineStream>> {
     StreamVersions::bound(family, |version| env.get_binding(&version.binding).ok()).ok_or_else(|| {
-        let names: Vec<_> = candidates(family).into_iter().map(|version| version.binding).collect();
+        let names: Vec<_> = candidates(family)
+            .iter()
+            .map(|version| version.binding.as_str())
+            .collect();
         worker::Error::RustError(format!("no stream is bound: {}", names.join(", ")))
     })
 }

@@ -3,9 +3,12 @@
 //! Each version gets the rows in its own shape, checked against its own schema. Events count as sent when **all** have taken
 //! theirs; what is sent again after the failure of one arrives twice at the others, which is safe: ids are deterministic.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
 use futures_util::future::join_all;
 use serde_json::Value;
-use weir_domain::telemetry::{binding, versions, StreamSchema};
+use weir_domain::telemetry::{all, binding, stream_name, versions, StreamSchema};
 
 use crate::stream::{check, send_all, EventViolation, StreamError, StreamSender};
 
@@ -17,18 +20,28 @@ pub struct Version {
     /// Name of the stream, such as `commerce_v2`.
     pub stream: String,
     /// Its schema.
-    pub schema: StreamSchema,
+    pub schema: Arc<StreamSchema>,
 }
+
+/// [`candidates`] by family. Made once: a Worker asks for them with each request.
+static CANDIDATES: LazyLock<BTreeMap<&'static str, Vec<Version>>> = LazyLock::new(|| {
+    let families = all().into_iter().map(|stream| stream.family());
+    families.map(|family| (family, of_family(family))).collect()
+});
 
 /// The versions of `family` that a Worker of this build can feed, oldest first.
 ///
 /// One more than `domain` describes: it has the schema of the newest, as a version made for another SQL or sink has. That the
 /// schema files say the same is tested (`domain/tests/stream_schemas.rs`), so that no stream drops rows unseen.
 #[must_use]
-pub fn candidates(family: &str) -> Vec<Version> {
+pub fn candidates(family: &str) -> &'static [Version] {
+    CANDIDATES.get(family).map_or(&[], Vec::as_slice)
+}
+
+fn of_family(family: &str) -> Vec<Version> {
     let mut schemas: Vec<_> = versions(family)
         .into_iter()
-        .map(|schema| (schema.version(), schema))
+        .map(|schema| (schema.version(), Arc::new(schema)))
         .collect();
     if let Some((number, newest)) = schemas.last().cloned() {
         schemas.push((number + 1, newest));
@@ -37,7 +50,7 @@ pub fn candidates(family: &str) -> Vec<Version> {
         .into_iter()
         .map(|(number, schema)| Version {
             binding: binding(family, number),
-            stream: format!("{family}_v{number}"),
+            stream: stream_name(family, number),
             schema,
         })
         .collect()
@@ -48,7 +61,7 @@ pub fn candidates(family: &str) -> Vec<Version> {
 pub struct StreamVersions<S> {
     bound: Vec<(Version, S)>,
     /// The schema that events are made for.
-    newest: StreamSchema,
+    newest: Arc<StreamSchema>,
 }
 
 /// Checked rows, for each bound version those that it takes.
@@ -63,13 +76,13 @@ impl<S: StreamSender> StreamVersions<S> {
         Self::of(
             newest,
             candidates
-                .into_iter()
-                .filter_map(|version| Some((sender(&version)?, version))),
+                .iter()
+                .filter_map(|version| Some((version.clone(), sender(version)?))),
         )
     }
 
-    fn of(newest: StreamSchema, bound: impl Iterator<Item = (S, Version)>) -> Option<Self> {
-        let bound: Vec<_> = bound.map(|(sender, version)| (version, sender)).collect();
+    fn of(newest: Arc<StreamSchema>, bound: impl Iterator<Item = (Version, S)>) -> Option<Self> {
+        let bound: Vec<_> = bound.collect();
         (!bound.is_empty()).then_some(Self { bound, newest })
     }
 
@@ -85,7 +98,7 @@ impl<S: StreamSender> StreamVersions<S> {
     /// The first [`EventViolation`], with the stream's name, when a version would drop the event without a word. It is added
     /// for the others all the same; whoever keeps it for a replay loses nothing, as ids are deterministic.
     pub fn add(&self, rows: &mut Rows, event: &Value) -> Result<(), EventViolation> {
-        self.add_each(rows, event, check)
+        self.add_each(rows, event, None)
     }
 
     /// [`Self::add`] of an event that is known to be valid under the newest schema, where `text` is its JSON.
@@ -93,21 +106,21 @@ impl<S: StreamSender> StreamVersions<S> {
     /// # Errors
     /// As there, of an older version.
     pub fn add_checked(&self, rows: &mut Rows, event: &Value, text: &str) -> Result<(), EventViolation> {
-        self.add_each(rows, event, |schema, row| match *schema == self.newest {
-            true => Ok(text.to_owned()),
-            false => check(schema, row),
-        })
+        self.add_each(rows, event, Some(text))
     }
 
-    fn add_each(
-        &self,
-        rows: &mut Rows,
-        event: &Value,
-        text_of: impl Fn(&StreamSchema, &Value) -> Result<String, EventViolation>,
-    ) -> Result<(), EventViolation> {
+    /// `checked` is the text of an event that is known to be valid under the newest schema.
+    fn add_each(&self, rows: &mut Rows, event: &Value, checked: Option<&str>) -> Result<(), EventViolation> {
         let mut first = Ok(());
         for ((version, _), texts) in self.bound.iter().zip(&mut rows.0) {
-            match text_of(&version.schema, &version.schema.narrowed(event, &self.newest)) {
+            let schema = &version.schema;
+            // Told by where it lies: to compare all fields for each event would cost more than the rest.
+            let text = match (Arc::ptr_eq(schema, &self.newest), checked) {
+                (true, Some(text)) => Ok(text.to_owned()),
+                (true, None) => check(schema, event),
+                (false, _) => check(schema, &schema.narrowed(event, &self.newest)),
+            };
+            match text {
                 Ok(text) => texts.push(text),
                 Err(violation) => {
                     let detail = format!("{}: {}", version.stream, violation.detail);
@@ -167,10 +180,10 @@ mod tests {
         }
     }
 
-    fn version(number: u32, schema: StreamSchema) -> Version {
+    fn version(number: u32, schema: Arc<StreamSchema>) -> Version {
         Version {
             binding: binding("commerce", number),
-            stream: format!("commerce_v{number}"),
+            stream: stream_name("commerce", number),
             schema,
         }
     }
@@ -185,7 +198,11 @@ mod tests {
             required: true,
             doc: "New [IAO: data item]",
         });
-        let bound = [(first, version(1, commerce())), (second, version(2, newest.clone()))];
+        let newest = Arc::new(newest);
+        let bound = [
+            (version(1, Arc::new(commerce())), first),
+            (version(2, newest.clone()), second),
+        ];
         StreamVersions::of(newest, bound.into_iter()).unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
+use weir_domain::telemetry::{binding, family_and_version, stream_name};
 
 use super::Target;
 use crate::{Error, Result};
@@ -19,7 +20,7 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn name(&self) -> String {
-        format!("{}_v{}", self.family, self.number)
+        stream_name(&self.family, self.number)
     }
 
     /// A sink creates its table and never takes over one that exists: a table for each version.
@@ -32,7 +33,7 @@ impl Version {
 
     /// Name of the Workers' binding to it.
     pub(super) fn binding(&self) -> String {
-        weir_domain::telemetry::binding(&self.family, self.number)
+        binding(&self.family, self.number)
     }
 }
 
@@ -74,10 +75,9 @@ pub(super) fn versions(folder: &Path) -> Result<Vec<Version>> {
 /// The version whose schema is `path`; none if the name is not that of a version.
 fn version(path: &Path) -> Result<Option<Version>> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let Some((family, number)) = stem.rsplit_once("_v") else {
+    let Some((family, number)) = family_and_version(&stem) else {
         return Ok(None);
     };
-    let Ok(number) = number.parse() else { return Ok(None) };
     if !path.with_extension("sql").is_file() {
         return Err(Error::Invalid(format!("{} has no .sql beside it", path.display())));
     }
