@@ -1,6 +1,6 @@
--- measurement.sales from all orders.
--- Reads:  sales_of_orders (of every order).
+-- measurement.sales from the orders of which all entries are read.
+-- Reads:  sales_of_entries.
 -- Writes: sales_row.
 
-create or replace view sales_row as
-from sales_of_orders;
+create or replace table sales_row as
+from sales_of_entries;

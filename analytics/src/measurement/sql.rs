@@ -16,7 +16,7 @@ files! {
     TOUCHED_ORDERS = "17_touched_orders",
     TOUCHED = "18_touched",
     LEDGER = "20_order_ledger",
-    SALES_OF_ORDERS = "30_sales",
+    SALES_OF_ENTRIES = "30_sales",
     SALES_WHOLE = "31_sales_whole",
     CHANGED_DAYS = "32_changed_days",
     SALES_CHANGED = "33_sales_changed",
