@@ -12,8 +12,8 @@ use crate::lake::duckdb::literal;
 use crate::lake::ranges::Files;
 use crate::{Error, Result};
 
-/// Ledger entries whose sums fit into DuckDB's memory at once. Their lists of times cannot spill: on 50,000 products and
-/// 182 days 1 GiB carries TODO million entries.
+/// Ledger entries that are added up at once. Their lists of times cannot spill to disk: with 50,000 products and half a
+/// year of days, 1 GiB is not enough for 14 million entries.
 const ENTRIES_AT_ONCE: u64 = 4_000_000;
 
 /// Computes what is to be written as `sales_written`, and `sales` as far as products need them: all rows, or those of
