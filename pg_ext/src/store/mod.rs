@@ -46,16 +46,7 @@ pub fn run<'conn>(client: &mut SpiClient<'conn>, sql: &str, arguments: &[DatumWi
 }
 
 /// Runs one of the statements of every batch, with the plan that the session keeps of it.
-pub fn run_kept<'conn>(
-    client: &mut SpiClient<'conn>,
-    sql: &'static str,
-    arguments: &[DatumWithOid<'_>],
-) -> SpiTupleTable<'conn> {
-    match plans::execute(client, sql, arguments) {
-        Ok(rows) => rows,
-        Err(error) => report::internal("a statement of weir failed", &error.to_string()),
-    }
-}
+pub use plans::execute as run_kept;
 
 /// Runs a script of statements without parameters.
 pub fn run_script(client: &mut SpiClient<'_>, sql: &str) {

@@ -119,11 +119,8 @@ pub fn read_forgotten(client: &mut SpiClient<'_>, customers: &BTreeSet<Key>, ord
     }
     let [customer_shops, customer_ids] = key_arrays(customers.iter().copied());
     let [order_shops, order_ids] = key_arrays(orders.iter().copied());
-    for row in run_kept(
-        client,
-        FORGOTTEN,
-        &[customer_shops, customer_ids, order_shops, order_ids],
-    ) {
+    let arguments = [customer_shops, customer_ids, order_shops, order_ids];
+    for row in run_kept(client, FORGOTTEN, &arguments) {
         let shop_id = cell(&row, 1);
         if let Some(order_id) = row.get(4).ok().flatten() {
             forgotten.orders.insert((shop_id, order_id));

@@ -1,6 +1,6 @@
 //! The extension, held to the contract that it shares with the SQL-only install, and to what is its own:
 //! - [`fuzz`]: hostile texts, interactions among them
-//! - [`jsonb`]: the bytes of stored bodies
+//! - [`jsonb`]: the bytes of stored bodies; [`plans`]: the plans that a session keeps
 //! - [`upgrade`]: versions of the extension; [`glossary`]: GLOSSARY.md and the comments of the tables
 
 #[path = "contract.rs"]
@@ -8,6 +8,7 @@ mod contract;
 mod fuzz;
 mod glossary;
 mod jsonb;
+mod plans;
 mod upgrade;
 
 use contract::*;
