@@ -31,6 +31,9 @@ pub struct Files {
     columns: Columns,
 }
 
+/// The lower 40 bits of `event_row`: the number of the row in its file.
+const ROW_IN_FILE: u64 = (1 << 40) - 1;
+
 impl Files {
     /// SQL text DuckDB can select from: the rows of these files of the table, with all of its columns.
     #[must_use]
@@ -38,8 +41,20 @@ impl Files {
         self.columns.relation(paths)
     }
 
-    /// SQL for the index, among the files of [`Self::numbered`], of the one that holds a row.
-    pub const FILE_OF_ROW: &str = "event_row >> 40";
+    /// SQL for the index, among the files of [`Self::numbered`], of the one that holds a row. `row` is SQL for the row's
+    /// `event_row`.
+    #[must_use]
+    pub fn file_of_row(row: &str) -> String {
+        format!("({row} >> 40)")
+    }
+
+    /// SQL for the `event_row` that a row has if only some of the files are numbered. `files`: their indexes among all, as
+    /// SQL, in their order.
+    #[must_use]
+    pub fn renumbered(row: &str, files: &str) -> String {
+        let file = Self::file_of_row(row);
+        format!("(((list_position([{files}]::bigint[], {file}) - 1)::bigint << 40) | ({row} & {ROW_IN_FILE}))")
+    }
 
     /// As [`Self::relation`], with a column `event_row` that no two rows of these files share.
     #[must_use]
@@ -212,7 +227,7 @@ mod tests {
         for paths in [[&paths[0], &paths[1]], [&paths[1], &paths[0]]].map(|pair| pair.map(String::clone)) {
             let query = format!(
                 "select count(*), max({}) from {} as t where n = 2",
-                Files::FILE_OF_ROW,
+                Files::file_of_row("event_row"),
                 files.numbered(&paths)
             );
             let found: (i64, usize) = duckdb
@@ -220,6 +235,17 @@ mod tests {
                 .unwrap();
             assert_eq!(found.0, 1);
             assert!(paths[found.1].ends_with("a.parquet"));
+        }
+        // And in a list of some of them it has the number that this list gives it.
+        for file in [0, 1] {
+            let query = format!(
+                "select count(*) from {} as t join {} as u on u.event_row = {} where t.n = u.n",
+                files.numbered(&paths),
+                files.numbered(&paths[file..=file]),
+                Files::renumbered("t.event_row", &file.to_string()),
+            );
+            let found: u64 = duckdb.query_row(&query, [], |row| row.get(0)).unwrap();
+            assert_eq!(found, [3, 2][file]);
         }
     }
 }

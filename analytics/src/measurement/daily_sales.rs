@@ -17,8 +17,8 @@ use crate::{Error, Result};
 const ENTRIES_AT_ONCE: u64 = 4_000_000;
 
 /// Computes what is to be written as `sales_written`, and `sales` as far as products need them: all rows, or those of
-/// `needed_day`.
-pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<()> {
+/// `needed_day`. Or why everything has to be computed anew.
+pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<Option<String>> {
     match (&inputs.sales, &inputs.before) {
         (SalesFrom::Telemetry(since), _) => {
             order_ledger(connection, "commerce_new")?;
@@ -34,6 +34,15 @@ pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progr
             connection.execute_batch(sql::NEEDED_DAYS)?;
         }
         (SalesFrom::Changes(files), Some(before)) => {
+            connection.execute_batch(sql::TOLD_ORDER)?;
+            connection.execute_batch(sql::TOUCHED_ORDERS)?;
+            let orders = count(connection, "touched_order")?;
+            if orders > ENTRIES_AT_ONCE {
+                return Ok(Some(format!(
+                    "{orders} orders have changed since the last refresh, of which not more than {ENTRIES_AT_ONCE} are taken out \
+                     and added at once"
+                )));
+            }
             insert_files(connection, files)?;
             changes(connection, files, before, progress)?;
             connection.execute_batch(sql::NEEDED_DAYS)?;
@@ -47,7 +56,8 @@ pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progr
             connection.execute_batch(sql::SALES_TAKEN)?;
         }
     }
-    read_needed(connection, &inputs.sales)
+    read_needed(connection, &inputs.sales)?;
+    Ok(None)
 }
 
 /// Brings the view `sales` to what `needed_day` names now.
@@ -98,7 +108,9 @@ pub(super) fn changed_days(connection: &Connection) -> Result<(Vec<Date>, u64)> 
 /// The ledger of the orders of a relation with `event_row`.
 pub(super) fn order_ledger(connection: &Connection, events: &str) -> Result<()> {
     view(connection, "ledger_event", events)?;
-    Ok(connection.execute_batch(sql::LEDGER)?)
+    connection.execute_batch(sql::TOLD_ORDER)?;
+    connection.execute_batch(sql::NEWEST_EVENT)?;
+    Ok(connection.execute_batch(sql::ORDER_LEDGER)?)
 }
 
 /// The sales of all orders as `sales_row`: at once, or some days after the other if they have more ledger entries than are
@@ -147,19 +159,31 @@ fn slices(days: &[(String, u64)], at_once: u64) -> Vec<(&str, &str)> {
 }
 
 fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &Progress) -> Result<()> {
-    connection.execute_batch(sql::TOUCHED_ORDERS)?;
-    let orders = strings(
-        connection,
-        "select distinct order_id from touched_order order by order_id",
-    )?;
-    let touched = with_touched(connection, &before.commerce, &before.commerce.paths_with_any(&orders))?;
-    view(connection, "commerce_before", &before.commerce.relation(&touched))?;
-    connection.execute_batch(sql::TOUCHED)?;
-    for (events, rows) in [("touched_before", "gone_and_kept"), ("touched_after", "come_and_kept")] {
-        order_ledger(connection, &format!("(select *, rowid as event_row from {events})"))?;
-        view(connection, "ledger_entry", "order_ledger")?;
+    let mut orders = strings(connection, "select order_id from touched_order")?;
+    orders.sort_unstable();
+    // An order is told of for weeks, so that the bounds of many files span it: what decides is read of all of them, its
+    // ledger only of those that hold an event that counted.
+    let spanning = before.commerce.paths_with_any(&orders);
+    view(connection, "commerce_before", &before.commerce.numbered(&spanning))?;
+    connection.execute_batch(sql::SUPERSEDED)?;
+    let row_before = opened(connection, &spanning, &before.commerce)?;
+    for (rows, row, table) in [
+        ("commerce_opened", row_before.as_str(), "gone_entry"),
+        ("commerce_new", "row_now", "come_entry"),
+    ] {
+        view(connection, "ledger_event", rows)?;
+        connection.execute_batch(&format!(
+            "create or replace table newest_event as select {row} as event_row from superseded where {row} is not null"
+        ))?;
+        connection.execute_batch(sql::ORDER_LEDGER)?;
+        connection.execute_batch(&format!("create or replace table {table} as from order_ledger"))?;
+    }
+    connection.execute_batch(sql::MOVED_ENTRIES)?;
+    for (sign, sums) in [(-1, "gone"), (1, "come")] {
+        let entries = format!("(select * exclude (sign) from moved_entry where sign = {sign})");
+        view(connection, "ledger_entry", &entries)?;
         connection.execute_batch(sql::SALES_OF_ENTRIES)?;
-        connection.execute_batch(&format!("create or replace table {rows} as from sales_of_entries"))?;
+        connection.execute_batch(&format!("create or replace table {sums} as from sales_of_entries"))?;
     }
     progress.begin(Step::Compute);
     connection.execute_batch(sql::CHANGED_DAYS)?;
@@ -177,22 +201,24 @@ fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &P
     Ok(connection.execute_batch(sql::SALES_NAMED)?)
 }
 
-/// Those of the files in which touched orders are. An order is told of for weeks, so that the bounds of many files span
-/// it; its id is read at a small part of what its ledger costs.
-fn with_touched(connection: &Connection, files: &Files, paths: &[String]) -> Result<Vec<String>> {
-    view(connection, "commerce_before", &files.numbered(paths))?;
+/// Opens as `commerce_opened` those files of `paths` that hold an event of `row_before`. What that number is among them, in
+/// SQL.
+fn opened(connection: &Connection, paths: &[String], files: &Files) -> Result<String> {
     let numbers = connection
         .prepare(&format!(
-            "select distinct {} as number from commerce_before \
-             semi join touched_order using (shop_domain, order_id) order by number",
-            Files::FILE_OF_ROW
+            "select distinct {} as number from superseded where row_before is not null order by number",
+            Files::file_of_row("row_before")
         ))?
         .query_map([], |row| row.get::<_, usize>(0))?
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(numbers
-        .into_iter()
-        .filter_map(|number| paths.get(number).cloned())
-        .collect())
+    let of = |number: &usize| {
+        let path = paths.get(*number).cloned();
+        path.ok_or_else(|| Error::Internal(format!("DuckDB told of file {number} of {}", paths.len())))
+    };
+    let opened = numbers.iter().map(of).collect::<Result<Vec<_>>>()?;
+    view(connection, "commerce_opened", &files.numbered(&opened))?;
+    let numbers: Vec<_> = numbers.iter().map(usize::to_string).collect();
+    Ok(Files::renumbered("row_before", &numbers.join(", ")))
 }
 
 /// The files of sales as `sales_file`. One whose day is not told is read whatever is needed.

@@ -86,7 +86,9 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
     ))?;
     let event_count = count(connection, "commerce_new")?;
     progress.read(event_count);
-    daily_sales::compute(connection, inputs, progress)?;
+    if let Some(reason) = daily_sales::compute(connection, inputs, progress)? {
+        return Ok(Outcome::NeedsFull(reason));
+    }
     products(connection, inputs)?;
     failpoint::reached("refresh_after_compute");
     progress.begin(Step::Classify);
