@@ -168,7 +168,13 @@ impl State {
         shops: &BTreeMap<String, KnownShop>,
     ) -> Vec<Remembered> {
         let key_of = |delivery: &Delivery| (delivery.shop_id, delivery.topic.clone(), delivery.webhook_id.clone());
+        // What tells of an order that had no row was never applied before.
+        let is_new = |delivery: &&Delivery| {
+            let order_id = delivery.fact.as_ref().and_then(Fact::order_id);
+            order_id.is_some_and(|id| self.created.contains_key(&(delivery.shop_id, id)))
+        };
         let open = deliveries.iter().filter(|delivery| delivery.fact.is_some());
+        let open = open.filter(|delivery| !is_new(delivery));
         // Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
         // committed by now.
         let mut known = store::known_deliveries(client, &open.map(key_of).collect());

@@ -97,6 +97,12 @@ impl Array {
         Self::of_bytes(values, pg_sys::TEXTOID, pg_sys::TEXTARRAYOID)
     }
 
+    /// `json[]`, which is kept as its text.
+    pub fn of_json<'t>(values: impl Iterator<Item = Option<&'t str>> + Clone) -> DatumWithOid<'static> {
+        let values = values.map(|value| value.map(str::as_bytes));
+        Self::of_bytes(values, pg_sys::JSONOID, pg_sys::JSONARRAYOID)
+    }
+
     /// `jsonb[]` of bodies that [`crate::jsonb`] has encoded.
     pub fn of_jsonb<'t>(values: impl Iterator<Item = Option<&'t [u8]>> + Clone) -> DatumWithOid<'static> {
         Self::of_bytes(values, pg_sys::JSONBOID, pg_sys::JSONBARRAYOID)

@@ -33,6 +33,15 @@ impl<'a, R> Columns<'a, R> {
         self
     }
 
+    /// Texts of JSON that is known to be some: PostgreSQL does not look.
+    pub fn json<'t>(mut self, value: impl Fn(&'a R) -> Option<&'t str> + Copy) -> Self
+    where
+        'a: 't,
+    {
+        self.arrays.push(Array::of_json(self.rows.iter().map(value)));
+        self
+    }
+
     pub fn flag(mut self, value: impl Fn(&R) -> Option<bool>) -> Self {
         self.arrays.push(Array::of_flags(self.rows.iter().map(value)));
         self

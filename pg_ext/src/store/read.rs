@@ -56,6 +56,9 @@ pub fn known_deliveries(
     client: &mut SpiClient<'_>,
     asked: &BTreeSet<DeliveryKey>,
 ) -> BTreeMap<DeliveryKey, Vec<EventKey>> {
+    if asked.is_empty() {
+        return BTreeMap::new();
+    }
     let asked: Vec<&DeliveryKey> = asked.iter().collect();
     let arguments = Columns::of(&asked)
         .int(|key| Some(key.0))
@@ -90,7 +93,7 @@ pub fn remember(client: &mut SpiClient<'_>, mut deliveries: Vec<Remembered>) {
         .text(|row| Some(row.key.1.as_str()))
         .text(|row| Some(row.key.2.as_str()))
         .time(|row| Some(row.received_at))
-        .text(|row| Some(row.event_keys.as_str()))
+        .json(|row| Some(row.event_keys.as_str()))
         .build();
     run_kept(client, REMEMBER, &arguments);
 }
