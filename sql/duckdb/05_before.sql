@@ -1,5 +1,5 @@
 -- What the last refresh left, for one that builds on it; empty for a full one.
--- Writes: shop_before, product_before, sales_file, which the caller fills; changed_day, changed_key.
+-- Writes: shop_before, product_before, sales_file, which the caller fills; changed_day, changed_key, gone, come.
 
 -- product_state_key orders what is told of a product: what its own events say ('1') comes after what order lines say
 -- ('0'), the newer after the older. Whole numbers in it are texts of which the greater number is the greater text.
@@ -35,7 +35,11 @@ create or replace table product_before (
     measure varchar not null,
     currency varchar,
     sales_first_7_days bigint not null,
-    sales_first_14_days bigint not null
+    sales_first_14_days bigint not null,
+    sales_last_7_days bigint not null,
+    sales_last_14_days bigint not null,
+    sales_last_30_days bigint not null,
+    net_sales_last_30_days bigint not null
 );
 
 -- Every data file of its sales with its day; null where that is not known.
@@ -50,3 +54,22 @@ create or replace table changed_key (
     day date not null,
     currency varchar not null
 );
+
+-- The sums of what orders no longer tell, and of what they tell anew: rows of sales_of_entries.
+create or replace table gone (
+    shop_domain varchar,
+    product_id varchar,
+    day date,
+    currency varchar,
+    units_sold bigint,
+    units_returned bigint,
+    gross_sales bigint,
+    discounts bigint,
+    returns bigint,
+    net_sales bigint,
+    order_count bigint,
+    order_times timestamptz[]
+);
+
+create or replace table come as
+from gone;

@@ -19,6 +19,10 @@ select
     measure,
     currency,
     sales_first_7_days,
-    sales_first_14_days
+    sales_first_14_days,
+    sales_last_7_days,
+    sales_last_14_days,
+    sales_last_30_days,
+    net_sales_last_30_days
 from performance_known
 semi join shop_before using (shop_domain, computed_on);

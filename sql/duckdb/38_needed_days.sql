@@ -2,7 +2,7 @@
 -- Reads:  changed_key, changed_day, sales_row (the changed days, whole), product_before, shop_before, shop_day,
 --         sales_file (every data file of sales with its day).
 -- Writes: lapsed_product, lapsed_shop: of these the first, last and newest sales are not known any more.
---         needed_day: the days of the trailing windows; all of them if anything has lapsed.
+--         needed_day: those the last refresh has not looked at; all of them if anything has lapsed.
 
 create or replace table lapsed_product as
 select distinct before.shop_domain, before.product_id
@@ -24,10 +24,8 @@ semi join changed_day on changed_day.day = newest_sale_on
 anti join sales_row on sales_row.shop_domain = shop_before.shop_domain and sales_row.day = newest_sale_on;
 
 create or replace table needed_day as
-select unnest(generate_series(min(computed_on) - 29, max(computed_on), interval 1 day))::date as day
-from shop_day
-union
 select day
 from sales_file
-where exists (from lapsed_product)
+where day > (select min(computed_on) from shop_before)
+   or exists (from lapsed_product)
    or exists (from lapsed_shop);

@@ -1,5 +1,5 @@
 -- What is told of products since the last refresh, and which of them sold.
--- Reads:  commerce_new, sales (in a refresh that builds on another: the needed and the changed days), product_before,
+-- Reads:  commerce_new, sales (in a refresh that builds on another: the days it has not looked at and the changed ones), product_before,
 --         lapsed_product, shop_day.
 -- Writes: product_told, product_sold_on, untold_product.
 -- Guarantees: one row per product in each. Amounts without a product (`unknown`) are sales but no product. Sales after

@@ -1,38 +1,74 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
--- Reads:  product_measured, sales (with the days that needed_day names), engagement_event, engagement_history,
+-- Reads:  product_measured, sales (with the days that needed_day names), come, gone, engagement_event, engagement_history,
 --         product_before, shop, shop_day, objective_spec.
 -- Writes: product_windows, one row per product; (spec_number, rank) is a key.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
 -- windows end with the shop's day of computation; places are total: value, net sales, product id.
 
+-- Which days a window has.
+create or replace macro in_first(day, launched_on, length, until_day) as
+    coalesce(day between launched_on and launched_on + length - 1 and day <= until_day, false)::integer;
+
+create or replace macro in_last(day, length, until_day) as
+    coalesce(day > until_day - length and day <= until_day, false)::integer;
+
+-- What a product's windows hold more than those of the last refresh did; of one that does not go on from it, what they hold.
+-- A row of sales counts in the windows as they are now, and is taken out of those they were (in_now, in_before). The rows
+-- that orders have changed since are put into those they were, and the ones they had taken out.
 create or replace table product_sold as
-select
-    shop_domain,
-    product_id,
-    sum(value) filter (where day between launched_on and launched_on + 6) as sales_first_7_days,
-    sum(value) filter (where day between launched_on and launched_on + 13) as sales_first_14_days,
-    sum(value) filter (where day > computed_on - 7) as sales_last_7_days,
-    sum(value) filter (where day > computed_on - 14) as sales_last_14_days,
-    sum(value) filter (where day > computed_on - 30) as sales_last_30_days,
-    sum(net_sales) filter (where day > computed_on - 30) as net_sales_last_30_days
-from (
+with term as (
+    select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 1 as in_now, -1 as in_before
+    from sales
+    union all
+    select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 0 as in_now, 1 as in_before
+    from come
+    union all
+    select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 0 as in_now, -1 as in_before
+    from gone
+),
+valued as (
     select
         shop_domain,
         product_id,
         day,
         launched_on,
         computed_on,
+        computed_before,
+        in_now,
+        in_before,
         case measure
             when 'net_units' then units_sold - units_returned
-            when 'net_sales' then if(sales.currency = product.currency, sales.net_sales, 0)
-            when 'gross_sales' then if(sales.currency = product.currency, sales.gross_sales, 0)
+            when 'net_sales' then if(term.currency = product.currency, term.net_sales, 0)
+            when 'gross_sales' then if(term.currency = product.currency, term.gross_sales, 0)
         end as value,
-        if(sales.currency = product.currency, sales.net_sales, 0) as net_sales
-    from sales
+        if(term.currency = product.currency, term.net_sales, 0) as net_sales
+    from term
     join product_measured as product using (shop_domain, product_id)
     where day <= computed_on
-      and (day > computed_on - 30 or day between launched_on and launched_on + 13)
+      and (day > coalesce(computed_before, computed_on) - 30 or day between launched_on and launched_on + 13)
+),
+counted as (
+    select
+        *,
+        in_now * in_first(day, launched_on, 7, computed_on)
+            + in_before * in_first(day, launched_on, 7, computed_before) as in_first_7_days,
+        in_now * in_first(day, launched_on, 14, computed_on)
+            + in_before * in_first(day, launched_on, 14, computed_before) as in_first_14_days,
+        in_now * in_last(day, 7, computed_on) + in_before * in_last(day, 7, computed_before) as in_last_7_days,
+        in_now * in_last(day, 14, computed_on) + in_before * in_last(day, 14, computed_before) as in_last_14_days,
+        in_now * in_last(day, 30, computed_on) + in_before * in_last(day, 30, computed_before) as in_last_30_days
+    from valued
 )
+select
+    shop_domain,
+    product_id,
+    sum(in_first_7_days * value) as sales_first_7_days,
+    sum(in_first_14_days * value) as sales_first_14_days,
+    sum(in_last_7_days * value) as sales_last_7_days,
+    sum(in_last_14_days * value) as sales_last_14_days,
+    sum(in_last_30_days * value) as sales_last_30_days,
+    sum(in_last_30_days * net_sales) as net_sales_last_30_days
+from counted
 group by shop_domain, product_id;
 
 create or replace table product_engagement as
@@ -98,12 +134,13 @@ with windowed as (
         product.spec_number,
         product.measure,
         product.currency,
-        if(keeps_first_windows, kept_first_7_days, coalesce(sales_first_7_days, 0)::bigint) as sales_first_7_days,
-        if(keeps_first_windows, kept_first_14_days, coalesce(sales_first_14_days, 0)::bigint) as sales_first_14_days,
-        coalesce(sales_last_7_days, 0)::bigint as sales_last_7_days,
-        coalesce(sales_last_14_days, 0)::bigint as sales_last_14_days,
-        coalesce(sales_last_30_days, 0)::bigint as sales_last_30_days,
-        coalesce(net_sales_last_30_days, 0)::bigint as net_sales_last_30_days,
+        (coalesce(before.sales_first_7_days, 0) + coalesce(sold.sales_first_7_days, 0))::bigint as sales_first_7_days,
+        (coalesce(before.sales_first_14_days, 0) + coalesce(sold.sales_first_14_days, 0))::bigint as sales_first_14_days,
+        (coalesce(before.sales_last_7_days, 0) + coalesce(sold.sales_last_7_days, 0))::bigint as sales_last_7_days,
+        (coalesce(before.sales_last_14_days, 0) + coalesce(sold.sales_last_14_days, 0))::bigint as sales_last_14_days,
+        (coalesce(before.sales_last_30_days, 0) + coalesce(sold.sales_last_30_days, 0))::bigint as sales_last_30_days,
+        (coalesce(before.net_sales_last_30_days, 0) + coalesce(sold.net_sales_last_30_days, 0))::bigint
+            as net_sales_last_30_days,
         coalesce(impressions_last_7_days, 0) as impressions_last_7_days,
         coalesce(clicks_last_7_days, 0) as clicks_last_7_days,
         coalesce(views_last_7_days, 0) as views_last_7_days,
@@ -113,7 +150,11 @@ with windowed as (
         coalesce(views_last_30_days, 0) as views_last_30_days,
         coalesce(conversions_last_30_days, 0) as conversions_last_30_days
     from product_measured as product
-    left join product_sold using (shop_domain, product_id)
+    left join product_sold as sold using (shop_domain, product_id)
+    left join product_before as before
+        on before.shop_domain = product.shop_domain
+       and before.product_id = product.product_id
+       and before.computed_on = product.computed_before
     left join product_engagement as engagement using (shop_domain, product_id)
 ),
 -- Weights are thousandths of the measure's unit per interaction. Whole numbers throughout: what is left over is dropped

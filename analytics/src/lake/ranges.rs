@@ -1,5 +1,6 @@
 //! Data files with what their manifests say of one column, so that a reader opens only those it needs.
 
+use futures::{stream, StreamExt};
 use iceberg::spec::{Datum, ManifestContentType, PrimitiveLiteral, PrimitiveType};
 use iceberg::table::Table;
 use iceberg::TableIdent;
@@ -30,6 +31,9 @@ pub struct Files {
     pub ranges: Vec<FileRange>,
     columns: Columns,
 }
+
+/// Manifests that are read at the same time.
+const MANIFESTS_AT_ONCE: usize = 8;
 
 /// The lower 40 bits of `event_row`: the number of the row in its file.
 const ROW_IN_FILE: u64 = (1 << 40) - 1;
@@ -120,14 +124,26 @@ async fn files_of(table: &Table, snapshot: Option<i64>, column: &str) -> Result<
     let snapshot = metadata
         .snapshot_by_id(snapshot)
         .ok_or_else(|| Error::NotFound(format!("{}: no snapshot {snapshot}", table.identifier())))?;
-    for manifest in table.manifest_list_reader(snapshot).load().await?.entries() {
+    let list = table.manifest_list_reader(snapshot).load().await?;
+    let mut live = Vec::new();
+    for manifest in list.entries() {
         if !manifest.has_added_files() && !manifest.has_existing_files() {
             continue;
         }
         if manifest.content == ManifestContentType::Deletes {
             return Err(row_level_deletes(table.identifier()));
         }
-        let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
+        live.push(manifest.clone());
+    }
+    // Each append leaves a manifest, and to read one is computing more than waiting: its schema is parsed again.
+    let mut loading = stream::iter(live)
+        .map(|manifest| {
+            let file_io = table.file_io().clone();
+            tokio::spawn(async move { manifest.load_manifest(&file_io).await })
+        })
+        .buffered(MANIFESTS_AT_ONCE);
+    while let Some(manifest) = loading.next().await {
+        let entries = manifest??.into_parts().0;
         for entry in entries.iter().filter(|entry| entry.is_alive()) {
             let file = entry.data_file();
             files.ranges.push(FileRange {
