@@ -1,9 +1,9 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
 -- Reads:  product_measured, sales (with the days that needed_day names), come, gone, engagement_event, engagement_history,
 --         product_before, shop, shop_day, objective_spec.
--- Writes: product_windows, one row per product; (spec_number, rank) is a key.
+-- Writes: product_windows, one row per product.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
--- windows end with the shop's day of computation; places are total: value, net sales, product id.
+-- windows end with the shop's day of computation.
 
 -- Which days a window has.
 create or replace macro in_first(day, launched_on, length, until_day) as
@@ -156,41 +156,20 @@ with windowed as (
        and before.product_id = product.product_id
        and before.computed_on = product.computed_before
     left join product_engagement as engagement using (shop_domain, product_id)
-),
+)
 -- Weights are thousandths of the measure's unit per interaction. Whole numbers throughout: what is left over is dropped
 -- once, from the sum.
-valued as (
-    select
-        windowed.*,
-        (
-            sales_last_30_days::hugeint
-            + (
-                views_last_30_days::hugeint * spec.weight_views
-                + clicks_last_30_days::hugeint * spec.weight_clicks
-                + conversions_last_30_days::hugeint * spec.weight_conversions
-                + impressions_last_30_days::hugeint * spec.weight_impressions
-            ) // 1000
-        )::bigint as aggregate_measurement_value
-    from windowed
-    join objective_spec as spec using (spec_number)
-),
--- Few columns: a window function copies all it is given.
-ranked as (
-    select
-        shop_domain,
-        product_id,
-        row_number() over (
-            partition by spec_number
-            order by aggregate_measurement_value desc, net_sales_last_30_days desc, product_id
-        ) as rank
-    from valued
-)
 select
-    *,
-    computed_on - last_activity_on as days_without_activity,
-    clicks_last_7_days / nullif(impressions_last_7_days, 0) as click_through_rate_last_7_days,
-    clicks_last_30_days / nullif(impressions_last_30_days, 0) as click_through_rate_last_30_days,
-    conversions_last_7_days / nullif(clicks_last_7_days, 0) as conversion_rate_last_7_days,
-    conversions_last_30_days / nullif(clicks_last_30_days, 0) as conversion_rate_last_30_days
-from valued
-join ranked using (shop_domain, product_id);
+    windowed.*,
+    (
+        sales_last_30_days::hugeint
+        + (
+            views_last_30_days::hugeint * spec.weight_views
+            + clicks_last_30_days::hugeint * spec.weight_clicks
+            + conversions_last_30_days::hugeint * spec.weight_conversions
+            + impressions_last_30_days::hugeint * spec.weight_impressions
+        ) // 1000
+    )::bigint as aggregate_measurement_value,
+    computed_on - last_activity_on as days_without_activity
+from windowed
+join objective_spec as spec using (spec_number);

@@ -1,9 +1,11 @@
 -- measurement.performance: the label of every product and the rules it met.
 -- Reads:  product_windows, objective_spec; variables performance_refresh_id, source_snapshot_id.
--- Writes: product_label, of each product its label and its rules, by (spec_number, rank); performance, a view with one row per
---         product for the day of computation, with spec_number and days_without_activity.
+-- Writes: product_label, of each product its rank, its label and its rules, by the row of product_windows (product_row);
+--         performance, a view with one row per product for the day of computation, with spec_number and
+--         days_without_activity.
 -- Guarantees: equals weir_domain::classification on every row (each refresh compares). A missing threshold makes its
--- comparison null, which is not true: the rule is disabled. is_active null is unknown, not inactive.
+-- comparison null, which is not true: the rule is disabled. is_active null is unknown, not inactive. Places are total:
+-- value, net sales, product id.
 
 -- Few columns: what is windowed and scanned twice is copied.
 create or replace table product_label as
@@ -26,7 +28,11 @@ with ordered_spec as (
 ruled as (
     select
         spec.* exclude (threshold_7d, threshold_14d, threshold_30d, stale_after_days),
-        product.rank,
+        product.rowid as product_row,
+        row_number() over (
+            partition by spec_number
+            order by aggregate_measurement_value desc, net_sales_last_30_days desc, product_id
+        ) as rank,
         product.aggregate_measurement_value,
         coalesce(
             sales_first_7_days >= threshold_7d and sales_first_14_days >= threshold_14d,
@@ -69,8 +75,8 @@ placed as (
     left join last_place using (spec_number)
 )
 select
-    placed.spec_number,
-    placed.rank,
+    product_row,
+    rank,
     is_top_riser::integer + 2 * is_winner::integer + 4 * is_banana::integer + 8 * is_archive_candidate::integer as mask,
     coalesce(
         precedence[least(
@@ -123,10 +129,10 @@ select
     clicks_last_30_days,
     views_last_30_days,
     conversions_last_30_days,
-    click_through_rate_last_7_days,
-    click_through_rate_last_30_days,
-    conversion_rate_last_7_days,
-    conversion_rate_last_30_days,
+    clicks_last_7_days / nullif(impressions_last_7_days, 0) as click_through_rate_last_7_days,
+    clicks_last_30_days / nullif(impressions_last_30_days, 0) as click_through_rate_last_30_days,
+    conversions_last_7_days / nullif(clicks_last_7_days, 0) as conversion_rate_last_7_days,
+    conversions_last_30_days / nullif(clicks_last_30_days, 0) as conversion_rate_last_30_days,
     nominal_classification,
     matched_rules,
     spec.objective_spec_id,
@@ -140,6 +146,6 @@ select
     spec_number,
     days_without_activity
 from product_windows as product
-join product_label using (spec_number, rank)
+join product_label as label on label.product_row = product.rowid
 join objective_spec as spec using (spec_number)
 join rule_set using (mask);
