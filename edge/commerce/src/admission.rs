@@ -5,9 +5,18 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
+use weir_domain::telemetry::event_id;
 use weir_domain::webhook::{header, is_supported, Delivery};
+use weir_edge_shared::object_key::MAX_PART_CHARS;
 
 use crate::quarantine::Body;
+
+/// Longest webhook id, in bytes; Shopify's are UUIDs of 36. A longer one would share the keys of its objects with others that
+/// begin alike, and an index of PostgreSQL takes some 2,700 bytes.
+const MAX_WEBHOOK_ID_BYTES: usize = MAX_PART_CHARS;
+/// Longest value of the headers that are kept beside it, in bytes: a month (7) and a time (some 30). With a large body they
+/// travel as metadata of an R2 object, 8,192 bytes at most.
+const MAX_VALUE_BYTES: usize = 64;
 
 /// What the Worker is configured to take.
 #[derive(Debug, Clone)]
@@ -85,7 +94,7 @@ impl Admission {
     /// Admits `body`, whose signature holds, with its headers, received at `received_at` (RFC 3339 UTC).
     ///
     /// # Errors
-    /// [`Refusal`]: 404 shop, 415 topic, 400 missing header, 422 not JSON.
+    /// [`Refusal`]: 404 shop, 415 topic, 400 a header that is missing or too long, 422 not JSON.
     pub fn admit(
         &self,
         body: Vec<u8>,
@@ -114,6 +123,12 @@ impl Admission {
             source: None,
             body: String::new(),
         };
+        if let Some(detail) = shorten(&mut delivery) {
+            return Err(Refusal {
+                keep: Some(Box::new((delivery, Body::from_bytes(&body)))),
+                ..Refusal::new(400, "header_too_long", detail)
+            });
+        }
         match text_of(body) {
             Ok(text) => {
                 delivery.body = text;
@@ -136,6 +151,27 @@ fn find(header_value: &impl Fn(&str) -> Option<String>, name: &str) -> Option<St
         length if length == value.len() => Some(value),
         _ => Some(trimmed.to_owned()),
     }
+}
+
+/// Makes of `delivery` one that can be kept and replayed, if one of its headers is too long, and says which. A long id becomes
+/// a digest of itself, so that the same delivery is the same again; the others are left out.
+fn shorten(delivery: &mut Delivery) -> Option<String> {
+    let too_long = |name: &str, limit: usize| Some(format!("{name} is longer than {limit} bytes"));
+    let mut detail = None;
+    for (name, value) in [
+        (header::API_VERSION, &mut delivery.api_version),
+        (header::TRIGGERED_AT, &mut delivery.triggered_at),
+    ] {
+        if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
+            *value = None;
+            detail = too_long(name, MAX_VALUE_BYTES);
+        }
+    }
+    if delivery.webhook_id.len() > MAX_WEBHOOK_ID_BYTES {
+        delivery.webhook_id = event_id(&delivery.shop_domain, &delivery.topic, &delivery.webhook_id, "too long");
+        detail = too_long(header::WEBHOOK_ID, MAX_WEBHOOK_ID_BYTES);
+    }
+    detail
 }
 
 /// The body as text, provided that it is one JSON value; else why not, and the body. Its bytes are kept as they are.
@@ -252,6 +288,37 @@ mod tests {
         assert_eq!(status(changed(header::TOPIC, None)), 400);
         assert_eq!(status(changed(header::WEBHOOK_ID, None)), 400);
         assert_eq!(status(changed(header::WEBHOOK_ID, Some(" "))), 400);
+    }
+
+    #[test]
+    fn a_header_too_long_to_be_kept_is_refused_and_the_delivery_kept_without_it() {
+        for (name, limit) in [
+            (header::WEBHOOK_ID, MAX_WEBHOOK_ID_BYTES),
+            (header::API_VERSION, MAX_VALUE_BYTES),
+            (header::TRIGGERED_AT, MAX_VALUE_BYTES),
+        ] {
+            assert!(changed(name, Some(&"1".repeat(limit))).is_ok(), "{name}");
+            let refusal = changed(name, Some(&"1".repeat(limit + 1))).unwrap_err();
+            assert_eq!((refusal.status, refusal.reason), (400, "header_too_long"));
+            assert!(refusal.detail.starts_with(name), "{}", refusal.detail);
+            let (mut kept, body) = *refusal.keep.unwrap();
+            assert_eq!(body, Body::from_bytes(BODY));
+            assert_eq!(shorten(&mut kept), None);
+        }
+        let id = |text: &str| {
+            changed(header::WEBHOOK_ID, Some(text))
+                .unwrap_err()
+                .keep
+                .unwrap()
+                .0
+                .webhook_id
+        };
+        let long = "w".repeat(200);
+        assert_eq!(id(&long), id(&long));
+        assert_ne!(id(&long), id(&format!("{long}x")));
+        for (name, status) in [(header::TOPIC, 415), (header::SHOP_DOMAIN, 404)] {
+            assert_eq!(changed(name, Some(&long)).unwrap_err().status, status);
+        }
     }
 
     #[test]

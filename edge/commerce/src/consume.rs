@@ -21,7 +21,7 @@ pub async fn consume(
 ) -> Vec<Decision> {
     match process(deliveries, transport, streams).await {
         // One poisonous delivery fails the whole statement. Alone, it is found; its neighbours are not held up.
-        Err(error) if error.is_about_the_data() && deliveries.len() > 1 => {
+        Err(error) if error.may_be_of_one() && deliveries.len() > 1 => {
             let mut decisions = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
                 let alone = std::slice::from_ref(delivery);

@@ -90,17 +90,33 @@ test("an event that the stream would drop quarantines its delivery", async (t) =
   assert.equal(lake.events[0].event_id, "event-a");
 });
 
-test("a data error of the whole statement is pinned on the delivery that causes it", async (t) => {
+for (const [sqlstate, what] of [["22P05", "untranslatable"], ["54000", "index row size 4016 exceeds btree maximum"], ["21000", "a row twice"]]) {
+  test(`a data error of the whole statement (${sqlstate}) is pinned on the delivery that causes it`, async (t) => {
+    const poisoned = (deliveries) => deliveries.some(({ webhook_id }) => webhook_id === "poison");
+    const { deliver, lake, quarantine } = await world(t, {
+      maxBatchTimeoutSeconds: 1,
+      answer: (deliveries) => (poisoned(deliveries) ? { sqlstate, text: what } : acceptAll(deliveries)),
+    });
+    await Promise.all(["a", "poison", "c"].map((id) => deliver(BODY, { id })));
+    await until("the good events", () => lake.events.length === 2);
+    const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+    assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "database_refused"]);
+    assert.match(kept.detail, new RegExp(sqlstate));
+  });
+}
+
+test("an internal error of the server holds up no neighbour, and nobody is blamed before every retry failed", async (t) => {
   const poisoned = (deliveries) => deliveries.some(({ webhook_id }) => webhook_id === "poison");
-  const { deliver, lake, quarantine } = await world(t, {
+  const { deliver, lake, log, quarantine } = await world(t, {
     maxBatchTimeoutSeconds: 1,
-    answer: (deliveries) => (poisoned(deliveries) ? { sqlstate: "22P05", text: "untranslatable" } : acceptAll(deliveries)),
+    maxRetries: 2,
+    answer: (deliveries) => (poisoned(deliveries) ? { sqlstate: "XX000", text: "panicked" } : acceptAll(deliveries)),
   });
   await Promise.all(["a", "poison", "c"].map((id) => deliver(BODY, { id })));
   await until("the good events", () => lake.events.length === 2);
   const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
-  assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "database_refused"]);
-  assert.match(kept.detail, /22P05/);
+  assert.deepEqual([kept.webhook_id, kept.reason], ["poison", "retries_exhausted"]);
+  assert.ok(log.some((line) => line.includes("again in") && line.includes("XX000")));
 });
 
 test("deliveries and refusals are counted by shop, topic and outcome", async (t) => {

@@ -53,6 +53,34 @@ test("a signed body that is not JSON is kept before the 422", async (t) => {
   assert.deepEqual(postgres.calls, []);
 });
 
+test("a header too long for a key or a message is refused and named; the body is kept, and can be replayed", async (t) => {
+  const { deliver, internal, quarantine, postgres, lake } = await world(t);
+  const long = "w".repeat(4000);
+  const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+  const cases = [
+    ["X-Shopify-Webhook-Id", BODY, { id: long }],
+    ["X-Shopify-Webhook-Id", BODY, { id: `${long}-2` }],
+    ["X-Shopify-API-Version", BODY, { id: "b", headers: { "X-Shopify-API-Version": long } }],
+    // Beside a large body it would travel as metadata of an object, which has room for 8 KiB.
+    ["X-Shopify-Triggered-At", large, { id: "c", headers: { "X-Shopify-Triggered-At": long.repeat(3) } }],
+  ];
+  for (const [name, body, options] of cases) {
+    const answer = await deliver(body, options);
+    assert.deepEqual([answer.status, answer.body.reason], [400, "header_too_long"], name);
+    assert.match(answer.body.detail, new RegExp(`^${name} is longer than \\d+ bytes$`));
+  }
+  assert.deepEqual(postgres.calls, []);
+  const kept = await quarantine();
+  assert.equal(kept.length, cases.length, "two long ids that begin alike do not overwrite each other");
+  for (const { key, reason, record } of kept) {
+    assert.equal(reason, "header_too_long");
+    assert.ok([BODY, large].includes(record.delivery.body));
+    assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
+  }
+  await until("the replays", () => lake.events.length === cases.length);
+  assert.deepEqual(await quarantine(), []);
+});
+
 test("an accepted body reaches PostgreSQL byte for byte, by either secret and either form of the headers", async (t) => {
   const { deliver, postgres, lake } = await world(t);
   assert.equal((await deliver(BODY, { id: "a" })).status, 200);

@@ -46,7 +46,7 @@ async function internal(url, path, { method = "GET", authorization = `Bearer ${I
   return { status: response.status, body: await response.json() };
 }
 
-async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = SHOP, signature, prefix = "X-", without } = {}) {
+async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = SHOP, signature, prefix = "X-", without, headers: other = {} } = {}) {
   const headers = {
     "content-type": "application/json",
     [`${prefix}Shopify-Topic`]: topic,
@@ -55,6 +55,7 @@ async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = 
     [`${prefix}Shopify-Webhook-Id`]: id,
     [`${prefix}Shopify-Triggered-At`]: "2026-11-24T10:00:00.000Z",
     [`${prefix}Shopify-API-Version`]: "2026-10",
+    ...other,
   };
   delete headers[without];
   const response = await fetch(`${url}/webhooks/shopify`, { method: "POST", headers, body });

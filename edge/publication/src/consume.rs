@@ -66,7 +66,7 @@ pub async fn record(
 ) -> Vec<Decision> {
     match process(events, transport, commerce).await {
         // One poisonous event fails the whole statement. Alone, it is found; its neighbours are not held up.
-        Err(error) if error.is_about_the_data() && events.len() > 1 => {
+        Err(error) if error.may_be_of_one() && events.len() > 1 => {
             let mut decisions = Vec::with_capacity(events.len());
             for event in events {
                 decisions.extend(settle(process(&[event], transport, commerce).await, 1));

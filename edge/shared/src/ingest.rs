@@ -25,13 +25,25 @@ impl IngestError {
         }
     }
 
-    /// Whether the error is about the data sent (SQLSTATE class 22, data exception, or 23, integrity constraint), so that
-    /// the same delivery would fail again while its neighbours would not.
+    /// Whether the error is about the data sent, so that the same delivery would fail again while its neighbours would not:
+    /// SQLSTATE classes 21 (cardinality), 22 (data exception), 23 (integrity constraint) and 54 (program limit, such as an
+    /// index row too large or JSON nested too deep).
     #[must_use]
     pub fn is_about_the_data(&self) -> bool {
-        self.sqlstate
-            .as_deref()
-            .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        self.has_class(&["21", "22", "23", "54"])
+    }
+
+    /// Whether a single delivery may be what fails, so that its neighbours should be tried without it: the data, or class XX
+    /// (internal error), which a panic of the extension gives and so does a server that is broken for all. Nothing is blamed
+    /// for the latter.
+    #[must_use]
+    pub fn may_be_of_one(&self) -> bool {
+        self.is_about_the_data() || self.has_class(&["XX"])
+    }
+
+    fn has_class(&self, classes: &[&str]) -> bool {
+        let class = self.sqlstate.as_deref().and_then(|code| code.get(..2));
+        class.is_some_and(|class| classes.contains(&class))
     }
 }
 
@@ -126,11 +138,19 @@ mod tests {
             sqlstate: Some(code.into()),
             message: String::new(),
         };
-        assert!(with("22P02").is_about_the_data());
-        assert!(with("23505").is_about_the_data());
-        for transient in ["08006", "40001", "53300", "57P01", "42883", "28P01", "XX000"] {
-            assert!(!with(transient).is_about_the_data(), "{transient}");
+        for of_data in ["21000", "22P02", "23505", "54000", "54001"] {
+            assert!(
+                with(of_data).is_about_the_data() && with(of_data).may_be_of_one(),
+                "{of_data}"
+            );
         }
+        for transient in ["08006", "40001", "53300", "57P01", "42883", "28P01", "5", ""] {
+            assert!(
+                !with(transient).is_about_the_data() && !with(transient).may_be_of_one(),
+                "{transient}"
+            );
+        }
+        assert!(!with("XX000").is_about_the_data() && with("XX000").may_be_of_one());
         assert!(!IngestError::connection("refused").is_about_the_data());
     }
 }
