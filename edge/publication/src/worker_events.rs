@@ -72,7 +72,7 @@ pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Resp
         Err(EventRefusal { reason, detail }) => return answer(422, reason, &detail),
     };
     if !given.kind.is_domain_level() {
-        record_later(given, sender, env, context);
+        context.wait_until(record(given, sender, env));
         return image();
     }
     match take(vec![Ok(given)], &sender, &env, context).await {
@@ -96,25 +96,22 @@ fn image() -> Result<Response> {
         .fixed(GIF.to_vec()))
 }
 
-/// Publishes `given` after the answer. Best effort: when stream and queue both fail, it is lost and logged.
-pub fn record_later(given: Given, sender: Sender, env: Env, context: &Context) {
-    let counting = env.clone();
-    context.wait_until(async move {
-        let prepared = match prepared(vec![Ok(given)], &sender, &env).await {
-            Ok(prepared) => prepared,
-            Err(error) => return console_error!("interaction lost: {error}"),
-        };
-        let counted = AnalyticsEngine::bound(&counting, COUNTERS);
-        let points = prepared.counters.points();
-        let (verdicts, ()) = futures_util::future::join(deliver(prepared, &env), counted.write(&points)).await;
-        match verdicts {
-            Ok(verdicts) if verdicts.iter().any(|verdict| verdict.verdict == "retry") => {
-                console_error!("interaction lost: neither stream nor queue took it");
-            }
-            Ok(_) => {}
-            Err(error) => console_error!("interaction lost: {error}"),
+/// Publishes `given`, which nobody waits for. Best effort: when stream and queue both fail, it is lost and logged.
+pub async fn record(given: Given, sender: Sender, env: Env) {
+    let prepared = match prepared(vec![Ok(given)], &sender, &env).await {
+        Ok(prepared) => prepared,
+        Err(error) => return console_error!("interaction lost: {error}"),
+    };
+    let counted = AnalyticsEngine::bound(&env, COUNTERS);
+    let points = prepared.counters.points();
+    let (verdicts, ()) = futures_util::future::join(deliver(prepared, &env), counted.write(&points)).await;
+    match verdicts {
+        Ok(verdicts) if verdicts.iter().any(|verdict| verdict.verdict == "retry") => {
+            console_error!("interaction lost: neither stream nor queue took it");
         }
-    });
+        Ok(_) => {}
+        Err(error) => console_error!("interaction lost: {error}"),
+    }
 }
 
 /// Takes `events`: one verdict each.

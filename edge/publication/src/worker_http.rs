@@ -4,7 +4,8 @@ use serde_json::json;
 use weir_edge_shared::http::answer;
 use worker::{console_error, console_warn, Context, Env, Method, Request, Response, Result};
 
-use crate::bindings::RATE_LIMIT;
+use crate::bindings::{Settings, RATE_LIMIT};
+use crate::publish::within;
 use crate::worker_request::{for_any_page, preflight, Sender};
 
 /// The browser's half, minified; made from `snippet.js` by `scripts/build-snippet.sh`.
@@ -38,8 +39,8 @@ fn snippet() -> Result<Response> {
     Ok(response.with_headers(headers))
 }
 
-/// Whether `sender` is within the rate limit. Without the binding, without an address, or when the binding fails, it is:
-/// losing the limit for a while is better than losing the interactions.
+/// Whether `sender` is within the rate limit. Without the binding, without an address, or when the binding fails or does not
+/// answer in time, it is: losing the limit for a while is better than losing the interactions.
 pub async fn is_within_rate(env: &Env, sender: &Sender) -> bool {
     let Ok(limiter) = env.rate_limiter(RATE_LIMIT) else {
         return true;
@@ -47,10 +48,11 @@ pub async fn is_within_rate(env: &Env, sender: &Sender) -> bool {
     let Some(key) = sender.rate_limit_key() else {
         return true;
     };
-    match limiter.limit(key).await {
+    let asked = async { limiter.limit(key).await.map_err(|error| error.to_string()) };
+    match within(Settings::of(env).patience(), "rate limit", asked).await {
         Ok(outcome) => outcome.success,
-        Err(error) => {
-            console_warn!("rate limit: {error}");
+        Err(cause) => {
+            console_warn!("{cause}; let through");
             true
         }
     }

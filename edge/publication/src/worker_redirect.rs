@@ -9,7 +9,7 @@ use crate::bindings::Settings;
 use crate::query::click;
 use crate::redirect::Redirect;
 use crate::worker_catalogue::catalogue_of;
-use crate::worker_events::record_later;
+use crate::worker_events::record;
 use crate::worker_http::is_within_rate;
 use crate::worker_request::{random_key, Sender};
 
@@ -37,9 +37,13 @@ pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<R
         return answer(404, "not_found", "the link leads nowhere");
     }
     // A prefetch is no click, nor is a HEAD; and who clicks faster than the limit is sent on all the same.
-    if request.method() == Method::Get && !sender.is_prefetch && is_within_rate(&env, &sender).await {
+    if request.method() == Method::Get && !sender.is_prefetch {
         let given = click(&link.shop_domain, &link.code, sender.page.as_deref(), &random_key());
-        record_later(given, sender, env, context);
+        context.wait_until(async move {
+            if is_within_rate(&env, &sender).await {
+                record(given, sender, env).await;
+            }
+        });
     }
     Ok(ResponseBuilder::new()
         .with_status(302)

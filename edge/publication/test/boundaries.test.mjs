@@ -17,16 +17,34 @@ class WorkerQueue {
   constructor(queue) { this.queue = queue; }
   sendBatch(...batch) { return (ways[broken.queue] ?? (() => this.queue.sendBatch(...batch)))(); }
 }
+// The binding is known by the name of its class.
+class Ratelimit {
+  limit() { return (ways[broken.limiter] ?? (async () => ({ success: true })))(); }
+}
+let catalogueReads = 0;
+class KvNamespace {
+  constructor(store) { this.store = store; }
+  get(...asked) {
+    catalogueReads += 1;
+    return (ways[broken.catalogue] ?? (() => this.store.get(...asked)))();
+  }
+  getWithMetadata() {}
+  put() {}
+  list() {}
+  delete() {}
+}
 const counters = (dataset) => ({ writeDataPoint: (point) => (ways[broken.counters] ?? (() => dataset.writeDataPoint(point)))() });
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
     if (new URL(request.url).pathname === "/broken") {
       broken = await request.json();
-      return new Response();
+      return Response.json({ catalogueReads });
     }
-    const { INTERACTIONS, PUBLICATION_COUNTERS } = this.env;
+    const { INTERACTIONS, PUBLICATION_COUNTERS, CATALOGUE } = this.env;
     const env = { ...this.env, INTERACTIONS: new WorkerQueue(INTERACTIONS), PUBLICATION_COUNTERS: counters(PUBLICATION_COUNTERS) };
+    env.RATE_LIMIT = new Ratelimit();
+    env.CATALOGUE = new KvNamespace(CATALOGUE);
     return new Worker(this.ctx, env).fetch(request);
   }
   queue(batch) { return new Worker(this.ctx, this.env).queue(batch); }
@@ -79,6 +97,26 @@ test("counters that fail or hang leave everything else", async (t) => {
     assert.equal((await send(BATCH)).status, 202, way);
     assert.equal(lake.published.length, 2);
     await until("the interaction", () => postgres.calls.length === 1);
+  }
+});
+
+test("a rate limiter that fails or hangs lets everything through, and a redirect does not wait for it at all", async (t) => {
+  for (const way of ["hang", "fail"]) {
+    // Nothing but the end of a wait lets the batch and the pixel on; of the redirect's no end would be seen here.
+    const patient = await breakable(t, { patienceMillis: 600_000 });
+    const { body } = await patient.internal("links", { body: { shop_domain: SHOP, code: "spring", url: "https://shop.example/p" } });
+    await patient.broken({ limiter: way });
+    const redirected = await patient.get(body.path);
+    assert.deepEqual([redirected.status, redirected.headers.get("location")], [302, "https://shop.example/p"], way);
+
+    const { send, get, broken, lake, log } = await breakable(t, { patienceMillis: 300 });
+    await broken({ limiter: way });
+    assert.equal((await send(BATCH)).status, 202, way);
+    assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&item_id=i-1`)).status, 200, way);
+    await until("the batch and the view", () => lake.published.length === 3);
+    assert.equal((await get(body.path)).status, 302);
+    await until("the click", () => lake.published.length === 4);
+    assert.ok(log.some((line) => line.includes("rate limit") && line.includes("let through")));
   }
 });
 
