@@ -5,6 +5,10 @@ use std::rc::Rc;
 
 use weir_domain::interaction::catalogue::Catalogue;
 
+/// How long KV is not asked for a catalogue again after it failed, in milliseconds: an outage costs one request in ten seconds
+/// of an isolate its patience, and not each of them.
+pub const PAUSE_MILLIS: i64 = 10_000;
+
 /// KV key of the catalogue of `shop_domain`.
 #[must_use]
 pub fn key(shop_domain: &str) -> String {
@@ -18,31 +22,53 @@ pub enum Cached {
     Fresh(Rc<Catalogue>),
     /// Older; still better than none when KV does not answer.
     Stale(Rc<Catalogue>),
+    /// Not to be asked for now, since KV failed moments ago or is being asked: the last one, or one that knows nothing.
+    Paused(Rc<Catalogue>),
     /// Never read here.
     Absent,
 }
 
-/// Catalogues by shop, with the time they were read.
+/// Catalogues by shop, with the time they were read, and until when KV is not asked for them.
 #[derive(Debug, Default)]
 pub struct CatalogueCache {
     shops: HashMap<String, (Rc<Catalogue>, i64)>,
+    paused_until: HashMap<String, i64>,
 }
 
 impl CatalogueCache {
     /// What is known of `shop_domain` at `now_millis`, with a time to live of `ttl_millis`.
     #[must_use]
     pub fn get(&self, shop_domain: &str, now_millis: i64, ttl_millis: i64) -> Cached {
+        let is_paused = self
+            .paused_until
+            .get(shop_domain)
+            .is_some_and(|until| now_millis < *until);
         match self.shops.get(shop_domain) {
-            None => Cached::Absent,
             Some((catalogue, read_at)) if now_millis.saturating_sub(*read_at) < ttl_millis => {
                 Cached::Fresh(Rc::clone(catalogue))
             }
+            _ if is_paused => Cached::Paused(self.last(shop_domain)),
             Some((catalogue, _)) => Cached::Stale(Rc::clone(catalogue)),
+            None => Cached::Absent,
         }
+    }
+
+    /// Lets nobody ask KV for the catalogue of `shop_domain` before [`PAUSE_MILLIS`] after `now_millis`, or before it was read.
+    pub fn pause(&mut self, shop_domain: &str, now_millis: i64) {
+        self.paused_until
+            .insert(shop_domain.to_owned(), now_millis.saturating_add(PAUSE_MILLIS));
+    }
+
+    /// The last catalogue of `shop_domain` that could be read, or one that knows nothing.
+    #[must_use]
+    pub fn last(&self, shop_domain: &str) -> Rc<Catalogue> {
+        let known = self.shops.get(shop_domain);
+        known.map(|(catalogue, _)| Rc::clone(catalogue)).unwrap_or_default()
     }
 
     /// Keeps what was read at `now_millis`. An older revision never replaces a newer one: KV's edges lag behind each other.
     pub fn put(&mut self, shop_domain: &str, catalogue: Catalogue, now_millis: i64) -> Rc<Catalogue> {
+        self.paused_until.remove(shop_domain);
         let newest = match self.shops.get(shop_domain) {
             Some((known, _)) if known.revision > catalogue.revision => Rc::clone(known),
             _ => Rc::new(catalogue),
@@ -72,6 +98,24 @@ mod tests {
         assert!(matches!(cache.get("a", 1059, 60), Cached::Fresh(_)));
         assert!(matches!(cache.get("a", 1060, 60), Cached::Stale(known) if known.revision == 1));
         assert!(matches!(cache.get("b", 1000, 60), Cached::Absent));
+    }
+
+    #[test]
+    fn after_a_failure_kv_is_left_alone_for_a_while() {
+        let mut cache = CatalogueCache::default();
+        cache.pause("a", 1000);
+        assert!(matches!(cache.get("a", 1000, 60), Cached::Paused(known) if *known == Catalogue::default()));
+        assert!(matches!(cache.get("b", 1000, 60), Cached::Absent));
+        assert!(matches!(cache.get("a", 1000 + PAUSE_MILLIS, 60), Cached::Absent));
+        cache.put("a", revision(1), 2000);
+        assert!(
+            matches!(cache.get("a", 2060, 60), Cached::Stale(_)),
+            "what was read ends the pause"
+        );
+        cache.pause("a", 2060);
+        assert!(matches!(cache.get("a", 2059, 60), Cached::Fresh(_)));
+        assert!(matches!(cache.get("a", 2060, 60), Cached::Paused(known) if known.revision == 1));
+        assert!(matches!(cache.get("a", 2060 + PAUSE_MILLIS, 60), Cached::Stale(_)));
     }
 
     #[test]

@@ -18,22 +18,26 @@ thread_local! {
     static CACHE: RefCell<CatalogueCache> = RefCell::default();
 }
 
-/// The catalogue of `shop_domain`; one that cannot be read is the last one that could, or knows nothing.
+/// The catalogue of `shop_domain`; one that cannot be read is the last one that could, or knows nothing. KV is asked again when
+/// the time to live is over, and after a failure when [`crate::cache::PAUSE_MILLIS`] are.
 pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Rc<Catalogue> {
     let settings = Settings::of(env);
-    let cached = CACHE.with_borrow(|cache| cache.get(shop_domain, now_millis, settings.catalogue_ttl_millis));
-    let last = match cached {
-        Cached::Fresh(catalogue) => return catalogue,
-        Cached::Stale(catalogue) => Some(catalogue),
-        Cached::Absent => None,
-    };
-    match within(settings.patience(), "catalogue", read(env, shop_domain)).await {
-        Ok(catalogue) => CACHE.with_borrow_mut(|cache| cache.put(shop_domain, catalogue, now_millis)),
+    match CACHE.with_borrow(|cache| cache.get(shop_domain, now_millis, settings.catalogue_ttl_millis)) {
+        Cached::Fresh(catalogue) | Cached::Paused(catalogue) => return catalogue,
+        // One request asks; the others go on with the last one meanwhile.
+        Cached::Stale(_) => CACHE.with_borrow_mut(|cache| cache.pause(shop_domain, now_millis)),
+        Cached::Absent => {}
+    }
+    let outcome = within(settings.patience(), "catalogue", read(env, shop_domain)).await;
+    CACHE.with_borrow_mut(|cache| match outcome {
+        Ok(catalogue) => cache.put(shop_domain, catalogue, now_millis),
         Err(cause) => {
             console_warn!("{cause}; going on without");
-            last.unwrap_or_default()
+            // Counted from now: the clock has moved on while KV was waited for.
+            cache.pause(shop_domain, js_sys::Date::now() as i64);
+            cache.last(shop_domain)
         }
-    }
+    })
 }
 
 async fn read(env: &Env, shop_domain: &str) -> std::result::Result<Catalogue, String> {

@@ -29,7 +29,7 @@ class KvNamespace {
     return (ways[broken.catalogue] ?? (() => this.store.get(...asked)))();
   }
   getWithMetadata() {}
-  put() {}
+  put(...entry) { return this.store.put(...entry); }
   list() {}
   delete() {}
 }
@@ -53,7 +53,9 @@ export default class extends WorkerEntrypoint {
 
 const breakable = async (t, config) => {
   const stack = await world(t, { entry: BREAKABLE, ...config });
-  return { ...stack, broken: (what) => fetch(`${stack.url}/broken`, { method: "POST", body: JSON.stringify(what) }) };
+  // Answers with how often the catalogue was asked for.
+  const broken = async (what) => (await fetch(`${stack.url}/broken`, { method: "POST", body: JSON.stringify(what) })).json();
+  return { ...stack, broken };
 };
 const BATCH = [event("click", "a"), event("conversion", "b", { order_id: "7" })];
 const verdicts = ({ body }) => body.verdicts.map(({ verdict }) => verdict);
@@ -233,4 +235,27 @@ test("the catalogue is asked once per time to live, not per interaction", async 
   await store.delete(`catalogue/${SHOP}`);
   await send([event("view", "b")]);
   assert.deepEqual(lake.published.map(({ publisher_id }) => publisher_id), ["p-1", "p-1"]);
+});
+
+test("KV that hangs or fails is not asked again by each click; the last catalogue leads on meanwhile", async (t) => {
+  for (const way of ["hang", "fail"]) {
+    const { get, internal, catalogues, broken } = await breakable(t, { patienceMillis: 300, catalogueTtlSeconds: 0 });
+    const { body } = await internal("links", { body: { shop_domain: SHOP, code: "spring" } });
+    const reads = async (what) => (await broken(what)).catalogueReads;
+
+    const cold = await reads({ catalogue: way });
+    for (let click = 0; click < 10; click += 1) assert.equal((await get(body.path)).status, 404, "nothing is known");
+    const asked = (await reads({})) - cold;
+    assert.ok(asked <= 2, `${way}: ${asked} reads for ten clicks that know nothing`);
+
+    // Known at once in this isolate, and older than its time to live from then on.
+    assert.equal((await internal("catalogue", { body: { shop_domain: SHOP } })).status, 200);
+    assert.ok(await (await catalogues()).get(`catalogue/${SHOP}`));
+    const warm = await reads({ catalogue: way });
+    for (let click = 0; click < 10; click += 1) {
+      assert.equal((await get(body.path)).headers.get("location"), CATALOGUE.links.spring.url, way);
+    }
+    const again = (await reads({})) - warm;
+    assert.ok(again >= 1 && again <= 2, `${way}: ${again} reads for ten clicks and their records`);
+  }
 });
