@@ -77,7 +77,13 @@ async fn requests_that_are_not_rows_are_refused() {
     assert_eq!(post(url, "/v1/streams/commerce_v1", "[]".into()).await.0, 200);
     let large = format!("[{}]", " ".repeat(5 * 1024 * 1024));
     assert_eq!(post(url, "/v1/streams/commerce_v1", large).await.0, 413);
-    for token in [None, Some("test-tokem"), Some("")] {
+    for token in [
+        None,
+        Some("test-tokem"),
+        Some(""),
+        Some("test-toke"),
+        Some("test-token2"),
+    ] {
         for path in ["/v1/streams/commerce_v1", "/v1/flush"] {
             let mut request = reqwest::Client::new().post(format!("{url}{path}")).body("[]");
             if let Some(token) = token {
