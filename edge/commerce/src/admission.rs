@@ -204,6 +204,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use base64::Engine as _;
     use hmac::{Hmac, Mac};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -384,5 +385,41 @@ mod tests {
     fn an_unsigned_delivery_is_never_kept() {
         let refusal = changed(header::HMAC_SHA256, Some(&sign("forged", BODY))).unwrap_err();
         assert_eq!(refusal.keep, None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_made_up_signature_is_accepted(
+            header in prop_oneof![any::<String>(), "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", Just(sign("forged", BODY))],
+            body in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut headers = headers(&body);
+            headers[1].1 = header;
+            let refusal = admit(&body, &headers).unwrap_err();
+            prop_assert_eq!((refusal.status, refusal.keep), (401, None));
+        }
+
+        #[test]
+        fn whatever_a_signed_delivery_says_is_taken_or_refused_with_a_reason(
+            values in prop::collection::vec(prop::option::of(any::<String>()), 4),
+            body in prop_oneof![Just(BODY.to_vec()), prop::collection::vec(any::<u8>(), 0..200)],
+        ) {
+            let mut headers = headers(&body);
+            for ((_, value), other) in headers.iter_mut().skip(2).zip(values) {
+                if let Some(other) = other {
+                    *value = other;
+                }
+            }
+            match admit(&body, &headers) {
+                Ok(delivery) => {
+                    prop_assert_eq!(delivery.body.as_bytes(), body);
+                    prop_assert!(delivery.webhook_id.len() <= MAX_WEBHOOK_ID_BYTES);
+                }
+                Err(refusal) => {
+                    prop_assert!((400..500).contains(&refusal.status));
+                    prop_assert!(!refusal.reason.is_empty() && !refusal.detail.is_empty());
+                }
+            }
+        }
     }
 }

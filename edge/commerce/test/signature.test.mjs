@@ -1,6 +1,7 @@
 // Signatures as the Worker verifies them (edge/shared/src/border.js), here by this process' own implementation of Web Crypto.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { importKeys, isSigned } from "../../shared/src/border.js";
 
@@ -59,4 +60,12 @@ test("one changed byte is refused, and so is a signature cut short or empty", as
   }
   const short = Buffer.from(byNew, "base64").subarray(0, 16).toString("base64");
   for (const signature of ["", short]) assert.equal(await verify([NEW, OLD], signature, bytes(text)), false);
+});
+
+test("no random signature of any length is accepted", async () => {
+  const keys = await importKeys([NEW, OLD]);
+  for (let attempt = 0; attempt < 500; attempt += 1) {
+    const signature = randomBytes(attempt % 5 === 0 ? attempt % 97 : 32);
+    assert.equal(await isSigned(keys, signature, randomBytes(attempt)), false, signature.toString("base64"));
+  }
 });

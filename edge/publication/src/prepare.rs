@@ -186,6 +186,7 @@ fn count(event: &Value, is_known: bool, given: &Given, counters: &mut Counters) 
 mod tests {
     use std::rc::Rc;
 
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -278,5 +279,97 @@ mod tests {
         assert_eq!(points.len(), 2);
         assert_eq!(points[0].blobs[..2], ["click", "accepted"]);
         assert_eq!(points[1].blobs, ["", "rejected", "unsupported_kind"]);
+    }
+
+    const FIELDS: &[&str] = &[
+        "event_type",
+        "event_key",
+        "shop_domain",
+        "publisher_id",
+        "item_id",
+        "program_id",
+        "placement",
+        "product_id",
+        "order_id",
+        "url",
+        "referrer",
+        "occurred_at",
+        "engaged_seconds",
+        "link_code",
+    ];
+    const HOSTILE: &[&str] = &[
+        "\0",
+        "https://[::1",
+        "http://a@b/?q=%zz",
+        "gid://shopify/Order/99999999999999999999",
+        "9007199254740993",
+        "9999-12-31T23:59:59.999999999Z",
+        "-009999-01-01T00:00:00Z",
+    ];
+
+    /// JSON of every type, with what breaks parsers among it.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            prop::sample::select(HOSTILE).prop_map(Value::from),
+            "é{200}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..3).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_batch_each_event_is_a_valid_row_or_has_a_reason(
+            batch in prop::collection::vec(
+                (
+                    prop::sample::select(&Kind::ALL[..]),
+                    prop::collection::vec((prop::sample::select(FIELDS), any_value()), 0..3),
+                ),
+                1..5,
+            ),
+            is_trusted in any::<bool>(),
+        ) {
+            let events: Vec<Value> = batch
+                .into_iter()
+                .enumerate()
+                .map(|(index, (kind, fields))| {
+                    let mut event = event(kind.as_str(), &index.to_string());
+                    event["engaged_seconds"] = json!(3);
+                    for (name, value) in fields {
+                        event[name] = value;
+                    }
+                    event
+                })
+                .collect();
+            let prepared = prepared(&json!(events), is_trusted);
+            prop_assert_eq!(prepared.verdicts.len(), events.len());
+            for verdict in &prepared.verdicts {
+                let has_row = prepared.rows.iter().any(|row| row.index == verdict.index);
+                prop_assert_eq!(has_row, verdict.verdict == "accepted");
+                prop_assert_eq!(verdict.reason.is_some(), verdict.verdict == "rejected");
+            }
+            for row in &prepared.rows {
+                prop_assert!(check(&weir_domain::telemetry::publication(), &row.event).is_ok());
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_batch_are_refused_with_a_reason(
+            body in prop::collection::vec(any::<u8>(), 0..300),
+            content_type in prop::option::of(any::<String>()),
+        ) {
+            // Less than one in millions of such bodies is an array.
+            let refusal = crate::batch::read(&body, content_type.as_deref()).unwrap_err();
+            prop_assert!((400..500).contains(&refusal.status) && !refusal.reason.is_empty());
+        }
     }
 }
