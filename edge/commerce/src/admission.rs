@@ -5,7 +5,6 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use weir_domain::shopify::json::instant;
 use weir_domain::telemetry::event_id;
 use weir_domain::webhook::{header, is_supported, Delivery};
 use weir_edge_shared::object_key::MAX_PART_CHARS;
@@ -118,7 +117,7 @@ impl Admission {
             webhook_id: require(header::WEBHOOK_ID)?,
             topic,
             shop_domain,
-            triggered_at: find(header::TRIGGERED_AT).map(|triggered_at| not_after(&received_at, triggered_at)),
+            triggered_at: find(header::TRIGGERED_AT),
             api_version: find(header::API_VERSION),
             received_at,
             source: None,
@@ -151,15 +150,6 @@ fn find(header_value: &impl Fn(&str) -> Option<String>, name: &str) -> Option<St
         0 => None,
         length if length == value.len() => Some(value),
         _ => Some(trimmed.to_owned()),
-    }
-}
-
-/// `triggered_at`, or `received_at` when it is said to be later: the signature does not cover the header, and between two
-/// versions of one time the later one wins. A text that is no time stays, for the extension to refuse.
-fn not_after(received_at: &str, triggered_at: String) -> String {
-    match (instant(&triggered_at), instant(received_at)) {
-        (Some(triggered), Some(received)) if triggered > received => received_at.to_owned(),
-        _ => triggered_at,
     }
 }
 
@@ -329,27 +319,6 @@ mod tests {
         assert_ne!(id(&long), id(&format!("{long}x")));
         for (name, status) in [(header::TOPIC, 415), (header::SHOP_DOMAIN, 404)] {
             assert_eq!(changed(name, Some(&long)).unwrap_err().status, status);
-        }
-    }
-
-    #[test]
-    fn nothing_was_triggered_after_it_was_received() {
-        let told = |text: &str| changed(header::TRIGGERED_AT, Some(text)).unwrap().triggered_at.unwrap();
-        let received_at = "2026-11-24T10:00:01.000Z";
-        for later in [
-            "2100-01-01T00:00:00Z",
-            "2026-11-24T05:00:02-05:00",
-            "2026-11-24T10:00:01.000001Z",
-        ] {
-            assert_eq!(told(later), received_at, "{later}");
-        }
-        for kept in [
-            "2026-11-24T10:00:01Z",
-            "2026-11-24T10:00:02+02:00",
-            "2026-11-24T10:00:00.123456789Z",
-            "soon",
-        ] {
-            assert_eq!(told(kept), kept);
         }
     }
 

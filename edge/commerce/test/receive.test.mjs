@@ -98,17 +98,6 @@ test("an accepted body reaches PostgreSQL byte for byte, by either secret and ei
   }
 });
 
-test("a time of the trigger in the future becomes that of the receipt; the header is not signed", async (t) => {
-  const { deliver, postgres, lake } = await world(t);
-  const triggered = (time) => ({ headers: { "X-Shopify-Triggered-At": time } });
-  assert.equal((await deliver(BODY, { id: "future", ...triggered("2100-01-01T00:00:00Z") })).status, 200);
-  assert.equal((await deliver(BODY, { id: "past", ...triggered("2020-01-01T00:00:00.5Z") })).status, 200);
-  await until("both", () => lake.events.length === 2);
-  const told = new Map(postgres.calls.flat().map((delivery) => [delivery.webhook_id, delivery]));
-  assert.equal(told.get("future").triggered_at, told.get("future").received_at);
-  assert.equal(told.get("past").triggered_at, "2020-01-01T00:00:00.5Z");
-});
-
 test("a body beyond a queue message's size travels through R2 unchanged", async (t) => {
   const { deliver, postgres, lake } = await world(t);
   const body = JSON.stringify({ id: 1, note: "ü'\\".repeat(100_000) });
