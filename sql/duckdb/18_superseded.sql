@@ -5,19 +5,13 @@
 --         commerce_before; null for an order nobody had told of).
 -- Guarantees: an order whose new events are late or repeated is not among them. Only columns of fixed size are held.
 
+create or replace view commerce_touched as
+from commerce_before
+semi join touched_order using (shop_domain, order_id);
+
 create or replace table superseded as
-with told_before as (
-    select shop_domain, order_id, arg_max(event_row, told_at) as event_row, max(told_at) as told_at
-    from (
-        select shop_domain, order_id, event_row, told_order(order_revision, received_at, event_type) as told_at
-        from commerce_before
-        semi join touched_order using (shop_domain, order_id)
-        where order_revision is not null
-    )
-    group by shop_domain, order_id
-)
 select now.event_row as row_now, before.event_row as row_before
 from touched_order as now
-left join told_before as before using (shop_domain, order_id)
+left join last_told('commerce_touched') as before using (shop_domain, order_id)
 where before.told_at is null
    or now.told_at > before.told_at;

@@ -53,17 +53,20 @@ left join lapsed_product as lapsed
    and lapsed.product_id = product.product_id;
 
 insert into needed_day
+with anew as (
+    select distinct shop_domain, launched_on, computed_on
+    from product_measured
+    where computed_before is null
+)
 -- Days that come into a window or leave it: a trailing one of so many days, or by 0 those that are new to all.
-select distinct
-    unnest(generate_series(shop_before.computed_on + 1 - length, shop_day.computed_on - length, interval 1 day))::date as day
+select unnest(generate_series(shop_before.computed_on + 1 - length, shop_day.computed_on - length, interval 1 day))::date as day
 from shop_before
 join shop_day using (shop_domain)
 cross join (values (0), (7), (14), (30)) as window_of(length)
 union
-select distinct unnest(generate_series(computed_on - 29, computed_on, interval 1 day))::date as day
-from product_measured
-where computed_before is null
+select unnest(generate_series(computed_on - 29, computed_on, interval 1 day))::date as day
+from shop_day
+semi join anew using (shop_domain)
 union
-select distinct unnest(generate_series(launched_on, least(launched_on + 13, computed_on), interval 1 day))::date as day
-from product_measured
-where computed_before is null;
+select unnest(generate_series(launched_on, least(launched_on + 13, computed_on), interval 1 day))::date as day
+from anew;

@@ -20,7 +20,6 @@ files! {
     ORDER_LEDGER = "22_order_ledger",
     MOVED_ENTRIES = "28_moved_entries",
     SALES_OF_ENTRIES = "30_sales",
-    SALES_WHOLE = "31_sales_whole",
     CHANGED_DAYS = "32_changed_days",
     SALES_CHANGED = "33_sales_changed",
     SALES_NAMED = "35_sales_named",
