@@ -35,8 +35,8 @@ pub struct Files {
 /// Manifests that are read at the same time.
 const MANIFESTS_AT_ONCE: usize = 8;
 
-/// The lower 40 bits of `event_row`: the number of the row in its file.
-const ROW_IN_FILE: u64 = (1 << 40) - 1;
+/// The lower bits of `event_row` are the number of the row in its file, those above the index of the file.
+const ROW_BITS: u32 = 40;
 
 impl Files {
     /// SQL text DuckDB can select from: the rows of these files of the table, with all of its columns.
@@ -49,7 +49,7 @@ impl Files {
     /// `event_row`.
     #[must_use]
     pub fn file_of_row(row: &str) -> String {
-        format!("({row} >> 40)")
+        format!("({row} >> {ROW_BITS})")
     }
 
     /// SQL for the `event_row` that a row has if only some of the files are numbered. `files`: their indexes among all, as
@@ -57,7 +57,8 @@ impl Files {
     #[must_use]
     pub fn renumbered(row: &str, files: &str) -> String {
         let file = Self::file_of_row(row);
-        format!("(((list_position([{files}]::bigint[], {file}) - 1)::bigint << 40) | ({row} & {ROW_IN_FILE}))")
+        let number = (1_u64 << ROW_BITS) - 1;
+        format!("(((list_position([{files}]::bigint[], {file}) - 1)::bigint << {ROW_BITS}) | ({row} & {number}))")
     }
 
     /// As [`Self::relation`], with a column `event_row` that no two rows of these files share.
@@ -66,7 +67,7 @@ impl Files {
         self.columns.select(
             paths,
             "*, null::bigint as event_row",
-            "*, (file_index::bigint << 40) | file_row_number as event_row",
+            &format!("*, (file_index::bigint << {ROW_BITS}) | file_row_number as event_row"),
         )
     }
 
