@@ -7,7 +7,7 @@ use weir_domain::interaction::Kind;
 use weir_edge_shared::internal::parameter;
 
 /// Fields that a pixel's query may say, under the names that events have.
-const TEXT_FIELDS: [&str; 12] = [
+pub(crate) const TEXT_FIELDS: [&str; 12] = [
     "event_type",
     "event_key",
     "shop_domain",
