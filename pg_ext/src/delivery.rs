@@ -10,6 +10,10 @@ use crate::report;
 
 const HINT: &str = r#"Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text."#;
 
+/// Longest webhook id, in bytes; Shopify's are UUIDs of 36. It is part of a key, and PostgreSQL takes no index row above 2,704
+/// bytes. Of the key's other texts none needs a limit: a topic is one that weir reads.
+const MAX_WEBHOOK_ID_BYTES: usize = 1024;
+
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,8 +99,14 @@ impl Delivery {
             fact: None,
             keys: Vec::new(),
         };
-        if let Err(error) = json.and_then(|json| delivery.fill(json)) {
-            delivery.reject_body(&error);
+        match json.and_then(|json| delivery.fill(json)) {
+            Err(error) => delivery.reject_body(&error),
+            Ok(()) if delivery.webhook_id.len() > MAX_WEBHOOK_ID_BYTES => {
+                let found = delivery.webhook_id.len();
+                let detail = format!("webhook_id: expected at most {MAX_WEBHOOK_ID_BYTES} bytes, found {found}");
+                delivery.reject(Reason::TypeMismatch.as_str(), detail);
+            }
+            Ok(()) => {}
         }
         delivery
     }

@@ -581,6 +581,11 @@ begin
         given.triggered_at := coalesce(
             weir_sql.delivery_time(weir_sql.text_of(item, 'triggered_at', ''), 'triggered_at'), given.received_at);
         perform weir_sql.required_text(item, 'body');
+        -- It is part of a key, and PostgreSQL takes no index row above 2,704 bytes.
+        if octet_length(given.webhook_id) > 1024 then
+            perform weir_sql.refuse('type_mismatch', 'webhook_id',
+                'expected at most 1024 bytes, found ' || octet_length(given.webhook_id));
+        end if;
         if shop_id is null then
             given.verdict := 'rejected';
             given.reason := 'unknown_shop';

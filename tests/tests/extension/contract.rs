@@ -5,6 +5,7 @@ mod bulk;
 mod bulk_histories;
 mod customers;
 mod known;
+mod long_keys;
 mod migration;
 mod objectives;
 pub mod permutation;
