@@ -24,15 +24,13 @@ use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembere
 pub fn ingest(text: &str) -> String {
     let mut deliveries = delivery::read(text);
     Spi::connect_mut(|client| {
-        let domains = deliveries
-            .iter()
-            .map(|delivery| delivery.shop_domain.as_str())
-            .collect();
-        let shops = store::read_shops(client, domains);
+        let shops = store::read_shops(client, domains(&deliveries));
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
             understand(delivery, &shops);
         }
         privacy::enforce(client, &mut deliveries, &shops);
+        // Again, now that they are locked: a registration that was waited for may have moved one to another time zone.
+        let shops = store::read_shops(client, domains(&deliveries));
         let mut state = State::load(client, &deliveries);
         let remembered = state.apply(client, &mut deliveries, &shops);
         state.write(
@@ -42,6 +40,13 @@ pub fn ingest(text: &str) -> String {
         store::remember(client, remembered);
         answer(client, &deliveries, &mut state, &shops)
     })
+}
+
+fn domains(deliveries: &[Delivery]) -> BTreeSet<&str> {
+    deliveries
+        .iter()
+        .map(|delivery| delivery.shop_domain.as_str())
+        .collect()
 }
 
 /// Reads the body, or decides that the delivery goes no further.
@@ -79,7 +84,7 @@ impl Created {
 
 /// The ledgers of an order, each computed once for a version of it.
 struct Ledgers {
-    /// As it is stored.
+    /// As it is stored: what the stored facts give in the shop's zone ([`crate::time_zone`]).
     stored: Vec<SalesRow>,
     /// As it is.
     now: Vec<SalesRow>,

@@ -12,6 +12,7 @@
 //! - [`readback`]: events of orders as they are now, and digests to compare with the lake
 //! - [`retention`]: how long deliveries are remembered
 //! - [`shop`], [`objective`]: what has to be known beforehand
+//! - [`time_zone`]: the ledgers of a shop that moves
 //!
 //! No function panics on what it is given: a bad delivery is rejected alone, a bad call raises an error with SQLSTATE,
 //! detail and hint, and neither ever repeats the payload.
@@ -30,6 +31,7 @@ mod report;
 mod retention;
 mod shop;
 mod store;
+mod time_zone;
 
 use pgrx::prelude::*;
 
@@ -91,7 +93,8 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// `weir.register_shop(shop json) -> json`: makes a shop known, or changes its name, domain or time zone.
+/// `weir.register_shop(shop json) -> json`: makes a shop known, or changes its name, domain or time zone. With the
+/// zone move the days of its ledgers; `moved_orders` says of how many orders. The lake follows when they are told again.
 #[pg_extern(sql = r#"create function weir.register_shop(shop json) returns json
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn register_shop(shop: &str) -> String {

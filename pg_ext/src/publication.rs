@@ -72,6 +72,8 @@ pub fn record(text: &str) -> String {
         let domains = entries.iter().filter_map(Entry::shop_domain).collect();
         let shops = store::read_shops(client, domains);
         admit(client, &mut entries, &shops);
+        // Again, now that they are locked: one may have moved to another time zone.
+        let shops = store::read_shops(client, entries.iter().filter_map(Entry::shop_domain).collect());
         write_new(client, &mut entries);
         let orders = attribute(client, &mut entries, &shops);
         let told = entries.iter().flat_map(Entry::told).collect::<Vec<_>>();

@@ -3,10 +3,13 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::Spi;
 use serde::Deserialize;
+use serde_json::Value;
 use weir_domain::events::Shop;
 
+use crate::privacy;
 use crate::report;
 use crate::store::{cell, run};
+use crate::time_zone::move_ledgers;
 
 const REGISTER: &str = include_str!("../../sql/postgres/shop_register.sql");
 const HINT: &str = r#"Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}."#;
@@ -20,7 +23,8 @@ struct Registration {
     name: Option<String>,
 }
 
-/// Adds or changes a shop. Its currency is fixed once registered: amounts already stored are in it.
+/// Adds or changes a shop. Its currency is fixed once registered: amounts already stored are in it. If its time zone changes,
+/// ledgers are written anew; batches of the shop wait meanwhile.
 pub fn register(text: &str) -> String {
     let shop: Registration = serde_json::from_str(text).unwrap_or_else(|_| {
         report::invalid_argument("the shop is not readable", "A field is missing or mistyped.", HINT)
@@ -28,14 +32,16 @@ pub fn register(text: &str) -> String {
     if shop.shop_domain.is_empty() || text.contains("\\u0000") {
         report::invalid_argument("the shop is not readable", "A text is empty or holds U+0000.", HINT);
     }
-    if let Err(field) = Shop::new(&shop.shop_domain, &shop.iana_time_zone, &shop.currency) {
+    let in_zone = |zone: &str| Shop::new(&shop.shop_domain, zone, &shop.currency);
+    let now = in_zone(&shop.iana_time_zone).unwrap_or_else(|field| {
         report::invalid_argument(
             "the shop is not usable",
             &format!("Field {field} is not a known value."),
             HINT,
-        );
-    }
+        )
+    });
     Spi::connect_mut(|client| {
+        privacy::lock(client, shop.shop_id, true);
         let arguments = [
             DatumWithOid::from(shop.shop_id),
             DatumWithOid::from(shop.shop_domain.as_str()),
@@ -51,6 +57,17 @@ pub fn register(text: &str) -> String {
                 "Register the shop under its own currency.",
             )
         };
-        cell::<String>(&row, 1)
+        let mut answer: Value = serde_json::from_str(&cell::<String>(&row, 1))
+            .unwrap_or_else(|_| report::internal("an answer is not readable", "shop_register.sql"));
+        let previous = answer["previous_time_zone"].as_str();
+        let moved = previous
+            .filter(|known| *known != shop.iana_time_zone)
+            .map_or(0, |known| {
+                let before =
+                    in_zone(known).unwrap_or_else(|field| report::internal("a registered shop is not usable", field));
+                move_ledgers(client, shop.shop_id, &before, &now)
+            });
+        answer["moved_orders"] = moved.into();
+        answer.to_string()
     })
 }

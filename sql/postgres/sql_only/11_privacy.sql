@@ -171,6 +171,15 @@ begin
             perform from weir_sql.lock_shared(one.shop_id) as locked (done text);
         end if;
     end loop;
+    -- A registration that was waited for may have moved one to another time zone.
+    for one in
+        select told.position, shop.iana_time_zone from unnest(deliveries) as told
+        join commerce.shop as shop on shop.shop_id = told.shop_id and shop.iana_time_zone <> told.zone
+    loop
+        given := deliveries[one.position];
+        given.zone := one.iana_time_zone;
+        deliveries[one.position] := given;
+    end loop;
     -- Through the API, since these functions run with their owner's rights.
     for one in
         select shop_domain, fact from unnest(deliveries)

@@ -11,7 +11,8 @@ language plpgsql strict volatile parallel unsafe as $$
 declare
     fields jsonb;
     problem text;
-    registered text;
+    registered jsonb;
+    moved bigint := 0;
     usage constant text := 'Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}.';
 begin
     if strpos(shop::text, '\u0000') > 0 or shop ->> 'shop_domain' = '' then
@@ -39,6 +40,7 @@ begin
         raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
             detail = 'Field ' || problem || ' is not a known value.', hint = usage;
     end if;
+    perform from weir_sql.lock_exclusive((fields ->> 'shop_id')::bigint) as locked (done text);
     registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
         fields ->> 'iana_time_zone', fields ->> 'currency');
     if registered is null then
@@ -46,7 +48,53 @@ begin
             detail = 'The shop is registered with another currency, in which its amounts are stored.',
             hint = 'Register the shop under its own currency.';
     end if;
-    return registered::json;
+    if registered ->> 'previous_time_zone' <> fields ->> 'iana_time_zone' then
+        moved := weir_sql.move_ledgers((fields ->> 'shop_id')::bigint, registered ->> 'previous_time_zone',
+            fields ->> 'iana_time_zone');
+    end if;
+    return (registered || jsonb_build_object('moved_orders', moved))::json;
+end
+$$;
+
+-- A shop that moves to another time zone takes the days of its ledgers with it: those that differ are written anew, and their
+-- orders get a new revision, so that their next event is newer than those that were told with the old days. How many did.
+-- Guarantees that a stored ledger is the one that the order's facts give in the shop's zone.
+create function weir_sql.move_ledgers(shop_id bigint, zone_before text, zone text) returns bigint language plpgsql
+set jit = off set plan_cache_mode = force_generic_plan as $$
+declare
+    ids bigint[];
+    shops bigint[];
+    changes weir_sql.change[];
+    moved bigint := 0;
+begin
+    loop
+        ids := array(select page.id from weir_sql.shop_orders(shop_id,
+            coalesce(ids[cardinality(ids)], -9223372036854775808), 500) as page order by page.id);
+        exit when ids = '{}';
+        shops := array_fill(shop_id, array[cardinality(ids)]);
+        perform weir_sql.order_header_lock(shops, ids);
+        changes := array(
+            with known as materialized (
+                select row_number() over (order by read.order_id) as n, read.order_id, read.state::jsonb as state
+                from weir_sql.orders_read(shops, ids) as read
+            ), given as materialized (
+                select array_agg(known.state order by known.n) as states from known
+            ), old as materialized (
+                select old.n, old.ledger from given
+                cross join lateral weir_sql.ledgers(given.states, array_fill(zone_before, array[cardinality(ids)])) as old
+            ), new as materialized (
+                select new.n, new.ledger from given
+                cross join lateral weir_sql.ledgers(given.states, array_fill(zone, array[cardinality(ids)])) as new
+            )
+            select row(null, move_ledgers.shop_id, known.order_id, null, null, known.state,
+                jsonb_set(known.state, '{revision}', to_jsonb((known.state ->> 'revision')::bigint + 1)), null, null, null,
+                old.ledger, new.ledger)::weir_sql.change
+            from known join old using (n) join new using (n) where old.ledger <> new.ledger order by known.n
+        );
+        perform weir_sql.write_orders(changes, '{}');
+        moved := moved + cardinality(changes);
+    end loop;
+    return moved;
 end
 $$;
 

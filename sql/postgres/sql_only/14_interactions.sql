@@ -235,6 +235,11 @@ begin
     perform weir_sql.lock_privacy(array(
         select distinct shop_id from unnest(given) where verdict is null order by shop_id
     ));
+    -- Again, now that they are locked: one may have moved to another time zone.
+    for n in 1 .. cardinality(given) loop
+        continue when given[n].verdict is not null;
+        given[n].zone := (select shop.iana_time_zone from commerce.shop as shop where shop.shop_id = given[n].shop_id);
+    end loop;
     select coalesce(array_agg(redacted.shop_id) filter (where redacted.order_id is null), '{}'),
         coalesce(array_agg(redacted.shop_id || ' ' || redacted.order_id) filter (where redacted.order_id is not null), '{}')
     into gone, severed from (

@@ -425,6 +425,8 @@ begin
         perform weir_sql.refuse_unknown_shop();
     end if;
     perform weir_sql.lock_privacy(array[shop.shop_id]);
+    -- Again, now that it is locked: it may have moved to another time zone.
+    shop.zone := (select known.iana_time_zone from commerce.shop as known where known.shop_id = shop.shop_id);
     if exists (select from weir_sql.redacted_read(array[shop.shop_id], '{0}', '{}', '{}')) then
         return '{"events": [], "next": null}';
     end if;

@@ -14,6 +14,7 @@ mod publication;
 mod readback;
 mod redacted_orders;
 mod retention;
+mod time_zones;
 
 use std::collections::BTreeMap;
 

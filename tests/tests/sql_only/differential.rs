@@ -59,7 +59,8 @@ async fn both_installs_answer_and_keep_the_same() {
         }
         if number % 20 == 19 {
             pair.same_tables().await;
-            pair.register().await;
+            let moved = pair.register(random.below(SHOPS.len() as u64) as usize).await;
+            *seen.entry("moved".to_owned()).or_default() += moved;
         }
     }
     let rows = pair.same_tables().await;
@@ -77,6 +78,7 @@ async fn both_installs_answer_and_keep_the_same() {
         "unknown_shop",
         "unsupported_topic",
         "redacted",
+        "moved",
         "order_created",
         "order_completed",
         "order_cancelled",
