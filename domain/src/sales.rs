@@ -184,8 +184,9 @@ impl Ledger<'_> {
     }
 
     /// Reverses the units of a line that its body no longer has although only `reversed` of them are told to have come back:
-    /// dated by the edits, in their sequence, what is left by the body that first lacks them. `net` is what the whole line is
-    /// worth. Returns the units that are open after that, and what was reversed.
+    /// dated by the edits, in their sequence, what is left by the newest body: which one lacked them first is not kept, so a
+    /// later body moves that day. `net` is what the whole line is worth. Returns the units that are open after that, and what
+    /// was reversed.
     fn take_out(
         &mut self,
         header: &Header,

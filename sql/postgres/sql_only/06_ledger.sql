@@ -187,10 +187,10 @@ with orders as materialized (
         least(units, edits.added_to), units, gross, p_gross, off, p_off
     from more join edits using (n, line_item_id)
     union all
-    -- What no edit dates, by the body that first has it.
+    -- What no edit dates, by the newest body.
     select n, product_id, updated_at, 'edit', least(units, added), units, units, gross, p_gross, off, p_off from more
 ), removals as (
-    -- Dated by the edits, what is left by the body that first lacks them.
+    -- Dated by the edits, what is left by the newest body: which one lacked them first is not kept.
     select opened.n, product_id, edits.at, least(gone, removed_to - edits.removed) as from_unit,
         least(gone, removed_to) as to_unit, quantity, gross - off as net, p_gross - p_off as p_net
     from opened join edits using (n, line_item_id)
