@@ -34,7 +34,12 @@ grant select (shop_id, request_id) on privacy.data_request to weir_edge;
 
 grant execute on function weir.version(), weir.reconcile(text, date, date) to weir_reader;
 grant usage on schema commerce, configuration, publication to weir_reader;
-grant select on all tables in schema commerce, configuration, publication to weir_reader;
+-- What names no person, and no payload. Earlier versions gave all tables.
+revoke select on all tables in schema commerce, publication from weir_reader;
+grant select on commerce.order_enriched, commerce.shop, commerce.product, commerce.product_variant, commerce.sales_ledger,
+    publication.publisher, publication.item, publication.program
+to weir_reader;
+grant select on all tables in schema configuration to weir_reader;
 
 grant execute on all functions in schema weir to weir_admin;
 grant usage on schema commerce, configuration, privacy, publication to weir_admin;

@@ -631,6 +631,44 @@ async fn the_workers_login_can_ingest_and_little_else() {
 }
 
 #[tokio::test]
+async fn readers_read_what_names_no_person() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let reader = database.admin().await.unwrap();
+    reader.batch_execute("set role weir_reader").await.unwrap();
+    for table in ["order_enriched", "sales_ledger"] {
+        let sql = format!("select count(*) from commerce.{table}");
+        let row = reader.query_one(&sql, &[]).await.expect(&sql);
+        assert_eq!(row.get::<_, i64>(0), 1, "{table}");
+    }
+    let sql = "select relation.oid::regclass::text from pg_class as relation
+        where relkind in ('r', 'v')
+        and relnamespace::regnamespace::text in ('commerce', 'publication', 'configuration', 'privacy')
+        and has_table_privilege('weir_reader', relation.oid, 'select') order by 1";
+    let rows = reader.query(sql, &[]).await.unwrap();
+    let readable: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(
+        readable,
+        [
+            "commerce.order_enriched",
+            "commerce.product",
+            "commerce.product_variant",
+            "commerce.sales_ledger",
+            "commerce.shop",
+            "configuration.macrodata_artifact",
+            "configuration.objective_change",
+            "configuration.schema_migration",
+            "publication.item",
+            "publication.program",
+            "publication.publisher"
+        ]
+    );
+    let write = "delete from commerce.sales_ledger";
+    let error = reader.batch_execute(write).await.expect_err(write);
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+#[tokio::test]
 async fn every_table_and_column_says_what_it_is() {
     let (database, _edge) = shop().await;
     let sql = "select c.oid::regclass::text || coalesce('.' || a.attname, '')
