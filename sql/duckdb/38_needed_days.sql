@@ -5,17 +5,18 @@
 --         needed_day: those the last refresh has not looked at; all of them if anything has lapsed.
 
 create or replace table lapsed_product as
-select distinct before.shop_domain, before.product_id
-from product_before as before
-join changed_key as changed using (shop_domain, product_id)
-left join sales_row as left_over
-    on left_over.shop_domain = changed.shop_domain
-   and left_over.product_id = changed.product_id
-   and left_over.day = changed.day
-   and left_over.currency = changed.currency
+with unsold as (
+    select shop_domain, product_id, day, left_over.units_sold is null as is_gone
+    from changed_key
+    left join sales_row as left_over using (shop_domain, product_id, day, currency)
+    where coalesce(left_over.units_sold, 0) <= 0
+)
+select distinct shop_domain, product_id
+from unsold
+join product_before using (shop_domain, product_id)
 -- The row may have been the last to say that there is such a product, or its first or last sale.
-where (left_over.day is null and is_seen_only(product_state_key))
-   or (coalesce(left_over.units_sold, 0) <= 0 and changed.day in (first_sale_on, last_sale_on));
+where (is_gone and is_seen_only(product_state_key))
+   or day in (first_sale_on, last_sale_on);
 
 create or replace table lapsed_shop as
 select shop_domain

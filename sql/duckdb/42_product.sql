@@ -1,7 +1,8 @@
 -- Products and their newest state.
--- Reads:  product_told, product_sold_on, untold_product, product_before, shop, line_event (events whose lines may name an
---         untold product: those since the last refresh, and all if it does not know one of them).
--- Writes: product, one row per (shop_domain, product_id); newcomer.
+-- Reads:  product_told, product_sold_on, untold_product, product_before, lapsed_product, shop, line_event (events whose lines may
+--         name an untold product: those since the last refresh, and all if it does not know one of them).
+-- Writes: product (a view), one row per (shop_domain, product_id), with the row it had in product_before (row_before; null if
+--         the last refresh did not know it) and whether its sales of then have lapsed.
 -- Guarantees: a product's own events win over what order lines say, because an archived product stops selling and its
 -- last line still calls it active. Lines are only read for products that sold and never told of themselves; the newest
 -- line ever told counts, also of an order that was deleted since.
@@ -47,51 +48,50 @@ from (
 )
 group by shop_domain, product_id;
 
-create or replace table product as
-with known as (
-    select shop_domain, product_id from product_sold_on
-    union
-    select shop_domain, product_id from product_told
-    union
-    select shop_domain, product_id from product_before where not is_seen_only(product_state_key)
+create or replace view product as
+with before as (
+    select product_before.*, product_before.rowid as row_before, lapsed_product.product_id is not null as has_lapsed
+    from product_before
+    left join lapsed_product using (shop_domain, product_id)
 ),
 told as (
     select
-        known.*,
-        before.* exclude (shop_domain, product_id),
+        shop_domain,
+        product_id,
+        before.* exclude (shop_domain, product_id, first_sale_on, last_sale_on),
+        -- Null is passed over.
+        least(sold.first_sale_on, if(has_lapsed, null, before.first_sale_on)) as first_sale_on,
+        greatest(sold.last_sale_on, if(has_lapsed, null, before.last_sale_on)) as last_sale_on,
         new.state as new_state,
         new.state_key as new_state_key,
         coalesce(new.state_key > coalesce(product_state_key, ''), false) as is_new
-    from known
-    left join product_before as before using (shop_domain, product_id)
+    from before
+    full join product_sold_on as sold using (shop_domain, product_id)
     -- No product is in both: lines are only read for what never told of itself.
-    left join (from product_told union all from product_seen) as new using (shop_domain, product_id)
+    full join (from product_told union all from product_seen) as new using (shop_domain, product_id)
+    -- One of which only sales told is none any more if they have lapsed.
+    where sold.product_id is not null
+       or not (has_lapsed and is_seen_only(product_state_key))
+       or new.product_id is not null
 )
 select
-    told.shop_domain,
-    told.product_id,
-    if(is_new, new_state.product_title, told.product_title) as product_title,
-    if(is_new, new_state.product_type, told.product_type) as product_type,
-    if(is_new, new_state.is_active, told.is_active) as is_active,
-    if(is_new, new_state.product_published_at, told.product_published_at) as product_published_at,
+    shop_domain,
+    product_id,
+    if(is_new, new_state.product_title, product_title) as product_title,
+    if(is_new, new_state.product_type, product_type) as product_type,
+    if(is_new, new_state.is_active, is_active) as is_active,
+    if(is_new, new_state.product_published_at, product_published_at) as product_published_at,
     if(is_new, new_state_key, product_state_key) as product_state_key,
-    sold.first_sale_on,
-    sold.last_sale_on,
+    first_sale_on,
+    last_sale_on,
     coalesce(
         case
             when is_new then local_date(new_state.product_published_at, shop_time_zone)
-            when told.product_published_at is not null then told.launched_on
+            when product_published_at is not null then launched_on
         end,
-        sold.first_sale_on
-    ) as launched_on
+        first_sale_on
+    ) as launched_on,
+    row_before,
+    has_lapsed
 from told
-join shop on shop.shop_domain = told.shop_domain
-left join product_sold_on as sold
-    on sold.shop_domain = told.shop_domain
-   and sold.product_id = told.product_id;
-
--- Products that the last refresh did not know.
-create or replace table newcomer as
-select shop_domain, product_id
-from product
-anti join product_before using (shop_domain, product_id);
+join shop using (shop_domain);

@@ -1,7 +1,8 @@
 -- How each product is measured, and over which days.
--- Reads:  product, sales (as 40_product_told.sql), changed_day, lapsed_product, lapsed_shop, product_before, shop_before,
---         shop_day, objective_spec (at most one per shop and product type, and one for every shop as a whole).
--- Writes: shop_currency, product_measured; adds to needed_day the days whose sales 50_windows.sql adds up.
+-- Reads:  product, sales (as 40_product_told.sql), changed_day, lapsed_shop, product_before, shop_before, shop_day,
+--         objective_spec (at most one per shop and product type, and one for every shop as a whole).
+-- Writes: shop_currency; product_measured; newcomer: the products that the last refresh did not know; adds to needed_day the
+--         days whose sales 50_windows.sql adds up.
 -- Guarantees: money measures count the shop's newest currency only; the narrowest specification governs. Windows go on from
 -- those of the last refresh (computed_before is not null) if they count the same amounts from the same launch.
 
@@ -24,6 +25,7 @@ group by shop_domain;
 create or replace table product_measured as
 select
     product.*,
+    before.product_id is null as is_newcomer,
     shop_day.computed_on,
     coalesce(narrow.spec_number, wide.spec_number) as spec_number,
     coalesce(narrow.measure, wide.measure) as measure,
@@ -32,7 +34,7 @@ select
         before.launched_on is not distinct from product.launched_on
         and before.measure = coalesce(narrow.measure, wide.measure)
         and before.currency is not distinct from shop_currency.currency
-        and lapsed.product_id is null,
+        and not has_lapsed,
         before.computed_on,
         null
     ) as computed_before
@@ -45,12 +47,12 @@ left join objective_spec as narrow
     on narrow.shop_domain = product.shop_domain
    and narrow.product_type = product.product_type
 left join shop_currency on shop_currency.shop_domain = product.shop_domain
-left join product_before as before
-    on before.shop_domain = product.shop_domain
-   and before.product_id = product.product_id
-left join lapsed_product as lapsed
-    on lapsed.shop_domain = product.shop_domain
-   and lapsed.product_id = product.product_id;
+left join product_before as before on before.rowid = product.row_before;
+
+create or replace table newcomer as
+select shop_domain, product_id
+from product_measured
+where is_newcomer;
 
 insert into needed_day
 with anew as (

@@ -14,7 +14,8 @@ create or replace macro in_last(day, length, until_day) as
 
 -- What a product's windows hold more than those of the last refresh did; of one that does not go on from it, what they hold.
 -- A row of sales counts in the windows as they are now, and is taken out of those they were (in_now, in_before). The rows
--- that orders have changed since are put into those they were, and the ones they had taken out.
+-- that orders have changed since are put into those they were, and the ones they had taken out. By the row of
+-- product_measured (product_row).
 create or replace table product_sold as
 with term as (
     select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 1 as in_now, -1 as in_before
@@ -28,8 +29,7 @@ with term as (
 ),
 valued as (
     select
-        shop_domain,
-        product_id,
+        product.rowid as product_row,
         day,
         launched_on,
         computed_on,
@@ -60,8 +60,7 @@ counted as (
     from valued
 )
 select
-    shop_domain,
-    product_id,
+    product_row,
     sum(in_first_7_days * value) as sales_first_7_days,
     sum(in_first_14_days * value) as sales_first_14_days,
     sum(in_last_7_days * value) as sales_last_7_days,
@@ -69,7 +68,7 @@ select
     sum(in_last_30_days * value) as sales_last_30_days,
     sum(in_last_30_days * net_sales) as net_sales_last_30_days
 from counted
-group by shop_domain, product_id;
+group by product_row;
 
 create or replace table product_engagement as
 with daily as (
@@ -150,12 +149,11 @@ with windowed as (
         coalesce(views_last_30_days, 0) as views_last_30_days,
         coalesce(conversions_last_30_days, 0) as conversions_last_30_days
     from product_measured as product
-    left join product_sold as sold using (shop_domain, product_id)
-    left join product_before as before
-        on before.shop_domain = product.shop_domain
-       and before.product_id = product.product_id
-       and before.computed_on = product.computed_before
     left join product_engagement as engagement using (shop_domain, product_id)
+    left join product_sold as sold on sold.product_row = product.rowid
+    left join product_before as before
+        on before.rowid = product.row_before
+       and before.computed_on = product.computed_before
 )
 -- Weights are thousandths of the measure's unit per interaction. Whole numbers throughout: what is left over is dropped
 -- once, from the sum.

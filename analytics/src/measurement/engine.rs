@@ -94,9 +94,12 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
     progress.begin(Step::Classify);
     connection.execute_batch(sql::CLASSIFICATION)?;
     connection.execute_batch(sql::PERFORMANCE_DAY)?;
-    let product_count = count(connection, "performance")?;
+    let performance = batches(
+        connection,
+        "select * from performance_checked order by computed_on, shop_domain, product_id",
+    )?;
+    let product_count = oracle::check(&performance, &specifications)?;
     progress.read(product_count);
-    oracle::check(connection, &specifications)?;
     with_newest_sales(connection, &mut shops)?;
     let mut days: Vec<Date> = shops.iter().map(|shop| shop.computed_on).collect();
     days.sort_unstable();
@@ -118,10 +121,7 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
         performance_refresh_id,
         changed_days,
         changed_rows,
-        performance: batches(
-            connection,
-            "select * from performance_day order by computed_on, shop_domain, product_id",
-        )?,
+        performance,
         days,
         shops,
         event_count,

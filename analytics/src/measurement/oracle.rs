@@ -1,19 +1,36 @@
 //! Holds the SQL's labels against the domain's reference.
 
-use duckdb::Connection;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow_schema::DataType;
 use weir_domain::classification::{classify, Classified, Label, ProductFacts};
 use weir_domain::engagement::Interactions;
 use weir_domain::objective::ObjectiveSpecification;
 
 use crate::{Error, Result};
 
-/// Compares label, matched rules and rank of every product.
+/// Compares value, label, matched rules and rank of every product in the rows that are to be written (those of the view
+/// `performance_checked`). How many products that were; a row carried over from another refresh is none of them.
 ///
 /// # Errors
 /// [`Error::Internal`] naming the first product on which SQL and reference disagree: nothing may be written then.
-pub fn check(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<()> {
-    let expected = classify(&facts(connection, specifications)?, specifications);
-    let computed = verdicts(connection)?;
+pub fn check(performance: &[RecordBatch], specifications: &[ObjectiveSpecification]) -> Result<u64> {
+    let (mut facts, mut computed) = (Vec::new(), Vec::new());
+    for batch in performance {
+        let columns = Columns::of(batch)?;
+        for row in 0..batch.num_rows() {
+            // Carried over.
+            let Some(number) = optional(&columns.spec_number, row) else {
+                continue;
+            };
+            facts.push(columns.facts(row, number, specifications)?);
+            computed.push(columns.verdict(row)?);
+        }
+    }
+    let expected = classify(&facts, specifications);
+    // Sorted already where there is one day of computation.
+    computed.sort_by(|a, b| (&a.shop_domain, &a.product_id).cmp(&(&b.shop_domain, &b.product_id)));
     if expected.len() != computed.len() {
         return Err(Error::Internal(format!(
             "the reference classifies {} products, the SQL {}",
@@ -22,47 +39,84 @@ pub fn check(connection: &Connection, specifications: &[ObjectiveSpecification])
         )));
     }
     match expected.iter().zip(&computed).find(|(left, right)| left != right) {
-        None => Ok(()),
+        None => Ok(computed.len() as u64),
         Some((reference, sql)) => Err(Error::Internal(format!(
             "classification differs: reference {reference:?}, SQL {sql:?}"
         ))),
     }
 }
 
-/// What the rules look at. The value of each product is the reference's, not the SQL's.
-fn facts(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<Vec<ProductFacts>> {
-    let mut statement = connection.prepare(
-        "select shop_domain, product_id, product_type, is_active, sales_first_7_days, sales_first_14_days, \
-         sales_last_30_days, aggregate_measurement_value, net_sales_last_30_days, days_without_activity, \
-         views_last_30_days, clicks_last_30_days, conversions_last_30_days, impressions_last_30_days, spec_number \
-         from performance",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let interactions = Interactions {
-            views: row.get(10)?,
-            clicks: row.get(11)?,
-            conversions: row.get(12)?,
-            impressions: row.get(13)?,
-        };
+/// The columns of a batch that the reference looks at.
+struct Columns {
+    shop_domain: StringArray,
+    product_id: StringArray,
+    product_type: StringArray,
+    is_active: BooleanArray,
+    sales_first_7_days: Int64Array,
+    sales_first_14_days: Int64Array,
+    sales_last_30_days: Int64Array,
+    net_sales_last_30_days: Int64Array,
+    aggregate_measurement_value: Int64Array,
+    days_without_activity: Int64Array,
+    views: Int64Array,
+    clicks: Int64Array,
+    conversions: Int64Array,
+    impressions: Int64Array,
+    spec_number: Int64Array,
+    nominal_classification: StringArray,
+    matched_rules: ArrayRef,
+    rank: Int64Array,
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch) -> Result<Self> {
+        let text = |name| Ok::<_, Error>(cast(batch, name, &DataType::Utf8)?.as_string::<i32>().clone());
+        let whole = |name| Ok::<_, Error>(cast(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone());
+        Ok(Self {
+            shop_domain: text("shop_domain")?,
+            product_id: text("product_id")?,
+            product_type: text("product_type")?,
+            is_active: cast(batch, "is_active", &DataType::Boolean)?.as_boolean().clone(),
+            sales_first_7_days: whole("sales_first_7_days")?,
+            sales_first_14_days: whole("sales_first_14_days")?,
+            sales_last_30_days: whole("sales_last_30_days")?,
+            net_sales_last_30_days: whole("net_sales_last_30_days")?,
+            aggregate_measurement_value: whole("aggregate_measurement_value")?,
+            days_without_activity: whole("days_without_activity")?,
+            views: whole("views_last_30_days")?,
+            clicks: whole("clicks_last_30_days")?,
+            conversions: whole("conversions_last_30_days")?,
+            impressions: whole("impressions_last_30_days")?,
+            spec_number: whole("spec_number")?,
+            nominal_classification: text("nominal_classification")?,
+            matched_rules: column(batch, "matched_rules")?.clone(),
+            rank: whole("rank")?,
+        })
+    }
+
+    /// What the rules look at. The value of the product is the reference's, not the SQL's.
+    fn facts(&self, row: usize, number: i64, specifications: &[ObjectiveSpecification]) -> Result<ProductFacts> {
         let facts = ProductFacts {
-            shop_domain: row.get(0)?,
-            product_id: row.get(1)?,
-            product_type: row.get(2)?,
-            is_active: row.get(3)?,
-            sales_first_7_days: row.get(4)?,
-            sales_first_14_days: row.get(5)?,
-            sales_last_30_days: row.get(6)?,
-            aggregate_measurement_value: row.get(7)?,
-            net_sales_last_30_days: row.get(8)?,
-            days_without_activity: row.get(9)?,
+            shop_domain: self.shop_domain.value(row).to_owned(),
+            product_id: self.product_id.value(row).to_owned(),
+            product_type: (!self.product_type.is_null(row)).then(|| self.product_type.value(row).to_owned()),
+            is_active: (!self.is_active.is_null(row)).then(|| self.is_active.value(row)),
+            sales_first_7_days: self.sales_first_7_days.value(row),
+            sales_first_14_days: self.sales_first_14_days.value(row),
+            sales_last_30_days: self.sales_last_30_days.value(row),
+            aggregate_measurement_value: self.aggregate_measurement_value.value(row),
+            net_sales_last_30_days: self.net_sales_last_30_days.value(row),
+            days_without_activity: optional(&self.days_without_activity, row),
         };
-        Ok((facts, interactions, row.get::<_, usize>(14)?))
-    })?;
-    let mut all = Vec::new();
-    for row in rows {
-        let (facts, interactions, number) = row?;
-        let weights = specifications
-            .get(number - 1)
+        let interactions = Interactions {
+            views: self.views.value(row),
+            clicks: self.clicks.value(row),
+            conversions: self.conversions.value(row),
+            impressions: self.impressions.value(row),
+        };
+        let weights = usize::try_from(number - 1)
+            .ok()
+            .and_then(|index| specifications.get(index))
             .and_then(|spec| spec.engagement_weights)
             .unwrap_or_default();
         let value = weights.value(facts.sales_last_30_days, interactions);
@@ -72,43 +126,76 @@ fn facts(connection: &Connection, specifications: &[ObjectiveSpecification]) -> 
                 facts.product_id, facts.aggregate_measurement_value
             )));
         }
-        all.push(facts);
+        Ok(facts)
     }
-    Ok(all)
+
+    fn verdict(&self, row: usize) -> Result<Classified> {
+        let rules = self.matched_rules.as_list::<i32>().value(row);
+        let rules = rules.as_string::<i32>();
+        Ok(Classified {
+            shop_domain: self.shop_domain.value(row).to_owned(),
+            product_id: self.product_id.value(row).to_owned(),
+            label: label(self.nominal_classification.value(row))?,
+            matched_rules: rules.iter().flatten().map(label).collect::<Result<_>>()?,
+            rank: self.rank.value(row),
+        })
+    }
 }
 
-fn verdicts(connection: &Connection) -> Result<Vec<Classified>> {
-    let mut statement = connection.prepare(
-        "select shop_domain, product_id, nominal_classification, array_to_string(matched_rules, ','), rank \
-         from performance order by shop_domain, product_id",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-            row.get::<_, String>(3)?,
-            row.get::<_, i64>(4)?,
-        ))
-    })?;
-    let mut verdicts = Vec::new();
-    for row in rows {
-        let (shop_domain, product_id, name, rules, rank) = row?;
-        verdicts.push(Classified {
-            shop_domain,
-            product_id,
-            label: label(&name)?,
-            matched_rules: rules
-                .split(',')
-                .filter(|rule| !rule.is_empty())
-                .map(label)
-                .collect::<Result<_>>()?,
-            rank,
-        });
-    }
-    Ok(verdicts)
+fn optional(numbers: &Int64Array, row: usize) -> Option<i64> {
+    (!numbers.is_null(row)).then(|| numbers.value(row))
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    let column = batch.column_by_name(name);
+    column.ok_or_else(|| Error::Internal(format!("the computation has no column {name}")))
+}
+
+fn cast(batch: &RecordBatch, name: &str, to: &DataType) -> Result<ArrayRef> {
+    Ok(arrow_cast::cast(column(batch, name)?, to)?)
 }
 
 fn label(name: &str) -> Result<Label> {
     Label::from_name(name).ok_or_else(|| Error::Internal(format!("{name:?} is no label")))
+}
+
+#[cfg(test)]
+mod tests {
+    use duckdb::Connection;
+
+    use super::*;
+
+    /// A product that sold 12 and ranks first, a winner from 10 on, beside a row of a shop that another refresh classified.
+    fn checked(value: i64, label: &str, rules: &str, rank: i64) -> Result<u64> {
+        let objective = serde_json::json!({"objective_spec_id": "o", "shop_domain": "a", "revision": 1,
+            "measure": "net_units", "threshold_30d": 10, "valid_from": "2026-01-01T00:00:00Z"});
+        let specification = ObjectiveSpecification::from_json(&objective).unwrap();
+        let query = format!(
+            "select 'a' as shop_domain, '1' as product_id, null::varchar as product_type, true as is_active,
+                0::bigint as sales_first_7_days, 0::bigint as sales_first_14_days, 12::bigint as sales_last_30_days,
+                5::bigint as net_sales_last_30_days, {value}::bigint as aggregate_measurement_value,
+                3::bigint as days_without_activity, 0::bigint as views_last_30_days, 0::bigint as clicks_last_30_days,
+                0::bigint as conversions_last_30_days, 0::bigint as impressions_last_30_days, spec_number,
+                '{label}' as nominal_classification, {rules}::varchar[] as matched_rules, {rank}::bigint as rank
+             from (values (1), (null)) as rows(spec_number)"
+        );
+        let connection = Connection::open_in_memory().unwrap();
+        let batches: Vec<_> = connection.prepare(&query).unwrap().query_arrow([]).unwrap().collect();
+        check(&batches, &[specification])
+    }
+
+    #[test]
+    fn only_what_the_reference_says_passes() {
+        assert_eq!(checked(12, "winner", "['winner']", 1).unwrap(), 1);
+        for (value, label, rules, rank) in [
+            (13, "winner", "['winner']", 1),
+            (12, "none", "['winner']", 1),
+            (12, "winner", "[]", 1),
+            (12, "winner", "['winner']", 2),
+            (12, "first", "['winner']", 1),
+        ] {
+            let error = checked(value, label, rules, rank).unwrap_err();
+            assert!(matches!(error, Error::Internal(_)), "{error}");
+        }
+    }
 }
