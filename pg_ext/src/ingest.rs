@@ -55,6 +55,9 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
         return delivery.reject("unknown_shop", "the shop is not registered".to_owned());
     };
     delivery.shop_id = known.shop_id;
+    if delivery.topic == shopify::SHOP_UPDATE {
+        return compare_zone(delivery, &known.shop.time_zone);
+    }
     let context = Context {
         currency: known.shop.currency,
         triggered_at: delivery.triggered_at,
@@ -62,6 +65,22 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
     match shopify::parse_encoding(&delivery.topic, &delivery.body, context, jsonb::encode) {
         Ok(Some(fact)) => delivery.fact = Some(fact),
         Ok(None) => delivery.ignore(),
+        Err(error) => delivery.reject_body(&error),
+    }
+}
+
+/// Of a shop's own data only its time zone counts here. To move it is for its owner to decide: it rewrites ledgers, and the
+/// lake has to be told all orders again. But nobody may miss that days are counted in the wrong zone.
+fn compare_zone(delivery: &mut Delivery, registered: &str) {
+    match shopify::time_zone(&delivery.body) {
+        Ok(Some(told)) if told != registered => delivery.reject(
+            "time_zone_changed",
+            format!(
+                "iana_timezone: expected {registered}, as registered; call weir.register_shop with what the body says, run \
+                 weir backfill and replay this"
+            ),
+        ),
+        Ok(_) => delivery.ignore(),
         Err(error) => delivery.reject_body(&error),
     }
 }

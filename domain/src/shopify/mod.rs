@@ -211,6 +211,18 @@ pub fn is_supported(topic: &str) -> bool {
     )
 }
 
+/// The topic that says how a shop is set up.
+pub const SHOP_UPDATE: &str = "shop/update";
+
+/// The IANA name of the time zone that a body of [`SHOP_UPDATE`] says; `None` if it says none.
+///
+/// # Errors
+/// [`BodyError`] with the path of the first fault.
+pub fn time_zone(body: &str) -> Result<Option<String>, BodyError> {
+    let json = Json::parse(body)?;
+    json::Node::root(&json, json::encode_text)?.text("iana_timezone")
+}
+
 /// Reads a body; what is kept of it is JSON text. `None` for a topic that weir does not read.
 ///
 /// # Errors

@@ -564,6 +564,7 @@ language plpgsql stable as $$
 declare
     given weir_sql.delivery;
     read record;
+    told_zone text;
 begin
     given.position := n;
     given.webhook_id := '';
@@ -595,6 +596,14 @@ begin
         given.shop_id := shop_id;
         given.zone := zone;
         given.currency := currency;
+        -- Of a shop's own data only its time zone counts: nobody may miss that days are counted in the wrong one.
+        if given.topic = 'shop/update' then
+            told_zone := weir_sql.text_of((weir_sql.read_json(item ->> 'body')).document, 'iana_timezone', '');
+            if told_zone <> zone then
+                perform weir_sql.refuse('time_zone_changed', 'iana_timezone', 'expected ' || zone || ', as registered; '
+                    'call weir.register_shop with what the body says, run weir backfill and replay this');
+            end if;
+        end if;
         if not weir_sql.is_supported(given.topic) then
             given.verdict := 'ignored';
             given.reason := 'unsupported_topic';

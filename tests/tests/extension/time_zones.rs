@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{json, Value};
 use weir_tests::postgres::Database;
 
-use super::{delivery, ingest, ledger, order, refund, shop, types, SHOP};
+use super::{delivery, ingest, ledger, order, refund, shop, types, verdicts, SHOP};
 
 /// Registers the shop anew; how many orders' ledgers moved.
 async fn register(database: &Database, zone: &str) -> i64 {
@@ -86,6 +86,34 @@ async fn a_shop_that_moves_takes_its_ledgers_with_it() {
     assert_eq!(
         stored_days(&database, 7).await,
         days([("2026-11-02", "sale"), ("2026-11-03", "return")])
+    );
+}
+
+#[tokio::test]
+async fn a_shop_that_says_another_zone_is_not_passed_over() {
+    let (database, edge) = shop().await;
+    let batch = |zone: &str| {
+        [
+            delivery("a", "shop/update", &format!(r#"{{"id": 1, "iana_timezone": {zone}}}"#)),
+            delivery("b", "orders/create", &order(7, 1, "")),
+        ]
+    };
+    let answer = ingest(&edge, &batch(r#""Europe/Paris""#)).await;
+    assert_eq!(verdicts(&answer), ["rejected", "accepted"]);
+    assert_eq!(answer["deliveries"][0]["reason"], "time_zone_changed");
+    assert_eq!(
+        answer["deliveries"][0]["detail"],
+        "iana_timezone: expected Asia/Tokyo, as registered; call weir.register_shop with what the body says, run weir \
+         backfill and replay this"
+    );
+    for (zone, verdict) in [(r#""Asia/Tokyo""#, "ignored"), ("null", "ignored"), ("5", "rejected")] {
+        assert_eq!(verdicts(&ingest(&edge, &batch(zone)).await)[0], verdict, "{zone}");
+    }
+    // Replayed after the move it is none any more.
+    assert_eq!(register(&database, "Europe/Paris").await, 1);
+    assert_eq!(
+        verdicts(&ingest(&edge, &batch(r#""Europe/Paris""#)).await)[0],
+        "ignored"
     );
 }
 

@@ -216,6 +216,10 @@ fn body(random: &mut Random, shop: &Shop, topic: &str) -> Value {
         "orders/edited" => edit(random, order),
         "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => customer(random),
         "customers/delete" => json!({"id": id(random, 1, 8)}),
+        "shop/update" => {
+            let zone = random.one(&[shop.zone, shop.zone, "Europe/Oslo", ""]);
+            json!({"id": shop.id, "iana_timezone": maybe(random, |_| zone.into())})
+        }
         "customers/redact" => {
             // Somebody without an account has no id.
             let customer = match random.below(3) {

@@ -77,6 +77,7 @@ async fn both_installs_answer_and_keep_the_same() {
         "invalid_text",
         "unknown_shop",
         "unsupported_topic",
+        "time_zone_changed",
         "redacted",
         "moved",
         "order_created",
