@@ -126,7 +126,11 @@ export async function quarantined(bucket) {
   let cursor;
   do {
     const page = await bucket.list({ prefix: "quarantine/", cursor });
-    for (const { key } of page.objects) found.push({ key, record: await (await bucket.get(key)).json() });
+    for (const { key } of page.objects) {
+      const object = await bucket.get(key);
+      // A replay or a redaction may take it away meanwhile.
+      if (object) found.push({ key, record: await object.json() });
+    }
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor);
   return found;
