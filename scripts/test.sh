@@ -9,25 +9,46 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 
 stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${WEIR_WASM_TARGET_DIR:-$WEIR_CACHE/target-wasm}" \
   cargo check --locked -q -p weir-domain --target wasm32-unknown-unknown
-# Tests over workerd wait more than they compute, so that several files run at once, beside the compilation of the others.
+# Tests wait for servers more than they compute, so that some run beside the compilation of the others, and those of the
+# host in two lanes. What a lane beside says is told when it has ended.
+told="$(mktemp)"
+pid=
+trap '[ -z "$pid" ] || kill "$pid"; rm -f "$told"' EXIT
+# beside LANE COMMAND...: runs LANE and COMMAND at once; fails if one of them does.
+beside() {
+  local lane=$1 own=0 other=0; shift
+  "$lane" >"$told" 2>&1 &
+  pid=$!
+  ("$@") || own=$?
+  wait "$pid" || other=$?
+  pid=
+  cat "$told"
+  [ "$own" = 0 ] || exit "$own"
+  [ "$other" = 0 ] || exit "$other"
+}
+tests() { cargo test --locked "${WEIR_HOST_PACKAGES[@]}" "$@"; }
+# `--test NAME` of each integration test of the package weir-tests (`=== own`), or of the other ones (`!== own`).
+integration() {
+  cargo metadata --locked --no-deps --format-version 1 | "$WEIR_NODE" -e '
+    const { packages } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+    const own = "weir-tests";
+    const chosen = packages.filter(({ name }) => '"name $1"');
+    const targets = chosen.flatMap((one) => one.targets.filter(({ kind }) => kind.includes("test")));
+    console.log(targets.map(({ name }) => `--test ${name}`).join(" "));'
+}
+read -ra over_postgres <<<"$(integration "=== own")"
+read -ra others <<<"$(integration "!== own")"
+
 workers() {
   stage "test: Workers and the played Shopify in workerd, the snippet in Chromium" "$WEIR_NODE" --test --test-concurrency=3 \
     edge/{commerce,publication,fake-shopify,sync}/test/*.test.mjs
   stage "test: dry run of every deployment" bash scripts/dry-run-workers.sh
 }
-told="$(mktemp)"
-workers >"$told" 2>&1 &
-pid=$!
-trap '[ -z "$pid" ] || kill "$pid"; rm -f "$told"' EXIT
-compiled=0 passed=0
-(stage "test: compile the host's" cargo test --locked --no-run "${WEIR_HOST_PACKAGES[@]}") || compiled=$?
-wait "$pid" || passed=$?
-pid=
-cat "$told"
-[ "$compiled" = 0 ] || exit "$compiled"
-[ "$passed" = 0 ] || exit "$passed"
-# Domain, edge on the host, analytics, the extension over PostgreSQL, end to end.
-stage "test: domain, edge, analytics, extension, end to end" cargo test --locked "${WEIR_HOST_PACKAGES[@]}"
-# The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
-stage "test: extension over PostgreSQL 18" env WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" WEIR_HISTORIES=100 \
-  cargo test --locked "${WEIR_HOST_PACKAGES[@]}" --test extension
+beside workers stage "test: compile the host's" tests --no-run
+alone() {
+  stage "test: domain, edge on the host, analytics" tests --lib --bins "${others[@]}"
+  stage "test: examples in the documentation" tests --doc
+  # The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
+  WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" WEIR_HISTORIES=100 stage "test: extension over PostgreSQL 18" tests --test extension
+}
+beside alone stage "test: extension, SQL only, end to end" tests "${over_postgres[@]}"
