@@ -6,12 +6,16 @@
 //!
 //! All times are microseconds since 1970 in UTC, all amounts minor units.
 
+mod since;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
 use crate::shopify::Fact;
+
+pub use since::UnitsSince;
 
 /// An amount in the shop's currency and in the currency the buyer saw; the two are never summed with each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,6 +333,17 @@ pub struct OrderState {
     pub header: Option<Header>,
     /// Lines of the newest body.
     pub lines: Vec<Line>,
+    /// `updated_at` of the earliest body.
+    #[serde(default)]
+    pub first_updated_at: Option<i64>,
+    /// Since when lines have their quantity, over all bodies. None for a line that all bodies since the first have told as
+    /// the newest does; a line that vanished keeps its points, for it may come back.
+    #[serde(default)]
+    pub quantity_since: Vec<UnitsSince>,
+    /// Since when units of lines are removed (quantity less current quantity), by refund, return or edit; likewise, but
+    /// never left out.
+    #[serde(default)]
+    pub removed_since: Vec<UnitsSince>,
     /// Newest version of each refund.
     pub refunds: Vec<Refund>,
     /// Newest version of each transaction.
@@ -440,16 +455,18 @@ impl OrderState {
             && new.fulfillment_status.as_deref() == Some("fulfilled")
             && new.cancelled_at.is_none();
         self.completed_at = earliest(self.completed_at, completed.then_some(new.updated_at));
+        let newer = self
+            .header
+            .as_ref()
+            .is_none_or(|old| (new.updated_at, new.triggered_at) >= (old.updated_at, old.triggered_at));
+        self.note_quantities(snapshot, newer);
+        self.note_removed(snapshot);
         for refund in &snapshot.refunds {
             self.apply_refund(refund);
         }
         for fulfillment in &snapshot.fulfillments {
             self.apply_fulfillment(fulfillment);
         }
-        let newer = self
-            .header
-            .as_ref()
-            .is_none_or(|old| (new.updated_at, new.triggered_at) >= (old.updated_at, old.triggered_at));
         if newer {
             // An equal header keeps the body that came first.
             if self.header.as_ref() != Some(new) {
@@ -516,6 +533,9 @@ impl OrderState {
     /// The facts without what only says when they were told.
     fn without_versions(&self) -> Self {
         let mut facts = self.clone();
+        // It only dates what the first body has beyond the agreements ([`crate::sales`]).
+        let read_at = facts.agreements_updated_at;
+        facts.first_updated_at = read_at.map(|at| facts.first_updated_at.unwrap_or(at).max(at));
         if let Some(header) = &mut facts.header {
             header.triggered_at = 0;
         }

@@ -7,12 +7,14 @@
 //! Two sources: webhook bodies give a provisional ledger; Shopify's own agreements, once read, replace it ([`agreed`]).
 
 mod agreed;
+mod spans;
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use self::spans::{since, spans};
 use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund};
 
 /// Product of amounts that belong to none, so that the shop's totals still match.
@@ -168,14 +170,16 @@ impl Ledger<'_> {
             }
         }
 
-        let refund_lines = state.refunds.iter().flat_map(|refund| &refund.lines);
-        let of_line = refund_lines.filter(|refunded| refunded.line_item_id == Some(line.line_item_id));
-        let (mut refunded, mut returned) = (0_i64, Amount::default());
-        for item in of_line {
-            refunded += item.quantity;
-            returned = returned + without_tax(item.subtotal, item.tax, header.taxes_included);
+        let (mut reversals, mut returned) = (Vec::new(), Amount::default());
+        for refund in &state.refunds {
+            for item in &refund.lines {
+                if item.line_item_id == Some(line.line_item_id) {
+                    reversals.push((refunded_at(refund), item.quantity));
+                    returned = returned + without_tax(item.subtotal, item.tax, header.taxes_included);
+                }
+            }
         }
-        let (open, reversed) = self.take_out(header, line, &edits, refunded, net);
+        let (open, reversed) = self.take_out(state, header, line, &edits, &reversals, net);
 
         if let Some(cancelled_at) = header.cancelled_at.filter(|_| open > 0) {
             let rest = minus(minus(net, returned), reversed);
@@ -183,42 +187,48 @@ impl Ledger<'_> {
         }
     }
 
-    /// Reverses the units of a line that its body no longer has although only `reversed` of them are told to have come back:
-    /// dated by the edits, in their sequence, what is left by the newest body: which one lacked them first is not kept, so a
-    /// later body moves that day. `net` is what the whole line is worth. Returns the units that are open after that, and what
-    /// was reversed.
+    /// Reverses the units of a line that its body no longer has although only those of `reversals` (when, how many) are told
+    /// to have come back: dated by the edits, in their sequence, what is left by the first body that lacked more than
+    /// `reversals` and edits tell of until then. `net` is what the whole line is worth. Returns the units that are open after
+    /// that, and what was reversed.
     fn take_out(
         &mut self,
+        state: &OrderState,
         header: &Header,
         line: &Line,
         edits: &[&EditLine],
-        reversed: i64,
+        reversals: &[(i64, i64)],
         net: Amount,
     ) -> (i64, Amount) {
+        let reversed: i64 = reversals.iter().map(|(_, units)| units).sum();
+        let removed: i64 = edits.iter().map(|edit| edit.removed).sum();
         let open = (line.quantity - reversed).max(0);
         let gone = match (header.cancelled_at, line.current_quantity) {
             (None, Some(current)) => (line.quantity - current - reversed).clamp(0, open),
             // A cancelled order's current quantity is 0 whatever the edits did; only the edits tell.
-            (Some(_), _) => edits.iter().map(|edit| edit.removed).sum::<i64>().min(open),
+            (Some(_), _) => removed.min(open),
             (None, None) => 0,
         };
-        let (mut left, mut worth) = (gone, Amount::default());
-        let dated = edits.iter().map(|edit| (edit.committed_at, edit.removed));
-        for (at, removed) in dated.chain([(header.updated_at, i64::MAX)]) {
-            let units = removed.min(left);
-            if units > 0 {
-                let from = gone - left;
-                let returns = minus(part(net, from + units, line.quantity), part(net, from, line.quantity));
-                self.reverse(line.product_id, at, Kind::Edit, units, returns);
-                worth = worth + returns;
-                left -= units;
-            }
+        let mut worth = Amount::default();
+        let dates: Vec<_> = edits.iter().map(|edit| (edit.committed_at, edit.removed)).collect();
+        let told = |at| {
+            reversals
+                .iter()
+                .filter(|(of, _)| *of <= at)
+                .map(|(_, units)| units)
+                .sum()
+        };
+        let points = since(&state.removed_since, line);
+        for (at, from, to) in spans(gone, &dates, points, told, header.updated_at) {
+            let returns = minus(part(net, to, line.quantity), part(net, from, line.quantity));
+            self.reverse(line.product_id, at, Kind::Edit, to - from, returns);
+            worth = worth + returns;
         }
         (open - gone, worth)
     }
 
     fn refund(&mut self, state: &OrderState, header: &Header, refund: &Refund) {
-        let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
+        let at = refunded_at(refund);
         for item in &refund.lines {
             let line = state
                 .lines
@@ -272,6 +282,11 @@ impl Ledger<'_> {
 /// When the order was placed, microseconds since 1970.
 fn placed_at(header: &Header) -> i64 {
     header.processed_at.or(header.created_at).unwrap_or(header.updated_at)
+}
+
+/// When goods and money of a refund went back, microseconds since 1970.
+fn refunded_at(refund: &Refund) -> i64 {
+    refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at)
 }
 
 fn minus(a: Amount, b: Amount) -> Amount {

@@ -34,6 +34,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(13, "013_raw_compression"),
     migration!(14, "014_customer_merge"),
     migration!(15, "015_redacted_order"),
+    migration!(16, "016_units_since"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

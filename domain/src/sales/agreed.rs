@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{line_value, minus, placed_at, without_tax, Kind, Ledger, Value};
+use super::{line_value, minus, placed_at, refunded_at, since, spans, without_tax, Kind, Ledger, Value};
 use crate::order_state::{Agreement, Amount, Header, Line, OrderState, Refund, Sale};
 
 /// What the agreements and newer refunds account for of one line.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct Booked {
     sold: i64,
-    reversed: i64,
+    /// When units came back, and how many.
+    reversals: Vec<(i64, i64)>,
     gross: Amount,
     discount: Amount,
     returns: Amount,
@@ -40,14 +41,14 @@ impl Ledger<'_> {
                     continue;
                 };
                 let line = booked.entry(line_item_id).or_default();
-                line.reversed += item.quantity;
+                line.reversals.push((refunded_at(refund), item.quantity));
                 line.returns = line.returns + without_tax(item.subtotal, item.tax, header.taxes_included);
             }
         }
         if header.updated_at > read_at {
             for line in state.lines.iter().filter(|line| !line.is_gift_card) {
-                let known = booked.get(&line.line_item_id).copied().unwrap_or_default();
-                self.since(state, header, line, known, read_at);
+                let known = booked.remove(&line.line_item_id).unwrap_or_default();
+                self.since(state, header, line, &known, read_at);
             }
         }
     }
@@ -85,7 +86,7 @@ impl Ledger<'_> {
         let units = sale.quantity.abs();
         if sale.action_type == "return" {
             let returns = minus(Amount::default(), base);
-            known.reversed += units;
+            known.reversals.push((at, units));
             known.returns = known.returns + returns;
             self.reverse(product_id, at, reversal(header, agreement), units, returns);
             return;
@@ -107,7 +108,7 @@ impl Ledger<'_> {
     }
 
     /// What the newer body says of a line beyond what is booked.
-    fn since(&mut self, state: &OrderState, header: &Header, line: &Line, booked: Booked, read_at: i64) {
+    fn since(&mut self, state: &OrderState, header: &Header, line: &Line, booked: &Booked, read_at: i64) {
         let is_new = |at: i64| read_at < at && at <= header.updated_at;
         let edits = state.edits.iter().filter(|edit| edit.line_item_id == line.line_item_id);
         let mut edits: Vec<_> = edits.filter(|edit| is_new(edit.committed_at)).collect();
@@ -120,19 +121,19 @@ impl Ledger<'_> {
                 gross: minus(value.gross, booked.gross),
                 discount: minus(value.discount, booked.discount),
             };
-            let dates = edits.iter().map(|edit| (edit.committed_at, edit.added));
-            let mut from = 0;
-            for (at, added) in dates.chain([(header.updated_at, i64::MAX)]) {
-                let units = added.min(more - from);
-                if units > 0 {
-                    let share = super::share(rest, from, from + units, more);
-                    self.sell(line.product_id, at, Kind::Edit, units, share);
-                    from += units;
-                }
+            let dates: Vec<_> = edits.iter().map(|edit| (edit.committed_at, edit.added)).collect();
+            let known = since(&state.quantity_since, line).collect::<Vec<_>>();
+            let always = (state.first_updated_at.unwrap_or(header.updated_at), line.quantity);
+            let points = if known.is_empty() { vec![always] } else { known };
+            // What the agreements do not know was added after they were read.
+            let points = points.into_iter().map(|(at, units)| (at.max(read_at), units));
+            for (at, from, to) in spans(more, &dates, points, |_| booked.sold, header.updated_at) {
+                let share = super::share(rest, from, to, more);
+                self.sell(line.product_id, at, Kind::Edit, to - from, share);
             }
         }
         let net = minus(value.gross, value.discount);
-        let (open, reversed) = self.take_out(header, line, &edits, booked.reversed, net);
+        let (open, reversed) = self.take_out(state, header, line, &edits, &booked.reversals, net);
         if let Some(cancelled_at) = header.cancelled_at.filter(|at| *at > read_at && open > 0) {
             let rest = minus(minus(net, booked.returns), reversed);
             self.reverse(line.product_id, cancelled_at, Kind::Cancellation, open, rest);
@@ -148,7 +149,7 @@ fn is_newer(state: &OrderState, refund: &Refund, read_at: i64) -> bool {
     }
     // Where an agreement of a return has booked the goods, a refund made before the reading only moved the money. In the
     // second of the reading itself both are possible.
-    let at = refund.processed_at.or(refund.created_at).unwrap_or(refund.observed_at);
+    let at = refunded_at(refund);
     let by_return = state.agreements.iter().any(|agreement| agreement.return_id.is_some());
     at > read_at || at == read_at && !by_return
 }

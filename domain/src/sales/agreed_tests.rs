@@ -235,6 +235,87 @@ fn a_body_newer_than_the_agreements_adds_what_it_knows_beyond_them() {
 }
 
 #[test]
+fn a_removal_since_the_agreements_stays_on_the_day_of_the_first_body_that_lacked_the_unit() {
+    let body = |day: u8, left: u8| {
+        ORDER
+            .replace("2026-11-06T00:00:00Z", &format!("2026-11-{day:02}T00:00:00Z"))
+            .replace(
+                r#""quantity": 2"#,
+                &format!(r#""quantity": 2, "current_quantity": {left}"#),
+            )
+    };
+    // Removed on the 7th; what the agreements book on the 8th is another unit, and the tag of the 9th moves neither.
+    let bodies = [body(6, 2), body(7, 1), body(8, 0), body(9, 0)];
+    let refunded = agreement(
+        2,
+        "2026-11-08T00:00:00Z",
+        "refund",
+        Some(5),
+        &[("return", "product", -1, 1, Some(11), -1000, -160, -160)],
+    );
+    for sequence in [[0, 1, 2, 3], [3, 2, 1, 0], [3, 0, 1, 2], [1, 3, 0, 2]] {
+        let told = sequence.map(|index| ("orders/updated", bodies[index].as_str()));
+        World::told(&told).read("2026-11-06T00:00:00Z", &[of_order()]).gives(&[
+            SALE,
+            ("11", "2026-11-07", "edit", 0, 1, 0, 0, 841),
+            ("11", "2026-11-08", "edit", 0, 1, 0, 0, 840),
+        ]);
+        World::told(&told)
+            .read("2026-11-08T00:00:00Z", &[of_order(), refunded.clone()])
+            .gives(&[
+                SALE,
+                ("11", "2026-11-07", "edit", 0, 1, 0, 0, 841),
+                ("11", "2026-11-08", "return", 0, 1, 0, 0, 840),
+            ]);
+    }
+}
+
+#[test]
+fn an_addition_since_the_agreements_stays_on_the_day_of_the_first_body_that_had_the_unit() {
+    // A third unit on the 7th (26.81 net in all, see above), a tag on the 9th; a second line on the 8th, likewise.
+    let body = |day: u8, quantity: u8, tax: &str, more: &str| {
+        ORDER
+            .replace("2026-11-06T00:00:00Z", &format!("2026-11-{day:02}T00:00:00Z"))
+            .replace(r#""quantity": 2"#, &format!(r#""quantity": {quantity}"#))
+            .replace("3.19", tax)
+            .replace(r#""line_items": ["#, &format!(r#""line_items": [{more}"#))
+    };
+    let line = r#"{"id": 3, "product_id": 13, "quantity": 1, "price": "11.90", "tax_lines": [{"price": "1.90"}]},"#;
+    let bodies = [
+        body(6, 2, "3.19", ""),
+        body(7, 3, "5.09", ""),
+        body(8, 3, "5.09", line),
+        body(9, 3, "5.09", line),
+    ];
+    let added = ("11", "2026-11-07", "edit", 1, 0, 1000, 0, 0);
+    let new = ("13", "2026-11-08", "edit", 1, 0, 1000, 0, 0);
+    for sequence in [[0, 1, 2, 3], [3, 2, 1, 0], [3, 0, 1, 2], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        let told = sequence.map(|index| ("orders/updated", bodies[index].as_str()));
+        let read = || World::told(&told).read("2026-11-06T00:00:00Z", &[of_order()]);
+        read().gives(&[SALE, added, new]);
+        // Read again before the line was added, and after: what is booked is not added twice.
+        let edit = agreement(
+            2,
+            "2026-11-07T00:00:00Z",
+            "order_edit",
+            None,
+            &[("order", "product", 1, 1, Some(11), 1190, 0, 190)],
+        );
+        read()
+            .read("2026-11-07T00:00:00Z", std::slice::from_ref(&edit))
+            .gives(&[SALE, added, new]);
+    }
+    // Of an order that was first seen on the 9th, that day is all that is known.
+    World::told(&[("orders/updated", &bodies[3])])
+        .read("2026-11-06T00:00:00Z", &[of_order()])
+        .gives(&[
+            SALE,
+            ("11", "2026-11-09", "edit", 1, 0, 1000, 0, 0),
+            ("13", "2026-11-09", "edit", 1, 0, 1000, 0, 0),
+        ]);
+}
+
+#[test]
 fn test_orders_and_deleted_orders_count_nothing_by_agreements_either() {
     let test = ORDER.replacen('{', r#"{"test": true,"#, 1);
     World::told(&[("orders/create", &test)])

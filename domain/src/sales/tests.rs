@@ -1,7 +1,7 @@
 use super::*;
 use crate::money::Currency;
-use crate::order_state::{Applied, OrderState};
-use crate::shopify::{self, Context};
+use crate::order_state::{Agreement, Applied, OrderState, Sale};
+use crate::shopify::{self, Context, Fact};
 use proptest::prelude::*;
 
 /// (product, day, kind, units sold, units returned, gross, discounts, returns)
@@ -200,6 +200,120 @@ fn an_edit_sells_and_removes_on_its_own_day() {
     );
 }
 
+/// The order's body as of a day of November, with `left` of its three units and its tags.
+fn body(day: u8, left: u8, tags: &str) -> String {
+    order(&format!(r#""tags": "{tags}""#))
+        .replace(
+            r#""updated_at": "2026-11-01T16:30:00Z""#,
+            &format!(r#""updated_at": "2026-11-{day:02}T20:00:00Z""#),
+        )
+        .replace(
+            r#""quantity": 3"#,
+            &format!(r#""quantity": 3, "current_quantity": {left}"#),
+        )
+}
+
+/// Checks the ledger of deliveries in every sequence, the first and the last one twice.
+fn check_any_sequence(deliveries: &[(&str, &str)], expected: &[Row]) {
+    let mut sequences = vec![Vec::new()];
+    for delivery in deliveries {
+        let longer = |sequence: &Vec<_>| {
+            let places = 0..=sequence.len();
+            let put = |place| {
+                let mut longer = sequence.clone();
+                longer.insert(place, *delivery);
+                longer
+            };
+            places.map(put).collect::<Vec<_>>()
+        };
+        sequences = sequences.iter().flat_map(longer).collect();
+    }
+    for mut sequence in sequences {
+        sequence.extend([sequence[0], sequence[sequence.len() - 1]]);
+        check("USD", "UTC", &sequence, expected);
+    }
+}
+
+const SOLD: Row = ("11", "2026-11-01", "sale", 3, 0, 3000, 300, 0);
+
+#[test]
+fn a_removal_that_nothing_dates_stays_on_the_day_of_the_first_body_that_lacked_the_units() {
+    // One unit is gone on the 4th, another on the 8th, each worth 9.00; the tags of the 6th and the 9th move neither.
+    let (first, tag) = (body(4, 2, ""), body(6, 2, "a"));
+    let (second, last) = (body(8, 1, ""), body(9, 1, "b"));
+    let bodies = [&first, &tag, &second, &last].map(|body| ("orders/updated", body.as_str()));
+    let expected = [
+        SOLD,
+        ("11", "2026-11-04", "edit", 0, 1, 0, 0, 900),
+        ("11", "2026-11-08", "edit", 0, 1, 0, 0, 900),
+    ];
+    check_any_sequence(&bodies, &expected);
+    check_any_sequence(&bodies[..2], &expected[..2]);
+    // The edit of the first unit is told at last, and dates it.
+    let edit = r#"{"order_edit": {"id": 2, "order_id": 7, "committed_at": "2026-11-03T00:00:00Z",
+        "line_items": {"removals": [{"id": 1, "delta": 1}]}}}"#;
+    let dated = ("11", "2026-11-03", "edit", 0, 1, 0, 0, 900);
+    check_any_sequence(
+        &[&[("orders/edited", edit)], &bodies[..]].concat(),
+        &[expected[0], dated, expected[2]],
+    );
+}
+
+#[test]
+fn a_later_refund_does_not_move_a_removal() {
+    // One unit is removed on the 4th, another refunded on the 6th.
+    let refund = r#"{"id": 5, "order_id": 7, "processed_at": "2026-11-06T12:00:00Z",
+        "refund_line_items": [{"id": 9, "line_item_id": 1, "quantity": 1, "subtotal": 9.00}]}"#;
+    let (removed, refunded, tag) = (body(4, 2, ""), body(6, 1, ""), body(9, 1, "b"));
+    check_any_sequence(
+        &[
+            ("orders/updated", &removed),
+            ("refunds/create", refund),
+            ("orders/updated", &refunded),
+            ("orders/updated", &tag),
+        ],
+        &[
+            SOLD,
+            ("11", "2026-11-04", "edit", 0, 1, 0, 0, 900),
+            ("11", "2026-11-06", "return", 0, 1, 0, 0, 900),
+        ],
+    );
+}
+
+#[test]
+fn a_refund_that_comes_late_takes_the_place_of_a_removal() {
+    let refund = r#"{"id": 5, "order_id": 7, "processed_at": "2026-11-04T12:00:00Z",
+        "refund_line_items": [{"id": 9, "line_item_id": 1, "quantity": 1, "subtotal": 9.00}]}"#;
+    let (body, tag) = (body(4, 2, ""), body(9, 2, "b"));
+    check_any_sequence(
+        &[
+            ("orders/updated", &body),
+            ("orders/updated", &tag),
+            ("refunds/create", refund),
+        ],
+        &[SOLD, ("11", "2026-11-04", "return", 0, 1, 0, 0, 900)],
+    );
+}
+
+#[test]
+fn what_the_newest_body_has_again_is_not_reversed() {
+    // Two units are gone on the 4th, one of them is back on the 6th; the line itself is away on the 5th.
+    let (two, one) = (body(4, 1, ""), body(6, 2, ""));
+    let none = two
+        .replace("2026-11-04T20", "2026-11-05T20")
+        .replace(r#""id": 1, "product_id""#, r#""id": 2, "product_id""#);
+    check_any_sequence(
+        &[
+            ("orders/updated", &two),
+            ("orders/updated", &none),
+            ("orders/updated", &one),
+        ],
+        &[SOLD, ("11", "2026-11-04", "edit", 0, 1, 0, 0, 900)],
+    );
+    let back = body(7, 3, "");
+    check_any_sequence(&[("orders/updated", &two), ("orders/updated", &back)], &[SOLD]);
+}
+
 /// A history of one order in which every delivery has its own version; some share `updated_at`.
 fn history() -> Vec<(&'static str, String)> {
     let at = |day: u8, rest: &str| {
@@ -247,23 +361,71 @@ fn history() -> Vec<(&'static str, String)> {
             "fulfillments/update",
             r#"{"id": 4, "order_id": 7, "status": "cancelled", "updated_at": "2026-11-04T00:00:00Z"}"#.into(),
         ),
+        ("orders/updated", body(4, 1, "")),
+        ("orders/updated", body(5, 0, "a")),
+        ("orders/updated", body(5, 1, "b")),
+        (
+            "orders/updated",
+            body(3, 4, "c").replace(r#""quantity": 3"#, r#""quantity": 5"#),
+        ),
+        (
+            "orders/updated",
+            body(5, 4, "d").replace(r#""quantity": 3"#, r#""quantity": 4"#),
+        ),
+        ("orders/updated", body(2, 3, "e").replace(r#""id": 1,"#, r#""id": 2,"#)),
         ("orders/cancelled", at(6, r#""cancelled_at": "2026-11-06T00:00:00Z","#)),
         ("orders/delete", r#"{"id": 7}"#.into()),
     ]
 }
 
+/// Shopify's ledger of the order, with two of its units, as of so many days after it was placed.
+fn reading(days: i64) -> Fact {
+    let placed_at = shopify::json::instant("2026-11-01T16:30:00Z").unwrap();
+    let both = |minor| Amount {
+        shop: minor,
+        presentment: minor,
+    };
+    let sale = Sale {
+        sale_id: 1,
+        action_type: "order".into(),
+        line_type: "product".into(),
+        quantity: 2,
+        line_item_id: Some(1),
+        product_id: Some(11),
+        variant_id: None,
+        total: both(1800),
+        discount: both(200),
+        tax: both(0),
+    };
+    Fact::Agreements {
+        order_id: 7,
+        updated_at: placed_at + days * 86_400_000_000,
+        agreements: vec![Agreement {
+            agreement_id: 1,
+            happened_at: placed_at,
+            reason: "order".into(),
+            refund_id: None,
+            return_id: None,
+            sales: vec![sale],
+        }],
+    }
+}
+
 proptest! {
     #[test]
     fn any_sequence_of_deliveries_ends_in_the_same_state(
-        length in 1_usize..=12,
+        length in 1_usize..=18,
         picks in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
-        order in Just((0..36).collect::<Vec<usize>>()).prop_shuffle(),
+        order in Just((0..43).collect::<Vec<usize>>()).prop_shuffle(),
+        read_at in prop::option::of(0..6_i64),
     ) {
         let currency = Currency::from_code("USD").unwrap();
-        let facts: Vec<_> = history()[..length].iter().enumerate().map(|(index, (topic, body))| {
+        let mut facts: Vec<_> = history()[..length].iter().enumerate().map(|(index, (topic, body))| {
             let context = Context { currency, triggered_at: 1_000 + index as i64 };
             shopify::parse(topic, body, context).unwrap().unwrap()
         }).collect();
+        facts.extend(read_at.map(reading));
+        let length = facts.len();
         let mut expected = OrderState::default();
         for fact in &facts {
             expected.apply(fact);
@@ -273,10 +435,13 @@ proptest! {
         let rotate = order[0] % sequence.len();
         sequence.rotate_left(rotate);
         let mut state = OrderState::default();
-        for index in &sequence {
-            state.apply(&facts[*index]);
-        }
         let zone = TimeZone::get("America/New_York").unwrap();
+        for index in &sequence {
+            let before = state.clone();
+            state.apply(&facts[*index]);
+            // Else the event that tells of it would have the id of an earlier one.
+            prop_assert!(state.revision > before.revision || ledger(&state, &zone) == ledger(&before, &zone));
+        }
         prop_assert_eq!(ledger(&state, &zone), ledger(&expected, &zone));
         let again = state.clone();
         for fact in &facts {

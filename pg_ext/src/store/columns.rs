@@ -64,6 +64,14 @@ impl<'a, R> Columns<'a, R> {
         self
     }
 
+    /// Values of jsonb without their length word, as [`crate::jsonb`] writes them.
+    pub fn jsonb(mut self, value: impl Fn(&R) -> Option<Vec<u8>>) -> Self {
+        let values: Vec<_> = self.rows.iter().map(value).collect();
+        self.arrays
+            .push(Array::of_jsonb(values.iter().map(|value| value.as_deref())));
+        self
+    }
+
     pub fn build(self) -> Vec<DatumWithOid<'static>> {
         self.arrays
     }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgrx::spi::SpiClient;
 use weir_domain::order_state::{
     Adjustment, Agreement, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine,
-    Return, Sale,
+    Return, Sale, UnitsSince,
 };
 use weir_domain::sales::SalesRow;
 
 use super::columns::Columns;
 use super::write::anchor;
 use super::{cell, key_arrays, run_kept, write, Key};
+use crate::jsonb;
 use crate::report;
 
 macro_rules! ingest_sql {
@@ -138,6 +139,18 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
         .text(|row| row.1.header.as_ref()?.referred_by.program_id.as_deref())
         .time(|row| Some(row.1.attribution.as_ref()?.occurred_at))
         .text(|row| Some(row.1.attribution.as_ref()?.event_id.as_str()))
+        .time(|row| {
+            row.1
+                .first_updated_at
+                .filter(|at| *at < row.1.header.as_ref().map_or(*at, |new| new.updated_at))
+        })
+        .jsonb(|row| points(&row.1.quantity_since))
+        .jsonb(|row| points(&row.1.removed_since))
+}
+
+/// `None` where there is nothing, as in almost every order.
+fn points(points: &[UnitsSince]) -> Option<Vec<u8>> {
+    (!points.is_empty()).then(|| jsonb::encode_text(&report::json_text(&points, "weir.ingest")))
 }
 
 fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {

@@ -39,6 +39,9 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_line_item as line
         where line.shop_id = header.shop_id and line.order_id = header.order_id
     ), '[]'::json),
+    'first_updated_at', (extract(epoch from coalesce(header.first_updated_at, header.updated_at)) * 1000000)::bigint,
+    'quantity_since', coalesce(header.quantity_since, '[]'::jsonb),
+    'removed_since', coalesce(header.removed_since, '[]'::jsonb),
     'refunds', coalesce((
         select json_agg(json_build_object(
             'refund_id', refund.refund_id,

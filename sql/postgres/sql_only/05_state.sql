@@ -92,6 +92,9 @@ return (select coalesce(jsonb_agg(part - 'triggered_at' order by n), '[]')
 -- The facts of a state without what only says when they were told.
 create function weir_sql.without_versions(state jsonb) returns jsonb language sql immutable parallel safe
 return state || jsonb_build_object(
+    -- It only dates what the first body has beyond the agreements.
+    'first_updated_at', case when state ->> 'agreements_updated_at' is not null then greatest(
+        (state ->> 'first_updated_at')::bigint, (state ->> 'agreements_updated_at')::bigint) end,
     'header', case jsonb_typeof(state -> 'header') when 'object' then (state -> 'header') - 'triggered_at' else 'null' end,
     'refunds', (
         -- `observed_at` dates a refund that has no time of its own.
@@ -113,6 +116,82 @@ return (
         order by (agreement ->> 'agreement_id')::bigint, n
     ) as one
 );
+
+-- Of each line the points (so many units since then) that no earlier one with as many units precedes, sorted by line and time.
+create function weir_sql.first_points(points jsonb) returns jsonb language sql immutable parallel safe
+return (
+    select coalesce(jsonb_agg(point order by line_item_id, at), '[]')
+    from (
+        select told.*, max(units) over (partition by line_item_id order by at, units desc
+            rows between unbounded preceding and 1 preceding) as most
+        from (
+            select point, (point ->> 'line_item_id')::bigint as line_item_id, (point ->> 'units')::bigint as units,
+                (point ->> 'since')::bigint as at
+            from jsonb_array_elements(points) as point
+        ) as told
+    ) as one
+    where units > coalesce(most, 0)
+);
+
+-- Lines as points: their quantities since then.
+create function weir_sql.quantity_points(lines jsonb, since bigint) returns jsonb language sql immutable parallel safe
+return (
+    select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id', 'units', line -> 'quantity',
+        'since', since) order by n), '[]')
+    from jsonb_array_elements(lines) with ordinality as each (line, n)
+);
+
+-- Lines as points: what is gone of them since then.
+create function weir_sql.removed_points(lines jsonb, since bigint) returns jsonb language sql immutable parallel safe
+return (
+    select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id',
+        'units', (line ->> 'quantity')::bigint - (line ->> 'current_quantity')::bigint, 'since', since) order by n), '[]')
+    from jsonb_array_elements(lines) with ordinality as each (line, n)
+    where (line ->> 'quantity')::bigint > (line ->> 'current_quantity')::bigint
+);
+
+-- Whether two lists of lines name the same lines with the same quantities.
+create function weir_sql.same_quantities(lines jsonb, other jsonb) returns boolean language sql immutable parallel safe
+return lines = other
+    or jsonb_path_query_array(lines, '$[*].line_item_id') = jsonb_path_query_array(other, '$[*].line_item_id')
+        and jsonb_path_query_array(lines, '$[*].quantity') = jsonb_path_query_array(other, '$[*].quantity');
+
+-- A state, before its lines change, with the quantities of a body's lines. Of a line that all bodies since the first have
+-- told as the newest does, there are no points.
+create function weir_sql.note_quantities(state jsonb, header jsonb, lines jsonb, is_newest boolean) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+    at bigint := (header ->> 'updated_at')::bigint;
+    known_first bigint := coalesce((state ->> 'first_updated_at')::bigint, at);
+    first bigint := least(known_first, at);
+    known jsonb := state -> 'quantity_since';
+    newest jsonb := case when is_newest then lines else state -> 'lines' end;
+begin
+    state := jsonb_set(state, '{first_updated_at}', to_jsonb(first));
+    -- So it is with almost every body.
+    if jsonb_typeof(state -> 'header') <> 'object'
+        or known = '[]' and weir_sql.same_quantities(state -> 'lines', lines)
+    then
+        return state;
+    end if;
+    known := weir_sql.first_points(known || weir_sql.quantity_points(lines, at) || (
+        select coalesce(jsonb_agg(point), '[]')
+        from jsonb_array_elements(weir_sql.quantity_points(state -> 'lines', known_first)) as point
+        where not exists (
+            select from jsonb_array_elements(known) as other where other -> 'line_item_id' = point -> 'line_item_id'
+        )
+    ));
+    return jsonb_set(state, '{quantity_since}', (
+        select coalesce(jsonb_agg(point order by n), '[]')
+        from (
+            select point, n, count(*) over (partition by point -> 'line_item_id') as of_line
+            from jsonb_array_elements(known) with ordinality as each (point, n)
+        ) as one
+        where of_line > 1
+            or not exists (select from jsonb_array_elements(weir_sql.quantity_points(newest, first)) as plain where plain = point)
+    ));
+end
+$$;
 
 -- One step of weir_sql.order_after: merges a fact and, if it changed anything, advances the revision.
 create function weir_sql.apply_to_order(step weir_sql.order_step, known jsonb, fact jsonb, at integer)
@@ -137,6 +216,14 @@ begin
             state := jsonb_set(state, '{completed_at}', to_jsonb(
                 least((state ->> 'completed_at')::bigint, (header ->> 'updated_at')::bigint)));
         end if;
+        is_stale := coalesce(((header ->> 'updated_at')::bigint, (header ->> 'triggered_at')::bigint)
+            < ((state -> 'header' ->> 'updated_at')::bigint, (state -> 'header' ->> 'triggered_at')::bigint), false);
+        -- A body that is not the newest may be the first.
+        state := weir_sql.note_quantities(state, header, fact -> 'lines', not is_stale);
+        if fact -> 'lines' @? '$[*] ? (@.quantity > @.current_quantity)' then
+            state := jsonb_set(state, '{removed_since}', weir_sql.first_points(state -> 'removed_since'
+                || weir_sql.removed_points(fact -> 'lines', (header ->> 'updated_at')::bigint)));
+        end if;
         foreach list in array array['refunds', 'fulfillments'] loop
             for n in 0 .. jsonb_array_length(fact -> list) - 1 loop
                 merged := weir_sql.put_part(list, state -> list, fact -> list -> n);
@@ -146,10 +233,7 @@ begin
                 end if;
             end loop;
         end loop;
-        is_stale := ((header ->> 'updated_at')::bigint, (header ->> 'triggered_at')::bigint)
-            < ((state -> 'header' ->> 'updated_at')::bigint, (state -> 'header' ->> 'triggered_at')::bigint);
-        if not coalesce(is_stale, false) then
-            is_stale := false;
+        if not is_stale then
             -- An equal body keeps the stored one, so that a repetition is seen to change nothing.
             if header <> state -> 'header' then
                 raw_from := at;

@@ -138,6 +138,10 @@ with orders as materialized (
         and (orders.read_at is null or (edit ->> 'committed_at')::bigint > orders.read_at)
     window earlier as (partition by orders.n, (edit ->> 'line_item_id')::bigint
         order by (edit ->> 'committed_at')::bigint, (edit ->> 'edit_id')::bigint rows unbounded preceding)
+), reversed as materialized (
+    select n, line_item_id, at, quantity, returned, p_returned from refunded
+    union all
+    select n, line_item_id, at, units, -base, -p_base from agreed where line_type = 'product' and action = 'return'
 ), sums as (
     select valued.*, valued.quantity - least(coalesce(edited.added, 0), valued.quantity) as base,
         coalesce(back.quantity, 0) as refunded, coalesce(back.returned, 0) as returned,
@@ -148,11 +152,7 @@ with orders as materialized (
     ) as edited using (n, line_item_id)
     left join (
         select n, line_item_id, sum(quantity) as quantity, sum(returned) as returned, sum(p_returned) as p_returned
-        from (
-            select n, line_item_id, quantity, returned, p_returned from refunded
-            union all
-            select n, line_item_id, units, -base, -p_base from agreed where line_type = 'product' and action = 'return'
-        ) as one group by 1, 2
+        from reversed group by 1, 2
     ) as back using (n, line_item_id)
     where valued.read_at is null or valued.updated_at > valued.read_at
 ), opened as (
@@ -165,7 +165,7 @@ with orders as materialized (
     from sums
 ), more as (
     -- Units of a newer body that the agreements do not account for.
-    select opened.n, opened.line_item_id, product_id, updated_at, added,
+    select opened.n, opened.line_item_id, product_id, updated_at, read_at, added, quantity,
         (quantity - coalesce(booked.sold, 0))::bigint as units,
         weir_sql.clamped(opened.gross - coalesce(booked.gross, 0)) as gross,
         weir_sql.clamped(opened.p_gross - coalesce(booked.p_gross, 0)) as p_gross,
@@ -173,6 +173,25 @@ with orders as materialized (
         weir_sql.clamped(opened.p_off - coalesce(booked.p_off, 0)) as p_off
     from opened left join booked using (n, line_item_id)
     where read_at is not null and quantity > coalesce(booked.sold, 0)
+), added as (
+    -- What no edit dates was added with the first body that had more than agreements and edits tell of until then; after the
+    -- agreements were read, for they do not know it.
+    select more.*, first.at, least(units, added + first.quantity - (more.quantity - units) - (
+            select coalesce(sum(edits.added), 0) from edits
+            where edits.n = more.n and edits.line_item_id = more.line_item_id and edits.at <= first.at
+        )) as to_unit
+    from more join orders using (n)
+    cross join lateral (
+        select greatest((point ->> 'since')::bigint, more.read_at) as at, (point ->> 'units')::bigint as quantity
+        from jsonb_array_elements(orders.state -> 'quantity_since') as point
+        where (point ->> 'line_item_id')::bigint = more.line_item_id
+        union all
+        select greatest((orders.state ->> 'first_updated_at')::bigint, more.read_at), more.quantity
+        where not orders.state -> 'quantity_since' @> jsonb_build_array(jsonb_build_object('line_item_id', more.line_item_id))
+    ) as first
+    where units > added
+    union all
+    select more.*, updated_at, units from more where units > added
 ), sold as (
     -- Units are sold in time: first those of the order, then those of each edit.
     select n, product_id, placed_at as at, 'sale' as kind, 0::numeric as from_unit, base::numeric as to_unit, quantity,
@@ -187,15 +206,31 @@ with orders as materialized (
         least(units, edits.added_to), units, gross, p_gross, off, p_off
     from more join edits using (n, line_item_id)
     union all
-    -- What no edit dates, by the newest body.
-    select n, product_id, updated_at, 'edit', least(units, added), units, units, gross, p_gross, off, p_off from more
+    select n, product_id, at, 'edit', greatest(added, max(to_unit) over (partition by n, line_item_id order by at, to_unit
+        rows between unbounded preceding and 1 preceding)), to_unit, units, gross, p_gross, off, p_off from added
+), undated as (
+    -- What no edit dates is gone since the first body that lacked more than refunds and edits tell of until then.
+    select opened.*, (point ->> 'since')::bigint as at, least(gone, removed + (point ->> 'units')::bigint - (
+            select coalesce(sum(told.units), 0) from (
+                select reversed.quantity as units, reversed.at from reversed
+                where reversed.n = opened.n and reversed.line_item_id = opened.line_item_id
+                union all
+                select edits.removed, edits.at from edits
+                where edits.n = opened.n and edits.line_item_id = opened.line_item_id
+            ) as told where told.at <= (point ->> 'since')::bigint
+        )) as to_unit
+    from opened join orders using (n)
+    cross join lateral jsonb_array_elements(orders.state -> 'removed_since') as point
+    where gone > removed and (point ->> 'line_item_id')::bigint = opened.line_item_id
+    union all
+    select opened.*, updated_at, gone from opened where gone > removed
 ), removals as (
-    -- Dated by the edits, what is left by the newest body: which one lacked them first is not kept.
     select opened.n, product_id, edits.at, least(gone, removed_to - edits.removed) as from_unit,
         least(gone, removed_to) as to_unit, quantity, gross - off as net, p_gross - p_off as p_net
     from opened join edits using (n, line_item_id)
     union all
-    select n, product_id, updated_at, least(gone, removed), gone, quantity, gross - off, p_gross - p_off from opened
+    select n, product_id, at, greatest(removed, max(to_unit) over (partition by n, line_item_id order by at, to_unit
+        rows between unbounded preceding and 1 preceding)), to_unit, quantity, gross - off, p_gross - p_off from undated
 ), entries as (
     select n, product_id, at, kind, to_unit - from_unit as units_sold, 0 as units_returned,
         weir_sql.scaled(gross, to_unit::bigint, quantity) - weir_sql.scaled(gross, from_unit::bigint, quantity) as gross,

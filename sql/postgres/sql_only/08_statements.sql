@@ -16,7 +16,7 @@ select weir_sql.define('salts_read', 'bigint[], bigint[]', 'table (shop_id bigin
 -- The body is jsonb here already: as text it would be written out and parsed once more.
 select weir_sql.define('order_header_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
     text[], text[], boolean[], boolean[], text[], text[], bigint[], bigint[], text[], bigint[], jsonb[], text[], text[], text[],
-    text[], text[], text[]', 'void', replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'));
+    text[], text[], text[], text[], jsonb[], jsonb[]', 'void', replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'));
 select weir_sql.define('order_line_item_clear', 'bigint[], bigint[]', 'void', :'order_line_item_clear');
 select weir_sql.define('order_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], text[], text[],
     boolean[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void',

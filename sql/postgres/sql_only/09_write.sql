@@ -20,7 +20,9 @@ begin
         array_agg(weir_sql.referral(after) ->> 'publisher_id'), array_agg(weir_sql.referral(after) ->> 'program_id'),
         array_agg(header -> 'referred_by' ->> 'publisher_id'), array_agg(header -> 'referred_by' ->> 'program_id'),
         array_agg(weir_sql.exact_time((after -> 'attribution' ->> 'occurred_at')::bigint)),
-        array_agg(after -> 'attribution' ->> 'event_id'))
+        array_agg(after -> 'attribution' ->> 'event_id'),
+        array_agg(weir_sql.exact_time((nullif(after -> 'first_updated_at', header -> 'updated_at') #>> '{}')::bigint)),
+        array_agg(nullif(after -> 'quantity_since', '[]')), array_agg(nullif(after -> 'removed_since', '[]')))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
             weir_sql.impersonal((deliveries[change.raw_from]).raw) as raw

@@ -330,7 +330,8 @@ $$;
 create function weir_sql.whole_order_keys(order_id bigint, state jsonb, received_at bigint) returns jsonb
 language plpgsql stable as $$
 declare
-    unknown jsonb := '{"header": null, "lines": [], "refunds": [], "payments": [], "fulfillments": [], "edits": [],
+    unknown jsonb := '{"header": null, "lines": [], "first_updated_at": null, "quantity_since": [],
+        "removed_since": [], "refunds": [], "payments": [], "fulfillments": [], "edits": [],
         "returns": [], "attribution": null, "agreements": [], "agreements_updated_at": null, "completed_at": null,
         "deleted_at": null, "revision": 0}';
     keys jsonb := weir_sql.order_keys(order_id, unknown, state, received_at);

@@ -15,6 +15,7 @@ mod readback;
 mod redacted_orders;
 mod retention;
 mod time_zones;
+mod undated;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use weir_tests::postgres::connect;
 use weir_tests::workspace_root;
 
-use super::{delivery, ingest, install, order, shop, verdicts, SHOP};
+use super::{delivery, ingest, install, order, shop, types, verdicts, SHOP};
 
 const BOOKKEEPING: &str = include_str!("../../../sql/postgres/bookkeeping.sql");
 const FIRST: &str = include_str!("../../../sql/postgres/migrations/001_commerce.sql");
@@ -32,7 +32,13 @@ async fn a_database_of_the_first_migration_is_brought_up_to_date() {
          insert into commerce.product (shop_id, product_id, title, updated_at) values (1, 11, 'Lamp', now());
          insert into commerce.product_variant values (1, 11, 1, 'Small', null, 1250);
          insert into configuration.macrodata_artifact (artifact_id, revision, kind, shop_domain, body, valid_from)
-             values ('default', 1, 'objective_specification', '{SHOP}', '{{\"objective_spec_id\": \"default\"}}', now())"
+             values ('default', 1, 'objective_specification', '{SHOP}', '{{\"objective_spec_id\": \"default\"}}', now());
+         insert into commerce.order_header (shop_id, order_id, processed_at, updated_at, triggered_at, is_test,
+             taxes_included, currency, presentment_currency, revision)
+             values (1, 9, '2026-11-01T10:00Z', '2026-11-04T10:00Z', '2026-11-04T10:00Z', false, false, 'USD', 'USD', 1);
+         insert into commerce.order_line_item values
+             (1, 9, 1, 11, null, null, null, false, 2, 2, 1000, 1000, 0, 0, 0, 0, 0),
+             (1, 9, 2, 11, null, null, null, false, 3, 2, 1000, 1000, 0, 0, 0, 0, 0)"
     ))
     .await
     .unwrap();
@@ -60,4 +66,19 @@ async fn a_database_of_the_first_migration_is_brought_up_to_date() {
     let answer = ingest(&old, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     assert_eq!(verdicts(&answer), ["accepted"]);
     assert_eq!(answer["events"][0]["lines"][0]["product_title"], "Lamp");
+    // What nothing dates stays on the day that it was on, whatever comes now.
+    let tagged = json!({"id": 9, "currency": "USD", "processed_at": "2026-11-01T10:00:00Z", "tags": "a",
+        "updated_at": "2026-11-09T10:00:00Z", "line_items": [
+            {"id": 1, "product_id": 11, "quantity": 2, "current_quantity": 2, "price": "10.00"},
+            {"id": 2, "product_id": 11, "quantity": 3, "current_quantity": 2, "price": "10.00"}]});
+    let answer = ingest(&old, &[delivery("b", "orders/updated", &tagged.to_string())]).await;
+    assert_eq!((verdicts(&answer), types(&answer)), (vec!["accepted"], vec![]));
+    let event = old
+        .query_one("select weir.order_event(array[9])::text", &[])
+        .await
+        .unwrap();
+    let event: Value = serde_json::from_str(event.get(0)).unwrap();
+    let sales = event[0]["sales"].as_array().unwrap();
+    let days: Vec<_> = sales.iter().map(|sold| sold["day"].as_str().unwrap()).collect();
+    assert_eq!(days, ["2026-11-01", "2026-11-04"]);
 }

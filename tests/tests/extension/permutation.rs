@@ -30,8 +30,8 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
     let mut deliveries = Vec::new();
     let length = 3 + random.below(8) as i64;
     for step in 0..length {
-        // Two steps share a second now and then: the time of the delivery breaks the tie.
-        let at = |offset: i64| format!("2026-11-{:02}T10:00:{:02}Z", 1 + id % 20, offset);
+        // Two steps share a second now and then: the time of the delivery breaks the tie. Others are days apart.
+        let at = |offset: i64| format!("2026-11-{:02}T10:00:{:02}Z", 1 + id % 20 + offset, offset);
         let now = at(step / 2 * 2);
         let part = random.below(3);
         let (topic, body) = match random.below(12) {
