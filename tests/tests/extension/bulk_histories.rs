@@ -212,6 +212,8 @@ fn history(random: &mut Random, id: i64, transients: bool) -> Vec<Value> {
             }
             3 if random.below(4) == 0 && story.cancelled.is_none() => {
                 story.cancelled = Some(at(story.step));
+                // At Shopify nothing of a cancelled order is current, so that no later refund brings units back.
+                story.lines.iter_mut().for_each(|line| line.current = 0);
             }
             4 => {
                 story.fulfilled = true;
