@@ -18,6 +18,8 @@ for name in "${names[@]}"; do
   case "$name" in
     ingest)
       stage "bench: the extension, release build" bash scripts/install-extension.sh --release
+      # It installs the SQL-only contender.
+      stage "bench: weir, release build" cargo build --locked --release "${WEIR_HOST_PACKAGES[@]}" --bin weir
       stage "bench: weir.ingest beside plain SQL" \
         release bench_ingest ${WEIR_BENCH_ORDERS:-}
       ;;
