@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Webhooks accepted per second, the commerce Worker beside a plain JavaScript one, and the drain of a backlog.
-# usage: scripts/bench-edge.sh [requests of a round] [rounds] [deliveries to drain]     (tests/src/bin/bench_edge)
+# usage: scripts/bench-edge.sh [--beside EDGE]... [requests of a round] [rounds] [deliveries to drain]
+#   EDGE: the `edge` folder of another checkout, whose built commerce Worker takes part (tests/src/bin/bench_edge)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$WEIR_ROOT/scripts/stage.sh"

@@ -2,6 +2,7 @@
 //
 //   node edge/bench/serve.mjs '{"contender":"commerce","secrets":"a,b","shops":["demo.myshopify.com"]}'     (or "plain")
 //
+// "edge" is the folder in which the commerce Worker is built, of another checkout for example; without it, the one of this.
 // Its queue has no consumer, so that nothing but accepting is measured, and no counters are bound. Prints
 // {"listening": address} and ends with its stdin. With "drainMillis" the queue is consumed, that long for each message, and
 // {"admin": address} answers with the bytes of the isolate.
@@ -11,9 +12,10 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import { openHeap } from "../local/heap.mjs";
-import { builtModules } from "../local/parts.mjs";
+import { builtModules, dieTogether } from "../local/parts.mjs";
 
-const { contender: name, secrets, shops, drainMillis } = JSON.parse(process.argv[2]);
+const { contender: name, edge, secrets, shops, drainMillis } = JSON.parse(process.argv[2]);
+dieTogether();
 
 const plain = async () => [
   { type: "ESModule", path: "plain.mjs", contents: await readFile(new URL("plain.mjs", import.meta.url), "utf8") },
@@ -25,7 +27,7 @@ const miniflare = new Miniflare({
   ...(drainMillis === undefined ? {} : { inspectorPort: 0, queueConsumers: { bench: { maxBatchSize: 100, maxBatchTimeout: 0.2 } } }),
   log: new Log(LogLevel.WARN),
   name,
-  modules: name === "plain" ? await plain() : await builtModules("commerce"),
+  modules: name === "plain" ? await plain() : await builtModules("commerce", undefined, edge ?? undefined),
   compatibilityDate: "2026-07-01",
   bindings: { SHOPIFY_WEBHOOK_SECRETS: secrets, SHOPS: JSON.stringify(shops), DRAIN_MILLIS: String(drainMillis ?? 0) },
   queueProducers: { DELIVERIES: "bench" },

@@ -13,12 +13,11 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
 import { openHeap } from "./heap.mjs";
+import { dieTogether } from "./parts.mjs";
 import { startPublication } from "./publication.mjs";
 import { startStack } from "./stack.mjs";
 import { startSync } from "./sync.mjs";
-import workerd from "workerd";
 
 const config = JSON.parse(process.argv[2] ?? "null");
 if (!config?.postgres || !config?.lake || !(config?.secrets || config?.sync || config?.publication) || !Array.isArray(config?.shops)) {
@@ -26,10 +25,7 @@ if (!config?.postgres || !config?.lake || !(config?.secrets || config?.sync || c
   process.exit(2);
 }
 
-if (process.platform === "linux") {
-  process.env.WEIR_WORKERD = workerd.default;
-  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("workerd.sh", import.meta.url));
-}
+dieTogether();
 
 const log = (line) => console.error(line);
 const { sync: syncConfig, publication: publicationConfig, inspect, ...shared } = config;

@@ -4,8 +4,10 @@
 // RPC classes with the same methods. The calling code is the same as in production.
 
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import workerd from "workerd";
 
 // Throws unless the server confirmed the batch (200 = durable). Rows that it rejected were kept in its own quarantine and
 // are logged: production's stream would have accepted and dropped them.
@@ -93,24 +95,37 @@ export async function startWorkerd(config, workers, more = {}) {
   return { url: (await miniflare.ready).origin, miniflare, stop: () => miniflare.dispose() };
 }
 
-/** A file of the Worker `worker`, of its build or beside it. */
-export async function fileOf(worker, path) {
+const EDGE = fileURLToPath(new URL("..", import.meta.url));
+
+/** Lets every workerd started from now on die with this process, however that ends (workerd.sh). */
+export function dieTogether() {
+  if (process.platform !== "linux") return;
+  process.env.WEIR_WORKERD = workerd.default;
+  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("workerd.sh", import.meta.url));
+}
+
+/** A file of the Worker `worker`, of its build or beside it, in folder `edge`. */
+export async function fileOf(worker, path, edge = EDGE) {
   try {
-    return await readFile(fileURLToPath(new URL(`../${worker}/${path}`, import.meta.url)));
+    return await readFile(join(edge, worker, path));
   } catch (error) {
-    throw new Error(`the ${worker} Worker is not built: run scripts/build-workers.sh`, { cause: error });
+    throw new Error(`the ${worker} Worker is not built in ${edge}: run scripts/build-workers.sh`, { cause: error });
   }
 }
 
-/** The modules of the built Worker `worker`; `entry` is the text of a module in the place of its entry.mjs, for tests. */
-export async function builtModules(worker, entry) {
-  const script = async (of, path, text) => ({ type: "ESModule", path: `${of}/${path}`, contents: text ?? (await fileOf(of, path)).toString() });
+/**
+ * The modules of the Worker `worker`, built in folder `edge`; `entry` is the text of a module in the place of its entry.mjs, for
+ * tests.
+ */
+export async function builtModules(worker, entry, edge) {
+  const file = (of, path) => fileOf(of, path, edge);
+  const script = async (of, path, text) => ({ type: "ESModule", path: `${of}/${path}`, contents: text ?? (await file(of, path)).toString() });
   const wasm = "build/index_bg.wasm";
   return [
     await script(worker, "entry.mjs", entry),
     await script("shared", "handlers.mjs"),
     await script(worker, "build/index.js"),
-    { type: "CompiledWasm", path: `${worker}/${wasm}`, contents: await fileOf(worker, wasm) },
+    { type: "CompiledWasm", path: `${worker}/${wasm}`, contents: await file(worker, wasm) },
   ];
 }
 

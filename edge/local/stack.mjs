@@ -40,6 +40,7 @@ export async function startStack(config) {
   return {
     ...stack,
     syncUrl: beside ? (await miniflare.unsafeGetDirectURL("sync")).origin : undefined,
+    queue: () => miniflare.getQueueProducer("DELIVERIES", "commerce"),
     counters: async () => (await (await miniflare.getWorker("counters")).fetch("http://counters/")).json(),
     quarantine: async () => listQuarantine(await miniflare.getR2Bucket("BUCKET", "commerce")),
   };

@@ -31,10 +31,13 @@ impl Outcome {
     }
 
     /// Several outcomes as one.
-    pub fn merged(outcomes: &[Self]) -> Self {
-        let mut latencies: Vec<Duration> = outcomes.iter().flat_map(|outcome| outcome.latencies.clone()).collect();
+    pub fn merged<'a>(outcomes: impl Iterator<Item = &'a Self>) -> Self {
+        let (mut wall, mut latencies) = (Duration::ZERO, vec![]);
+        for outcome in outcomes {
+            wall += outcome.wall;
+            latencies.extend_from_slice(&outcome.latencies);
+        }
         latencies.sort_unstable();
-        let wall = outcomes.iter().map(|outcome| outcome.wall).sum();
         Self { wall, latencies }
     }
 

@@ -5,12 +5,15 @@
 //! - [`load`]: the sender, kept light: prepared requests over kept-alive connections
 //! - [`memory`]: resident memory of the workerd under test
 //!
-//! Accepting: both Workers run in a workerd of their own, with the same queue, no consumer and no counters, and take turns
-//! round by round, so that whatever else the machine does falls on both alike. Draining: the whole stack, real PostgreSQL
-//! and `weir serve`, with every delivery known to PostgreSQL and every event counted in the lake before the clock stops; then
-//! twice and four times as much, each beside the JavaScript Worker that takes as long, for the memory that either needs.
+//! Accepting: the Workers, with the same queue, no consumer and no counters, take turns round by round, so that whatever else
+//! the machine does falls on all alike; the ratios are medians over the rounds. Each turn has a workerd of its own, which takes
+//! as many webhooks to warm up: two processes of the same Worker differ more than two rounds of one process. Draining:
+//! the whole stack, real PostgreSQL and `weir serve`, with every delivery known to PostgreSQL and every event counted in the
+//! lake before the clock stops; then twice and four times as much, each beside the JavaScript Worker that takes as long, for
+//! the memory that either needs.
 //!
-//! usage: `bench_edge [requests of a round] [rounds] [deliveries to drain]` (default 3000 8 2000). Asserts nothing about time.
+//! usage: `bench_edge [--beside EDGE]... [requests of a round] [rounds] [deliveries to drain]` (default 3000 8 2000; 0 drains
+//! nothing). EDGE is the `edge` folder of another checkout, whose built commerce Worker takes part. Asserts nothing about time.
 
 mod drain;
 mod load;
@@ -27,22 +30,50 @@ use weir_tests::{failed, Result};
 const NOW: &str = "2031-03-31T12:00:00Z";
 const CONNECTIONS: usize = 32;
 
+/// What is to be measured.
+struct Arguments {
+    /// `edge` folders of other checkouts.
+    beside: Vec<String>,
+    requests: usize,
+    rounds: usize,
+    backlog: usize,
+}
+
+impl Arguments {
+    fn parse(mut given: impl Iterator<Item = String>) -> Result<Self> {
+        let (mut beside, mut numbers) = (vec![], vec![]);
+        while let Some(text) = given.next() {
+            if text == "--beside" {
+                let edge = given
+                    .next()
+                    .ok_or_else(|| failed("--beside: expected an `edge` folder"))?;
+                beside.push(std::path::absolute(edge)?.display().to_string());
+            } else {
+                let number = text.replace('_', "").parse();
+                numbers.push(number.map_err(|_| failed(format!("{text}: expected a number")))?);
+            }
+        }
+        let number = |index: usize, default: usize| numbers.get(index).copied().unwrap_or(default);
+        Ok(Self {
+            beside,
+            requests: number(0, 3000),
+            rounds: number(1, 8).max(1),
+            backlog: number(2, 2000),
+        })
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let argument = |index: usize, default: usize| {
-        std::env::args().nth(index).map_or(Ok(default), |text| {
-            text.replace('_', "")
-                .parse()
-                .map_err(|_| failed(format!("{text}: expected a number")))
-        })
-    };
-    let (requests, rounds, backlog) = (argument(1, 3000)?, argument(2, 8)?, argument(3, 2000)?);
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
     println!(
         "load average before: {}",
         std::fs::read_to_string("/proc/loadavg")?.trim()
     );
-    accepting(requests, rounds).await?;
-    drain::measure(backlog).await?;
+    accepting(&arguments).await?;
+    if arguments.backlog > 0 {
+        drain::measure(arguments.backlog).await?;
+    }
     println!(
         "load average after: {}",
         std::fs::read_to_string("/proc/loadavg")?.trim()
@@ -53,29 +84,63 @@ async fn main() -> Result<()> {
 /// A Worker under test.
 struct Contender {
     name: &'static str,
-    load: Load,
-    memory: Memory,
-    outcomes: Vec<Outcome>,
-    _service: Service,
+    /// `edge` folder that it is built in, if not the one of this checkout.
+    edge: Option<String>,
+    rounds: Vec<Round>,
+}
+
+/// What became of a round.
+struct Round {
+    outcome: Outcome,
+    /// Processor time of workerd for each request, in microseconds.
+    cpu_micros: f64,
+    resident_megabytes: f64,
 }
 
 impl Contender {
-    fn start(name: &'static str, shop: &Shop, deliveries: &[Delivery]) -> Result<Self> {
-        let config = json!({"contender": name, "secrets": SECRETS.join(","), "shops": [shop.domain]});
+    fn new(name: &'static str, edge: Option<String>) -> Self {
+        let rounds = vec![];
+        Self { name, edge, rounds }
+    }
+
+    /// Starts the Worker, warms it and sends `deliveries` until `requests` are taken.
+    async fn round(&mut self, shop: &Shop, deliveries: &[Delivery], requests: usize) -> Result<()> {
+        let config =
+            json!({"contender": self.name, "edge": self.edge, "secrets": SECRETS.join(","), "shops": [shop.domain]});
         let service = Service::node("Worker under test", "edge/bench/serve.mjs", &config)?;
         let line: Value = serde_json::from_str(&service.next_line()?)?;
-        let url = line["listening"].as_str().unwrap_or_default();
-        Ok(Self {
-            name,
-            load: Load::new(url, deliveries),
-            memory: Memory::of_child(service.pid)?,
-            outcomes: vec![],
-            _service: service,
-        })
+        let load = Load::new(line["listening"].as_str().unwrap_or_default(), deliveries);
+        let memory = Memory::of_child(service.pid)?;
+        load.send(requests, CONNECTIONS).await?;
+        let before = memory.cpu_seconds()?;
+        let outcome = load.send(requests, CONNECTIONS).await?;
+        self.rounds.push(Round {
+            outcome,
+            cpu_micros: (memory.cpu_seconds()? - before) * 1e6 / requests as f64,
+            resident_megabytes: memory.resident_megabytes()? as f64,
+        });
+        Ok(())
+    }
+
+    /// Median of the ratio of `measure` to that of `other` in the same round.
+    fn ratio(&self, other: &Self, measure: impl Fn(&Round) -> f64) -> f64 {
+        let pairs = self.rounds.iter().zip(&other.rounds);
+        median(pairs.map(|(round, other)| measure(round) / measure(other)))
     }
 }
 
-async fn accepting(requests: usize, rounds: usize) -> Result<()> {
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        0 => f64::midpoint(values[middle - 1], values[middle]),
+        _ => values[middle],
+    }
+}
+
+async fn accepting(arguments: &Arguments) -> Result<()> {
+    let Arguments { requests, rounds, .. } = *arguments;
     let shop = Shop::paris();
     let deliveries = shop.history(NOW.parse()?).deliveries;
     let bytes: usize = deliveries.iter().map(|delivery| delivery.body.len()).sum();
@@ -83,43 +148,43 @@ async fn accepting(requests: usize, rounds: usize) -> Result<()> {
         "\naccepting: {rounds} rounds of {requests} requests each, {CONNECTIONS} connections, bodies of {} bytes on average",
         bytes / deliveries.len()
     );
-    let mut contenders = Vec::new();
-    for name in ["commerce", "plain"] {
-        let contender = Contender::start(name, &shop, &deliveries)?;
-        contender.load.send(requests / 2, CONNECTIONS).await?; // Warm.
-        contenders.push(contender);
-    }
-    for round in 0..rounds {
-        // Whoever is first in one round is second in the next.
-        let turn = round % 2;
-        for index in [turn, 1 - turn] {
-            let contender = &mut contenders[index];
-            let outcome = contender.load.send(requests, CONNECTIONS).await?;
-            contender.outcomes.push(outcome);
-        }
-    }
-    println!(
-        "{:<10} {:>12} {:>12} {:>10} {:>10} {:>12} {:>9}",
-        "Worker", "median/s", "best/s", "p50 ms", "p99 ms", "CPU us each", "RSS MB"
+    let mut contenders = vec![Contender::new("plain", None), Contender::new("commerce", None)];
+    contenders.extend(
+        arguments
+            .beside
+            .iter()
+            .map(|edge| Contender::new("commerce", Some(edge.clone()))),
     );
-    let mut medians = Vec::new();
+    for _ in 0..rounds {
+        for contender in &mut contenders {
+            contender.round(&shop, &deliveries, requests).await?;
+        }
+        // Whoever is first in one round is last in the next.
+        contenders.rotate_left(1);
+    }
+    contenders.sort_by_key(|contender| contender.name != "plain");
+    let rate = |round: &Round| round.outcome.per_second();
+    let cpu = |round: &Round| round.cpu_micros;
+    println!(
+        "{:>9} {:>9} {:>9} {:>9} {:>9} {:>13} {:>13} {:>7}  Worker",
+        "median/s", "best/s", "p50 ms", "p99 ms", "CPU us", "rate of plain", "CPU of plain", "RSS MB"
+    );
+    let plain = &contenders[0];
     for contender in &contenders {
-        let mut rates: Vec<f64> = contender.outcomes.iter().map(Outcome::per_second).collect();
-        rates.sort_by(f64::total_cmp);
-        let latency = Outcome::merged(&contender.outcomes);
-        let sent = (requests * rounds + requests / 2) as f64;
+        let rounds = &contender.rounds;
+        let latency = Outcome::merged(rounds.iter().map(|round| &round.outcome));
         println!(
-            "{:<10} {:>12.0} {:>12.0} {:>10.2} {:>10.2} {:>12.0} {:>9}",
-            contender.name,
-            rates[rates.len() / 2],
-            rates[rates.len() - 1],
+            "{:>9.0} {:>9.0} {:>9.2} {:>9.2} {:>9.0} {:>13.3} {:>13.3} {:>7.0}  {}",
+            median(rounds.iter().map(rate)),
+            rounds.iter().map(rate).fold(0.0, f64::max),
             latency.percentile(50),
             latency.percentile(99),
-            contender.memory.cpu_seconds()? * 1e6 / sent,
-            contender.memory.resident_megabytes()?
+            median(rounds.iter().map(cpu)),
+            contender.ratio(plain, rate),
+            contender.ratio(plain, cpu),
+            median(rounds.iter().map(|round| round.resident_megabytes)),
+            contender.edge.as_deref().unwrap_or(contender.name)
         );
-        medians.push(rates[rates.len() / 2]);
     }
-    println!("commerce / plain: {:.2} of the median rate", medians[0] / medians[1]);
     Ok(())
 }
