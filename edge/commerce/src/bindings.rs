@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use weir_domain::webhook::Delivery;
-use weir_edge_shared::border::{send_text, SigningKeys};
+use weir_edge_shared::border::{send_text, Intake, SigningKeys};
 use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::settings::{number, secret, shops, text};
 use worker::{Bucket, Env, Error, Result};
@@ -38,9 +38,9 @@ const DEFAULT_MAX_BODY_BYTES: usize = 5_000_000;
 /// What every webhook passes.
 pub struct Gate {
     /// What is admitted.
-    pub admission: Admission,
-    /// Keys of its secrets.
-    pub keys: SigningKeys,
+    pub admission: Rc<Admission>,
+    /// How it is taken.
+    pub intake: Intake,
 }
 
 thread_local! {
@@ -48,17 +48,23 @@ thread_local! {
     static GATE: RefCell<Option<Rc<Gate>>> = const { RefCell::new(None) };
 }
 
+/// The gate, if it was made in this isolate.
+pub fn open_gate() -> Option<Rc<Gate>> {
+    GATE.with_borrow(Option::clone)
+}
+
 /// The gate, made at the first call in this isolate.
 ///
 /// # Errors
 /// When the configuration cannot be read; it is read again at the next call.
 pub async fn gate(env: &Env) -> Result<Rc<Gate>> {
-    if let Some(gate) = GATE.with_borrow(Option::clone) {
+    if let Some(gate) = open_gate() {
         return Ok(gate);
     }
-    let admission = admission(env)?;
+    let admission = Rc::new(admission(env)?);
     let keys = SigningKeys::import(admission.usable_secrets()).await?;
-    let gate = Rc::new(Gate { admission, keys });
+    let intake = crate::worker_http::intake(&admission, &keys, &env.queue(DELIVERIES)?);
+    let gate = Rc::new(Gate { admission, intake });
     GATE.set(Some(gate.clone()));
     Ok(gate)
 }
@@ -91,19 +97,23 @@ pub fn redaction_pass_objects(env: &Env) -> u32 {
 
 /// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
 pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()> {
-    let packed = HandOver::pack(delivery, replays)?;
+    hand_over_packed(env, HandOver::pack(delivery, replays)?).await
+}
+
+/// Hands `packed` over; returns when it is durable on the queue, a large body before in R2.
+pub async fn hand_over_packed(env: &Env, packed: HandOver) -> Result<()> {
     if let Some(object) = packed.object {
         let described = HashMap::from([(DELIVERY_METADATA.to_owned(), object.delivery)]);
         let bucket = env.bucket(BUCKET)?;
         let put = bucket.put(object.key, object.body).custom_metadata(described);
         put.execute().await?;
     }
-    send(env, packed.text).await
+    send(env, &packed.text).await
 }
 
 /// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
-pub async fn send(env: &Env, text: String) -> Result<()> {
-    send_text(&env.queue(DELIVERIES)?, &text).await
+pub async fn send(env: &Env, text: &str) -> Result<()> {
+    send_text(&env.queue(DELIVERIES)?, text).await
 }
 
 /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a

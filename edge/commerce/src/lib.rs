@@ -38,12 +38,15 @@ mod worker_sync;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
-    use worker::web_sys::{Request, Response};
+    use worker::js_sys::Promise;
+    use worker::wasm_bindgen::prelude::wasm_bindgen;
+    use worker::web_sys::Request;
     use worker::{event, Context, Env, MessageBatch, Result};
 
-    #[event(fetch)]
-    async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-        crate::worker_http::route(request, env, &context).await
+    /// `event(fetch)` would make a future of every request.
+    #[wasm_bindgen]
+    pub fn fetch(request: Request, env: Env, context: worker::worker_sys::Context) -> Promise {
+        crate::worker_http::route(request, env, context)
     }
 
     #[event(queue)]

@@ -118,7 +118,11 @@ impl QuarantineRecord {
     /// Why it cannot be replayed: there is nothing in it that the consumer could take.
     pub fn into_replay(self) -> Result<QueueMessage, &'static str> {
         if self.reason == UNREADABLE_MESSAGE {
-            return Err("it is a queue message that is not a delivery");
+            // A newer deployment may have sent it to an older one.
+            let mut message =
+                QueueMessage::decode(&self.delivery.body).ok_or("it is a queue message that is not a delivery")?;
+            message.replays = message.replays.max(self.replays).saturating_add(1);
+            return Ok(message);
         }
         if self.body_base64.is_some() {
             return Err("its body is not text; Shopify sends JSON");
@@ -192,6 +196,23 @@ mod tests {
         let again = QuarantineRecord::new(message.delivery, "missing_field", "", String::new()).after_replays(1);
         assert_eq!(again.key(), "quarantine/2026-11-24/unknown/message-1.replay-1.json");
         assert_eq!(again.into_replay().unwrap().replays, 2);
+    }
+
+    #[test]
+    fn a_message_that_only_an_older_deployment_could_not_read_is_replayed() {
+        let text = "{\"delivery\":{\"webhook_id\":\"w\",\"topic\":\"orders/create\",\"shop_domain\":\"s\",\"received_at\":\"\",\
+            \"body\":\"\"},\"body_bytes\":8}\n{\"id\":1}";
+        let message = unreadable_message("1", text.into(), String::new())
+            .into_replay()
+            .unwrap();
+        assert_eq!(
+            (
+                message.delivery.webhook_id.as_str(),
+                message.delivery.body.as_str(),
+                message.replays
+            ),
+            ("w", "{\"id\":1}", 1)
+        );
     }
 
     #[test]

@@ -1,16 +1,23 @@
 //! `POST /webhooks/shopify`: bytes in, hand-over, answer. 200 only after the hand-over is durable.
 
+use std::rc::Rc;
+
 use serde_json::json;
 use weir_domain::webhook::{header, Delivery};
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::border::{self, HeaderNames, SignedBody};
+use weir_edge_shared::border::{self, HeaderNames, Intake, Received, Settled, SignedBody, SigningKeys};
 use weir_edge_shared::head::{Head, CONTENT_LENGTH};
+use worker::js_sys::Promise;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Request, Response};
-use worker::{console_error, Context, Env, Result};
+use worker::worker_sys::Context as JsContext;
+use worker::{console_error, Context, Env, Queue, Result};
 
 use crate::admission::{Admission, Refusal};
-use crate::bindings::{gate, hand_over, keep, Gate, BUCKET, COUNTERS};
+use crate::bindings::{gate, hand_over_packed, keep, open_gate, Gate, BUCKET, COUNTERS};
 use crate::counting::received;
+use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
 
 /// What is asked of every request at once.
@@ -28,69 +35,112 @@ thread_local! {
     static NAMES: HeaderNames = HeaderNames::new(HEADERS);
 }
 
-/// Routes a request. The runtime's own types, since the `worker` crate's ask for more than a webhook needs.
-pub async fn route(request: Request, env: Env, context: &Context) -> Result<Response> {
+const WEBHOOKS: &str = "/webhooks/shopify";
+
+/// Routes a request. The runtime's own types, since the `worker` crate's ask for more than a webhook needs; and no future of
+/// Rust for a webhook, once the gate is open.
+pub fn route(request: Request, env: Env, context: JsContext) -> Promise {
     let head = NAMES.with(|names| names.read(&request));
-    match (head.method(), head.path()) {
-        ("POST", "/webhooks/shopify") => shopify(&request, &head, &env, context).await,
-        ("GET", "/healthz") => Ok(border::json(200, r#"{"status":"ok"}"#)),
-        (_, "/webhooks/shopify" | "/healthz") => Ok(answer(405, "method_not_allowed", "")),
-        (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request.into(), &env)
-            .await
-            .map(Into::into),
-        _ => Ok(answer(404, "not_found", "")),
-    }
-}
-
-async fn shopify(request: &Request, head: &Head, env: &Env, context: &Context) -> Result<Response> {
-    let gate = match gate(env).await {
-        Ok(gate) => gate,
-        Err(error) => {
-            console_error!("configuration: {error}");
-            return Ok(answer(503, "not_configured", "the receiver is not configured"));
+    if (head.method(), head.path()) == ("POST", WEBHOOKS) {
+        if let Some(gate) = open_gate() {
+            return webhook(request, head, env, context, &gate);
         }
-    };
-    let outcome = admitted(request, head, &gate).await?;
-    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || received(outcome.as_ref()).points());
-    match outcome {
-        Ok(delivery) => accept(env, delivery).await,
-        Err(refusal) => refuse(env, refusal, head.received_at().to_owned()).await,
     }
+    border::answering(async move {
+        match (head.method(), head.path()) {
+            ("POST", WEBHOOKS) => match gate(&env).await {
+                Ok(gate) => {
+                    let answer = JsFuture::from(webhook(request, head, env, context, &gate)).await?;
+                    Ok(answer.unchecked_into())
+                }
+                Err(error) => {
+                    console_error!("configuration: {error}");
+                    Ok(answer(503, "not_configured", "the receiver is not configured"))
+                }
+            },
+            ("GET", "/healthz") => Ok(border::json(200, r#"{"status":"ok"}"#)),
+            (_, WEBHOOKS | "/healthz") => Ok(answer(405, "method_not_allowed", "")),
+            (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request.into(), &env)
+                .await
+                .map(Into::into),
+            _ => Ok(answer(404, "not_found", "")),
+        }
+    })
 }
 
-/// The delivery in `request`, or why it is refused.
-async fn admitted(request: &Request, head: &Head, gate: &Gate) -> Result<std::result::Result<Delivery, Refusal>> {
-    let Gate { admission, keys } = gate;
-    let Admission { max_body_bytes, .. } = *admission;
-    let announced = head.content_length();
-    // A form of the name that is not asked for at once is asked for alone.
-    let find = |name: &str| match head.has_asked(name) {
+/// A header of `request`. A form of the name that is not asked for at once is asked for alone.
+fn find<'a>(request: &'a Request, head: &'a Head) -> impl Fn(&str) -> Option<String> + 'a {
+    |name| match head.has_asked(name) {
         true => head.header(name).map(str::to_owned),
         false => request.headers().get(name).ok().flatten(),
-    };
-    let signature = match admission.signature(find) {
-        Ok(signature) => signature,
-        Err(refusal) => {
-            // Read all the same: an answer before the end of the body would not be seen.
-            let body = border::body(request, announced, max_body_bytes).await?;
-            return Ok(Err(body.map_or_else(|| Refusal::too_large(max_body_bytes), |_| refusal)));
-        }
-    };
-    Ok(
-        match border::signed_body(request, announced, max_body_bytes, keys, &signature).await? {
-            SignedBody::Signed(body) => admission.admit(body, find, head.received_at().to_owned()),
-            SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
-            SignedBody::TooLarge => Err(Refusal::too_large(max_body_bytes)),
-        },
-    )
+    }
 }
 
-async fn accept(env: &Env, delivery: Delivery) -> Result<Response> {
-    match hand_over(env, delivery, 0).await {
-        Ok(()) => Ok(border::json(200, r#"{"status":"accepted"}"#)),
+/// The answer to a webhook.
+fn webhook(request: Request, head: Head, env: Env, context: JsContext, gate: &Gate) -> Promise {
+    let limit = gate.admission.max_body_bytes;
+    let announced = head.content_length();
+    let refusal = match gate.admission.signature(find(&request, &head)) {
+        _ if border::is_hopeless(announced) => Refusal::too_large(limit),
+        Ok(signature) => return gate.intake.take(&request, &head, &signature, &env, &context),
+        Err(refusal) => refusal,
+    };
+    border::answering(async move {
+        // Read all the same: an answer before the end of the body would not be seen.
+        let body = border::body(&request, announced, limit).await?;
+        let refusal = body.map_or_else(|| Refusal::too_large(limit), |_| refusal);
+        count(&env, &Context::new(context), Err(&refusal));
+        refuse(&env, refusal, head.received_at().to_owned()).await
+    })
+}
+
+/// How webhooks that `keys` signed are taken to `queue`.
+pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, queue: &Queue) -> Intake {
+    let settle = {
+        let admission = Rc::clone(admission);
+        move |received| settle(&admission, received)
+    };
+    let answer = |sent: std::result::Result<(), JsValue>| taken(sent.map_err(Into::into));
+    Intake::new(keys, admission.max_body_bytes, queue, settle, answer)
+}
+
+/// What becomes of a webhook: a small one that is admitted goes to the queue at once.
+fn settle(admission: &Admission, received: Received) -> Settled {
+    let Received { request, body, env, .. } = received;
+    let head = Head::new(received.head, HEADERS);
+    let received_at = head.received_at().to_owned();
+    let outcome = match body {
+        SignedBody::Signed(body) => admission.admit(body, find(&request, &head), received_at.clone()),
+        SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
+        SignedBody::TooLarge => Err(Refusal::too_large(admission.max_body_bytes)),
+    };
+    count(&env, &received.context, outcome.as_ref());
+    match outcome.map(|delivery| HandOver::pack(delivery, 0)) {
+        Ok(Ok(HandOver { text, object: None })) => Settled::Send(text),
+        Ok(packed) => Settled::Answer(border::answering(async move {
+            let handed_over = match packed {
+                Ok(packed) => hand_over_packed(&env, packed).await,
+                Err(error) => Err(error.into()),
+            };
+            Ok(taken(handed_over))
+        })),
+        Err(refusal) => Settled::Answer(border::answering(
+            async move { refuse(&env, refusal, received_at).await },
+        )),
+    }
+}
+
+fn count(env: &Env, context: &Context, outcome: std::result::Result<&Delivery, &Refusal>) {
+    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || received(outcome).points());
+}
+
+/// The answer to a delivery that has been handed over, or was not.
+fn taken(handed_over: Result<()>) -> Response {
+    match handed_over {
+        Ok(()) => border::json(200, r#"{"status":"accepted"}"#),
         Err(error) => {
             console_error!("hand-over failed: {error}");
-            Ok(answer(503, "hand_over_failed", "not taken; deliver again"))
+            answer(503, "hand_over_failed", "not taken; deliver again")
         }
     }
 }

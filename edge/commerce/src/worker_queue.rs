@@ -35,9 +35,9 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let mut entries = Vec::new();
     for raw in batch.raw_iter() {
         let text = raw.body().as_string().unwrap_or_default();
-        match serde_json::from_str(&text) {
-            Ok(message) => entries.push(Entry { raw, message }),
-            Err(_) => {
+        match QueueMessage::decode(&text) {
+            Some(message) => entries.push(Entry { raw, message }),
+            None => {
                 let record = unreadable_message(&raw.id(), text, now());
                 keep_then_acknowledge(&bucket, &raw, &record, max_delay).await;
             }
@@ -126,8 +126,8 @@ async fn go_on_later(env: &Env, ready: &Ready, delivery: Delivery, progress: Pro
         replays: ready.replays,
         redaction: Some(progress),
     };
-    let sent = match serde_json::to_string(&message) {
-        Ok(text) => send(env, text).await,
+    let sent = match message.encode() {
+        Ok(text) => send(env, &text).await,
         Err(error) => Err(error.into()),
     };
     match sent {

@@ -155,3 +155,20 @@ test("a finished bulk operation is told to the sync Worker, again until it liste
   assert.equal((await unbound.deliver(body, finished)).status, 200);
   await until("PostgreSQL", () => unbound.postgres.calls.length === 1);
 });
+
+test("a message of an earlier deployment is taken, and what is none of ours is kept as it came", async (t) => {
+  const { queue, postgres, lake, quarantine } = await world(t);
+  const { send } = await queue();
+  const delivery = { webhook_id: "earlier", topic: "orders/create", shop_domain: "demo.myshopify.com", received_at: "2026-11-24T10:00:00.000Z" };
+  await send(JSON.stringify({ delivery: { ...delivery, body: BODY }, body_bytes: BODY.length }), { contentType: "text" });
+  await send("not one of ours", { contentType: "text" });
+  await send("{}\nnor this", { contentType: "text" });
+  await until("the event of the earlier one", () => lake.events.length === 1);
+  assert.deepEqual(postgres.calls.flat().map(({ webhook_id, body }) => [webhook_id, body]), [["earlier", BODY]]);
+  const kept = await until("the others", async () => {
+    const records = await quarantine();
+    return records.length === 2 && records;
+  });
+  assert.deepEqual([...new Set(kept.map(({ reason }) => reason))], ["unreadable_message"]);
+  assert.deepEqual(kept.map(({ record }) => record.delivery.body).sort(), ["not one of ours", "{}\nnor this"]);
+});

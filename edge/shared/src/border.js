@@ -50,15 +50,32 @@ export async function isSigned(keys, signature, body) {
   return false;
 }
 
-/** The body as readBody gives it, or undefined when none of `keys` signed it. */
-export async function readSigned(request, announced, limit, discarded, keys, signature) {
-  const body = await readBody(request, announced, limit, discarded);
-  return body === null || (await isSigned(keys, signature, body)) ? body : undefined;
-}
-
 const TEXT = { contentType: "text" };
 /** Sends `text` to a queue; settles when it is durable there. */
 export const sendText = (queue, text) => queue.send(text, TEXT);
+
+/** What takeSigned has of every request. */
+export const intakeOf = (keys, limit, discarded, queue, settle, answer) => ({ keys, limit, discarded, queue, settle, answer });
+
+/**
+ * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `limit` and the
+ * number of `discarded` bytes of readBody, the `queue`, and the two functions of Rust that decide. `settle` says what becomes of a body, which
+ * is null when it is too large and undefined when none of the keys signed it: the text to send, or else a promise of the
+ * answer. `answer` answers for the text, with the error when it is not durable.
+ */
+export async function takeSigned(intake, request, announced, signature, head, env, context) {
+  const { keys, limit, discarded, queue, settle, answer } = intake;
+  let body = await readBody(request, announced, limit, discarded);
+  if (body !== null && !(await isSigned(keys, signature, body))) body = undefined;
+  const text = settle(request, head, body, env, context);
+  if (typeof text !== "string") return text;
+  try {
+    await sendText(queue, text);
+  } catch (error) {
+    return answer(error);
+  }
+  return answer();
+}
 
 const JSON_HEADERS = { "content-type": "application/json" };
 /** An answer of JSON text. */

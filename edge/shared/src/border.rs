@@ -1,9 +1,13 @@
 //! The Rust side of `border.js`: what every request needs from JavaScript, each in one call.
 
-use js_sys::{Array, JsString, Uint8Array};
-use wasm_bindgen::prelude::wasm_bindgen;
+use std::future::Future;
+
+use js_sys::{Array, JsString, Promise, Uint8Array};
+use wasm_bindgen::prelude::{wasm_bindgen, Closure};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{web_sys, Queue, Result};
+use wasm_bindgen_futures::future_to_promise;
+use worker::worker_sys::Context as JsContext;
+use worker::{console_error, web_sys, Context, Env, Queue, Result};
 
 use crate::head::Head;
 
@@ -24,21 +28,32 @@ extern "C" {
         discarded: u32,
     ) -> std::result::Result<JsValue, JsValue>;
 
-    #[wasm_bindgen(catch, js_name = readSigned)]
-    async fn signed_body_of(
-        request: &web_sys::Request,
-        announced: Option<u32>,
-        limit: u32,
-        discarded: u32,
-        keys: &Array,
-        signature: &Uint8Array,
-    ) -> std::result::Result<JsValue, JsValue>;
-
     #[wasm_bindgen(catch, js_name = importKeys)]
     async fn keys_of(secrets: &Array) -> std::result::Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch, js_name = sendText)]
     async fn text_to(queue: &JsValue, text: &str) -> std::result::Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_name = intakeOf)]
+    fn intake_of(
+        keys: &Array,
+        limit: u32,
+        discarded: u32,
+        queue: &JsValue,
+        settle: JsValue,
+        answer: JsValue,
+    ) -> JsValue;
+
+    #[wasm_bindgen(js_name = takeSigned)]
+    fn take_signed(
+        intake: &JsValue,
+        request: &web_sys::Request,
+        announced: Option<u32>,
+        signature: &Uint8Array,
+        head: &str,
+        env: &Env,
+        context: &JsContext,
+    ) -> Promise;
 
     #[wasm_bindgen(js_name = jsonResponse)]
     fn response_of(status: u16, text: &str) -> web_sys::Response;
@@ -103,33 +118,106 @@ pub async fn body(request: &web_sys::Request, announced: Option<usize>, limit: u
     Ok((!body.is_null()).then(|| copied(body)))
 }
 
-/// The same with the `signature` of one of `keys`. What is not signed does not reach this side of the border.
-///
-/// # Errors
-/// As [`body`].
-pub async fn signed_body(
-    request: &web_sys::Request,
-    announced: Option<usize>,
-    limit: usize,
-    keys: &SigningKeys,
-    signature: &[u8],
-) -> Result<SignedBody> {
-    if is_hopeless(announced) {
-        return Ok(SignedBody::TooLarge);
+/// A signed request whose body has been read, and what it came with.
+pub struct Received {
+    /// The request, without its body.
+    pub request: web_sys::Request,
+    /// Text of its head.
+    pub head: String,
+    /// Its body.
+    pub body: SignedBody,
+    /// Bindings.
+    pub env: Env,
+    /// The event.
+    pub context: Context,
+}
+
+/// What becomes of a signed request.
+pub enum Settled {
+    /// This text goes to the queue.
+    Send(String),
+    /// Something else; a promise of the answer.
+    Answer(Promise),
+}
+
+/// How signed requests are taken to a queue, made once per isolate. JavaScript drives, from the body to the answer, since a
+/// future of Rust costs more at each step; every decision is a call of Rust.
+pub struct Intake(JsValue);
+
+impl Intake {
+    /// An intake of what `keys` sign and has no more than `limit` bytes. `settle` says what becomes of a request; `answer` the
+    /// answer to one whose text has been sent, or was not.
+    pub fn new(
+        keys: &SigningKeys,
+        limit: usize,
+        queue: &Queue,
+        settle: impl Fn(Received) -> Settled + 'static,
+        answer: impl Fn(std::result::Result<(), JsValue>) -> web_sys::Response + 'static,
+    ) -> Self {
+        let settle = move |request, head, body, env, context| {
+            let body = match body {
+                body if JsValue::is_null(&body) => SignedBody::TooLarge,
+                body if body.is_undefined() => SignedBody::Forged,
+                body => SignedBody::Signed(copied(body)),
+            };
+            let context = Context::new(context);
+            let received = Received {
+                request,
+                head,
+                body,
+                env,
+                context,
+            };
+            match settle(received) {
+                Settled::Send(text) => text.into(),
+                Settled::Answer(answer) => answer.into(),
+            }
+        };
+        let settle = Closure::<dyn Fn(web_sys::Request, String, JsValue, Env, JsContext) -> JsValue>::new(settle);
+        let answer = move |error: JsValue| answer(if error.is_undefined() { Ok(()) } else { Err(error) });
+        let answer = Closure::<dyn Fn(JsValue) -> web_sys::Response>::new(answer);
+        let (settle, answer) = (settle.into_js_value(), answer.into_js_value());
+        Self(intake_of(
+            &keys.0,
+            bytes(limit),
+            bytes(MAX_DISCARDED_BYTES),
+            queue.as_ref(),
+            settle,
+            answer,
+        ))
     }
-    let (limit, discarded) = (bytes(limit), bytes(MAX_DISCARDED_BYTES));
-    // A copy: it is looked at when wasm's memory may have moved.
-    let signature = Uint8Array::from(signature);
-    let body = signed_body_of(request, announced.map(bytes), limit, discarded, &keys.0, &signature).await?;
-    Ok(match body {
-        body if body.is_null() => SignedBody::TooLarge,
-        body if body.is_undefined() => SignedBody::Forged,
-        body => SignedBody::Signed(copied(body)),
+
+    /// Takes `request` with the `signature` and the `head`; a promise of the answer.
+    #[must_use]
+    pub fn take(
+        &self,
+        request: &web_sys::Request,
+        head: &Head,
+        signature: &[u8],
+        env: &Env,
+        context: &JsContext,
+    ) -> Promise {
+        // A copy: it is looked at when wasm's memory may have moved.
+        let signature = Uint8Array::from(signature);
+        let announced = head.content_length().map(bytes);
+        take_signed(&self.0, request, announced, &signature, head.text(), env, context)
+    }
+}
+
+/// A promise of what `answer` gives; an error of its own is logged and answered 500.
+pub fn answering(answer: impl Future<Output = Result<web_sys::Response>> + 'static) -> Promise {
+    future_to_promise(async move {
+        let response = answer.await.unwrap_or_else(|error| {
+            console_error!("{error}");
+            json(500, r#"{"reason":"failed"}"#)
+        });
+        Ok(response.into())
     })
 }
 
 /// Whether so much is announced that reading it for the sake of an answer is not worth it.
-fn is_hopeless(announced: Option<usize>) -> bool {
+#[must_use]
+pub fn is_hopeless(announced: Option<usize>) -> bool {
     announced.is_some_and(|length| length > MAX_DISCARDED_BYTES)
 }
 

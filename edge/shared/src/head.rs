@@ -14,6 +14,12 @@ impl Head {
         Self { names, text }
     }
 
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// When the request was received, RFC 3339 UTC with milliseconds.
     #[must_use]
     pub fn received_at(&self) -> &str {
