@@ -53,7 +53,8 @@ begin
 end
 $$;
 
--- JSON as jsonb in which a number with an exponent keeps its text, as a marked list: jsonb writes such a number out.
+-- JSON as jsonb in which a number with an exponent and a negative zero keep their text, as a marked list: jsonb writes the
+-- one out and drops the sign of the other.
 create function weir_sql.exact_json(value json) returns jsonb language plpgsql immutable as $$
 begin
     return case json_typeof(value)
@@ -65,7 +66,7 @@ begin
             select coalesce(jsonb_agg(weir_sql.exact_json(item) order by n), '[]')
             from json_array_elements(value) with ordinality as each (item, n)
         )
-        when 'number' then case when value::text ~ '[eE]'
+        when 'number' then case when value::text ~ '[eE]|^\s*-0(\.0+)?\s*$'
             then jsonb_build_array('{"weir": "number"}'::jsonb, trim(value::text, E' \t\n\r')) else value::jsonb end
         else value::jsonb
     end;
@@ -139,7 +140,9 @@ declare
 begin
     begin
         raw := source::jsonb;
-        if source !~ '(^|[:,\[])\s*-?[0-9][0-9.]*[eE]|[0-9.]{99}' and not jsonb_path_exists(raw, '$.**{65}') then
+        if source !~ '(^|[:,\[])\s*(-?[0-9][0-9.]*[eE]|-0(\.0+)?\s*([],}]|$))|[0-9.]{99}'
+            and not jsonb_path_exists(raw, '$.**{65}')
+        then
             document := raw;
             return;
         end if;

@@ -598,7 +598,11 @@ begin
         given.currency := currency;
         -- Of a shop's own data only its time zone counts: nobody may miss that days are counted in the wrong one.
         if given.topic = 'shop/update' then
-            told_zone := weir_sql.text_of((weir_sql.read_json(item ->> 'body')).document, 'iana_timezone', '');
+            read := weir_sql.read_json(item ->> 'body');
+            if jsonb_typeof(read.document) <> 'object' then
+                perform weir_sql.refuse('type_mismatch', '', 'expected an object');
+            end if;
+            told_zone := weir_sql.text_of(read.document, 'iana_timezone', '');
             if told_zone <> zone then
                 perform weir_sql.refuse('time_zone_changed', 'iana_timezone', 'expected ' || zone || ', as registered; '
                     'call weir.register_shop with what the body says, run weir backfill and replay this');

@@ -363,9 +363,10 @@ begin
     line.content := weir_sql.bulk_part(kind, typename, node, read_at);
     if line.content is null then
         return line;
-    -- Under another kind of id the same line item could be told twice, as two nodes of one order.
-    elsif typename = 'LineItem' and gid.resource <> typename then
-        perform weir_sql.refuse('type_mismatch', 'id', 'expected the id of a line item');
+    -- Under another kind of id the same line item could be told twice, as two nodes of one order, and a product with an
+    -- order's id would be read as that order.
+    elsif (is_root or typename = 'LineItem') and gid.resource <> typename then
+        perform weir_sql.refuse('type_mismatch', 'id', 'expected an id of the node''s own type');
     elsif is_root then
         line.raw := weir_sql.impersonal(read.raw);
         line.customer_id := weir_sql.id_of_object(node, 'customer', '');

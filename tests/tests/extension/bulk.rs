@@ -438,6 +438,41 @@ async fn what_names_a_parent_is_no_order_of_its_own() {
     assert_eq!(ledger(&database, 7).await.len(), 1);
 }
 
+/// A product under an order's id would be read as that order, and a product known under its number be overwritten.
+#[tokio::test]
+async fn a_product_under_the_id_of_an_order_is_refused() {
+    let (_, edge) = shop().await;
+    let line = r#"{"__typename": "Product", "id": "gid://shopify/Order/1?a=b", "updatedAt": "2026-11-01T16:30:01Z"}"#;
+    let run = run_of(1, "products", "2026-12-01T00:00:00.000Z");
+    let answer = ingest_bulk(&edge, SHOP, line, &run).await;
+    let refused = &answer["rejections"][0];
+    assert_eq!(
+        (&refused["reason"], &refused["id"]),
+        (&json!("type_mismatch"), &json!("gid://shopify/Order/1"))
+    );
+    assert!(bulk_events(&edge, SHOP, &[1], 10).await.is_empty());
+}
+
+/// jsonb has no negative zero.
+#[tokio::test]
+async fn the_text_of_a_price_is_kept_as_it_was_sent() {
+    let (database, edge) = shop().await;
+    let run = run_of(1, "products", "2026-12-01T00:00:00.000Z");
+    let prices = ["-0", "-0.00", "1e2", "1.50", "0"];
+    for (id, price) in prices.iter().enumerate() {
+        let line = format!(
+            r#"{{"id": "gid://shopify/ProductVariant/{id}", "price": {price}, "__parentId": "gid://shopify/Product/5"}}"#
+        );
+        assert_eq!(ingest_bulk(&edge, SHOP, &line, &run).await["upserted"], 1);
+    }
+    let sql = "select content::jsonb -> 'variant' ->> 'price_text' from commerce.bulk_line order by node_id";
+    let rows = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(),
+        prices
+    );
+}
+
 /// The SQL-only install writes a kept body out from jsonb, with all digits of a number. That is more than is read of a body
 /// that arrives, and PostgreSQL itself reads it.
 #[tokio::test]

@@ -185,3 +185,21 @@ async fn deliveries_beside_a_move_are_on_the_new_days() {
         assert_eq!(stored_days(&database, id).await, expected);
     }
 }
+
+/// Such a body names no time zone, right or wrong: it is refused, and so kept, rather than passed over.
+#[tokio::test]
+async fn a_shop_update_that_is_no_object_is_refused() {
+    let (_, edge) = shop().await;
+    for body in ["null", "true", "[]", "5"] {
+        let answer = ingest(&edge, &[delivery(body, "shop/update", body)]).await;
+        let told = &answer["deliveries"][0];
+        assert_eq!(
+            (&told["verdict"], &told["reason"], &told["detail"]),
+            (
+                &json!("rejected"),
+                &json!("type_mismatch"),
+                &json!("expected an object")
+            ),
+        );
+    }
+}

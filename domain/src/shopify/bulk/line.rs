@@ -119,9 +119,10 @@ impl BulkLine {
         }
         let gid = required_gid(&node, "id")?;
         line.part = part(kind, &typename, &node, read_at)?;
-        // Under another kind of id the same line item could be told twice, as two nodes of one order.
-        if typename == "LineItem" && gid.resource != typename {
-            return Err(node.mismatch("id", "expected the id of a line item"));
+        // Under another kind of id the same line item could be told twice, as two nodes of one order, and a product with an
+        // order's id would be read as that order.
+        if (is_root || typename == "LineItem") && gid.resource != typename {
+            return Err(node.mismatch("id", "expected an id of the node's own type"));
         }
         if is_root {
             line.raw = Some(node.to_text());
