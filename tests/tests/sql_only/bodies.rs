@@ -120,10 +120,9 @@ pub fn delivery(random: &mut Random, webhook_id: &str) -> Value {
     }
     let mut text = body.to_string();
     if random.below(150) == 0 {
-        text.truncate(text.len() / 2 / 3 * 3);
-        while !text.is_char_boundary(text.len()) {
-            text.pop();
-        }
+        let half = text.len() / 2 / 3 * 3;
+        let end = (0..=half).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
     }
     let mut one = json!({"webhook_id": webhook_id, "topic": topic, "shop_domain": shop.domain, "api_version": "2026-07",
         "received_at": time(random), "triggered_at": maybe(random, |random| time(random).into()), "body": text});
