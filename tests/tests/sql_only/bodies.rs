@@ -104,6 +104,12 @@ const TOPICS: [&str; 36] = [
     "shop/update",
 ];
 
+/// Breaks a text off at a byte, or before the character that the byte lies within.
+pub fn break_off(text: &mut String, at: usize) {
+    let end = (0..=at).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
+}
+
 /// One delivery.
 pub fn delivery(random: &mut Random, webhook_id: &str) -> Value {
     let shop = &SHOPS[random.below(SHOPS.len() as u64) as usize];
@@ -121,8 +127,7 @@ pub fn delivery(random: &mut Random, webhook_id: &str) -> Value {
     let mut text = body.to_string();
     if random.below(150) == 0 {
         let half = text.len() / 2 / 3 * 3;
-        let end = (0..=half).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or_default());
+        break_off(&mut text, half);
     }
     let mut one = json!({"webhook_id": webhook_id, "topic": topic, "shop_domain": shop.domain, "api_version": "2026-07",
         "received_at": time(random), "triggered_at": maybe(random, |random| time(random).into()), "body": text});

@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use super::bodies::{id, maybe, spoil, with_plain_raw_numbers, Shop};
+use super::bodies::{break_off, id, maybe, spoil, with_plain_raw_numbers, Shop};
 use crate::contract::permutation::Random;
 
 pub const KINDS: [&str; 3] = ["orders_core", "orders_ledger", "products"];
@@ -77,7 +77,8 @@ pub fn chunk(random: &mut Random, lines: &[Value]) -> String {
             text = text.replace('/', "\\/");
         }
         if random.below(60) == 0 {
-            text.truncate(text.len() / 2);
+            let half = text.len() / 2;
+            break_off(&mut text, half);
         }
         chunk.push_str(&text);
         chunk.push_str(random.one(&["\n", "\n", "\n", "\r\n", "\n\n", "\n \u{a0}\n"]));
