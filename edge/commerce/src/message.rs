@@ -1,5 +1,5 @@
-//! What travels on the queue: a line of JSON, and the body after it as Shopify sent it. To quote a body, and to read it
-//! quoted, costs more than all else at the door.
+//! What travels on the queue: a line of JSON, and the body after it as Shopify sent it, so that nobody quotes it or reads it
+//! quoted.
 
 use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
@@ -48,8 +48,7 @@ impl QueueMessage {
         Ok(serde_json::to_string(&self)? + "\n" + &body)
     }
 
-    /// The message in `text`; `None` when it is none of ours. Earlier deployments sent JSON alone, with the
-    /// body in it.
+    /// The message in `text`; `None` when it is none of ours. Earlier deployments sent JSON alone, with the body in it.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let Some((line, body)) = text.split_once('\n') else {

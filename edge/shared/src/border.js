@@ -59,9 +59,9 @@ export const intakeOf = (keys, limit, discarded, queue, settle, answer) => ({ ke
 
 /**
  * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `limit` and the
- * number of `discarded` bytes of readBody, the `queue`, and the two functions of Rust that decide. `settle` says what becomes of a body, which
- * is null when it is too large and undefined when none of the keys signed it: the text to send, or else a promise of the
- * answer. `answer` answers for the text, with the error when it is not durable.
+ * number of `discarded` bytes of readBody, the `queue`, and the two functions of Rust that decide. `settle` says what becomes
+ * of a body, which is null when it is too large and undefined when none of the keys signed it: the text to send, or else a
+ * promise of the answer. `answer` answers for the text, with the error when it is not durable.
  */
 export async function takeSigned(intake, request, announced, signature, head, env, context) {
   const { keys, limit, discarded, queue, settle, answer } = intake;
