@@ -9,6 +9,7 @@
 //! | what is counted in Analytics Engine | [`counting`] |
 //! | what cannot be taken is kept, with the reason | [`quarantine`] |
 //! | who is to be forgotten, and what of the edge's objects names them | [`redaction`] |
+//! | what such an object holds | [`kept`] |
 //! | lines of the raw archive without them | [`archived`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
@@ -19,6 +20,7 @@ pub mod archived;
 pub mod bulk_finish;
 pub mod consume;
 pub mod counting;
+pub mod kept;
 pub mod message;
 pub mod quarantine;
 pub mod redaction;

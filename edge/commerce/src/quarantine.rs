@@ -5,6 +5,7 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
 
+use crate::kept::UNKNOWN;
 use crate::message::{is_zero, object_key, QueueMessage};
 use crate::redaction::keepable;
 
@@ -144,8 +145,8 @@ impl QuarantineRecord {
 pub fn unreadable_message(id: &str, text: String, quarantined_at: String) -> QuarantineRecord {
     let delivery = Delivery {
         webhook_id: format!("message-{id}"),
-        topic: "unknown".into(),
-        shop_domain: "unknown".into(),
+        topic: UNKNOWN.into(),
+        shop_domain: UNKNOWN.into(),
         triggered_at: None,
         api_version: None,
         received_at: quarantined_at.clone(),

@@ -75,6 +75,17 @@ impl Subject {
         }
     }
 
+    /// Whether `text`, of which nobody can tell what it is, names them anywhere: a person as [`Person::is_named_in`] says or as
+    /// a whole word, a shop by its domain.
+    #[must_use]
+    pub fn is_a_word_of(&self, text: &str, shop_domain: &str) -> bool {
+        match self {
+            // A domain goes on at a hyphen and at a dot.
+            Self::Shop => has_word(&text.to_lowercase(), shop_domain, "-."),
+            Self::Customer(person) => person.is_a_word_of(text) || person.is_named_in(text, ""),
+        }
+    }
+
     /// The call that gives the certificate for `shop_domain`: forgetting again finds nothing and returns the first one.
     /// `None` for somebody named by their contact alone: PostgreSQL keeps no contact, so nobody there is theirs.
     #[must_use]
@@ -163,14 +174,18 @@ impl Person {
         let text = text.to_lowercase();
         let numbers = self.customer_id.iter().chain(&self.orders).map(i64::to_string);
         let mut words = numbers.chain(self.contacts.iter().cloned());
-        words.any(|word| {
-            text.match_indices(&word).any(|(at, _)| {
-                let before = text[..at].chars().next_back();
-                let after = text[at + word.len()..].chars().next();
-                [before, after].iter().flatten().all(|letter| !letter.is_alphanumeric())
-            })
-        })
+        words.any(|word| has_word(&text, &word, ""))
     }
+}
+
+/// Whether `word` stands in `text` with neither a letter, a digit nor one of `joiners` beside it.
+fn has_word(text: &str, word: &str, joiners: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        let mut beside = [before, after].into_iter().flatten();
+        beside.all(|letter| !letter.is_alphanumeric() && !joiners.contains(letter))
+    })
 }
 
 /// What may be kept of `body` when a delivery of `topic` cannot be taken; `None` when all of it may. A request about privacy

@@ -20,8 +20,8 @@ use worker::{console_log, Bucket, Env, Include, Object, Result};
 use crate::archived::Forgetter;
 use crate::bindings::{redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
+use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
-use crate::quarantine::QuarantineRecord;
 use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
 use crate::worker_queue::with_body;
 
@@ -116,13 +116,14 @@ pub async fn forget(
         env,
         transport,
         streams,
+        shop_domain: &delivery.shop_domain,
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
     };
     match broom.sweep(progress).await? {
         (progress, false) => Ok(Pass::More(progress)),
         (progress, true) => {
-            broom.certify(&delivery.shop_domain, &progress).await?;
+            broom.certify(&progress).await?;
             Ok(Pass::Done)
         }
     }
@@ -132,7 +133,8 @@ struct Broom<'a> {
     env: &'a Env,
     transport: &'a HyperdriveTransport,
     streams: &'a StreamVersions<PipelineStream>,
-    /// As a part of keys.
+    shop_domain: &'a str,
+    /// The same as a part of keys.
     shop: String,
     subject: &'a Subject,
 }
@@ -190,16 +192,18 @@ impl Broom<'_> {
         let (mut doomed, mut rewritten) = (Vec::new(), 0);
         for object in &objects {
             let key = object.key();
-            if !key.split('/').any(|part| part == self.shop) {
+            let has_part = |name: &str| key.split('/').any(|part| part == name);
+            let owner = has_part(&self.shop).then_some(self.shop_domain);
+            if owner.is_none() && !has_part(UNKNOWN) {
                 continue;
             }
             let goes = match self.subject {
-                Subject::Shop => Ok(true),
+                Subject::Shop if owner.is_some() => Ok(true),
                 Subject::Customer(person) if room.holds == Content::Results => {
                     rewritten += u64::from(write_without(bucket, object, person).await?);
                     Ok(false)
                 }
-                Subject::Customer(person) => self.take_out(room, bucket, object, person).await?,
+                _ => self.take_out(room, bucket, object, owner).await?,
             };
             match goes {
                 Ok(true) => doomed.push(key),
@@ -216,25 +220,26 @@ impl Broom<'_> {
         Ok(Ok((removed, listed, cursor)))
     }
 
-    /// Whether `object` names `person`; then PostgreSQL has been given what is in it.
+    /// Whether `object`, whose key names its `owner` if anybody knew it, is to go; then PostgreSQL has been given what is in it
+    /// of a customer.
     async fn take_out(
         &self,
         room: &Room,
         bucket: &Bucket,
         object: &Object,
-        person: &Person,
+        owner: Option<&str>,
     ) -> Result<std::result::Result<bool, String>> {
         let Some(text) = read_text(bucket, &object.key()).await? else {
             return Ok(Ok(false));
         };
         let kept = match room.name {
-            "commerce/bodies" => body_object(object, &text)?,
-            "commerce/quarantine" => record(bucket, &text).await,
-            _ => return Ok(Ok(person.is_named_in(&text, ""))),
+            "commerce/bodies" => Kept::body(text, described(object)?, owner),
+            "commerce/quarantine" => record(bucket, &text, owner).await,
+            _ => Kept::other(text, owner),
         };
-        let named = person.is_named_in(&kept.text, &kept.topic);
-        match kept.delivery {
-            Some(delivery) if named => Ok(self.hand_in(delivery).await.map(|()| true)),
+        let named = kept.names(self.subject, self.shop_domain);
+        match (kept.delivery, self.subject) {
+            (Some(delivery), Subject::Customer(_)) if named => Ok(self.hand_in(delivery).await.map(|()| true)),
             _ => Ok(Ok(named)),
         }
     }
@@ -248,8 +253,8 @@ impl Broom<'_> {
         }
     }
 
-    async fn certify(&self, shop_domain: &str, progress: &Progress) -> std::result::Result<(), String> {
-        let Some(request) = self.subject.certificate_request(shop_domain) else {
+    async fn certify(&self, progress: &Progress) -> std::result::Result<(), String> {
+        let Some(request) = self.subject.certificate_request(self.shop_domain) else {
             console_log!(
                 "forgotten at the edge, somebody named by their contact alone: {:?}",
                 progress.removed
@@ -331,46 +336,19 @@ async fn pour(
     }
 }
 
-/// What an object holds: the text to search, what its `id` is of, and the delivery in it.
-struct Kept {
-    text: String,
-    topic: String,
-    delivery: Option<Delivery>,
-}
-
-/// A large body; its delivery is written beside it.
-fn body_object(object: &Object, text: &str) -> Result<Kept> {
+/// The delivery whose large body `object` is, written beside it without the body.
+fn described(object: &Object) -> Result<Option<Delivery>> {
     let metadata = object.custom_metadata()?;
-    let delivery = metadata
-        .get(DELIVERY_METADATA)
-        .and_then(|text| serde_json::from_str::<Delivery>(text).ok());
-    let topic = delivery
-        .as_ref()
-        .map(|delivery| delivery.topic.clone())
-        .unwrap_or_default();
-    let text = text.to_owned();
-    let delivery = delivery.map(|delivery| Delivery {
-        body: text.clone(),
-        ..delivery
-    });
-    Ok(Kept { text, topic, delivery })
+    let described = metadata.get(DELIVERY_METADATA);
+    Ok(described.and_then(|text| serde_json::from_str(text).ok()))
 }
 
 /// A record of the quarantine with its body, wherever that lies.
-async fn record(bucket: &Bucket, text: &str) -> Kept {
-    let Ok(record) = serde_json::from_str::<QuarantineRecord>(text) else {
-        return Kept {
-            text: text.to_owned(),
-            topic: String::new(),
-            delivery: None,
-        };
-    };
-    let topic = record.delivery.topic.clone();
-    let unread = record.raw_text();
-    let delivery = match record.into_replay() {
-        Ok(message) => with_body(bucket, message).await.ok(),
-        Err(_) => None,
-    };
-    let text = delivery.as_ref().map_or(unread, |delivery| delivery.body.clone());
-    Kept { text, topic, delivery }
+async fn record(bucket: &Bucket, text: &str, owner: Option<&str>) -> Kept {
+    let (kept, message) = Kept::record(text, owner);
+    let Some(message) = message else { return kept };
+    match with_body(bucket, message).await {
+        Ok(delivery) => kept.with(delivery),
+        Err(_) => kept,
+    }
 }

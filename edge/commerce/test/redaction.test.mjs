@@ -39,6 +39,43 @@ const record = (id, { topic = "orders/create", shop = SHOP, reason = "missing_fi
   }),
 ];
 
+/** What a deployment keeps of a message `text` that it cannot read: nobody says whose it is. */
+const unreadable = (id, text) => [
+  `quarantine/${DAY}/unknown/message-${id}.json`,
+  JSON.stringify({
+    reason: "unreadable_message",
+    detail: "the queue message is not a delivery",
+    quarantined_at: `${DAY}T10:00:00.000Z`,
+    delivery: { webhook_id: `message-${id}`, topic: "unknown", shop_domain: "unknown", received_at: `${DAY}T10:00:00.000Z`, body: text },
+  }),
+];
+
+/** A message as it travels: a line of JSON, then the body. */
+const message = (id, { topic, shop = SHOP, ...body }) => {
+  const text = JSON.stringify(body);
+  const delivery = { webhook_id: id, topic, shop_domain: shop, received_at: `${DAY}T10:00:00.000Z`, body: "" };
+  return `${JSON.stringify({ delivery, body_bytes: text.length })}\n${text}`;
+};
+
+/** Puts messages that an older deployment could not read; the keys of those that do not name the customer. */
+async function putUnreadable({ commerce, publication }) {
+  const named = [
+    unreadable("id", message("unread-id", { topic: "customers/update", id: CUSTOMER })),
+    unreadable("order", message("unread-order", { topic: "orders/create", id: ORDER })),
+    unreadable("request", message("unread-request", { topic: "customers/data_request", customer: { id: CUSTOMER, email: EMAIL } })),
+    unreadable("none-of-ours", `v9\u0001${EMAIL}\u0002`),
+  ];
+  const others = [
+    unreadable("product", message("unread-product", { topic: "products/update", id: CUSTOMER })),
+    unreadable("elsewhere", message("unread-elsewhere", { topic: "customers/update", shop: OTHER_SHOP, id: CUSTOMER })),
+    unreadable("neither", "not one of ours"),
+  ];
+  for (const [key, text] of [...named, ...others]) await commerce.put(key, text);
+  const interaction = { reason: "unreadable_message", message: null, text: `v9 ${SHOP} ${ORDER}` };
+  await publication.put(`quarantine/${DAY}/unknown/message-1.json`, JSON.stringify(interaction));
+  return { others: others.map(([key]) => key) };
+}
+
 async function bucketsOf({ miniflare }) {
   const names = { commerce: "BUCKET", publication: "PUBLICATION_BUCKET", sync: "SYNC_BUCKET" };
   const opened = Object.entries(names).map(async ([name, binding]) => [name, await miniflare.getR2Bucket(binding, "commerce")]);
@@ -165,6 +202,34 @@ test("a repeated customers/redact changes nothing: the certificate keeps its cou
   await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
   await until("the second run", () => certified() === 2);
   assert.deepEqual((await certificateOf(buckets.commerce)).certificate, certificate);
+});
+
+test("customers/redact: what an older deployment could not read is read again, and goes like everything else", async (t) => {
+  const started = await world(t, { answer: postgresOf([]) });
+  const buckets = await bucketsOf(started);
+  const { others } = await putUnreadable(buckets);
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  const { key } = await certificateOf(buckets.commerce);
+  assert.deepEqual(await keysOf(buckets.commerce), [key, ...others].sort());
+  assert.deepEqual(await keysOf(buckets.publication), []);
+  const taken = started.postgres.calls.filter(Array.isArray).flat();
+  const order = taken.find(({ webhook_id }) => webhook_id === "unread-order");
+  assert.deepEqual(JSON.parse(order.body), { id: ORDER }, "PostgreSQL, which has forgotten the customer, has it");
+  assert.ok(taken.some(({ webhook_id }) => webhook_id === "unread-request"), "a request that was never answered is not lost");
+  assert.ok(!started.log.some((line) => line.includes(EMAIL)));
+});
+
+test("shop/redact: what an older deployment could not read goes too, where it is the shop's", async (t) => {
+  const started = await world(t, { answer: postgresOf([]) });
+  const buckets = await bucketsOf(started);
+  await putUnreadable(buckets);
+  const similar = unreadable("similar", `{"shop": "my-${SHOP}"}`);
+  await buckets.commerce.put(...similar);
+  await started.deliver(JSON.stringify({ shop_domain: SHOP }), { id: "redact", topic: "shop/redact" });
+  await certificateOf(buckets.commerce);
+  const left = (await keysOf(buckets.commerce, "quarantine/")).map((key) => key.replace(/^.*message-|\.json$/g, ""));
+  assert.deepEqual(left, ["elsewhere", "neither", "none-of-ours", "similar"]);
+  assert.deepEqual(await keysOf(buckets.publication), []);
 });
 
 test("shop/redact: everything of the shop goes, in several runs, and nothing of another shop", async (t) => {

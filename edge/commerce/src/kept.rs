@@ -1,0 +1,162 @@
+//! What an object of R2 holds when a person or a shop is looked for in it.
+
+use weir_domain::webhook::Delivery;
+
+use crate::message::QueueMessage;
+use crate::quarantine::QuarantineRecord;
+use crate::redaction::Subject;
+
+/// In the keys of messages that nobody could read, the part that is the shop elsewhere.
+pub const UNKNOWN: &str = "unknown";
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What is searched: the body of a delivery, or all of the object.
+    pub text: String,
+    /// What an `id` in it is the id of.
+    pub topic: String,
+    /// Whose it is; `None` when nobody can tell.
+    pub shop_domain: Option<String>,
+    /// The delivery in it.
+    pub delivery: Option<Delivery>,
+}
+
+impl Kept {
+    /// An object with `text` that is no delivery. `owner` is the shop that its key names.
+    #[must_use]
+    pub fn other(text: String, owner: Option<&str>) -> Self {
+        Self {
+            text,
+            shop_domain: owner.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// A large body `text` with the delivery that is written beside it.
+    #[must_use]
+    pub fn body(text: String, described: Option<Delivery>, owner: Option<&str>) -> Self {
+        match described {
+            Some(delivery) => Self::other(String::new(), owner).with(Delivery { body: text, ..delivery }),
+            None => Self::other(text, owner),
+        }
+    }
+
+    /// A record of the quarantine, and the message whose delivery has still to be read, wherever its body lies. A message
+    /// that could not be read is read again: an older deployment knew less, and what it kept as text belongs to a shop
+    /// and has a topic all the same.
+    #[must_use]
+    pub fn record(text: &str, owner: Option<&str>) -> (Self, Option<QueueMessage>) {
+        let Ok(record) = serde_json::from_str::<QuarantineRecord>(text) else {
+            return (Self::other(text.to_owned(), owner), None);
+        };
+        let mut kept = Self::other(record.raw_text(), owner);
+        kept.topic.clone_from(&record.delivery.topic);
+        let message = record.into_replay().ok();
+        if let Some(message) = &message {
+            kept.topic.clone_from(&message.delivery.topic);
+            kept.shop_domain
+                .get_or_insert_with(|| message.delivery.shop_domain.clone());
+        }
+        (kept, message)
+    }
+
+    /// The same with its `delivery`.
+    #[must_use]
+    pub fn with(self, delivery: Delivery) -> Self {
+        Self {
+            text: delivery.body.clone(),
+            topic: delivery.topic.clone(),
+            delivery: Some(delivery),
+            ..self
+        }
+    }
+
+    /// Whether `subject`, of `shop_domain`, is to be forgotten here.
+    #[must_use]
+    pub fn names(&self, subject: &Subject, shop_domain: &str) -> bool {
+        match (&self.shop_domain, subject) {
+            (None, _) => subject.is_a_word_of(&self.text, shop_domain),
+            (Some(owner), _) if owner != shop_domain => false,
+            (Some(_), Subject::Shop) => true,
+            (Some(_), Subject::Customer(person)) => person.is_named_in(&self.text, &self.topic),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{delivery, HandOver};
+    use crate::quarantine::unreadable_message;
+
+    const SHOP: &str = "demo.myshopify.com";
+    const OTHER_SHOP: &str = "my-demo.myshopify.com";
+
+    fn jane() -> Subject {
+        let body = r#"{"customer": {"id": 207119551, "email": "jane@example.com"}, "orders_to_redact": [299938]}"#;
+        Subject::of(&delivery("w", "customers/redact", body)).unwrap()
+    }
+
+    /// The record of a message that could not be read.
+    fn unread(text: &str) -> Kept {
+        let record = unreadable_message("1", text.to_owned(), "2026-11-24T10:00:00.000Z".into());
+        assert!(record.key().split('/').any(|part| part == UNKNOWN));
+        let (kept, message) = Kept::record(&serde_json::to_string(&record).unwrap(), None);
+        message.map_or(kept.clone(), |message| kept.with(message.delivery))
+    }
+
+    fn message(topic: &str, body: &str) -> String {
+        HandOver::pack(delivery("w-7", topic, body), 0).unwrap().text
+    }
+
+    #[test]
+    fn a_message_that_an_older_deployment_could_not_read_is_of_its_shop_and_topic() {
+        let kept = unread(&message("customers/update", r#"{"id": 207119551}"#));
+        assert!(
+            kept.names(&jane(), SHOP),
+            "by the id that is a customer's in this topic"
+        );
+        assert_eq!(kept.delivery.as_ref().unwrap().webhook_id, "w-7");
+        assert!(!kept.names(&jane(), OTHER_SHOP) && !kept.names(&Subject::Shop, OTHER_SHOP));
+        assert!(kept.names(&Subject::Shop, SHOP));
+        assert!(!unread(&message("products/update", r#"{"id": 207119551}"#)).names(&jane(), SHOP));
+        let request = message(
+            "customers/data_request",
+            r#"{"customer": {"email": "Jane@example.com"}}"#,
+        );
+        assert!(unread(&request).names(&jane(), SHOP), "by contact");
+    }
+
+    #[test]
+    fn a_message_that_is_none_of_ours_is_searched_for_words() {
+        for named in [
+            "v9:demo.myshopify.com:jane@example.com",
+            "\u{1}customer\u{2}207119551",
+            r#"{"delivery": {"body": "{\"note\": \"jane\u0040example.com\"}"}}"#,
+            r#"{"order": 299938, broken"#,
+        ] {
+            assert!(unread(named).names(&jane(), SHOP), "{named}");
+        }
+        for other in [
+            "",
+            "not one of ours",
+            "v9:2071195510",
+            r#"{"email": "john@example.com"}"#,
+        ] {
+            assert!(!unread(other).names(&jane(), SHOP), "{other}");
+        }
+        let of_another = format!(r#"{{"shop": "{OTHER_SHOP}"}}"#);
+        assert!(unread(&of_another).names(&Subject::Shop, OTHER_SHOP));
+        assert!(!unread(&of_another).names(&Subject::Shop, SHOP));
+    }
+
+    #[test]
+    fn a_body_is_its_delivery() {
+        let described = delivery("w", "customers/update", "");
+        let kept = Kept::body(r#"{"id": 207119551}"#.into(), Some(described), Some(SHOP));
+        assert!(kept.names(&jane(), SHOP));
+        assert_eq!(kept.delivery.unwrap().body, r#"{"id": 207119551}"#);
+        assert!(!Kept::body(r#"{"id": 207119551}"#.into(), None, Some(SHOP)).names(&jane(), SHOP));
+    }
+}
