@@ -18,8 +18,8 @@ pub struct Kept {
     pub topic: String,
     /// Whose it is; `None` when nobody can tell.
     pub shop_domain: Option<String>,
-    /// The delivery in it.
-    pub delivery: Option<Delivery>,
+    /// The delivery in it, and how often that has been replayed once it is handed over.
+    pub delivery: Option<(Delivery, u32)>,
 }
 
 impl Kept {
@@ -37,7 +37,7 @@ impl Kept {
     #[must_use]
     pub fn body(text: String, described: Option<Delivery>, owner: Option<&str>) -> Self {
         match described {
-            Some(delivery) => Self::other(String::new(), owner).with(Delivery { body: text, ..delivery }),
+            Some(delivery) => Self::other(String::new(), owner).with(Delivery { body: text, ..delivery }, 0),
             None => Self::other(text, owner),
         }
     }
@@ -61,13 +61,13 @@ impl Kept {
         (kept, message)
     }
 
-    /// The same with its `delivery`.
+    /// The same with its `delivery`, of so many `replays`.
     #[must_use]
-    pub fn with(self, delivery: Delivery) -> Self {
+    pub fn with(self, delivery: Delivery, replays: u32) -> Self {
         Self {
             text: delivery.body.clone(),
             topic: delivery.topic.clone(),
-            delivery: Some(delivery),
+            delivery: Some((delivery, replays)),
             ..self
         }
     }
@@ -103,7 +103,7 @@ mod tests {
         let record = unreadable_message("1", text.to_owned(), "2026-11-24T10:00:00.000Z".into());
         assert!(record.key().split('/').any(|part| part == UNKNOWN));
         let (kept, message) = Kept::record(&serde_json::to_string(&record).unwrap(), None);
-        message.map_or(kept.clone(), |message| kept.with(message.delivery))
+        message.map_or(kept.clone(), |message| kept.with(message.delivery, message.replays))
     }
 
     fn message(topic: &str, body: &str) -> String {
@@ -117,7 +117,8 @@ mod tests {
             kept.names(&jane(), SHOP),
             "by the id that is a customer's in this topic"
         );
-        assert_eq!(kept.delivery.as_ref().unwrap().webhook_id, "w-7");
+        let (delivery, replays) = kept.delivery.clone().unwrap();
+        assert_eq!((delivery.webhook_id.as_str(), replays), ("w-7", 1));
         assert!(!kept.names(&jane(), OTHER_SHOP) && !kept.names(&Subject::Shop, OTHER_SHOP));
         assert!(kept.names(&Subject::Shop, SHOP));
         assert!(!unread(&message("products/update", r#"{"id": 207119551}"#)).names(&jane(), SHOP));
@@ -156,7 +157,7 @@ mod tests {
         let described = delivery("w", "customers/update", "");
         let kept = Kept::body(r#"{"id": 207119551}"#.into(), Some(described), Some(SHOP));
         assert!(kept.names(&jane(), SHOP));
-        assert_eq!(kept.delivery.unwrap().body, r#"{"id": 207119551}"#);
+        assert_eq!(kept.delivery.unwrap().0.body, r#"{"id": 207119551}"#);
         assert!(!Kept::body(r#"{"id": 207119551}"#.into(), None, Some(SHOP)).names(&jane(), SHOP));
     }
 }

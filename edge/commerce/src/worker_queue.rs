@@ -59,6 +59,7 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     let mut deliveries = Vec::with_capacity(entries.len());
     for Entry { raw, mut message } in entries {
         let (replays, redaction) = (message.replays, message.redaction.take());
+        let body_key = message.body_key.clone();
         match with_body(bucket, message).await {
             Ok(delivery) => match tell(env, &delivery).await {
                 Some(decision) => carry_out(bucket, &raw, delivery, replays, decision, max_delay).await,
@@ -67,6 +68,7 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
                         raw,
                         replays,
                         redaction,
+                        body_key,
                     });
                     deliveries.push(delivery);
                 }
@@ -100,7 +102,10 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
     for (mut ready, delivery, subject, decision) in requests {
         let progress = ready.redaction.take().unwrap_or_default();
         match forget(env, &transport, &streams, &delivery, &subject, progress).await {
-            Ok(Pass::Done) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
+            Ok(Pass::Done) => match remove_body(bucket, &ready).await {
+                Ok(()) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
+                Err(error) => retry(&ready.raw, &error.to_string(), max_delay),
+            },
             Ok(Pass::More(progress)) => go_on_later(env, &ready, delivery, progress, max_delay).await,
             Err(cause) => retry(&ready.raw, &cause, max_delay),
         }
@@ -115,14 +120,28 @@ struct Ready {
     raw: RawMessage,
     replays: u32,
     redaction: Option<Progress>,
+    /// Where the body lies in R2, if it does.
+    body_key: Option<String>,
+}
+
+/// Removes the body of a request to forget that is done: it names whom it was about.
+async fn remove_body(bucket: &Bucket, ready: &Ready) -> Result<()> {
+    match &ready.body_key {
+        Some(key) => bucket.delete(key).await,
+        None => Ok(()),
+    }
 }
 
 /// Sends the rest of a long redaction as a message of its own; this one is acknowledged when that one is durable.
-async fn go_on_later(env: &Env, ready: &Ready, delivery: Delivery, progress: Progress, max_delay: u32) {
+async fn go_on_later(env: &Env, ready: &Ready, mut delivery: Delivery, progress: Progress, max_delay: u32) {
+    let body_bytes = delivery.body.len();
+    if ready.body_key.is_some() {
+        delivery.body.clear(); // Too large for a message, and still where it was.
+    }
     let message = QueueMessage {
-        body_bytes: delivery.body.len(),
+        body_bytes,
         delivery,
-        body_key: None,
+        body_key: ready.body_key.clone(),
         replays: ready.replays,
         redaction: Some(progress),
     };

@@ -18,7 +18,7 @@ use weir_edge_shared::versions::StreamVersions;
 use worker::{console_log, Bucket, Env, Include, Object, Result};
 
 use crate::archived::Forgetter;
-use crate::bindings::{redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
+use crate::bindings::{hand_over, redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
@@ -229,22 +229,34 @@ impl Broom<'_> {
         object: &Object,
         owner: Option<&str>,
     ) -> Result<std::result::Result<bool, String>> {
+        let described = described(object)?;
+        if described.as_ref().and_then(Subject::of).is_some() {
+            // The body of a request, perhaps of this one: it goes when that one is done.
+            return Ok(Ok(false));
+        }
         let Some(text) = read_text(bucket, &object.key()).await? else {
             return Ok(Ok(false));
         };
         let kept = match room.name {
-            "commerce/bodies" => Kept::body(text, described(object)?, owner),
+            "commerce/bodies" => Kept::body(text, described, owner),
             "commerce/quarantine" => record(bucket, &text, owner).await,
             _ => Kept::other(text, owner),
         };
         let named = kept.names(self.subject, self.shop_domain);
         match (kept.delivery, self.subject) {
-            (Some(delivery), Subject::Customer(_)) if named => Ok(self.hand_in(delivery).await.map(|()| true)),
+            (Some((delivery, replays)), Subject::Customer(_)) if named => {
+                Ok(self.hand_in(delivery, replays).await.map(|()| true))
+            }
             _ => Ok(Ok(named)),
         }
     }
 
-    async fn hand_in(&self, delivery: Delivery) -> std::result::Result<(), String> {
+    async fn hand_in(&self, delivery: Delivery, replays: u32) -> std::result::Result<(), String> {
+        if Subject::of(&delivery).is_some() {
+            // Another request that names them: it may name more orders, and has rooms of its own to go through.
+            let handed_over = hand_over(self.env, delivery, replays).await;
+            return handed_over.map_err(|error| error.to_string());
+        }
         let decisions = consume(&[delivery], self.transport, self.streams).await;
         match decisions.into_iter().next() {
             Some(Decision::Retry { cause }) => Err(cause),
@@ -347,8 +359,9 @@ fn described(object: &Object) -> Result<Option<Delivery>> {
 async fn record(bucket: &Bucket, text: &str, owner: Option<&str>) -> Kept {
     let (kept, message) = Kept::record(text, owner);
     let Some(message) = message else { return kept };
+    let replays = message.replays;
     match with_body(bucket, message).await {
-        Ok(delivery) => kept.with(delivery),
+        Ok(delivery) => kept.with(delivery, replays),
         Err(_) => kept,
     }
 }

@@ -328,6 +328,36 @@ test("customers/redact with a contact alone: the edge forgets by contact, and th
   assert.ok(!JSON.stringify(both).includes(EMAIL));
 });
 
+test("customers/redact too large for a message: done in several runs, and its own body goes last", async (t) => {
+  const started = await world(t, { answer: postgresOf([], { refuseCertificates: 1 }), redactionPassObjects: 7 });
+  const { deliver, log, quarantine } = started;
+  const buckets = await bucketsOf(started);
+  const { others } = await furnish(buckets);
+  for (let index = 0; index < 20; index += 1) await buckets.commerce.put(...record(`other-${index}`, { id: 3, customer: { id: 4 } }));
+  const orders_to_redact = [ORDER, ...Array.from({ length: 20_000 }, (_, index) => 5_000_000_000_000 + index)];
+  const body = JSON.stringify({ ...JSON.parse(redactCustomer), orders_to_redact });
+  assert.equal((await deliver(body, { id: "redact", topic: "customers/redact" })).status, 200);
+  const { certificate } = await certificateOf(buckets.commerce);
+  assert.equal(certificate.objects["commerce/quarantine"], 3);
+  await until("its own body gone", async () => (await keysOf(buckets.commerce, "bodies/")).length === 0);
+  const left = (await quarantine()).map(({ key }) => key).filter((key) => !key.includes("other-"));
+  assert.deepEqual(left.sort(), others.sort());
+  assert.ok(!log.some((line) => line.includes("body_missing")));
+});
+
+test("customers/redact: an earlier request about the same customer that was never done is done too, with its own orders", async (t) => {
+  const requests = [];
+  const started = await world(t, { answer: postgresOf(requests) });
+  const buckets = await bucketsOf(started);
+  const earlier = { reason: "retries_exhausted", topic: "customers/redact", customer: { id: CUSTOMER }, orders_to_redact: [77] };
+  await buckets.commerce.put(...record("earlier", earlier));
+  await buckets.commerce.put(...record("by-its-order", { id: 77 }));
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  await until("both certificates", () => requests.length === 2);
+  assert.deepEqual(requests.map(([, { orders }]) => orders), [[ORDER], [77]]);
+  await until("what the earlier one names is gone", async () => (await keysOf(buckets.commerce, "quarantine/")).length === 0);
+});
+
 test("a message whose large body is gone is kept without it and holds up nobody", async (t) => {
   const { deliver, miniflare, quarantine, postgres } = await world(t, { maxBatchTimeoutSeconds: 1 });
   const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");

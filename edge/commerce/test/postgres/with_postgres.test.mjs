@@ -140,6 +140,33 @@ test("customers/redact with a contact alone, which PostgreSQL cannot act upon, l
   assert.ok(!JSON.stringify(record).includes("jane"), JSON.stringify(record));
 });
 
+test("requests that an older deployment could not read: one is replayed and done, and what it finds of the other is too", async (t) => {
+  const { deliver, internal, lake, miniflare } = await world(t, { postgres });
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  const [id, customer] = [newId(), newId()];
+  const contact = { id: customer, email: "jane.doe@example.com" };
+  assert.equal((await deliver(order(id, "#1", { customer: contact }), { id: randomUUID() })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+
+  const unread = async (webhook_id, topic, body) => {
+    const text = JSON.stringify(body);
+    const delivery = { webhook_id, topic, shop_domain: SHOP, received_at, body: "" };
+    const message = `${JSON.stringify({ delivery, body_bytes: text.length })}\n${text}`;
+    const record = JSON.parse(kept(`message-${webhook_id}`, message));
+    Object.assign(record.delivery, { topic: "unknown", shop_domain: "unknown" });
+    const key = `quarantine/2026-11-20/unknown/message-${webhook_id}.json`;
+    await bucket.put(key, JSON.stringify({ ...record, reason: "unreadable_message" }));
+    return key;
+  };
+  await unread("asks", "customers/data_request", { customer: contact, data_request: { id: newId() }, orders_requested: [id] });
+  const key = await unread("redacts", "customers/redact", { customer: contact, orders_to_redact: [id] });
+  assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
+  const [certificate] = await certificates(bucket, 1);
+  assert.deepEqual([certificate.subject, certificate.removed["privacy.salt"]], ["customer", 1]);
+  const { objects } = await bucket.list();
+  assert.deepEqual(objects.map((object) => object.key), [certificate.key], "neither request is kept, nor their contact");
+});
+
 // The last one: afterwards PostgreSQL takes nothing of this shop any more.
 test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is dropped", async (t) => {
   const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
