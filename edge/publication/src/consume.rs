@@ -12,7 +12,7 @@ use weir_edge_shared::call::CallTransport;
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::ingest::{IngestError, Verdict};
 use weir_edge_shared::sql::Argument;
-use weir_edge_shared::stream::StreamSender;
+use weir_edge_shared::stream::{EventViolation, StreamSender};
 use weir_edge_shared::versions::{Rows, StreamVersions};
 
 /// Verdict on one interaction.
@@ -58,32 +58,54 @@ impl Recorded {
     }
 }
 
+/// Why a batch as a whole has no decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    /// The call failed, or its answer is none.
+    Call(IngestError),
+    /// Something that the batch causes would be dropped by the stream.
+    Invalid(EventViolation),
+}
+
+impl From<IngestError> for Failure {
+    fn from(error: IngestError) -> Self {
+        Self::Call(error)
+    }
+}
+
 /// Records `events` and decides each, in the order given. `commerce` is where the events go that they cause.
 pub async fn record(
     events: &[&Value],
     transport: &impl CallTransport,
     commerce: &StreamVersions<impl StreamSender>,
 ) -> Vec<Decision> {
-    match process(events, transport, commerce).await {
-        // One poisonous event fails the whole statement. Alone, it is found; its neighbours are not held up.
-        Err(error) if error.may_be_of_one() && events.len() > 1 => {
-            let mut decisions = Vec::with_capacity(events.len());
-            for event in events {
-                decisions.extend(settle(process(&[event], transport, commerce).await, 1));
-            }
-            decisions
-        }
-        outcome => settle(outcome, events.len()),
+    let outcome = process(events, transport, commerce).await;
+    let may_be_of_one = match &outcome {
+        Ok(_) => false,
+        Err(Failure::Call(error)) => error.may_be_of_one(),
+        Err(Failure::Invalid(_)) => true,
+    };
+    // One poisonous event fails the whole batch. Alone, it is found; its neighbours are not held up.
+    if !may_be_of_one || events.len() <= 1 {
+        return settle(outcome, events.len());
     }
+    let mut decisions = Vec::with_capacity(events.len());
+    for event in events {
+        decisions.extend(settle(process(&[event], transport, commerce).await, 1));
+    }
+    decisions
 }
 
-fn settle(outcome: Result<Vec<Decision>, IngestError>, count: usize) -> Vec<Decision> {
+fn settle(outcome: Result<Vec<Decision>, Failure>, count: usize) -> Vec<Decision> {
     let decision = match outcome {
         Ok(decisions) => return decisions,
-        Err(error) if error.is_about_the_data() => Decision::quarantine("database_refused", error.to_string()),
-        Err(error) => Decision::Retry {
+        Err(Failure::Call(error)) if error.is_about_the_data() => {
+            Decision::quarantine("database_refused", error.to_string())
+        }
+        Err(Failure::Call(error)) => Decision::Retry {
             cause: error.to_string(),
         },
+        Err(Failure::Invalid(violation)) => Decision::quarantine(violation.reason, violation.detail),
     };
     vec![decision; count]
 }
@@ -92,40 +114,47 @@ async fn process(
     events: &[&Value],
     transport: &impl CallTransport,
     commerce: &StreamVersions<impl StreamSender>,
-) -> Result<Vec<Decision>, IngestError> {
+) -> Result<Vec<Decision>, Failure> {
     let argument = serde_json::to_string(events).map_err(|error| IngestError::connection(error.to_string()))?;
     let answer = transport
         .call("weir.record_interactions", &[Argument::Json(&argument)])
         .await?;
     let recorded = Recorded::parse(&answer, events.len())?;
-    let rows = checked(&recorded.events, commerce)?;
+    let (rows, valid) = checked(&recorded.events, commerce);
+    // The answer does not say which interaction causes what: only of a single one is it known.
+    if events.len() > 1 {
+        valid.clone()?;
+    }
     let sent = commerce.send(&rows).await;
     let decide = |verdict: &InteractionVerdict| {
         if verdict.verdict == Verdict::Rejected {
             let reason = verdict.reason.as_deref().unwrap_or("rejected");
-            return Decision::quarantine(reason, verdict.detail.clone().unwrap_or_default());
+            return Ok(Decision::quarantine(reason, verdict.detail.clone().unwrap_or_default()));
         }
         match &sent {
-            Ok(()) => Decision::Acknowledge,
-            Err(error) => Decision::Retry {
+            Ok(()) => valid.clone().map(|()| Decision::Acknowledge),
+            Err(error) => Ok(Decision::Retry {
                 cause: error.to_string(),
-            },
+            }),
         }
     };
-    Ok(recorded.interactions.iter().map(decide).collect())
+    recorded.interactions.iter().map(decide).collect()
 }
 
-/// The rows to send, each event once. One that the stream would drop fails the call: no interaction is to blame for it,
-/// and acknowledging would lose it silently.
-fn checked(events: &[Value], commerce: &StreamVersions<impl StreamSender>) -> Result<Rows, IngestError> {
-    let (mut rows, mut seen) = (commerce.rows(), HashSet::new());
+/// The rows to send, each event once, and the first that the stream would drop.
+fn checked(events: &[Value], commerce: &StreamVersions<impl StreamSender>) -> (Rows, Result<(), Failure>) {
+    let (mut rows, mut seen, mut valid) = (commerce.rows(), HashSet::new(), Ok(()));
     for event in events {
-        if seen.insert(event.get("event_id").and_then(Value::as_str).unwrap_or_default()) {
-            let added = commerce.add(&mut rows, event);
-            added.map_err(|violation| IngestError::connection(format!("invalid event: {}", violation.detail)))?;
+        let event_id = event.get("event_id").and_then(Value::as_str).unwrap_or_default();
+        if seen.insert(event_id) {
+            let added = commerce.add(&mut rows, event).map_err(|violation| {
+                let detail = format!("event {event_id}: {}", violation.detail);
+                Failure::Invalid(EventViolation { detail, ..violation })
+            });
+            valid = valid.and(added);
         }
     }
-    Ok(rows)
+    (rows, valid)
 }
 
 /// Sends `rows` to the stream and decides the message they came in: one row that a version of the stream would drop, and the
@@ -273,15 +302,45 @@ mod tests {
     }
 
     #[test]
+    fn what_causes_an_event_that_the_stream_would_drop_is_found_alone_and_kept() {
+        let stream = Stream::default();
+        let cause = |_: usize, statement: &str| {
+            let count = statement.matches("event_id").count();
+            let mut invalid = order_updated();
+            invalid["event_id"] = json!("e-2");
+            invalid["event_hour"] = json!("ten");
+            let caused: &[Value] = if statement.contains("i-1") {
+                &[invalid, order_updated()]
+            } else {
+                &[]
+            };
+            Ok(answer(&vec!["accepted"; count], caused))
+        };
+        let (decisions, statements) = run(Box::new(cause), &stream, 3);
+        assert_eq!(statements.len(), 4);
+        assert_eq!(
+            (&decisions[0], &decisions[2]),
+            (&Decision::Acknowledge, &Decision::Acknowledge)
+        );
+        let Decision::Quarantine { reason, detail } = &decisions[1] else {
+            panic!("{:?}", decisions[1])
+        };
+        assert_eq!(reason, "type_mismatch");
+        assert!(
+            detail.starts_with("event e-2: ") && detail.contains("event_hour"),
+            "{detail}"
+        );
+        let sent: Vec<Value> = serde_json::from_str(&stream.got.borrow()[0]).unwrap();
+        assert_eq!(
+            sent,
+            [order_updated()],
+            "the valid one it causes is sent before it is kept"
+        );
+    }
+
+    #[test]
     fn an_answer_that_is_none_is_retried() {
-        let mut invalid = order_updated();
-        invalid["event_hour"] = json!("ten");
-        for text in [
-            "",
-            "{}",
-            &answer(&["accepted"], &[]),
-            &answer(&["accepted", "accepted"], &[invalid]),
-        ] {
+        for text in ["", "{}", &answer(&["accepted"], &[])] {
             let text = text.to_owned();
             let (decisions, _) = run(Box::new(move |_, _| Ok(text.clone())), &Stream::default(), 2);
             assert!(

@@ -71,7 +71,9 @@ impl QuarantineRecord {
     /// # Errors
     /// Why it cannot be replayed.
     pub fn into_replay(self) -> Result<Message, &'static str> {
-        match self.message {
+        // A newer deployment may have sent to an older one what that could not read.
+        let read_again = || serde_json::from_str(self.text.as_deref()?).ok();
+        match self.message.or_else(read_again) {
             Some(Message::Interaction { event, replays }) => Ok(Message::Interaction {
                 event,
                 replays: replays.saturating_add(1),
@@ -132,9 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_message_is_kept_and_not_replayed() {
-        let unreadable = record(None);
+    fn an_unreadable_message_is_replayed_once_it_can_be_read() {
+        let mut unreadable = record(None);
         assert_eq!(unreadable.key(), "quarantine/2026-11-24/unknown/message-m_1.json");
-        assert!(unreadable.into_replay().is_err());
+        for text in [
+            None,
+            Some(""),
+            Some("not one of ours"),
+            Some(r#"{"kind": "of tomorrow"}"#),
+        ] {
+            unreadable.text = text.map(str::to_owned);
+            assert!(unreadable.clone().into_replay().is_err(), "{text:?}");
+        }
+        unreadable.text = Some(r#"{"kind": "rows", "rows": [{"event_id": "e-1"}]}"#.to_owned());
+        let rows = vec![json!({"event_id": "e-1"})];
+        assert_eq!(unreadable.into_replay(), Ok(Message::Rows { rows, replays: 1 }));
     }
 }

@@ -29,9 +29,13 @@ class KvNamespace {
     return (ways[broken.catalogue] ?? (() => this.store.get(...asked)))();
   }
   getWithMetadata() {}
-  put(...entry) { return this.store.put(...entry); }
+  put(...entry) { return (ways[broken.cataloguePut] ?? (() => this.store.put(...entry)))(); }
   list() {}
   delete() {}
+}
+class R2Bucket {
+  constructor(bucket) { this.bucket = bucket; }
+  put(...object) { return (ways[broken.bucket] ?? (() => this.bucket.put(...object)))(); }
 }
 const counters = (dataset) => ({ writeDataPoint: (point) => (ways[broken.counters] ?? (() => dataset.writeDataPoint(point)))() });
 
@@ -47,7 +51,7 @@ export default class extends WorkerEntrypoint {
     env.CATALOGUE = new KvNamespace(CATALOGUE);
     return new Worker(this.ctx, env).fetch(request);
   }
-  queue(batch) { return new Worker(this.ctx, this.env).queue(batch); }
+  queue(batch) { return new Worker(this.ctx, { ...this.env, BUCKET: new R2Bucket(this.env.BUCKET) }).queue(batch); }
 }
 `;
 
@@ -187,6 +191,35 @@ test("one that PostgreSQL rejects is kept alone, and its replay takes the same w
   assert.deepEqual(await quarantine(), []);
 });
 
+test("R2 takes no object when a rejected interaction is to be kept: it is not acknowledged until it is", async (t) => {
+  const reject = ({ event_id }) => ({ event_id, verdict: "rejected", reason: "unknown_shop", detail: "shop_domain" });
+  const answer = (argument) => ({ interactions: argument.map(reject), events: [] });
+  const { send, broken, quarantine, log } = await breakable(t, { answer });
+  await broken({ bucket: "fail" });
+  await send([event("conversion", "a", { order_id: "13" })]);
+  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("quarantine failed")));
+  assert.deepEqual(await quarantine(), []);
+  await broken({});
+  const [kept] = await until("the record", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.record.reason, kept.record.message.event.order_id], ["unknown_shop", "13"]);
+});
+
+test("what causes an event that the stream would drop is kept alone, and its neighbours are recorded", async (t) => {
+  const cause = ({ event_id, order_id }) => {
+    const caused = commerceEvent(`caused-by-${event_id}`, { event_type: "order_updated", order_id });
+    return [order_id === "13" ? { ...caused, event_hour: "ten" } : caused];
+  };
+  const { send, lake, log, quarantine } = await world(t, { answer: recordAll(cause) });
+  const answer = await send(["7", "13", "8"].map((order_id) => event("conversion", order_id, { order_id })));
+  const [before, invalid, after] = answer.body.verdicts.map(({ event_id }) => event_id);
+  const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual([kept.record.reason, kept.record.message.event.event_id], ["type_mismatch", invalid]);
+  assert.match(kept.record.detail, /^event caused-by-.*event_hour/);
+  await until("the others", () => new Set(lake.ids()).size === 2);
+  assert.deepEqual(new Set(lake.ids()), new Set([`caused-by-${before}`, `caused-by-${after}`]));
+  assert.ok(!log.some((line) => line.includes("again in")), "nobody waited");
+});
+
 test("what is never taken ends in the quarantine, and so does a message that is none of ours", async (t) => {
   const { send, queue, quarantine, lake } = await world(t, { answer: () => null, maxRetries: 1 });
   lake.down = true;
@@ -225,6 +258,43 @@ test("the catalogue goes from PostgreSQL to KV on request and by the clock, and 
   assert.equal((await internal("catalogue", { body: { shop_domain: "other.myshopify.com" } })).status, 404);
   assert.equal((await internal("catalogue", { body: {} })).status, 422);
   assert.equal((await internal("catalogue", { body: { shop_domain: SHOP }, token: "wrong" })).status, 401);
+});
+
+test("what another deployment could not read is replayed by one that can, and stays where none can", async (t) => {
+  const { internal, lake, miniflare, quarantine, send } = await world(t);
+  const bucket = await miniflare.getR2Bucket("BUCKET", "publication");
+  await send([event("view", "a")]);
+  const [row] = lake.published;
+  const put = (id, text) => {
+    const record = { reason: "unreadable_message", detail: "unknown variant", quarantined_at: "2026-11-24T10:00:00.000Z", message_id: id, message: null, text };
+    return bucket.put(`quarantine/2026-11-24/unknown/message-${id}.json`, JSON.stringify(record));
+  };
+  await put("1", JSON.stringify({ kind: "rows", rows: [row] }));
+  await put("2", "not one of ours");
+  const replayed = [];
+  for (const { key } of await quarantine()) replayed.push((await internal(`${key}/replay`)).status);
+  assert.deepEqual(replayed, [200, 422]);
+  await until("the row once more", () => lake.published.length === 2);
+  assert.deepEqual(lake.published[1], row);
+  assert.deepEqual((await quarantine()).map(({ record }) => record.message_id), ["2"]);
+});
+
+test("KV takes no catalogue: 503, and the one it has leads on until it does", async (t) => {
+  let revision = 1;
+  const answer = () => ({ ...CATALOGUE, revision });
+  const { internal, catalogues, broken, get } = await breakable(t, { answer, catalogueTtlSeconds: 0 });
+  const stored = async () => JSON.parse(await (await catalogues()).get(`catalogue/${SHOP}`)).revision;
+  assert.equal((await internal("catalogue", { body: { shop_domain: SHOP } })).status, 200);
+  revision = 2;
+  await broken({ cataloguePut: "fail" });
+  const refused = await internal("catalogue", { body: { shop_domain: SHOP } });
+  assert.deepEqual([refused.status, refused.body.reason], [503, "refresh_failed"]);
+  assert.equal(await stored(), 1);
+  const { body } = await internal("links", { body: { shop_domain: SHOP, code: "spring" } });
+  assert.equal((await get(body.path)).headers.get("location"), CATALOGUE.links.spring.url);
+  await broken({});
+  assert.equal((await internal("catalogue", { body: { shop_domain: SHOP } })).status, 200);
+  assert.equal(await stored(), 2);
 });
 
 test("the catalogue is asked once per time to live, not per interaction", async (t) => {
