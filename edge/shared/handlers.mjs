@@ -17,13 +17,17 @@ export function enqueue(task) {
 
 /**
  * The handlers `names` of `Rust`, the default export of a build. After a panic they go through that export, which makes a new
- * instance of the wasm module.
+ * instance of the wasm module. What this knows of a build is looked for at the start, so that another version of worker-build
+ * cannot be deployed unnoticed.
  */
 export function handlersOf(Rust, names) {
   globalThis.queueMicrotask = enqueue;
   const state = globalThis.__worker_init_state;
+  const unknown = (what) => new TypeError(`worker-build's output has no ${what}; edge/shared/handlers.mjs does not know this version of it`);
+  if (typeof state?.criticalError !== "boolean") throw unknown("__worker_init_state.criticalError");
   const handler = (name) => {
     const handle = Rust.prototype[name];
+    if (typeof handle !== "function") throw unknown(`handler ${name}`);
     return (event, env, ctx) => {
       if (state.criticalError) return new Rust(ctx, env)[name](event);
       try {

@@ -1,8 +1,59 @@
-// Handlers as plain functions (edge/shared/handlers.mjs), over a stand-in for a build: what happens after a panic.
+// Handlers as plain functions (edge/shared/handlers.mjs), over a stand-in for a build and over the build: what happens after a
+// panic.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { enqueue, handlersOf } from "../../shared/handlers.mjs";
+import { until } from "./doubles.mjs";
+import { world } from "./world.mjs";
+
+// The built Worker; /panic/task makes its Rust panic in a task of the executor, /panic/call has JavaScript throw below Rust.
+const PANICKING = `
+import { handlersOf } from "../shared/handlers.mjs";
+import Rust from "./build/index.js";
+
+const handlers = handlersOf(Rust, ["fetch", "queue"]);
+const broken = () => { throw new Error("made to fail"); };
+
+export default {
+  ...handlers,
+  fetch(request, env, ctx) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/panic/call") return handlers.fetch({ get method() { return broken(); } }, env, ctx);
+    if (pathname !== "/panic/task") return handlers.fetch(request, env, ctx);
+    handlers.queue({ queue: "any", get messages() { return broken(); } }, env, ctx);
+    return new Response();
+  },
+};
+`;
+
+for (const where of ["task", "call"]) {
+  test(`after a panic in a ${where} of the build the next delivery is taken, by a new instance`, async (t) => {
+    const { url, deliver, lake, log } = await world(t, { entry: PANICKING });
+    const count = (text) => log.filter((line) => line.includes(text)).length;
+    const ids = ["before", "after-1", "after-2"];
+    for (const [panics, id] of ids.entries()) {
+      if (panics > 0) await (await fetch(`${url}/panic/${where}`)).text();
+      if (where === "task") await until(`panic ${panics}`, () => count("Critical RuntimeError: unreachable") === panics);
+      assert.equal((await deliver('{"id": 1}', { id })).status, 200, id);
+      if (where === "task") await until(`instance ${panics}`, () => count("Reinitializing Wasm application") === panics);
+    }
+    await until("every event", () => new Set(lake.ids()).size === ids.length);
+    assert.deepEqual([...new Set(lake.ids())].sort(), ids.map((id) => `event-${id}`).sort());
+  });
+}
+
+test("a build of another kind is refused at the start, with what it lacks", () => {
+  const platform = globalThis.queueMicrotask;
+  try {
+    assert.throws(() => handlersOf(class {}, []), /no __worker_init_state\.criticalError/);
+    globalThis.__worker_init_state = { criticalError: false };
+    assert.throws(() => handlersOf(class {}, ["fetch"]), /no handler fetch/);
+  } finally {
+    globalThis.queueMicrotask = platform;
+    delete globalThis.__worker_init_state;
+  }
+});
 
 test("an event reaches the handler with env and context; after a panic it goes through the build's own export", () => {
   const state = (globalThis.__worker_init_state = { criticalError: false });
