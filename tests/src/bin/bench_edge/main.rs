@@ -6,13 +6,15 @@
 //! - [`memory`]: resident memory of the workerd under test
 //!
 //! Accepting: the Workers, with the same queue, no consumer and no counters, take turns round by round, so that whatever else
-//! the machine does falls on all alike; the ratios are medians over the rounds. Each turn has a workerd of its own, which takes
-//! as many webhooks to warm up: two processes of the same Worker differ more than two rounds of one process. Draining:
+//! the machine does falls on all alike; the ratios are medians over the rounds. Each turn has a workerd of its own: two processes
+//! of the same Worker differ more than two rounds of one process. Two figures are told of it: of the first requests that an
+//! isolate takes, while V8 compiles its code better and better, and of as many after them. A round is long, because the local
+//! runtime stops for tenths of a second now and then, and one stop more or less decides a short one. Draining:
 //! the whole stack, real PostgreSQL and `weir serve`, with every delivery known to PostgreSQL and every event counted in the
 //! lake before the clock stops; then twice and four times as much, each beside the JavaScript Worker that takes as long, for
 //! the memory that either needs.
 //!
-//! usage: `bench_edge [--beside EDGE]... [requests of a round] [rounds] [deliveries to drain]` (default 3000 8 2000; 0 drains
+//! usage: `bench_edge [--beside EDGE]... [requests of a round] [rounds] [deliveries to drain]` (default 8000 8 2000; 0 drains
 //! nothing). EDGE is the `edge` folder of another checkout, whose built commerce Worker takes part. Asserts nothing about time.
 
 mod drain;
@@ -56,7 +58,7 @@ impl Arguments {
         let number = |index: usize, default: usize| numbers.get(index).copied().unwrap_or(default);
         Ok(Self {
             beside,
-            requests: number(0, 3000),
+            requests: number(0, 8000),
             rounds: number(1, 8).max(1),
             backlog: number(2, 2000),
         })
@@ -91,10 +93,27 @@ struct Contender {
 
 /// What became of a round.
 struct Round {
+    /// The first requests of the isolate.
+    first: Sample,
+    /// As many when it was warm.
+    warm: Sample,
+    resident_megabytes: f64,
+}
+
+/// Requests that were measured.
+struct Sample {
     outcome: Outcome,
     /// Processor time of workerd for each request, in microseconds.
     cpu_micros: f64,
-    resident_megabytes: f64,
+}
+
+impl Sample {
+    async fn of(load: &Load, memory: &Memory, requests: usize) -> Result<Self> {
+        let before = memory.cpu_seconds()?;
+        let outcome = load.send(requests, CONNECTIONS).await?;
+        let cpu_micros = (memory.cpu_seconds()? - before) * 1e6 / requests as f64;
+        Ok(Self { outcome, cpu_micros })
+    }
 }
 
 impl Contender {
@@ -103,7 +122,7 @@ impl Contender {
         Self { name, edge, rounds }
     }
 
-    /// Starts the Worker, warms it and sends `deliveries` until `requests` are taken.
+    /// Starts the Worker and sends `deliveries` until `requests` are taken, twice.
     async fn round(&mut self, shop: &Shop, deliveries: &[Delivery], requests: usize) -> Result<()> {
         let config =
             json!({"contender": self.name, "edge": self.edge, "secrets": SECRETS.join(","), "shops": [shop.domain]});
@@ -111,12 +130,10 @@ impl Contender {
         let line: Value = serde_json::from_str(&service.next_line()?)?;
         let load = Load::new(line["listening"].as_str().unwrap_or_default(), deliveries);
         let memory = Memory::of_child(service.pid)?;
-        load.send(requests, CONNECTIONS).await?;
-        let before = memory.cpu_seconds()?;
-        let outcome = load.send(requests, CONNECTIONS).await?;
+        let first = Sample::of(&load, &memory, requests).await?;
         self.rounds.push(Round {
-            outcome,
-            cpu_micros: (memory.cpu_seconds()? - before) * 1e6 / requests as f64,
+            first,
+            warm: Sample::of(&load, &memory, requests).await?,
             resident_megabytes: memory.resident_megabytes()? as f64,
         });
         Ok(())
@@ -163,16 +180,25 @@ async fn accepting(arguments: &Arguments) -> Result<()> {
         contenders.rotate_left(1);
     }
     contenders.sort_by_key(|contender| contender.name != "plain");
-    let rate = |round: &Round| round.outcome.per_second();
-    let cpu = |round: &Round| round.cpu_micros;
+    println!("\nan isolate's first {requests} requests:");
+    report(&contenders, |round| &round.first);
+    println!("\nits next {requests} requests:");
+    report(&contenders, |round| &round.warm);
+    Ok(())
+}
+
+/// A line for each of `contenders`, of which the first is the plain one.
+fn report(contenders: &[Contender], sample: fn(&Round) -> &Sample) {
+    let rate = |round: &Round| sample(round).outcome.per_second();
+    let cpu = |round: &Round| sample(round).cpu_micros;
     println!(
         "{:>9} {:>9} {:>9} {:>9} {:>9} {:>13} {:>13} {:>7}  Worker",
         "median/s", "best/s", "p50 ms", "p99 ms", "CPU us", "rate of plain", "CPU of plain", "RSS MB"
     );
     let plain = &contenders[0];
-    for contender in &contenders {
+    for contender in contenders {
         let rounds = &contender.rounds;
-        let latency = Outcome::merged(rounds.iter().map(|round| &round.outcome));
+        let latency = Outcome::merged(rounds.iter().map(|round| &sample(round).outcome));
         println!(
             "{:>9.0} {:>9.0} {:>9.2} {:>9.2} {:>9.0} {:>13.3} {:>13.3} {:>7.0}  {}",
             median(rounds.iter().map(rate)),
@@ -186,5 +212,4 @@ async fn accepting(arguments: &Arguments) -> Result<()> {
             contender.edge.as_deref().unwrap_or(contender.name)
         );
     }
-    Ok(())
 }
