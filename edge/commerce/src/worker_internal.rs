@@ -1,10 +1,9 @@
 //! `/internal/quarantine`: what is kept there, one record of it, and its replay. For operators, behind a token.
 
-use serde_json::json;
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{list, read_text, show};
+use weir_edge_shared::quarantine_room::{list, read_text, replayed, show};
 use weir_edge_shared::settings::internal_token;
-use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
+use worker::{console_error, Bucket, Env, Method, Request, Response, Result};
 
 use crate::bindings::{hand_over, BUCKET};
 use crate::quarantine::QuarantineRecord;
@@ -49,9 +48,7 @@ async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
         console_error!("replay of {key} failed: {cause}");
         return answer(503, "hand_over_failed", "it is still in the quarantine; try again");
     }
-    bucket.delete(key).await?;
-    console_log!("replayed {key}");
-    Response::from_json(&json!({"status": "replayed", "key": key}))
+    replayed(bucket, key).await
 }
 
 async fn read(bucket: &Bucket, key: &str) -> Result<Option<QuarantineRecord>> {

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{list, read_text, show};
-use worker::{console_error, console_log, Bucket, Env, Method, Request, Response, Result};
+use weir_edge_shared::quarantine_room::{list, read_text, replayed, show};
+use worker::{console_error, Bucket, Env, Method, Request, Response, Result};
 
 use crate::bindings::{InteractionQueue, Settings, BUCKET, INTERACTIONS};
 use crate::message::MessageSender;
@@ -108,7 +108,5 @@ async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
         console_error!("replay of {key} failed: {cause}");
         return answer(503, "hand_over_failed", "it is still in the quarantine; try again");
     }
-    bucket.delete(key).await?;
-    console_log!("replayed {key}");
-    Response::from_json(&json!({"status": "replayed", "key": key}))
+    replayed(bucket, key).await
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{json, Value};
-use worker::{Bucket, HttpMetadata, Include, Object, Request, Response, Result};
+use worker::{console_error, console_log, Bucket, HttpMetadata, Include, Object, Request, Response, Result};
 
 use crate::http::answer;
 use crate::internal::{page_records, parameter, PREFIX};
@@ -58,6 +58,17 @@ pub async fn show(bucket: &Bucket, key: &str) -> Result<Response> {
         Some(text) => Response::from_json(&serde_json::from_str::<Value>(&text)?),
         None => answer(404, "not_found", "nothing is kept under this key"),
     }
+}
+
+/// Removes the record under `key`, whose message the queue has, and answers the replay. A record that stays may be replayed
+/// again: its events have the same ids.
+pub async fn replayed(bucket: &Bucket, key: &str) -> Result<Response> {
+    if let Err(error) = bucket.delete(key).await {
+        console_error!("replayed {key}, which was not removed: {error}");
+        return answer(503, "not_removed", "replayed, and still in the quarantine; try again");
+    }
+    console_log!("replayed {key}");
+    Response::from_json(&json!({"status": "replayed", "key": key}))
 }
 
 /// The text of the record under `key`, or `None`.
