@@ -86,7 +86,7 @@ fn admission(env: &Env) -> Result<Admission> {
     })
 }
 
-/// Most objects that one run of forgetting lists, var REDACTION_PASS_OBJECTS. Each is read, and an invocation may make 1,000
+/// Most objects that one invocation lists in order to forget, var REDACTION_PASS_OBJECTS. Each is read, and an invocation may make 1,000
 /// requests of its bindings.
 pub fn redaction_pass_objects(env: &Env) -> u32 {
     const DEFAULT: u32 = 400;

@@ -11,7 +11,7 @@ use weir_edge_shared::redelivery::retry;
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{keep, send, BUCKET, COUNTERS, POSTGRES, STREAM};
+use crate::bindings::{keep, redaction_pass_objects, send, BUCKET, COUNTERS, POSTGRES, STREAM};
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
@@ -99,9 +99,11 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
             _ => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
         }
     }
+    // For all of them together: the limit is the invocation's. Who comes too late goes on in another one.
+    let mut left = redaction_pass_objects(env);
     for (mut ready, delivery, subject, decision) in requests {
         let progress = ready.redaction.take().unwrap_or_default();
-        match forget(env, &transport, &streams, &delivery, &subject, progress).await {
+        match forget(env, &transport, &streams, &delivery, &subject, progress, &mut left).await {
             Ok(Pass::Done) => match remove_body(bucket, &ready).await {
                 Ok(()) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
                 Err(error) => retry(&ready.raw, &error.to_string(), max_delay),

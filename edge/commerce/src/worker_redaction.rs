@@ -18,7 +18,7 @@ use weir_edge_shared::versions::StreamVersions;
 use worker::{console_log, Bucket, Env, Include, Object, Result};
 
 use crate::archived::Forgetter;
-use crate::bindings::{hand_over, redaction_pass_objects, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
+use crate::bindings::{hand_over, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
@@ -100,7 +100,7 @@ pub enum Pass {
     More(Progress),
 }
 
-/// Forgets `subject` at the edge, from `progress` on.
+/// Forgets `subject` at the edge, from `progress` on, as long as there are objects `left` that this invocation may list.
 ///
 /// # Errors
 /// Why it has to be tried again.
@@ -111,6 +111,7 @@ pub async fn forget(
     delivery: &Delivery,
     subject: &Subject,
     progress: Progress,
+    left: &mut u32,
 ) -> std::result::Result<Pass, String> {
     let broom = Broom {
         env,
@@ -120,7 +121,7 @@ pub async fn forget(
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
     };
-    match broom.sweep(progress).await? {
+    match broom.sweep(progress, left).await? {
         (progress, false) => Ok(Pass::More(progress)),
         (progress, true) => {
             broom.certify(&progress).await?;
@@ -141,20 +142,19 @@ struct Broom<'a> {
 
 impl Broom<'_> {
     /// Goes on from `progress`; whether everything is swept.
-    async fn sweep(&self, mut progress: Progress) -> std::result::Result<(Progress, bool), String> {
-        let mut left = redaction_pass_objects(self.env);
+    async fn sweep(&self, mut progress: Progress, left: &mut u32) -> std::result::Result<(Progress, bool), String> {
         while let Some(room) = ROOMS.get(progress.rooms) {
             // A Worker that is not deployed has no bucket.
             let bucket = self.env.bucket(room.binding).ok();
             let cursor = match bucket {
-                Some(_) if left == 0 => return Ok((progress, false)),
+                Some(_) if *left == 0 => return Ok((progress, false)),
                 Some(bucket) => {
                     let limit = left.div_ceil(room.holds.weight());
                     let (removed, listed, cursor) = self
                         .sweep_page(room, &bucket, progress.cursor.take(), limit)
                         .await
                         .map_err(|error| format!("{}: {error}", room.name))??;
-                    left = left.saturating_sub(listed * room.holds.weight());
+                    *left = left.saturating_sub(listed * room.holds.weight());
                     *progress.removed.entry(room.name.to_owned()).or_default() += removed;
                     cursor
                 }

@@ -8,26 +8,27 @@ import { world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508}';
 
-// The built Worker, with a queue in front of the real one that refuses while told to (POST /refuse).
+// The built Worker, with a queue in front of the real one that fails while told to (POST /refuse): before it took the message
+// ("true"), or after ("after").
 const REFUSING_QUEUE = `
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./build/index.js";
 export * from "./build/index.js";
 
-let refusing = false;
+let refusing = "";
 
 class WorkerQueue {
   constructor(queue) { this.queue = queue; }
   async send(...message) {
+    if (refusing !== "true") await this.queue.send(...message);
     if (refusing) throw new Error("Queue send failed: Internal Server Error");
-    await this.queue.send(...message);
   }
 }
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
     if (new URL(request.url).pathname === "/refuse") {
-      refusing = (await request.text()) === "true";
+      refusing = await request.text();
       return new Response();
     }
     return new Worker(this.ctx, { ...this.env, DELIVERIES: new WorkerQueue(this.env.DELIVERIES) }).fetch(request);
@@ -38,7 +39,7 @@ export default class extends WorkerEntrypoint {
 }
 `;
 
-const refuse = (url, refusing) => fetch(`${url}/refuse`, { method: "POST", body: String(refusing) });
+const refuse = (url, refusing) => fetch(`${url}/refuse`, { method: "POST", body: refusing });
 
 /** Answers as weir.ingest does: what it has seen before is a duplicate, with the same events. */
 function remembering() {
@@ -56,12 +57,12 @@ function remembering() {
 test("the queue refuses: 503, so that Shopify comes back, and then nothing is missing", async (t) => {
   const { url, deliver, lake, postgres } = await world(t, { entry: REFUSING_QUEUE });
   const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
-  await refuse(url, true);
+  await refuse(url, "true");
   for (const [id, body] of [["small", BODY], ["large", large]]) {
     const answer = await deliver(body, { id });
     assert.deepEqual([answer.status, answer.body.reason], [503, "hand_over_failed"], id);
   }
-  await refuse(url, false);
+  await refuse(url, "");
   assert.equal((await deliver(BODY, { id: "small" })).status, 200);
   assert.equal((await deliver(large, { id: "large" })).status, 200);
   await until("both events", () => lake.events.length === 2);
@@ -69,14 +70,29 @@ test("the queue refuses: 503, so that Shopify comes back, and then nothing is mi
   assert.deepEqual([bodies.get("small"), bodies.get("large")], [BODY, large]);
 });
 
+test("the queue took it and nobody heard: 503, Shopify comes back, and each event is the same one", async (t) => {
+  const { url, deliver, lake, postgres, quarantine } = await world(t, { entry: REFUSING_QUEUE, answer: remembering() });
+  const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+  const deliveries = [["small", BODY], ["large", large]];
+  await refuse(url, "after");
+  for (const [id, body] of deliveries) assert.equal((await deliver(body, { id })).status, 503, id);
+  await until("both from the queue all the same", () => new Set(lake.ids()).size === 2);
+  await refuse(url, "");
+  const before = postgres.calls.flat().length;
+  for (const [id, body] of deliveries) assert.equal((await deliver(body, { id })).status, 200, id);
+  await until("both again", () => postgres.calls.flat().length >= before + 2);
+  assert.deepEqual([...new Set(lake.ids())].sort(), ["event-large", "event-small"]);
+  assert.deepEqual(await quarantine(), []);
+});
+
 test("the queue refuses a replay: 503, and the record stays until it does not", async (t) => {
   const { url, deliver, internal, quarantine, lake } = await world(t, { entry: REFUSING_QUEUE });
   assert.equal((await deliver("not json")).status, 422);
   const [{ key }] = await quarantine();
-  await refuse(url, true);
+  await refuse(url, "true");
   assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 503);
   assert.deepEqual((await quarantine()).map((record) => record.key), [key]);
-  await refuse(url, false);
+  await refuse(url, "");
   assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
   await until("the event", () => lake.events.length === 1);
   assert.deepEqual(await quarantine(), []);
@@ -121,19 +137,27 @@ test("PostgreSQL goes and comes back: the backlog drains, each event once", asyn
   assert.deepEqual(await quarantine(), []);
 });
 
-// The built Worker over a bucket whose `put` or `get` fails while told to (POST /failing).
+// The built Worker over a bucket of which one method fails while told to (POST /failing). GET /lists says how often one batch had
+// it listed at most.
 const FAILING_BUCKET = `
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./build/index.js";
 export * from "./build/index.js";
 
 let failing = "";
+let lists = 0;
+let mostLists = 0;
 
 // The binding is known by the name of its class.
 class R2Bucket {
   constructor(bucket) { this.bucket = bucket; }
   put(...object) { return this.call("put", object); }
   get(...object) { return this.call("get", object); }
+  delete(...keys) { return this.call("delete", keys); }
+  list(...options) {
+    mostLists = Math.max(mostLists, (lists += 1));
+    return this.call("list", options);
+  }
   async call(method, object) {
     if (failing !== method) return this.bucket[method](...object);
     console.log("bucket refused a " + method);
@@ -147,9 +171,13 @@ export default class extends WorkerEntrypoint {
       failing = await request.text();
       return new Response();
     }
+    if (new URL(request.url).pathname === "/lists") return Response.json(mostLists);
     return new Worker(this.ctx, this.bindings()).fetch(request);
   }
-  queue(batch) { return new Worker(this.ctx, this.bindings()).queue(batch); }
+  queue(batch) {
+    lists = 0;
+    return new Worker(this.ctx, this.bindings()).queue(batch);
+  }
   bindings() { return { ...this.env, BUCKET: new R2Bucket(this.env.BUCKET) }; }
 }
 `;
@@ -194,4 +222,51 @@ test("R2 gives no object: the large delivery is retried, its neighbours are not 
   await fail(url, "");
   await until("the large one", () => lake.events.length === 2);
   assert.equal(postgres.calls.flat().find(({ webhook_id }) => webhook_id === "large").body, LARGE);
+});
+
+test("R2 removes no record after its replay: said so, and replayed again it is the same event", async (t) => {
+  const { url, deliver, internal, quarantine, lake } = await world(t, { entry: FAILING_BUCKET });
+  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  const [{ key }] = await quarantine();
+  await fail(url, "delete");
+  const answer = await internal(`${key}/replay`, { method: "POST" });
+  assert.deepEqual([answer.status, answer.body.reason], [503, "not_removed"]);
+  await until("the event", () => lake.events.length === 1);
+  await fail(url, "");
+  assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
+  await until("the event again", () => lake.events.length === 2);
+  assert.deepEqual([new Set(lake.ids()).size, await quarantine()], [1, []]);
+});
+
+const CERTIFICATE = { certificate_id: "c-1", redacted_at: "2026-11-24T10:00:02.000Z", removed: {} };
+/** weir.ingest that accepts everything, beside the functions that give a certificate. */
+const forgetting = (argument, _number, name) => (name === "ingest" ? acceptAll(argument) : CERTIFICATE);
+const redaction = (id) => [JSON.stringify({ customer: { id }, orders_to_redact: [] }), { id: `redact-${id}`, topic: "customers/redact" }];
+
+for (const method of ["list", "get", "delete", "put"]) {
+  test(`R2 fails at ${method} while a customer is to be forgotten: not acknowledged until everything is done`, async (t) => {
+    const { url, deliver, miniflare, log } = await world(t, { entry: FAILING_BUCKET, answer: forgetting });
+    const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+    const key = "bodies/2026-11-20/demo.myshopify.com/w-0.json";
+    await bucket.put(key, JSON.stringify({ id: 1, customer: { id: 7 } }));
+    const keys = async () => (await bucket.list()).objects.map((object) => object.key);
+    await fail(url, method);
+    assert.equal((await deliver(...redaction(7))).status, 200);
+    await until("a retry", () => log.some((line) => line.includes("again in")));
+    assert.ok(log.some((line) => line.includes(`bucket refused a ${method}`)));
+    assert.ok(!(await keys()).some((name) => name.startsWith("certificates/")), "nothing is certified");
+    await fail(url, "");
+    await until("the certificate", async () => (await keys()).some((name) => name.startsWith("certificates/")));
+    assert.ok(!(await keys()).includes(key));
+  });
+}
+
+test("many requests to forget at once share what one batch may ask of R2", async (t) => {
+  const config = { entry: FAILING_BUCKET, answer: forgetting, redactionPassObjects: 50, maxBatchTimeoutSeconds: 1 };
+  const { url, deliver, log } = await world(t, config);
+  const customers = Array.from({ length: 8 }, (_, index) => 1000 + index);
+  await Promise.all(customers.map((id) => deliver(...redaction(id))));
+  await until("each certificate", () => log.filter((line) => line.includes("certificate certificates/")).length >= customers.length);
+  const most = await (await fetch(`${url}/lists`)).json();
+  assert.ok(most >= 3 && most <= 6, `${most} lists in one batch`);
 });
