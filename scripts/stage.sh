@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# `stage NAME command...` runs a command and prints how long it took; sourced by build.sh, test.sh, check.sh, .ci/run.
+# `stage NAME command...` runs a command and prints how long it took; and `beside` runs several at once;
+# sourced by build.sh, test.sh, check.sh, .ci/run.
 stage() {
   local name=$1 began=$SECONDS; shift
   printf '\n==> %s\n' "$name"
@@ -10,4 +11,28 @@ stage() {
     printf '<== %s FAILED after %d s\n' "$name" "$((SECONDS - began))" >&2
     exit "$status"
   fi
+}
+
+# beside LANES COMMAND...: runs COMMAND, and each of the functions that LANES names (with blanks between) at the same time. What
+# a lane says is told when all have ended. Fails if one of them does.
+beside() {
+  local own=0 other=0 lane told
+  local -A pids=()
+  told="$(mktemp -d)"
+  for lane in $1; do
+    "$lane" >"$told/$lane" 2>&1 &
+    pids[$lane]=$!
+  done
+  # shellcheck disable=SC2064 # of these lanes, whatever the variables are then
+  trap "kill ${pids[*]} 2>/dev/null || true; rm -rf '$told'" EXIT
+  shift
+  ("$@") || own=$?
+  for lane in "${!pids[@]}"; do
+    wait "${pids[$lane]}" || other=$?
+    cat "$told/$lane"
+  done
+  trap - EXIT
+  rm -rf "$told"
+  [ "$own" = 0 ] || exit "$own"
+  [ "$other" = 0 ] || exit "$other"
 }

@@ -10,22 +10,7 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DIR="${WEIR_WASM_TARGET_DIR:-$WEIR_CACHE/target-wasm}" \
   cargo check --locked -q -p weir-domain --target wasm32-unknown-unknown
 # Tests wait for servers more than they compute, so that some run beside the compilation of the others, and those of the
-# host in two lanes. What a lane beside says is told when it has ended.
-told="$(mktemp)"
-pid=
-trap '[ -z "$pid" ] || kill "$pid"; rm -f "$told"' EXIT
-# beside LANE COMMAND...: runs LANE and COMMAND at once; fails if one of them does.
-beside() {
-  local lane=$1 own=0 other=0; shift
-  "$lane" >"$told" 2>&1 &
-  pid=$!
-  ("$@") || own=$?
-  wait "$pid" || other=$?
-  pid=
-  cat "$told"
-  [ "$own" = 0 ] || exit "$own"
-  [ "$other" = 0 ] || exit "$other"
-}
+# host in three lanes.
 tests() { cargo test --locked "${WEIR_HOST_PACKAGES[@]}" "$@"; }
 # `--test NAME` of each integration test of the package weir-tests (`=== own`), or of the other ones (`!== own`).
 integration() {
@@ -36,8 +21,11 @@ integration() {
     const targets = chosen.flatMap((one) => one.targets.filter(({ kind }) => kind.includes("test")));
     console.log(targets.map(({ name }) => `--test ${name}`).join(" "));'
 }
-read -ra over_postgres <<<"$(integration "=== own")"
+read -ra own <<<"$(integration "=== own")"
 read -ra others <<<"$(integration "!== own")"
+# Those two keep PostgreSQL busy; the rest of them mostly waits.
+over_postgres=(--test extension --test sql_only)
+read -ra over_stacks <<<"$(printf '%s ' "${own[@]}" | sed 's/--test extension //; s/--test sql_only //')"
 
 workers() {
   stage "test: Workers and the played Shopify in workerd, the snippet in Chromium" "$WEIR_NODE" --test --test-concurrency=3 \
@@ -51,4 +39,5 @@ alone() {
   # The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
   WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" WEIR_HISTORIES=100 stage "test: extension over PostgreSQL 18" tests --test extension
 }
-beside alone stage "test: extension, SQL only, end to end" tests "${over_postgres[@]}"
+stacks() { stage "test: end to end, sync, crashes" tests "${over_stacks[@]}"; }
+beside "alone stacks" stage "test: extension and SQL only" tests "${over_postgres[@]}"
