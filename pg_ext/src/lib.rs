@@ -41,13 +41,15 @@ pgrx::pg_module_magic!(name, version);
 
 /// `weir.ingest(deliveries json) -> json`: applies a batch of deliveries and returns verdicts and events.
 #[pg_extern(sql = r#"create function weir.ingest(deliveries json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn ingest_json(deliveries: &str) -> String {
     ingest::ingest(deliveries)
 }
 
 /// The same over text, for drivers whose parameters are text.
-#[pg_extern(name = "ingest", strict, volatile, parallel_unsafe)]
+#[pg_extern(name = "ingest", strict, volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
 fn ingest_text(deliveries: &str) -> String {
     ingest::ingest(deliveries)
 }
@@ -55,14 +57,16 @@ fn ingest_text(deliveries: &str) -> String {
 /// `weir.ingest_bulk(shop text, lines text, run json) -> json`: keeps a chunk of a bulk operation's JSONL.
 #[pg_extern(
     sql = r#"create function weir.ingest_bulk(shop text, lines text, run json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
 )]
 fn ingest_bulk_json(shop: &str, lines: &str, run: &str) -> String {
     bulk::ingest(shop, lines, run)
 }
 
 /// The same over text, for drivers whose parameters are text.
-#[pg_extern(name = "ingest_bulk", strict, volatile, parallel_unsafe)]
+#[pg_extern(name = "ingest_bulk", strict, volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
 fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
     bulk::ingest(shop, lines, run)
 }
@@ -70,13 +74,15 @@ fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
 /// `weir.bulk_events(shop text, run json) -> json`: applies a page of what bulk operations have read and returns its
 /// events; `limit` counts orders and products.
 #[pg_extern(sql = r#"create function weir.bulk_events(shop text, run json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn bulk_events_json(shop: &str, run: &str) -> String {
     bulk::events(shop, run)
 }
 
 /// The same over text, for drivers whose parameters are text.
-#[pg_extern(name = "bulk_events", strict, volatile, parallel_unsafe)]
+#[pg_extern(name = "bulk_events", strict, volatile, parallel_unsafe, security_definer)]
+#[search_path(pg_catalog, pg_temp)]
 fn bulk_events_text(shop: &str, run: &str) -> String {
     bulk::events(shop, run)
 }
@@ -96,7 +102,8 @@ fn version() -> &'static str {
 /// `weir.register_shop(shop json) -> json`: makes a shop known, or changes its name, domain or time zone. With the
 /// zone move the days of its ledgers; `moved_orders` says of how many orders. The lake follows when they are told again.
 #[pg_extern(sql = r#"create function weir.register_shop(shop json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn register_shop(shop: &str) -> String {
     shop::register(shop)
 }
@@ -110,14 +117,16 @@ fn publish_objective(specification: &str) -> String {
 
 /// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number of the newest change.
 #[pg_extern(sql = r#"create function weir.objective_snapshot() returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn objective_snapshot() -> String {
     objective::snapshot()
 }
 
 /// `weir.objective_changes(after bigint) -> json`: up to 1,000 changes after a number, in the order of their commit.
 #[pg_extern(sql = r#"create function weir.objective_changes(after bigint) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn objective_changes(after: i64) -> String {
     objective::changes(after)
 }
@@ -157,14 +166,16 @@ fn customer_data(request: &str) -> String {
 
 /// `weir.order_event(order_ids bigint[]) -> json`: an `order_updated` event for each known order as it is now.
 #[pg_extern(sql = r#"create function weir.order_event(order_ids bigint[]) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn order_event(order_ids: Vec<i64>) -> String {
     readback::order_events(order_ids)
 }
 
 /// `weir.known_ids(shop text, request json) -> json`: a page of the ids of orders or products that are not deleted.
 #[pg_extern(sql = r#"create function weir.known_ids(shop text, request json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn known_ids(shop: &str, request: &str) -> String {
     known::ids(shop, request)
 }
@@ -172,7 +183,8 @@ fn known_ids(shop: &str, request: &str) -> String {
 /// `weir.reconcile(shop_domain text, first_day date, last_day date) -> json`: counts, sums and a digest of each day's ledger.
 #[pg_extern(
     sql = r#"create function weir.reconcile(shop_domain text, first_day date, last_day date) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#
 )]
 fn reconcile(shop_domain: &str, first_day: Date, last_day: Date) -> String {
     readback::reconcile(shop_domain, first_day, last_day)
@@ -189,7 +201,8 @@ fn purge_deliveries(older_than: Interval) -> i64 {
 /// `weir.record_interactions(interactions json) -> json`: records referrals, conversions and attributions; returns verdicts, and
 /// the events of orders whose attribution changed.
 #[pg_extern(sql = r#"create function weir.record_interactions(interactions json) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn record_interactions(interactions: &str) -> String {
     publication::record(interactions)
 }
@@ -204,7 +217,8 @@ fn publish_catalogue(catalogue: &str) -> String {
 
 /// `weir.publication_catalogue(shop_domain text) -> json`: a shop's catalogue with its revision, 0 before the first.
 #[pg_extern(sql = r#"create function weir.publication_catalogue(shop_domain text) returns json
-strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn publication_catalogue(shop_domain: &str) -> String {
     publication::catalogue(shop_domain)
 }

@@ -403,13 +403,15 @@ begin
 end
 $$;
 
-create or replace function weir.ingest(deliveries json) returns json language plpgsql strict volatile parallel unsafe as $$
+create or replace function weir.ingest(deliveries json) returns json
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.ingest(deliveries)::json;
 end
 $$;
 
-create or replace function weir.ingest(deliveries text) returns text language plpgsql strict volatile parallel unsafe as $$
+create or replace function weir.ingest(deliveries text) returns text
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
     batch json;
 begin

@@ -186,14 +186,15 @@ begin
 end
 $$;
 
-create or replace function weir.objective_snapshot() returns json language plpgsql strict volatile parallel unsafe as $$
+create or replace function weir.objective_snapshot() returns json
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.objective_snapshot()::json;
 end
 $$;
 
 create or replace function weir.objective_changes(after bigint) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.objective_changes(after)::json;
 end

@@ -1,13 +1,10 @@
 -- What has to be known beforehand, reading back, and how long deliveries are remembered. Guarantees the answers and errors
 -- of the extension's functions of the same names.
 
-create or replace function weir.version() returns text language sql immutable strict parallel safe as
-$$ select weir_sql.version() $$;
-
-select weir_sql.define('version', '', 'text', 'select ' || quote_literal(:'version'));
+create or replace function weir.version() returns text language sql immutable strict parallel safe return :'version';
 
 create or replace function weir.register_shop(shop json) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe set search_path = pg_catalog, pg_temp as $$
 declare
     fields jsonb;
     problem text;
@@ -99,7 +96,7 @@ end
 $$;
 
 create or replace function weir.order_event(order_ids bigint[]) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
     shop_id bigint;
     orders weir_sql.order_of_event[];
@@ -132,7 +129,7 @@ end
 $$;
 
 create or replace function weir.reconcile(shop_domain text, first_day date, last_day date) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
     known record;
 begin
@@ -147,7 +144,7 @@ end
 $$;
 
 create or replace function weir.known_ids(shop text, request json) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
     fields jsonb;
     known_shop bigint := (select known.shop_id from commerce.shop as known where known.shop_domain = shop);

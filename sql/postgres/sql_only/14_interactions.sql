@@ -388,7 +388,7 @@ end
 $$;
 
 create or replace function weir.record_interactions(interactions json) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.record_interactions(interactions);
 end

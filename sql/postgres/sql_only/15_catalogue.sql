@@ -112,7 +112,7 @@ end
 $$;
 
 create or replace function weir.publication_catalogue(shop_domain text) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 declare
     found text := weir_sql.catalogue_read(shop_domain);
 begin

@@ -447,28 +447,28 @@ end
 $$;
 
 create or replace function weir.ingest_bulk(shop text, lines text, run json) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.ingest_bulk(shop, lines, run::text);
 end
 $$;
 
 create or replace function weir.ingest_bulk(shop text, lines text, run text) returns text
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.ingest_bulk(shop, lines, run)::text;
 end
 $$;
 
 create or replace function weir.bulk_events(shop text, run json) returns json
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.bulk_events(shop, run::text);
 end
 $$;
 
 create or replace function weir.bulk_events(shop text, run text) returns text
-language plpgsql strict volatile parallel unsafe as $$
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return weir_sql.bulk_events(shop, run)::text;
 end

@@ -40,8 +40,9 @@ begin
         applied := applied + 1;
     end loop;
     execute (select script from weir_sql.script where name = 'grants');
-    -- The API runs with its caller's rights, and so do its parts; what they may do is what the tables allow.
-    grant usage on schema weir_sql to weir_edge, weir_reader, weir_admin;
+    -- What weir_admin alone may call runs with its caller's rights, and so do its parts. Earlier versions let all three in.
+    revoke usage on schema weir_sql from weir_edge, weir_reader;
+    grant usage on schema weir_sql to weir_admin;
     return applied;
 end
 $$;

@@ -625,10 +625,60 @@ async fn the_workers_login_can_ingest_and_little_else() {
         "update commerce.shop set name = 'x'",
         "truncate commerce.sales_ledger",
         "delete from privacy.salt",
+        "select secret from privacy.secret",
+        "select salt from privacy.salt",
+        "select raw from commerce.order_header",
     ] {
         let error = edge.batch_execute(sql).await.expect_err(sql);
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn the_workers_login_executes_the_api_and_touches_no_table() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    // An earlier version gave these; a migration takes them away.
+    let earlier =
+        "grant usage on schema privacy to weir_edge; grant select on privacy.secret, privacy.salt to weir_edge;
+        grant select (shop_id, request_id) on privacy.data_request to weir_edge";
+    admin.batch_execute(earlier).await.unwrap();
+    admin.batch_execute("select weir.migrate()").await.unwrap();
+    let sql = "select object from (
+            select relation.oid::regclass::text as object, relation.relnamespace from pg_class as relation
+            where relkind in ('r', 'v') and (has_table_privilege('weir_edge', oid, 'select, insert, update, delete')
+                or has_any_column_privilege('weir_edge', oid, 'select, insert, update'))
+            union all
+            select nspname, oid from pg_namespace
+            where nspname <> 'weir' and has_schema_privilege('weir_edge', oid, 'usage')
+        ) as allowed
+        where relnamespace::regnamespace::text ~ '^(commerce|configuration|privacy|publication|weir.*)$'";
+    let allowed = admin.query(sql, &[]).await.unwrap();
+    let allowed: Vec<String> = allowed.iter().map(|row| row.get(0)).collect();
+    assert!(allowed.is_empty(), "{allowed:?}");
+    // What runs with the owner's rights finds no function or operator that its caller put in the way.
+    let sql = "select p.oid::regprocedure::text from pg_proc as p where p.pronamespace = 'weir'::regnamespace
+        and has_function_privilege('weir_edge', p.oid, 'execute') and p.proname <> 'version'
+        and not (p.prosecdef and 'search_path=pg_catalog, pg_temp' = any (p.proconfig))";
+    assert_eq!(admin.query(sql, &[]).await.unwrap().len(), 0);
+
+    let body = order(7, 1, "");
+    let keys = async |webhook_id: &str| {
+        let answer = ingest(&edge, &[delivery(webhook_id, "orders/create", &body)]).await;
+        assert_eq!(verdicts(&answer).len(), 1);
+        answer["events"][0]["customer_key"].as_str().map(str::to_owned)
+    };
+    let key = keys("a").await;
+    assert!(key.is_some());
+    assert_eq!(keys("a").await, key);
+    let forget = r#"{"shop_domain": "demo.myshopify.com", "customer_id": 77}"#;
+    let sql = "select weir.redact_customer($1::text::json)::text";
+    edge.query_one(sql, &[&forget]).await.unwrap();
+    // The digest of who was forgotten is found again.
+    let later = order(8, 1, "");
+    let answer = ingest(&edge, &[delivery("c", "orders/create", &later)]).await;
+    assert_eq!(answer["events"][0]["event_type"], "order_created");
+    assert_eq!(answer["events"][0]["customer_key"], Value::Null);
 }
 
 #[tokio::test]
