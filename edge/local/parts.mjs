@@ -129,10 +129,10 @@ export async function builtModules(worker, entry, edge) {
   ];
 }
 
-/** The vars that bound a call of PostgreSQL. */
-export function postgresTimeouts(millis) {
-  if (millis === undefined) return {};
-  return { POSTGRES_CONNECT_TIMEOUT_MILLIS: String(millis), POSTGRES_STATEMENT_TIMEOUT_MILLIS: String(millis) };
+/** The vars that bound a call of PostgreSQL (postgresTimeoutMillis) and of a stream (streamTimeoutMillis). */
+export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis: stream }) {
+  const limits = { POSTGRES_CONNECT_TIMEOUT_MILLIS: postgres, POSTGRES_STATEMENT_TIMEOUT_MILLIS: postgres, STREAM_TIMEOUT_MILLIS: stream };
+  return Object.fromEntries(Object.entries(limits).flatMap(([name, millis]) => (millis === undefined ? [] : [[name, String(millis)]])));
 }
 
 /** The objects of a bucket's quarantine as `{ key, record }`, all pages. */

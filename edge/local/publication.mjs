@@ -1,7 +1,7 @@
 // The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
 // production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streams } from "./parts.mjs";
+import { builtModules, countersDouble, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
 
 const BUCKET = "weir-publication";
 const QUEUE = "weir-publication-interactions";
@@ -13,7 +13,7 @@ const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), shops (domains),
  * visitorSecret, linkSecrets (comma separated), internalToken (none = closed), port (0 = any), and for tests rateLimit
  * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, maxRetries, maxBatchTimeoutSeconds,
- * postgresTimeoutMillis, streamVersions (of parts.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
+ * postgresTimeoutMillis and streamTimeoutMillis (of timeouts in parts.mjs), streamVersions (of parts.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startPublication(config) {
   const telemetry = streams("publication", ["publication", "commerce"], config);
@@ -57,7 +57,7 @@ function publicationWorker(config, modules, telemetry) {
       DEAD_LETTER_QUEUE,
       ...optional("CATALOGUE_TTL_SECONDS", config.catalogueTtlSeconds),
       ...optional("PATIENCE_MILLIS", config.patienceMillis),
-      ...postgresTimeouts(config.postgresTimeoutMillis),
+      ...timeouts(config),
     },
     kvNamespaces: { CATALOGUE: "weir-catalogue" },
     queueProducers: { INTERACTIONS: QUEUE },

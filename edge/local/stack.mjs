@@ -2,7 +2,7 @@
 //
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, postgresTimeouts, quarantined, startWorkerd, streams } from "./parts.mjs";
+import { builtModules, countersDouble, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
 import { persistence, quiet, syncWorkers } from "./sync.mjs";
 
 const BUCKET = "weir-commerce";
@@ -16,8 +16,8 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
- * redactionPassObjects, streamVersions (of parts.mjs), postgresTimeoutMillis (of connection and statement), inspectorPort (of heap.mjs), entry (text of
- * a module in the place of entry.mjs), log (function of one line).
+ * redactionPassObjects, streamVersions (of parts.mjs), postgresTimeoutMillis and streamTimeoutMillis (of timeouts in parts.mjs),
+ * inspectorPort (of heap.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startStack(config) {
   const beside = typeof config.sync === "object";
@@ -66,7 +66,7 @@ function commerceWorker(config, modules, telemetry) {
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
       ...(config.redactionPassObjects ? { REDACTION_PASS_OBJECTS: String(config.redactionPassObjects) } : {}),
-      ...postgresTimeouts(config.postgresTimeoutMillis),
+      ...timeouts(config),
     },
     queueProducers: { DELIVERIES: QUEUE },
     queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { Log, LogLevel } from "miniflare";
-import { fileOf, postgresTimeouts, startWorkerd, streams } from "./parts.mjs";
+import { fileOf, startWorkerd, streams, timeouts } from "./parts.mjs";
 
 const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
 
@@ -25,7 +25,7 @@ async function modules() {
 
 /**
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
- * for tests partBytes, streamVersions (of parts.mjs), postgresTimeoutMillis, inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
+ * for tests partBytes, streamVersions and timeouts (of parts.mjs), inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
  */
 async function syncWorker(config, telemetry) {
   return {
@@ -46,7 +46,7 @@ async function syncWorker(config, telemetry) {
       POLL_MILLIS: String(config.pollMillis ?? 1000),
       RETRY_DELAY_MILLIS: String(config.retryDelayMillis ?? 200),
       BACKFILL_PAUSE_MILLIS: String(config.backfillPauseMillis ?? 1000),
-      ...postgresTimeouts(config.postgresTimeoutMillis),
+      ...timeouts(config),
       ...(config.partBytes ? { PART_BYTES: String(config.partBytes) } : {}),
     },
     workflows: WORKFLOWS,

@@ -57,6 +57,21 @@ for (const hang of ["connection", "statement"]) {
   });
 }
 
+test("the stream never answers: given up, retried, and the consumer is free for others", async (t) => {
+  const { deliver, lake, log, quarantine } = await world(t, { streamTimeoutMillis: 500 });
+  lake.hang = "commerce_v1";
+  t.after(lake.release);
+  assert.equal((await deliver(BODY, { id: "a" })).status, 200);
+  await until("a second attempt", () => lake.attempts >= 2);
+  assert.ok(log.some((line) => line.includes("again in") && line.includes("no answer within 500 ms")));
+  assert.equal((await deliver(BODY, { id: "b" })).status, 200);
+  await until("a third attempt", () => lake.attempts >= 3);
+  assert.deepEqual(lake.events, []);
+  lake.hang = null;
+  await until("both events", () => new Set(lake.ids()).size === 2);
+  assert.deepEqual(await quarantine(), []);
+});
+
 test("the stream is down: retried until it takes the same event", async (t) => {
   const { deliver, postgres, lake, quarantine } = await world(t);
   lake.down = true;

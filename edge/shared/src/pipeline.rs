@@ -3,11 +3,16 @@
 //! Locally Cloudflare's own binding discards events, so there the same name is bound to an RPC class with the same
 //! `send(events)`; this code cannot tell them apart, hence the unchecked cast.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{select, Either};
 use js_sys::JSON;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Env, EnvBinding};
+use worker::{Delay, Env, EnvBinding};
 
+use crate::settings::stream_timeout;
 use crate::stream::{StreamError, StreamSender};
 use crate::versions::{candidates, StreamVersions};
 
@@ -23,10 +28,17 @@ extern "C" {
 
 /// A stream bound under a name such as `COMMERCE_TELEMETRY`.
 #[derive(Debug, Clone)]
-#[repr(transparent)]
-pub struct PipelineStream(JsValue);
+pub struct PipelineStream {
+    binding: Pipeline,
+    /// How long it may take to confirm a batch. One that never answers would hold a queue's consumer for its 15 minutes.
+    timeout: Duration,
+}
 
-impl EnvBinding for PipelineStream {
+#[derive(Debug, Clone)]
+#[repr(transparent)]
+struct Pipeline(JsValue);
+
+impl EnvBinding for Pipeline {
     const TYPE_NAME: &'static str = "Pipeline";
 
     // The class name differs between production, wrangler and an RPC stub, so it is not checked.
@@ -35,7 +47,7 @@ impl EnvBinding for PipelineStream {
     }
 }
 
-impl JsCast for PipelineStream {
+impl JsCast for Pipeline {
     fn instanceof(value: &JsValue) -> bool {
         value.is_object()
     }
@@ -50,14 +62,14 @@ impl JsCast for PipelineStream {
     }
 }
 
-impl AsRef<JsValue> for PipelineStream {
+impl AsRef<JsValue> for Pipeline {
     fn as_ref(&self) -> &JsValue {
         &self.0
     }
 }
 
-impl From<PipelineStream> for JsValue {
-    fn from(stream: PipelineStream) -> Self {
+impl From<Pipeline> for JsValue {
+    fn from(stream: Pipeline) -> Self {
         stream.0
     }
 }
@@ -65,9 +77,15 @@ impl From<PipelineStream> for JsValue {
 impl StreamSender for PipelineStream {
     async fn send(&self, batch: &str) -> Result<(), StreamError> {
         let rows = JSON::parse(batch).map_err(|error| failure(&error))?;
-        let binding: &Sendable = self.0.unchecked_ref();
-        binding.send(&rows).await.map_err(|error| failure(&error))?;
-        Ok(())
+        let binding: &Sendable = self.binding.0.unchecked_ref();
+        let sending = pin!(binding.send(&rows));
+        match select(sending, pin!(Delay::from(self.timeout))).await {
+            Either::Left((outcome, _)) => outcome.map(|_| ()).map_err(|error| failure(&error)),
+            Either::Right(((), _)) => {
+                let millis = self.timeout.as_millis();
+                Err(StreamError(format!("no answer within {millis} ms")))
+            }
+        }
     }
 }
 
@@ -76,7 +94,9 @@ impl StreamSender for PipelineStream {
 /// # Errors
 /// When none is bound.
 pub fn streams(env: &Env, family: &str) -> worker::Result<StreamVersions<PipelineStream>> {
-    StreamVersions::bound(family, |version| env.get_binding(&version.binding).ok()).ok_or_else(|| {
+    let timeout = stream_timeout(env);
+    let stream = |binding| PipelineStream { binding, timeout };
+    StreamVersions::bound(family, |version| env.get_binding(&version.binding).ok().map(stream)).ok_or_else(|| {
         let names: Vec<_> = candidates(family)
             .iter()
             .map(|version| version.binding.as_str())

@@ -58,6 +58,12 @@ pub fn postgres_timeouts(env: &Env) -> Timeouts {
     }
 }
 
+/// How long a stream may take to confirm a batch, var STREAM_TIMEOUT_MILLIS. As long as PostgreSQL may for a statement: a
+/// Worker asks both in turn, and both together are far from a queue consumer's 15 minutes.
+pub fn stream_timeout(env: &Env) -> Duration {
+    number(env, "STREAM_TIMEOUT_MILLIS").map_or(Timeouts::default().statement, Duration::from_millis)
+}
+
 /// Now, RFC 3339 UTC with milliseconds.
 pub fn now() -> String {
     js_sys::Date::new_0().to_iso_string().into()
