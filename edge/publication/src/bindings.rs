@@ -10,7 +10,7 @@ use worker::{
     console_warn, BatchMessageBuilder, Bucket, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result,
 };
 
-use crate::message::MessageSender;
+use crate::message::{sendable, MessageSender};
 use crate::quarantine::QuarantineRecord;
 
 /// KV namespace of the catalogues.
@@ -103,10 +103,11 @@ impl MessageSender for InteractionQueue {
                 .content_type(QueueContentType::Text)
                 .build()
         };
-        let batch = BatchMessageBuilder::new()
-            .messages(messages.iter().map(of_text))
-            .build();
-        self.0.send_batch(batch).await.map_err(|error| error.to_string())
+        for part in sendable(messages) {
+            let batch = BatchMessageBuilder::new().messages(part.iter().map(of_text)).build();
+            self.0.send_batch(batch).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 }
 

@@ -66,6 +66,12 @@ impl CatalogueCache {
         known.map(|(catalogue, _)| Rc::clone(catalogue)).unwrap_or_default()
     }
 
+    /// Whether a catalogue of `shop_domain` was ever read here, were it only that none is published yet.
+    #[must_use]
+    pub fn knows(&self, shop_domain: &str) -> bool {
+        self.shops.contains_key(shop_domain)
+    }
+
     /// Keeps what was read at `now_millis`. An older revision never replaces a newer one: KV's edges lag behind each other.
     pub fn put(&mut self, shop_domain: &str, catalogue: Catalogue, now_millis: i64) -> Rc<Catalogue> {
         self.paused_until.remove(shop_domain);
@@ -107,7 +113,9 @@ mod tests {
         assert!(matches!(cache.get("a", 1000, 60), Cached::Paused(known) if *known == Catalogue::default()));
         assert!(matches!(cache.get("b", 1000, 60), Cached::Absent));
         assert!(matches!(cache.get("a", 1000 + PAUSE_MILLIS, 60), Cached::Absent));
+        assert!(!cache.knows("a"));
         cache.put("a", revision(1), 2000);
+        assert!(cache.knows("a"));
         assert!(
             matches!(cache.get("a", 2060, 60), Cached::Stale(_)),
             "what was read ends the pause"

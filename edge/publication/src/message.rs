@@ -9,6 +9,11 @@ use crate::prepare::Row;
 /// Most bytes of a message. A queue holds 128 KB a message, of which some is metadata.
 pub const MAX_MESSAGE_BYTES: usize = 100_000;
 
+/// Most messages of one `sendBatch` (Cloudflare's "Queues limits", as the next one).
+const MAX_BATCH_MESSAGES: usize = 100;
+/// Most bytes of all of them: 256 KB, of which some is metadata.
+const MAX_BATCH_BYTES: usize = 240_000;
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -59,6 +64,24 @@ pub fn rows(rows: &[Row]) -> Vec<String> {
         .collect()
 }
 
+/// `messages` in batches that the queue takes at once.
+#[must_use]
+pub fn sendable(messages: &[String]) -> Vec<&[String]> {
+    let (mut parts, mut rest) = (Vec::new(), messages);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |message: &&String| {
+            bytes += message.len();
+            bytes <= MAX_BATCH_BYTES
+        };
+        let count = rest.iter().take(MAX_BATCH_MESSAGES).take_while(fits).count();
+        let (part, others) = rest.split_at(count.max(1));
+        parts.push(part);
+        rest = others;
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -104,5 +127,21 @@ mod tests {
     fn a_message_holds_the_limit() {
         let texts = rows(&vec![row(Kind::Click, 1200); 100]);
         assert!(texts.len() > 1 && texts.iter().all(|text| text.len() <= MAX_MESSAGE_BYTES + 32));
+    }
+
+    #[test]
+    fn a_batch_holds_both_limits_and_nothing_is_lost() {
+        for (count, bytes) in [(0_u8, 1), (1, MAX_BATCH_BYTES + 1), (100, 2400), (100, 2401), (250, 10)] {
+            let messages: Vec<String> = (0..count)
+                .map(|index| char::from(b'a' + index % 26).to_string().repeat(bytes))
+                .collect();
+            let parts = sendable(&messages);
+            assert_eq!(parts.concat(), messages);
+            for part in parts {
+                let total: usize = part.iter().map(String::len).sum();
+                assert!(!part.is_empty() && part.len() <= MAX_BATCH_MESSAGES);
+                assert!(part.len() == 1 || total <= MAX_BATCH_BYTES, "{total}");
+            }
+        }
     }
 }

@@ -40,6 +40,11 @@ pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Rc<C
     })
 }
 
+/// Whether [`catalogue_of`] says what was once read, and not only nothing because KV fails.
+pub fn is_catalogue_known(shop_domain: &str) -> bool {
+    CACHE.with_borrow(|cache| cache.knows(shop_domain))
+}
+
 async fn read(env: &Env, shop_domain: &str) -> std::result::Result<Catalogue, String> {
     let store = env.kv(CATALOGUE).map_err(|error| error.to_string())?;
     let text = store

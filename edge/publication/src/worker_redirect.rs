@@ -8,10 +8,13 @@ use crate::batch::Refusal;
 use crate::bindings::Settings;
 use crate::query::click;
 use crate::redirect::Redirect;
-use crate::worker_catalogue::catalogue_of;
+use crate::worker_catalogue::{catalogue_of, is_catalogue_known};
 use crate::worker_events::record;
 use crate::worker_http::is_within_rate;
 use crate::worker_request::{random_key, Sender};
+
+/// When KV is asked again ([`crate::cache::PAUSE_MILLIS`]).
+const RETRY_AFTER_SECONDS: &str = "10";
 
 /// Answers a redirect. Recording never holds it up nor fails it.
 pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<Response> {
@@ -30,7 +33,13 @@ pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<R
         }
     };
     let Some(goal) = goal else {
-        return answer(404, "not_found", "the catalogue has no such link, or is not there");
+        if is_catalogue_known(&link.shop_domain) {
+            return answer(404, "not_found", "the catalogue has no such link");
+        }
+        // Whoever keeps links would strike this one off at a 404.
+        let response = answer(503, "unavailable", "the catalogue is not there; try again")?;
+        response.headers().set("retry-after", RETRY_AFTER_SECONDS)?;
+        return Ok(response);
     };
     if !is_redirect_target(&goal) {
         console_error!("link {} leads to no http(s) address", link.code);

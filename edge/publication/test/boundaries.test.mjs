@@ -165,6 +165,18 @@ test("what an attribution causes is in the stream before the acknowledgement, on
   assert.deepEqual(await quarantine(), []);
 });
 
+test("the stream of what is caused never answers: given up, and retried until it does", async (t) => {
+  const cause = ({ event_id, order_id }) => [commerceEvent(`caused-by-${event_id}`, { event_type: "order_updated", order_id })];
+  const { send, lake, log, quarantine } = await world(t, { answer: recordAll(cause), streamTimeoutMillis: 500 });
+  lake.hang = "commerce_v1";
+  t.after(lake.release);
+  assert.equal((await send([event("conversion", "a", { order_id: "7" })])).status, 202);
+  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("no answer within 500 ms")));
+  lake.hang = null;
+  await until("the event", () => lake.events.length >= 1);
+  assert.deepEqual(await quarantine(), []);
+});
+
 test("one that PostgreSQL rejects is kept alone, and its replay takes the same way", async (t) => {
   let refusing = true;
   const answer = (argument, number, name) => {
@@ -314,7 +326,10 @@ test("KV that hangs or fails is not asked again by each click; the last catalogu
     const reads = async (what) => (await broken(what)).catalogueReads;
 
     const cold = await reads({ catalogue: way });
-    for (let click = 0; click < 10; click += 1) assert.equal((await get(body.path)).status, 404, "nothing is known");
+    for (let click = 0; click < 10; click += 1) {
+      const unknown = await get(body.path);
+      assert.deepEqual([unknown.status, unknown.headers.get("retry-after")], [503, "10"], "whether there is such a link is not known");
+    }
     const asked = (await reads({})) - cold;
     assert.ok(asked <= 2, `${way}: ${asked} reads for ten clicks that know nothing`);
 

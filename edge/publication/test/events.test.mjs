@@ -113,6 +113,15 @@ test("refusals of a whole request", async (t) => {
   assert.deepEqual(lake.published, []);
 });
 
+test("a hundred orders of a page with a long address are more than the queue takes at once, and are taken", async (t) => {
+  const { send, lake, postgres } = await world(t);
+  const orders = Array.from({ length: 100 }, (_, index) => ({ event_type: "conversion", event_key: `k${index}`, order_id: String(index + 1) }));
+  const answer = await send({ shop_domain: SHOP, url: `https://blog.example/${"灯".repeat(960)}`, events: orders });
+  assert.deepEqual([answer.status, answer.body.accepted], [202, 100]);
+  await until("all of them in PostgreSQL", () => new Set(postgres.calls.flat().map(({ order_id }) => order_id)).size === 100);
+  assert.equal(lake.published.length, 100);
+});
+
 test("any page may send, and read what became of it", async (t) => {
   const { send, url } = await world(t);
   const preflight = await fetch(`${url}/v1/events`, {
