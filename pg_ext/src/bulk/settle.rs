@@ -64,6 +64,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return Answer::default();
         }
+        store::analyze_grown(client);
         let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
         let state = apply(client, &shop, &operations, &page);
         Answer {

@@ -6,12 +6,13 @@ use weir_domain::events::exact_time;
 use weir_domain::shopify::bulk::Gid;
 
 use super::columns::Columns;
-use super::{cell, run};
+use super::{cell, run, run_script};
 
 const OPERATION_WRITE: &str = include_str!("../../../sql/postgres/bulk/operation_write.sql");
 const LINE_WRITE: &str = include_str!("../../../sql/postgres/bulk/line_write.sql");
 const ROOTS_READ: &str = include_str!("../../../sql/postgres/bulk/roots_read.sql");
 const NODES_READ: &str = include_str!("../../../sql/postgres/bulk/nodes_read.sql");
+const ANALYZE_GROWN: &str = include_str!("../../../sql/postgres/bulk/analyze_grown.sql");
 
 /// A bulk operation; times in microseconds since 1970.
 pub struct Operation {
@@ -29,6 +30,11 @@ pub struct StoredLine {
     pub content: Option<String>,
     pub customer_id: Option<i64>,
     pub raw: Option<String>,
+}
+
+/// Analyses the tables of commerce that have more than ten times the pages they had when they last were.
+pub fn analyze_grown(client: &mut SpiClient<'_>) {
+    run_script(client, ANALYZE_GROWN);
 }
 
 /// Makes an operation known.

@@ -431,6 +431,7 @@ begin
     if exists (select from weir_sql.redacted_read(array[shop.shop_id], '{0}', '{}', '{}')) then
         return '{"events": [], "next": null}';
     end if;
+    execute (select script from weir_sql.script where name = 'analyze_grown');
     orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',
         weir_sql.cursor(asked ->> 'after', 'Order'), size) as id order by id);
     if cardinality(orders) < size then

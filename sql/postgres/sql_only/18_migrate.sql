@@ -1,12 +1,14 @@
--- Migrations, roles and grants: the same files and the same bookkeeping as the extension's weir.migrate().
+-- Migrations, roles and grants: the same files and the same bookkeeping as the extension's weir.migrate(). And what
+-- weir.bulk_events runs as it is.
 
 create table weir_sql.script (
     name text primary key, version integer unique, script text not null
 );
-comment on table weir_sql.script is 'What weir.migrate() runs; made anew by every install';
+comment on table weir_sql.script is 'What weir.migrate() and weir.bulk_events run; made anew by every install';
 insert into weir_sql.script (name, version, script) values
     ('bookkeeping', null, :'bookkeeping'),
     ('grants', null, :'grants'),
+    ('analyze_grown', null, :'analyze_grown'),
     ('001_commerce', 1, :'001_commerce'),
     ('002_order_return', 2, :'002_order_return'),
     ('003_variant_price', 3, :'003_variant_price'),

@@ -4,6 +4,7 @@
 mod bulk;
 mod bulk_histories;
 mod customers;
+mod fresh_tables;
 mod known;
 mod long_keys;
 mod migration;
