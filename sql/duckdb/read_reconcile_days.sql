@@ -1,5 +1,5 @@
 -- POST /v1/reconcile: the ledger of a shop by day, as JSON texts: what weir.reconcile says of the same days.
--- Reads: order_ledger (20_order_ledger.sql over the shop's telemetry). $1 first day, $2 last day, both included.
+-- Reads: order_ledger (22_order_ledger.sql over the shop's telemetry). $1 first day, $2 last day, both included.
 -- The digest is that of sql/postgres/reconcile.sql: texts are sorted by their bytes here and there.
 select to_json(figures)
 from (

@@ -1,5 +1,5 @@
 -- POST /v1/reconcile: what each order of the days in $1 (yyyy-mm-dd, separated by commas) comes to, as JSON texts.
--- Reads: order_ledger (20_order_ledger.sql over the shop's telemetry). The digest is that of
+-- Reads: order_ledger (22_order_ledger.sql over the shop's telemetry). The digest is that of
 -- sql/postgres/reconcile_orders.sql.
 select to_json(figures)
 from (

@@ -79,11 +79,11 @@ impl Files {
 
     /// The files in which the column may have one of these values, which are sorted.
     #[must_use]
-    pub fn paths_with_any(&self, values: &[String]) -> Vec<String> {
+    pub fn paths_with_any<T: AsRef<str>>(&self, values: &[T]) -> Vec<String> {
         let may_have_any = |range: &&FileRange| match (&range.least, &range.most) {
             (Some(least), Some(most)) => {
-                let next = values.partition_point(|value| value < least);
-                values.get(next).is_some_and(|value| value <= most)
+                let next = values.partition_point(|value| value.as_ref() < least.as_str());
+                values.get(next).is_some_and(|value| value.as_ref() <= most.as_str())
             }
             _ => !values.is_empty(),
         };
@@ -202,8 +202,7 @@ mod tests {
                 is_evolved: false,
             },
         };
-        let with =
-            |values: &[&str]| files.paths_with_any(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+        let with = |values: &[&str]| files.paths_with_any(values);
         assert_eq!(with(&[]), [""; 0]);
         assert_eq!(with(&["09", "21"]), ["unknown"]);
         assert_eq!(with(&["19", "195"]), ["unknown", "a"]);

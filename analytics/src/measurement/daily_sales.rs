@@ -1,9 +1,10 @@
 //! Daily sales: from all of telemetry, or by what has changed since the last refresh.
 
+use arrow_array::cast::AsArray;
 use duckdb::Connection;
 use jiff::civil::Date;
 
-use super::engine::{count, strings, view};
+use super::engine::{batches, count, strings, view};
 use super::inputs::{Before, Inputs, SalesFrom};
 use super::parameters::parse_day;
 use super::sql;
@@ -110,6 +111,7 @@ pub(super) fn order_ledger(connection: &Connection, events: &str) -> Result<()> 
     view(connection, "ledger_event", events)?;
     connection.execute_batch(sql::TOLD_ORDER)?;
     connection.execute_batch(sql::NEWEST_EVENT)?;
+    connection.execute_batch(sql::LEDGER_ENTRIES)?;
     Ok(connection.execute_batch(sql::ORDER_LEDGER)?)
 }
 
@@ -159,7 +161,11 @@ fn slices(days: &[(String, u64)], at_once: u64) -> Vec<(&str, &str)> {
 }
 
 fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &Progress) -> Result<()> {
-    let mut orders = strings(connection, "select order_id from touched_order")?;
+    let touched = batches(connection, "select order_id from touched_order")?;
+    let mut orders: Vec<&str> = touched
+        .iter()
+        .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten())
+        .collect();
     orders.sort_unstable();
     // An order is told of for weeks, so that the bounds of many files span it: what decides is read of all of them, its
     // ledger only of those that hold an event that counted.
@@ -167,17 +173,12 @@ fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &P
     view(connection, "commerce_before", &before.commerce.numbered(&spanning))?;
     connection.execute_batch(sql::SUPERSEDED)?;
     let row_before = opened(connection, &spanning, &before.commerce)?;
-    for (rows, row, table) in [
-        ("commerce_opened", row_before.as_str(), "gone_entry"),
-        ("commerce_new", "row_now", "come_entry"),
-    ] {
-        view(connection, "ledger_event", rows)?;
+    for (row, table) in [("row_now", "event_now"), (row_before.as_str(), "event_before")] {
         connection.execute_batch(&format!(
-            "create or replace table newest_event as select {row} as event_row from superseded where {row} is not null"
+            "create or replace table {table} as select {row} as event_row from superseded where {row} is not null"
         ))?;
-        connection.execute_batch(sql::ORDER_LEDGER)?;
-        connection.execute_batch(&format!("create or replace table {table} as from order_ledger"))?;
     }
+    connection.execute_batch(sql::LEDGER_ENTRIES)?;
     connection.execute_batch(sql::MOVED_ENTRIES)?;
     for (sign, sums) in [(-1, "gone"), (1, "come")] {
         let entries = format!("(select * exclude (sign) from moved_entry where sign = {sign})");

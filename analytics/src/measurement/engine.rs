@@ -203,7 +203,7 @@ pub fn order_ledger_of(connection: &Connection, telemetry: &str, shop_domain: &s
 }
 
 /// A query's rows.
-fn batches(connection: &Connection, query: &str) -> Result<Vec<RecordBatch>> {
+pub(super) fn batches(connection: &Connection, query: &str) -> Result<Vec<RecordBatch>> {
     Ok(connection.prepare(query)?.query_arrow([])?.collect())
 }
 

@@ -17,6 +17,7 @@ files! {
     TOUCHED_ORDERS = "17_touched_orders",
     SUPERSEDED = "18_superseded",
     NEWEST_EVENT = "20_newest_event",
+    LEDGER_ENTRIES = "21_ledger_entries",
     ORDER_LEDGER = "22_order_ledger",
     MOVED_ENTRIES = "28_moved_entries",
     SALES_OF_ENTRIES = "30_sales",
