@@ -115,16 +115,14 @@ impl HandOver {
     }
 }
 
-/// R2 key `{room}/{date}/{shop}/{webhook_id}.{extension}`; a retry by Shopify on the same day overwrites its own object.
+/// R2 key `{room}/{date}/{shop}/{topic}/{webhook_id}.{extension}`; a retry by Shopify on the same day overwrites its own object,
+/// and no other topic's: a delivery is the same one by shop, topic and id together.
 #[must_use]
 pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
     let date = delivery.received_at.get(..10).unwrap_or("undated");
-    format!(
-        "{room}/{}/{}/{}.{extension}",
-        plain(date, MAX_PART_CHARS),
-        plain(&delivery.shop_domain, MAX_PART_CHARS),
-        plain(&delivery.webhook_id, MAX_PART_CHARS)
-    )
+    let [date, shop, topic, id] =
+        [date, &delivery.shop_domain, &delivery.topic, &delivery.webhook_id].map(|part| plain(part, MAX_PART_CHARS));
+    format!("{room}/{date}/{shop}/{topic}/{id}.{extension}")
 }
 
 /// How many leading messages fit one batch's memory; at least one.
@@ -202,7 +200,7 @@ mod tests {
         assert!(packed.text.len() < 1000);
         let object = packed.object.unwrap();
         let key = object.key;
-        assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/.._w_1.json");
+        assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/orders_create/.._w_1.json");
         assert_eq!(object.body, body);
         let described: Delivery = serde_json::from_str(&object.delivery).unwrap();
         assert_eq!(described, delivery(String::new()));

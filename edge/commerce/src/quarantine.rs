@@ -102,7 +102,7 @@ impl QuarantineRecord {
         }
     }
 
-    /// Where it is kept: `quarantine/{date of receipt}/{shop}/{webhook_id}.json`, and after replays `.replay-{n}.json`.
+    /// Where it is kept: `quarantine/{date of receipt}/{shop}/{topic}/{webhook_id}.json`, and after replays `.replay-{n}.json`.
     ///
     /// A replay that fails again must not come to lie where the replayed record is about to be removed.
     #[must_use]
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn the_key_names_day_shop_and_delivery() {
         let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
-        assert_eq!(record.key(), "quarantine/2026-11-24/unknown/message-1.json");
+        assert_eq!(record.key(), "quarantine/2026-11-24/unknown/unknown/message-1.json");
         assert!(record.key().starts_with(weir_edge_shared::internal::PREFIX));
     }
 
@@ -195,7 +195,10 @@ mod tests {
         assert_eq!((message.replays, message.body_bytes), (1, 2));
         assert_eq!(message.delivery.source.as_deref(), Some("replay"));
         let again = QuarantineRecord::new(message.delivery, "missing_field", "", String::new()).after_replays(1);
-        assert_eq!(again.key(), "quarantine/2026-11-24/unknown/message-1.replay-1.json");
+        assert_eq!(
+            again.key(),
+            "quarantine/2026-11-24/unknown/unknown/message-1.replay-1.json"
+        );
         assert_eq!(again.into_replay().unwrap().replays, 2);
     }
 

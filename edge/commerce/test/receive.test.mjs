@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "./doubles.mjs";
+import { acceptAll, until } from "./doubles.mjs";
 import { SECRETS, sign, world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508, "note": "O\'Hara \\u0000 \\\\ é"}';
@@ -47,7 +47,7 @@ test("a signed body that is not JSON is kept before the 422", async (t) => {
 
   const kept = await quarantine();
   assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [["w-1", "parse_failure"], ["w-2", "parse_failure"]]);
-  assert.match(kept[0].key, /^quarantine\/\d{4}-\d\d-\d\d\/demo\.myshopify\.com\/w-1\.json$/);
+  assert.match(kept[0].key, /^quarantine\/\d{4}-\d\d-\d\d\/demo\.myshopify\.com\/orders_create\/w-1\.json$/);
   assert.equal(kept[0].record.delivery.body, '{"id": 1,\n broken}');
   assert.equal(kept[1].record.body_base64, binary.toString("base64"));
   assert.deepEqual(postgres.calls, []);
@@ -104,4 +104,20 @@ test("a body beyond a queue message's size travels through R2 unchanged", async 
   assert.equal((await deliver(body)).status, 200);
   await until("the event in the stream", () => lake.events.length === 1);
   assert.equal(postgres.calls[0][0].body, body);
+});
+
+test("two topics under one webhook id are two deliveries, in R2 as well", async (t) => {
+  let down = true;
+  const { deliver, internal, lake, postgres, quarantine } = await world(t, {
+    answer: (deliveries) => (down ? null : acceptAll(deliveries)),
+    maxRetries: 0,
+  });
+  const bodies = { "orders/create": "created", "orders/updated": "updated" };
+  const body = (note) => JSON.stringify({ id: 1, note: note.repeat(30_000) });
+  for (const [topic, note] of Object.entries(bodies)) assert.equal((await deliver(body(note), { id: "one", topic })).status, 200);
+  const kept = await until("both in the quarantine", async () => (await quarantine()).length === 2 && quarantine());
+  down = false;
+  for (const { key } of kept) assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 200);
+  await until("both replayed", () => lake.events.length >= 1 && postgres.calls.flat().filter(({ source }) => source === "replay").length === 2);
+  for (const delivery of postgres.calls.flat()) assert.equal(delivery.body, body(bodies[delivery.topic]), delivery.topic);
 });
