@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
+use weir_edge_shared::leading::leading;
 use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 
 use crate::redaction::Progress;
@@ -128,12 +129,7 @@ pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
 /// How many leading messages fit one batch's memory; at least one.
 #[must_use]
 pub fn fitting(body_bytes: impl IntoIterator<Item = usize>) -> usize {
-    let mut total = 0usize;
-    let fits = |bytes: &usize| {
-        total = total.saturating_add(*bytes);
-        total <= MAX_BATCH_BODY_BYTES
-    };
-    body_bytes.into_iter().take_while(fits).count().max(1)
+    leading(body_bytes, MAX_BATCH_BODY_BYTES)
 }
 
 /// A delivery of the tests.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_edge_shared::leading::leading;
 use weir_edge_shared::stream::batches;
 
 use crate::prepare::Row;
@@ -69,13 +70,8 @@ pub fn rows(rows: &[Row]) -> Vec<String> {
 pub fn sendable(messages: &[String]) -> Vec<&[String]> {
     let (mut parts, mut rest) = (Vec::new(), messages);
     while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = |message: &&String| {
-            bytes += message.len();
-            bytes <= MAX_BATCH_BYTES
-        };
-        let count = rest.iter().take(MAX_BATCH_MESSAGES).take_while(fits).count();
-        let (part, others) = rest.split_at(count.max(1));
+        let bytes = rest.iter().take(MAX_BATCH_MESSAGES).map(String::len);
+        let (part, others) = rest.split_at(leading(bytes, MAX_BATCH_BYTES));
         parts.push(part);
         rest = others;
     }

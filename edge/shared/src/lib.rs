@@ -12,6 +12,7 @@ pub mod decision;
 pub mod head;
 pub mod ingest;
 pub mod internal;
+pub mod leading;
 pub mod lines;
 pub mod object_key;
 pub mod sql;
