@@ -8,5 +8,5 @@ cd "$WEIR_ROOT"
 stage "build: PostgreSQL extension" bash scripts/install-extension.sh
 stage "build: PostgreSQL extension for 18" env WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" bash scripts/install-extension.sh
 workers() { stage "build: Workers" bash scripts/build-workers.sh; }
-# They compile into directories of their own, and each waits for one processor now and then.
+# They compile into directories of their own, so that neither waits for the other's lock.
 beside workers stage "build: weir and the harness" cargo build --locked "${WEIR_HOST_PACKAGES[@]}" --bins

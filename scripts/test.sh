@@ -12,20 +12,18 @@ stage "test: domain builds for wasm32" env PATH="/usr/bin:$PATH" CARGO_TARGET_DI
 # Tests wait for servers more than they compute, so that some run beside the compilation of the others, and those of the
 # host in three lanes.
 tests() { cargo test --locked "${WEIR_HOST_PACKAGES[@]}" "$@"; }
-# `--test NAME` of each integration test of the package weir-tests (`=== own`), or of the other ones (`!== own`).
+# `--test NAME` of each integration test for which a condition holds, of its `test` and its `crate`.
 integration() {
   cargo metadata --locked --no-deps --format-version 1 | "$WEIR_NODE" -e '
     const { packages } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-    const own = "weir-tests";
-    const chosen = packages.filter(({ name }) => '"name $1"');
-    const targets = chosen.flatMap((one) => one.targets.filter(({ kind }) => kind.includes("test")));
-    console.log(targets.map(({ name }) => `--test ${name}`).join(" "));'
+    const busy = ["extension", "sql_only"]; // keep PostgreSQL busy; the rest of weir-tests mostly waits
+    const testsOf = (one) => one.targets.filter(({ kind }) => kind.includes("test")).map(({ name: test }) => ({ test, crate: one.name }));
+    const chosen = packages.flatMap(testsOf).filter(({ test, crate }) => '"$1"');
+    console.log(chosen.map(({ test }) => `--test ${test}`).join(" "));'
 }
-read -ra own <<<"$(integration "=== own")"
-read -ra others <<<"$(integration "!== own")"
-# Those two keep PostgreSQL busy; the rest of them mostly waits.
-over_postgres=(--test extension --test sql_only)
-read -ra over_stacks <<<"$(printf '%s ' "${own[@]}" | sed 's/--test extension //; s/--test sql_only //')"
+read -ra over_postgres <<<"$(integration 'crate === "weir-tests" && busy.includes(test)')"
+read -ra over_stacks <<<"$(integration 'crate === "weir-tests" && !busy.includes(test)')"
+read -ra others <<<"$(integration 'crate !== "weir-tests"')"
 
 workers() {
   stage "test: Workers and the played Shopify in workerd, the snippet in Chromium" "$WEIR_NODE" --test --test-concurrency=3 \
