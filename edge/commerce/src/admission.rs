@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use weir_domain::telemetry::event_id;
 use weir_domain::webhook::{header, is_supported, Delivery};
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::object_key::MAX_PART_CHARS;
 
 use crate::quarantine::Body;
@@ -182,10 +183,7 @@ fn text_of(body: Vec<u8>) -> Result<String, (String, Vec<u8>)> {
     })?;
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         Ok(_) => Ok(text),
-        Err(error) => {
-            let detail = format!("not JSON at line {} column {}", error.line(), error.column());
-            Err((detail, text.into_bytes()))
-        }
+        Err(error) => Err((place(&error), text.into_bytes())),
     }
 }
 

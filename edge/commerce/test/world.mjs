@@ -46,7 +46,7 @@ async function internal(url, path, { method = "GET", authorization = `Bearer ${I
   return { status: response.status, body: await response.json() };
 }
 
-async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = SHOP, signature, prefix = "X-", without, headers: other = {} } = {}) {
+export async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = SHOP, signature, prefix = "X-", without, headers: other = {} } = {}) {
   const headers = {
     "content-type": "application/json",
     [`${prefix}Shopify-Topic`]: topic,
@@ -59,5 +59,5 @@ async function deliver(url, body, { id = "w-1", topic = "orders/create", shop = 
   };
   delete headers[without];
   const response = await fetch(`${url}/webhooks/shopify`, { method: "POST", headers, body });
-  return { status: response.status, body: await response.json() };
+  return { status: response.status, headers: response.headers, body: await response.json() };
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use weir_domain::interaction::given::{Given, Refusal as EventRefusal};
+use weir_edge_shared::discreet::place;
 
 /// Largest body taken, in bytes. A browser's sendBeacon takes 64 KiB (Fetch standard, keepalive quota).
 pub const MAX_BODY_BYTES: usize = 65_536;
@@ -59,10 +60,7 @@ pub fn read(body: &[u8], content_type: Option<&str>) -> Result<Vec<Result<Given,
             "send application/json or text/plain",
         ));
     }
-    let not_json = |error: serde_json::Error| {
-        let detail = format!("not JSON at line {} column {}", error.line(), error.column());
-        Refusal::new(422, "parse_failure", detail)
-    };
+    let not_json = |error: serde_json::Error| Refusal::new(422, "parse_failure", place(&error));
     let (events, common) = match serde_json::from_slice(body).map_err(not_json)? {
         Value::Array(events) => (events, Map::new()),
         Value::Object(mut common) => match common.remove("events") {

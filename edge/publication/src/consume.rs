@@ -45,9 +45,8 @@ impl Recorded {
     /// # Errors
     /// [`IngestError`] without SQLSTATE when the answer is not what the contract says.
     pub fn parse(text: &str, count: usize) -> Result<Self, IngestError> {
-        let recorded: Self = serde_json::from_str(text).map_err(|error| {
-            IngestError::connection(format!("unreadable answer of weir.record_interactions: {error}"))
-        })?;
+        let recorded: Self =
+            serde_json::from_str(text).map_err(|error| IngestError::unreadable("weir.record_interactions", &error))?;
         if recorded.interactions.len() != count {
             let got = recorded.interactions.len();
             return Err(IngestError::connection(format!(

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{list, read_text, replayed, show};
@@ -56,7 +57,7 @@ async fn catalogue(request: &Request, env: &Env) -> Result<Response> {
     let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
     let shop_domain = match serde_json::from_slice::<ShopRequest>(&body) {
         Ok(body) => body.shop_domain.to_ascii_lowercase(),
-        Err(error) => return answer(422, "parse_failure", &error.to_string()),
+        Err(error) => return answer(422, "parse_failure", &place(&error)),
     };
     if !Settings::of(env).shops()?.contains(&shop_domain) {
         return answer(404, "unknown_shop", "this shop is not registered here");
@@ -75,7 +76,7 @@ async fn link(request: &Request, env: &Env) -> Result<Response> {
     let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
     let LinkRequest { shop_domain, code, url } = match serde_json::from_slice(&body) {
         Ok(body) => body,
-        Err(error) => return answer(422, "parse_failure", &error.to_string()),
+        Err(error) => return answer(422, "parse_failure", &place(&error)),
     };
     let redirect = Redirect {
         shop_domain: shop_domain.to_ascii_lowercase(),

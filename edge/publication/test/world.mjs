@@ -67,7 +67,7 @@ export const VISITOR = {
 /** An event of the shop. */
 export const event = (event_type, event_key, more = {}) => ({ event_type, event_key, shop_domain: SHOP, item_id: "i-1", ...more });
 
-async function send(url, events, { type = "application/json", token, headers = {} } = {}) {
+export async function send(url, events, { type = "application/json", token, headers = {} } = {}) {
   const authorization = token ? { authorization: `Bearer ${token}` } : {};
   const response = await fetch(`${url}/v1/events`, {
     method: "POST",

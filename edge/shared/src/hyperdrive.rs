@@ -14,6 +14,7 @@ use worker::postgres_tls::PassthroughTls;
 use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 
 use crate::connection::{tls_is_disabled, Timeouts};
+use crate::discreet::without_values;
 use crate::ingest::{IngestError, IngestTransport};
 use crate::sql::{call_statement, Argument};
 
@@ -103,14 +104,20 @@ fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {
         .ok_or_else(|| IngestError::connection("the function returned no row"))
 }
 
-/// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out: it may quote
-/// a customer's data.
+/// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out, and so does what
+/// the message quotes: either may be a customer's data. What the server names apart is of the schema.
 fn database(error: &tokio_postgres::Error) -> IngestError {
     match error.as_db_error() {
-        Some(server) => IngestError {
-            sqlstate: Some(server.code().code().to_owned()),
-            message: server.message().to_owned(),
-        },
+        Some(server) => {
+            let names = [server.table(), server.column(), server.constraint()];
+            let said = std::iter::once(without_values(server.message()))
+                .chain(names.into_iter().flatten().map(str::to_owned))
+                .collect::<Vec<_>>();
+            IngestError {
+                sqlstate: Some(server.code().code().to_owned()),
+                message: said.join(", "),
+            }
+        }
         None => IngestError::connection(error.to_string()),
     }
 }

@@ -5,13 +5,15 @@ use std::future::Future;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::discreet::place;
+
 /// A call to PostgreSQL that did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("PostgreSQL: {message}{}", sqlstate.as_deref().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default())]
 pub struct IngestError {
     /// SQLSTATE when the server answered with an error; `None` when the connection failed.
     pub sqlstate: Option<String>,
-    /// For the log; never for the sender of a webhook.
+    /// For the log and the quarantine, without any value; never for the sender of a webhook.
     pub message: String,
 }
 
@@ -23,6 +25,12 @@ impl IngestError {
             sqlstate: None,
             message: message.into(),
         }
+    }
+
+    /// The answer of `function` is not what the contract says.
+    #[must_use]
+    pub fn unreadable(function: &str, error: &serde_json::Error) -> Self {
+        Self::connection(format!("the answer of {function} is {}", place(error)))
     }
 
     /// Whether the error is about the data sent, so that the same delivery would fail again while its neighbours would not:
@@ -103,8 +111,8 @@ impl IngestResult {
     /// # Errors
     /// [`IngestError`] without SQLSTATE when the answer is not what the contract says.
     pub fn parse(text: &str, delivery_count: usize) -> Result<Self, IngestError> {
-        let result: Self = serde_json::from_str(text)
-            .map_err(|error| IngestError::connection(format!("unreadable answer of weir.ingest: {error}")))?;
+        let result: Self =
+            serde_json::from_str(text).map_err(|error| IngestError::unreadable("weir.ingest", &error))?;
         if result.deliveries.len() != delivery_count {
             let got = result.deliveries.len();
             return Err(IngestError::connection(format!(

@@ -9,6 +9,7 @@ pub mod call;
 pub mod connection;
 pub mod counters;
 pub mod decision;
+pub mod discreet;
 pub mod head;
 pub mod ingest;
 pub mod internal;

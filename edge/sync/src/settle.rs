@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{json, Value};
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::stream::StreamSender;
 use weir_edge_shared::versions::StreamVersions;
 
@@ -36,7 +37,7 @@ impl Page {
     /// When it is not what the contract says.
     pub fn read(text: &str) -> Result<Self, StepError> {
         serde_json::from_str(text)
-            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.bulk_events: {error}")))
+            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.bulk_events: {}", place(&error))))
     }
 
     /// Checks the events and sends those that are valid.

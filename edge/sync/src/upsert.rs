@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::ingest::IngestError;
 
 use crate::step::StepError;
@@ -59,7 +60,7 @@ impl Answer {
     /// When it does not account for each line: then nothing is known to be done, and the chunk is sent again.
     pub fn read(text: &str, lines: i64) -> Result<Self, StepError> {
         let answer: Self = serde_json::from_str(text)
-            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.ingest_bulk: {error}")))?;
+            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.ingest_bulk: {}", place(&error))))?;
         let accounted = answer.upserted + answer.unchanged + answer.rejected;
         let listed = i64::try_from(answer.rejections.len()).unwrap_or(i64::MAX);
         if answer.read != lines || accounted != lines || listed != answer.rejected {

@@ -3,6 +3,7 @@
 use futures_util::StreamExt;
 use serde_json::{json, Value};
 use weir_domain::watermark::text;
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::ingest::{IngestResult, IngestTransport, Verdict};
 use weir_edge_shared::sql::Argument;
 use worker::Env;
@@ -40,7 +41,7 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
         let arguments = [Argument::Text(&run.shop_domain), Argument::Json(&request)];
         let answer = postgres.call("weir.known_ids", &arguments).await;
         let page: Known = serde_json::from_str(&answer.map_err(|error| database(&error))?)
-            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.known_ids: {error}")))?;
+            .map_err(|error| StepError::passing("unreadable_answer", format!("weir.known_ids: {}", place(&error))))?;
         comparison.add(&page, &there)?;
         after = page.next;
     }

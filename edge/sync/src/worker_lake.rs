@@ -1,6 +1,7 @@
 //! Steps that call `weir serve`: a refresh of the measurement, and specifications on their way to the lake.
 
 use serde_json::{json, Value};
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::sql::Argument;
 use worker::{Env, Fetch, Headers, Method, Request, RequestInit};
 
@@ -62,8 +63,12 @@ pub async fn replicate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         .call("weir.objective_snapshot", &[] as &[Argument<'_>])
         .await
         .map_err(|error| database(&error))?;
-    let snapshot: Value = serde_json::from_str(&text)
-        .map_err(|error| StepError::passing("unreadable_answer", format!("weir.objective_snapshot: {error}")))?;
+    let snapshot: Value = serde_json::from_str(&text).map_err(|error| {
+        StepError::passing(
+            "unreadable_answer",
+            format!("weir.objective_snapshot: {}", place(&error)),
+        )
+    })?;
     let key = json!({"key": SPECIFICATIONS});
     let reached = worker_watermark::call(env, &run.shop_domain, "sequence", &key).await?;
     let sequence = snapshot["sequence"].as_i64().unwrap_or_default();
