@@ -129,10 +129,13 @@ export async function builtModules(worker, entry, edge) {
   ];
 }
 
+/** The var `name`, unless there is no `value`. */
+export const optional = (name, value) => (value === undefined ? {} : { [name]: String(value) });
+
 /** The vars that bound a call of PostgreSQL (postgresTimeoutMillis) and of a stream (streamTimeoutMillis). */
 export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis: stream }) {
   const limits = { POSTGRES_CONNECT_TIMEOUT_MILLIS: postgres, POSTGRES_STATEMENT_TIMEOUT_MILLIS: postgres, STREAM_TIMEOUT_MILLIS: stream };
-  return Object.fromEntries(Object.entries(limits).flatMap(([name, millis]) => (millis === undefined ? [] : [[name, String(millis)]])));
+  return Object.assign({}, ...Object.entries(limits).map(([name, millis]) => optional(name, millis)));
 }
 
 /** The objects of a bucket's quarantine as `{ key, record }`, all pages. */

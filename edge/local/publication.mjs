@@ -1,7 +1,7 @@
 // The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
 // production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
+import { builtModules, countersDouble, optional, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
 
 const BUCKET = "weir-publication";
 const QUEUE = "weir-publication-interactions";
@@ -42,7 +42,6 @@ function publicationWorker(config, modules, telemetry) {
     maxRetries: config.maxRetries ?? 100,
     deadLetterQueue: DEAD_LETTER_QUEUE,
   };
-  const optional = (name, value) => (value === undefined ? {} : { [name]: String(value) });
   return {
     name: "publication",
     modules,

@@ -2,7 +2,7 @@
 //
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
+import { builtModules, countersDouble, optional, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
 import { persistence, quiet, syncWorkers } from "./sync.mjs";
 
 const BUCKET = "weir-commerce";
@@ -16,7 +16,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
- * redactionPassObjects, streamVersions (of parts.mjs), postgresTimeoutMillis and streamTimeoutMillis (of timeouts in parts.mjs),
+ * redactionPassObjects, webhookBudgetMillis, batchBudgetMillis, streamVersions (of parts.mjs), postgresTimeoutMillis and streamTimeoutMillis (of timeouts in parts.mjs),
  * inspectorPort (of heap.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startStack(config) {
@@ -65,7 +65,9 @@ function commerceWorker(config, modules, telemetry) {
       // Locally an outage lasts seconds.
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
-      ...(config.redactionPassObjects ? { REDACTION_PASS_OBJECTS: String(config.redactionPassObjects) } : {}),
+      ...optional("REDACTION_PASS_OBJECTS", config.redactionPassObjects),
+      ...optional("WEBHOOK_BUDGET_MILLIS", config.webhookBudgetMillis),
+      ...optional("BATCH_BUDGET_MILLIS", config.batchBudgetMillis),
       ...timeouts(config),
     },
     queueProducers: { DELIVERIES: QUEUE },

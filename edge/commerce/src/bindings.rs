@@ -95,6 +95,18 @@ pub fn redaction_pass_objects(env: &Env) -> u32 {
         .unwrap_or(DEFAULT)
 }
 
+/// How long a webhook may take until it is answered 503, var WEBHOOK_BUDGET_MILLIS. Shopify waits 5 s in all and delivers
+/// again: a second is left for the network, and a repetition is known by its id.
+pub fn webhook_budget_millis(env: &Env) -> u32 {
+    number(env, "WEBHOOK_BUDGET_MILLIS").unwrap_or(4000)
+}
+
+/// How long an invocation goes on with what is left of its batch, var BATCH_BUDGET_MILLIS. The platform ends it after 15 minutes;
+/// a part that was begun needs at most a few: a minute each for PostgreSQL and for a request of the stream.
+pub fn batch_budget_millis(env: &Env) -> u64 {
+    number(env, "BATCH_BUDGET_MILLIS").unwrap_or(300_000)
+}
+
 /// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
 pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()> {
     hand_over_packed(env, HandOver::pack(delivery, replays)?).await

@@ -88,7 +88,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::message::{delivery, HandOver};
-    use crate::quarantine::unreadable_message;
+    use crate::quarantine::{unreadable_message, Body};
 
     const SHOP: &str = "demo.myshopify.com";
     const OTHER_SHOP: &str = "my-demo.myshopify.com";
@@ -100,7 +100,7 @@ mod tests {
 
     /// The record of a message that could not be read.
     fn unread(text: &str) -> Kept {
-        let record = unreadable_message("1", text.to_owned(), "2026-11-24T10:00:00.000Z".into());
+        let record = unreadable_message("1", Body::Text(text.to_owned()), "2026-11-24T10:00:00.000Z".into());
         assert!(record.key().split('/').any(|part| part == UNKNOWN));
         let (kept, message) = Kept::record(&serde_json::to_string(&record).unwrap(), None);
         message.map_or(kept.clone(), |message| kept.with(message.delivery, message.replays))

@@ -140,9 +140,9 @@ impl QuarantineRecord {
     }
 }
 
-/// A record of a queue message that is not one of ours. `id` is the queue's message id.
+/// A record of a queue message with `body` that is not one of ours. `id` is the queue's message id.
 #[must_use]
-pub fn unreadable_message(id: &str, text: String, quarantined_at: String) -> QuarantineRecord {
+pub fn unreadable_message(id: &str, body: Body, quarantined_at: String) -> QuarantineRecord {
     let delivery = Delivery {
         webhook_id: format!("message-{id}"),
         topic: UNKNOWN.into(),
@@ -151,23 +151,23 @@ pub fn unreadable_message(id: &str, text: String, quarantined_at: String) -> Qua
         api_version: None,
         received_at: quarantined_at.clone(),
         source: None,
-        body: text,
+        body: String::new(),
     };
-    QuarantineRecord::new(
-        delivery,
-        UNREADABLE_MESSAGE,
-        "the queue message is not a delivery",
-        quarantined_at,
-    )
+    let detail = "the queue message is not a delivery";
+    QuarantineRecord::new(delivery, UNREADABLE_MESSAGE, detail, quarantined_at).with_body(body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(text: &str) -> Body {
+        Body::Text(text.into())
+    }
+
     #[test]
     fn bytes_come_back_exactly() {
-        let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
+        let record = unreadable_message("1", text(""), "2026-11-24T10:00:00.000Z".into());
         let binary = record.clone().with_body(Body::from_bytes(b"\xff\x00"));
         assert_eq!(STANDARD.decode(binary.body_base64.unwrap()).unwrap(), b"\xff\x00");
         let text = record.with_body(Body::from_bytes("ü".as_bytes()));
@@ -176,14 +176,14 @@ mod tests {
 
     #[test]
     fn the_key_names_day_shop_and_delivery() {
-        let record = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into());
+        let record = unreadable_message("1", text(""), "2026-11-24T10:00:00.000Z".into());
         assert_eq!(record.key(), "quarantine/2026-11-24/unknown/unknown/message-1.json");
         assert!(record.key().starts_with(weir_edge_shared::internal::PREFIX));
     }
 
     #[test]
     fn a_replay_is_the_delivery_and_has_a_key_of_its_own() {
-        let mut record = unreadable_message("1", "{}".into(), "2026-11-24T10:00:00.000Z".into());
+        let mut record = unreadable_message("1", text("{}"), "2026-11-24T10:00:00.000Z".into());
         assert!(record.clone().into_replay().is_err());
         record.reason = "missing_field".into();
         assert!(record
@@ -204,9 +204,9 @@ mod tests {
 
     #[test]
     fn a_message_that_only_an_older_deployment_could_not_read_is_replayed() {
-        let text = "{\"delivery\":{\"webhook_id\":\"w\",\"topic\":\"orders/create\",\"shop_domain\":\"s\",\"received_at\":\"\",\
+        let sent = "{\"delivery\":{\"webhook_id\":\"w\",\"topic\":\"orders/create\",\"shop_domain\":\"s\",\"received_at\":\"\",\
             \"body\":\"\"},\"body_bytes\":8}\n{\"id\":1}";
-        let message = unreadable_message("1", text.into(), String::new())
+        let message = unreadable_message("1", text(sent), String::new())
             .into_replay()
             .unwrap();
         assert_eq!(
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn of_a_request_about_privacy_no_contact_is_kept() {
-        let mut delivery = unreadable_message("1", String::new(), "2026-11-24T10:00:00.000Z".into()).delivery;
+        let mut delivery = unreadable_message("1", text(""), "2026-11-24T10:00:00.000Z".into()).delivery;
         delivery.topic = "customers/redact".into();
         delivery.body = r#"{"customer": {"email": "jane@example.com"}, "orders_to_redact": [7]}"#.into();
         let record = QuarantineRecord::new(delivery, "missing_field", "customer.id", String::new());
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let record = unreadable_message("1", "x".into(), "2026-11-24T10:00:00.000Z".into()).after_replays(3);
+        let record = unreadable_message("1", text("x"), "2026-11-24T10:00:00.000Z".into()).after_replays(3);
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<QuarantineRecord>(&text).unwrap(), record);
     }

@@ -1,11 +1,12 @@
 //! `POST /webhooks/shopify`: bytes in, hand-over, answer. 200 only after the hand-over is durable.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde_json::json;
 use weir_domain::webhook::{header, Delivery};
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::border::{self, HeaderNames, Intake, Received, Settled, SignedBody, SigningKeys};
+use weir_edge_shared::border::{self, Budget, HeaderNames, Intake, Received, Settled, SignedBody, SigningKeys};
 use weir_edge_shared::head::{Head, CONTENT_LENGTH};
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -15,7 +16,7 @@ use worker::worker_sys::Context as JsContext;
 use worker::{console_error, Context, Env, Queue, Result};
 
 use crate::admission::{Admission, Refusal};
-use crate::bindings::{gate, hand_over_packed, keep, open_gate, Gate, BUCKET, COUNTERS};
+use crate::bindings::{gate, hand_over_packed, keep, open_gate, webhook_budget_millis, Gate, BUCKET, COUNTERS};
 use crate::counting::received;
 use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
@@ -31,39 +32,61 @@ const HEADERS: &[&str] = &[
     header::API_VERSION,
 ];
 
+/// When Shopify may deliver again what was not taken, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 10;
+
 thread_local! {
     static NAMES: HeaderNames = HeaderNames::new(HEADERS);
+    static BUDGET: OnceCell<Budget> = const { OnceCell::new() };
 }
 
 const WEBHOOKS: &str = "/webhooks/shopify";
 
-/// Routes a request. The runtime's own types, since the `worker` crate's ask for more than a webhook needs; and no future of
-/// Rust for a webhook, once the gate is open.
+/// Routes a request. The runtime's own types, since the `worker` crate's ask for more than a webhook needs.
 pub fn route(request: Request, env: Env, context: JsContext) -> Promise {
     let head = NAMES.with(|names| names.read(&request));
     if (head.method(), head.path()) == ("POST", WEBHOOKS) {
-        if let Some(gate) = open_gate() {
-            return webhook(request, head, env, context, &gate);
-        }
+        return BUDGET.with(|budget| {
+            let budget = budget.get_or_init(|| webhook_budget(&env));
+            budget.bound(&in_its_own_time(request, head, env, context))
+        });
     }
     border::answering(async move {
         match (head.method(), head.path()) {
-            ("POST", WEBHOOKS) => match gate(&env).await {
-                Ok(gate) => {
-                    let answer = JsFuture::from(webhook(request, head, env, context, &gate)).await?;
-                    Ok(answer.unchecked_into())
-                }
-                Err(error) => {
-                    console_error!("configuration: {error}");
-                    Ok(answer(503, "not_configured", "the receiver is not configured"))
-                }
-            },
             ("GET", "/healthz") => Ok(border::json(200, r#"{"status":"ok"}"#)),
             (_, WEBHOOKS | "/healthz") => Ok(answer(405, "method_not_allowed", "")),
             (_, path) if path.starts_with("/internal/") => crate::worker_internal::route(request.into(), &env)
                 .await
                 .map(Into::into),
             _ => Ok(answer(404, "not_found", "")),
+        }
+    })
+}
+
+/// How long a webhook may take: Shopify gives up after 5 s, the way to it and back included.
+fn webhook_budget(env: &Env) -> Budget {
+    let millis = webhook_budget_millis(env);
+    Budget::new(millis, move || {
+        console_error!("hand-over failed: not durable within {millis} ms");
+        not_taken()
+    })
+}
+
+/// The answer to a webhook, however long it takes. No future of Rust, once the gate is open.
+fn in_its_own_time(request: Request, head: Head, env: Env, context: JsContext) -> Promise {
+    if let Some(gate) = open_gate() {
+        return webhook(request, head, env, context, &gate);
+    }
+    border::answering(async move {
+        match gate(&env).await {
+            Ok(gate) => {
+                let answer = JsFuture::from(webhook(request, head, env, context, &gate)).await?;
+                Ok(answer.unchecked_into())
+            }
+            Err(error) => {
+                console_error!("configuration: {error}");
+                Ok(answer(503, "not_configured", "the receiver is not configured"))
+            }
         }
     })
 }
@@ -140,9 +163,13 @@ fn taken(handed_over: Result<()>) -> Response {
         Ok(()) => border::json(200, r#"{"status":"accepted"}"#),
         Err(error) => {
             console_error!("hand-over failed: {error}");
-            answer(503, "hand_over_failed", "not taken; deliver again")
+            not_taken()
         }
     }
+}
+
+fn not_taken() -> Response {
+    answer(503, "hand_over_failed", "not taken; deliver again")
 }
 
 async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Response> {
@@ -154,7 +181,7 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
         };
         if let Err(error) = kept {
             console_error!("quarantine failed: {error}");
-            return Ok(answer(503, "hand_over_failed", "not taken; deliver again"));
+            return Ok(not_taken());
         }
     }
     Ok(answer(refusal.status, refusal.reason, &refusal.detail))
@@ -162,5 +189,9 @@ async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Resp
 
 /// An answer that says why.
 fn answer(status: u16, reason: &str, detail: &str) -> Response {
-    border::json(status, &json!({"reason": reason, "detail": detail}).to_string())
+    let text = json!({"reason": reason, "detail": detail}).to_string();
+    match status {
+        503 => border::unavailable(&text, RETRY_AFTER_SECONDS),
+        _ => border::json(status, &text),
+    }
 }

@@ -2,6 +2,8 @@
 
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
+use weir_edge_shared::border::content;
+use weir_edge_shared::content::Content;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
@@ -9,13 +11,13 @@ use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::redelivery::retry;
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
-use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
+use worker::{console_error, Bucket, Date, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{keep, redaction_pass_objects, send, BUCKET, COUNTERS, POSTGRES, STREAM};
+use crate::bindings::{batch_budget_millis, keep, redaction_pass_objects, send, BUCKET, COUNTERS, POSTGRES, STREAM};
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
-use crate::quarantine::{unreadable_message, QuarantineRecord};
+use crate::quarantine::{unreadable_message, Body, QuarantineRecord};
 use crate::redaction::{Progress, Subject};
 use crate::worker_redaction::{forget, Pass};
 use crate::worker_sync::tell;
@@ -34,14 +36,18 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
     let mut entries = Vec::new();
     for raw in batch.raw_iter() {
-        let text = raw.body().as_string().unwrap_or_default();
-        match QueueMessage::decode(&text) {
-            Some(message) => entries.push(Entry { raw, message }),
-            None => {
-                let record = unreadable_message(&raw.id(), text, now());
-                keep_then_acknowledge(&bucket, &raw, &record, max_delay).await;
-            }
-        }
+        let body = match content(&raw.body()) {
+            Content::Text(text) => match QueueMessage::decode(&text) {
+                Some(message) => {
+                    entries.push(Entry { raw, message });
+                    continue;
+                }
+                None => Body::Text(text),
+            },
+            Content::Bytes(bytes) => Body::from_bytes(&bytes),
+        };
+        let record = unreadable_message(&raw.id(), body, now());
+        keep_then_acknowledge(&bucket, &raw, &record, max_delay).await;
     }
     if dead {
         bury(&bucket, entries, max_delay).await;
@@ -50,11 +56,27 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     deliver(&env, &bucket, entries, max_delay).await
 }
 
+/// Delivers the batch in parts that memory holds, one after the other. What there is no time for is sent to the queue anew: a
+/// retry would use up one of its attempts, although nothing has failed.
 async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay: u32) -> Result<()> {
-    let deferred = entries.split_off(fitting(entries.iter().map(|entry| entry.message.body_bytes)).min(entries.len()));
-    for entry in deferred {
-        entry.raw.retry(); // The next batch has room for it.
+    let began = Date::now().as_millis();
+    // For all parts together: the limit is the invocation's. Who comes too late goes on in another one.
+    let mut left = redaction_pass_objects(env);
+    while !entries.is_empty() {
+        let rest = entries.split_off(fitting(entries.iter().map(|entry| entry.message.body_bytes)));
+        deliver_part(env, bucket, entries, max_delay, &mut left).await?;
+        entries = rest;
+        if Date::now().as_millis().saturating_sub(began) >= batch_budget_millis(env) {
+            break;
+        }
     }
+    for Entry { raw, message } in entries {
+        replace(env, &raw, message, max_delay).await;
+    }
+    Ok(())
+}
+
+async fn deliver_part(env: &Env, bucket: &Bucket, entries: Vec<Entry>, max_delay: u32, left: &mut u32) -> Result<()> {
     let mut ready = Vec::with_capacity(entries.len());
     let mut deliveries = Vec::with_capacity(entries.len());
     for Entry { raw, mut message } in entries {
@@ -99,11 +121,9 @@ async fn deliver(env: &Env, bucket: &Bucket, mut entries: Vec<Entry>, max_delay:
             _ => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
         }
     }
-    // For all of them together: the limit is the invocation's. Who comes too late goes on in another one.
-    let mut left = redaction_pass_objects(env);
     for (mut ready, delivery, subject, decision) in requests {
         let progress = ready.redaction.take().unwrap_or_default();
-        match forget(env, &transport, &streams, &delivery, &subject, progress, &mut left).await {
+        match forget(env, &transport, &streams, &delivery, &subject, progress, left).await {
             Ok(Pass::Done) => match remove_body(bucket, &ready).await {
                 Ok(()) => carry_out(bucket, &ready.raw, delivery, ready.replays, decision, max_delay).await,
                 Err(error) => retry(&ready.raw, &error.to_string(), max_delay),
@@ -134,7 +154,7 @@ async fn remove_body(bucket: &Bucket, ready: &Ready) -> Result<()> {
     }
 }
 
-/// Sends the rest of a long redaction as a message of its own; this one is acknowledged when that one is durable.
+/// Sends the rest of a long redaction as a message of its own.
 async fn go_on_later(env: &Env, ready: &Ready, mut delivery: Delivery, progress: Progress, max_delay: u32) {
     let body_bytes = delivery.body.len();
     if ready.body_key.is_some() {
@@ -147,13 +167,18 @@ async fn go_on_later(env: &Env, ready: &Ready, mut delivery: Delivery, progress:
         replays: ready.replays,
         redaction: Some(progress),
     };
+    replace(env, &ready.raw, message, max_delay).await;
+}
+
+/// Sends `message` in the place of `raw`, which is acknowledged when that is durable.
+async fn replace(env: &Env, raw: &RawMessage, message: QueueMessage, max_delay: u32) {
     let sent = match message.encode() {
         Ok(text) => send(env, &text).await,
         Err(error) => Err(error.into()),
     };
     match sent {
-        Ok(()) => ready.raw.ack(),
-        Err(error) => retry(&ready.raw, &error.to_string(), max_delay),
+        Ok(()) => raw.ack(),
+        Err(error) => retry(raw, &error.to_string(), max_delay),
     }
 }
 

@@ -9,7 +9,7 @@ import { world } from "./world.mjs";
 const BODY = '{"id": 820982911946154508}';
 
 // The built Worker, with a queue in front of the real one that fails while told to (POST /refuse): before it took the message
-// ("true"), or after ("after").
+// ("true"), or after ("after"), or that never answers ("hang").
 const REFUSING_QUEUE = `
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./build/index.js";
@@ -20,6 +20,7 @@ let refusing = "";
 class WorkerQueue {
   constructor(queue) { this.queue = queue; }
   async send(...message) {
+    if (refusing === "hang") return new Promise(() => {});
     if (refusing !== "true") await this.queue.send(...message);
     if (refusing) throw new Error("Queue send failed: Internal Server Error");
   }
@@ -41,6 +42,8 @@ export default class extends WorkerEntrypoint {
 
 const refuse = (url, refusing) => fetch(`${url}/refuse`, { method: "POST", body: refusing });
 
+const LARGE = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+
 /** Answers as weir.ingest does: what it has seen before is a duplicate, with the same events. */
 function remembering() {
   const seen = new Set();
@@ -56,24 +59,22 @@ function remembering() {
 
 test("the queue refuses: 503, so that Shopify comes back, and then nothing is missing", async (t) => {
   const { url, deliver, lake, postgres } = await world(t, { entry: REFUSING_QUEUE });
-  const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
   await refuse(url, "true");
-  for (const [id, body] of [["small", BODY], ["large", large]]) {
+  for (const [id, body] of [["small", BODY], ["large", LARGE]]) {
     const answer = await deliver(body, { id });
     assert.deepEqual([answer.status, answer.body.reason], [503, "hand_over_failed"], id);
   }
   await refuse(url, "");
   assert.equal((await deliver(BODY, { id: "small" })).status, 200);
-  assert.equal((await deliver(large, { id: "large" })).status, 200);
+  assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
   await until("both events", () => lake.events.length === 2);
   const bodies = new Map(postgres.calls.flat().map(({ webhook_id, body }) => [webhook_id, body]));
-  assert.deepEqual([bodies.get("small"), bodies.get("large")], [BODY, large]);
+  assert.deepEqual([bodies.get("small"), bodies.get("large")], [BODY, LARGE]);
 });
 
 test("the queue took it and nobody heard: 503, Shopify comes back, and each event is the same one", async (t) => {
   const { url, deliver, lake, postgres, quarantine } = await world(t, { entry: REFUSING_QUEUE, answer: remembering() });
-  const large = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
-  const deliveries = [["small", BODY], ["large", large]];
+  const deliveries = [["small", BODY], ["large", LARGE]];
   await refuse(url, "after");
   for (const [id, body] of deliveries) assert.equal((await deliver(body, { id })).status, 503, id);
   await until("both from the queue all the same", () => new Set(lake.ids()).size === 2);
@@ -84,6 +85,24 @@ test("the queue took it and nobody heard: 503, Shopify comes back, and each even
   assert.deepEqual([...new Set(lake.ids())].sort(), ["event-large", "event-small"]);
   assert.deepEqual(await quarantine(), []);
 });
+
+test("the queue never answers: 503 in time, to come again, and then each is there once", async (t) => {
+  const { url, deliver, lake, quarantine } = await world(t, { entry: REFUSING_QUEUE, webhookBudgetMillis: 300 });
+  const deliveries = [["small", BODY], ["large", LARGE]];
+  await refuse(url, "hang");
+  // The first webhook of an isolate reads the configuration before; the second finds it.
+  for (const [id, body] of [...deliveries, ...deliveries]) await assertLate(deliver(body, { id }));
+  await refuse(url, "");
+  for (const [id, body] of deliveries) assert.equal((await deliver(body, { id })).status, 200, id);
+  await until("both events", () => lake.events.length === 2);
+  assert.deepEqual([lake.ids().sort(), await quarantine()], [["event-large", "event-small"], []]);
+});
+
+async function assertLate(delivering) {
+  const { status, body, headers } = await delivering;
+  assert.deepEqual([status, body.reason], [503, "hand_over_failed"]);
+  assert.match(headers.get("retry-after"), /^\d+$/);
+}
 
 test("the queue refuses a replay: 503, and the record stays until it does not", async (t) => {
   const { url, deliver, internal, quarantine, lake } = await world(t, { entry: REFUSING_QUEUE });
@@ -137,7 +156,7 @@ test("PostgreSQL goes and comes back: the backlog drains, each event once", asyn
   assert.deepEqual(await quarantine(), []);
 });
 
-// The built Worker over a bucket of which one method fails while told to (POST /failing). GET /lists says how often one batch had
+// The built Worker over a bucket of which one method fails while told to (POST /failing), or never answers ("hang put"). GET /lists says how often one batch had
 // it listed at most.
 const FAILING_BUCKET = `
 import { WorkerEntrypoint } from "cloudflare:workers";
@@ -159,6 +178,7 @@ class R2Bucket {
     return this.call("list", options);
   }
   async call(method, object) {
+    if (failing === "hang " + method) return new Promise(() => {});
     if (failing !== method) return this.bucket[method](...object);
     console.log("bucket refused a " + method);
     throw new Error(method + ": We encountered an internal error. Please try again. (10001)");
@@ -183,7 +203,19 @@ export default class extends WorkerEntrypoint {
 `;
 
 const fail = (url, method) => fetch(`${url}/failing`, { method: "POST", body: method });
-const LARGE = JSON.stringify({ id: 1, note: "x".repeat(200_000) });
+
+test("R2 never answers: 503 in time for a large body and for one to quarantine, and nothing of either is lost", async (t) => {
+  const { url, deliver, lake, quarantine } = await world(t, { entry: FAILING_BUCKET, webhookBudgetMillis: 300 });
+  await fail(url, "hang put");
+  await assertLate(deliver(LARGE, { id: "large" }));
+  await assertLate(deliver("not json", { id: "broken" }));
+  assert.equal((await deliver(BODY, { id: "small" })).status, 200, "what needs no object is taken");
+  await fail(url, "");
+  assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
+  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  await until("both events", () => new Set(lake.ids()).size === 2);
+  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["broken"]);
+});
 
 test("R2 takes no object: 503 for a large body and for one to quarantine, and nothing of either is lost", async (t) => {
   const { url, deliver, lake, quarantine } = await world(t, { entry: FAILING_BUCKET });

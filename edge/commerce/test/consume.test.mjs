@@ -171,6 +171,39 @@ test("a finished bulk operation is told to the sync Worker, again until it liste
   await until("PostgreSQL", () => unbound.postgres.calls.length === 1);
 });
 
+// Each invocation has its memory for three of these bodies; ten come as one batch.
+const PARTS = { maxRetries: 0, maxBatchTimeoutSeconds: 2 };
+for (const [what, config] of [["parts of one invocation", {}], ["messages of their own when its time is over", { batchBudgetMillis: 1 }]]) {
+  test(`more bodies than memory holds are delivered, as ${what}, and none loses an attempt`, async (t) => {
+    const { deliver, postgres, lake, quarantine } = await world(t, { ...PARTS, ...config });
+    const body = JSON.stringify({ id: 1, note: "x".repeat(3_900_000) });
+    const ids = Array.from({ length: 10 }, (_, index) => `w-${index}`);
+    for (const id of ids) assert.equal((await deliver(body, { id })).status, 200);
+    await until("all events", () => new Set(lake.ids()).size === ids.length);
+    assert.deepEqual(await quarantine(), []);
+    for (const deliveries of postgres.calls) assert.ok(deliveries.length <= 3, `${deliveries.length} bodies at once`);
+    assert.ok(postgres.calls.some(({ length }) => length === 3));
+  });
+}
+
+test("what is no text on the queue is kept whole: bytes, and the JSON of any value", async (t) => {
+  const { queue, quarantine } = await world(t);
+  const { send } = await queue();
+  const binary = Uint8Array.from([0x7b, 0xff, 0x00]);
+  await send({ from: "elsewhere", id: [1, null] }, { contentType: "json" });
+  await send(binary, { contentType: "bytes" });
+  await send(new TextEncoder().encode("text as bytes"), { contentType: "bytes" });
+  const kept = await until("all of them", async () => {
+    const records = (await quarantine()).map(({ record }) => [record.delivery.body, record.body_base64]);
+    return records.length === 3 && records.sort();
+  });
+  assert.deepEqual(kept, [
+    ["", Buffer.from(binary).toString("base64")],
+    ["text as bytes", undefined],
+    ['{"from":"elsewhere","id":[1,null]}', undefined],
+  ]);
+});
+
 test("a message of an earlier deployment is taken, and what is none of ours is kept as it came", async (t) => {
   const { queue, postgres, lake, quarantine } = await world(t);
   const { send } = await queue();

@@ -22,9 +22,12 @@ pub struct QuarantineRecord {
     pub message_id: String,
     /// The message, ready to be sent again; absent when it could not be read.
     pub message: Option<Message>,
-    /// The text of an unreadable message.
+    /// The text of an unreadable message, as far as it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Its bytes, where the text does not give them back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
 }
 
 impl QuarantineRecord {
@@ -115,6 +118,7 @@ mod tests {
             message_id: "m/1".into(),
             message,
             text: None,
+            base64: None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! The queue handlers: interactions to PostgreSQL, deferred rows to the stream, dead letters to the quarantine.
 
 use serde_json::Value;
+use weir_edge_shared::border::content;
+use weir_edge_shared::content::Content;
 use weir_edge_shared::decision::Decision;
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::redelivery::retry;
@@ -21,8 +24,8 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
     let (mut interactions, mut deferred) = (Vec::new(), Vec::new());
     for raw in batch.raw_iter() {
-        let text = raw.body().as_string().unwrap_or_default();
-        let detail = match serde_json::from_str(&text) {
+        let content = content(&raw.body());
+        let detail = match serde_json::from_str(&content.text()) {
             Ok(message) if dead => {
                 let detail = "every attempt at PostgreSQL or the stream failed; see the log";
                 quarantine(&bucket, &raw, ("retries_exhausted", detail), Ok(message), max_delay).await;
@@ -36,9 +39,9 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
                 deferred.push((raw, message));
                 continue;
             }
-            Err(error) => error.to_string(),
+            Err(error) => place(&error),
         };
-        quarantine(&bucket, &raw, ("unreadable_message", &detail), Err(text), max_delay).await;
+        quarantine(&bucket, &raw, ("unreadable_message", &detail), Err(content), max_delay).await;
     }
     let (recorded, resent) = futures_util::future::join(
         record_all(&env, &bucket, interactions, max_delay),
@@ -91,17 +94,17 @@ async fn carry_out(bucket: &Bucket, raw: &RawMessage, message: Message, decision
     }
 }
 
-/// Keeps the message (or the text that is none), then acknowledges it.
+/// Keeps the message (or what is none), then acknowledges it.
 async fn quarantine(
     bucket: &Bucket,
     raw: &RawMessage,
     (reason, detail): (&str, &str),
-    content: std::result::Result<Message, String>,
+    content: std::result::Result<Message, Content>,
     max_delay: u32,
 ) {
-    let (message, text) = match content {
+    let (message, unread) = match content {
         Ok(message) => (Some(message), None),
-        Err(text) => (None, Some(text)),
+        Err(content) => (None, Some(content)),
     };
     let record = QuarantineRecord {
         reason: reason.to_owned(),
@@ -109,7 +112,8 @@ async fn quarantine(
         quarantined_at: now(),
         message_id: raw.id(),
         message,
-        text,
+        text: unread.as_ref().map(|content| content.text().into_owned()),
+        base64: unread.as_ref().and_then(Content::base64),
     };
     match keep(bucket, &record).await {
         Ok(()) => raw.ack(),

@@ -236,17 +236,23 @@ test("what is never taken ends in the quarantine, and so does a message that is 
   const { send, queue, quarantine, lake } = await world(t, { answer: () => null, maxRetries: 1 });
   lake.down = true;
   await send(BATCH);
-  await (await queue()).send("not one of ours", { contentType: "text" });
-  const kept = await until("three records", async () => {
+  const binary = Uint8Array.from([0x7b, 0xff]);
+  for (const [body, contentType] of [["not one of ours", "text"], [{ kind: "jane" }, "json"], [binary, "bytes"]]) {
+    await (await queue()).send(body, { contentType });
+  }
+  const kept = await until("each record", async () => {
     const found = await quarantine();
-    return found.length >= 3 && found;
+    return found.length >= 5 && found;
   });
-  const reasons = kept.map(({ record }) => [record.reason, record.message?.kind ?? record.text]).sort();
+  const reasons = kept.map(({ record }) => [record.reason, record.message?.kind ?? record.base64 ?? record.text]).sort();
   assert.deepEqual(reasons, [
     ["retries_exhausted", "interaction"],
     ["retries_exhausted", "rows"],
+    ["unreadable_message", Buffer.from(binary).toString("base64")],
     ["unreadable_message", "not one of ours"],
+    ["unreadable_message", '{"kind":"jane"}'],
   ]);
+  for (const { record } of kept) assert.ok(!record.detail.includes("jane"), record.detail);
 });
 
 test("the catalogue goes from PostgreSQL to KV on request and by the clock, and stays when PostgreSQL fails", async (t) => {

@@ -77,9 +77,42 @@ export async function takeSigned(intake, request, announced, signature, head, en
   return answer();
 }
 
+/** `answer`, or what `late` gives when that takes longer than `millis`. */
+export const within = (answer, millis, late) =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(late()), millis);
+    const settled = (settle) => (outcome) => {
+      clearTimeout(timer);
+      settle(outcome);
+    };
+    answer.then(settled(resolve), settled(reject));
+  });
+
 const JSON_HEADERS = { "content-type": "application/json" };
 /** An answer of JSON text. */
 export const jsonResponse = (status, text) => new Response(text, { status, headers: JSON_HEADERS });
+/** 503 with JSON text; may be asked again after `seconds`. */
+export const unavailableResponse = (text, seconds) =>
+  new Response(text, { status: 503, headers: { ...JSON_HEADERS, "retry-after": String(seconds) } });
+
+// JSON leaves out what these hold, and throws at the last.
+const asJson = (_name, value) => {
+  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Set) return [...value];
+  return typeof value === "bigint" ? String(value) : value;
+};
+
+/** What a queue message holds: text, or bytes; of anything else its JSON. */
+export function contentOf(body) {
+  if (typeof body === "string") return body;
+  if (body instanceof ArrayBuffer) return new Uint8Array(body);
+  if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+  try {
+    return JSON.stringify(body, asJson) ?? String(body);
+  } catch {
+    return String(body);
+  }
+}
 
 /** Writes a data point, JSON text; a promise where the dataset is an RPC stub. */
 export const writePoint = (dataset, text) => dataset.writeDataPoint(JSON.parse(text));

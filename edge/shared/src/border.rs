@@ -9,6 +9,7 @@ use wasm_bindgen_futures::future_to_promise;
 use worker::worker_sys::Context as JsContext;
 use worker::{console_error, web_sys, Context, Env, Queue, Result};
 
+use crate::content::Content;
 use crate::head::Head;
 
 /// How much of a refused body is still read and dropped, in bytes. An answer before the end of the body resets the
@@ -57,6 +58,15 @@ extern "C" {
 
     #[wasm_bindgen(js_name = jsonResponse)]
     fn response_of(status: u16, text: &str) -> web_sys::Response;
+
+    #[wasm_bindgen(js_name = unavailableResponse)]
+    fn unavailable_response_of(text: &str, seconds: u32) -> web_sys::Response;
+
+    #[wasm_bindgen(js_name = within)]
+    fn promise_within(answer: &Promise, millis: u32, late: &JsValue) -> Promise;
+
+    #[wasm_bindgen(js_name = contentOf)]
+    fn content_in(body: &JsValue) -> JsValue;
 }
 
 /// Names of headers as JavaScript has them, made once per isolate.
@@ -215,6 +225,26 @@ pub fn answering(answer: impl Future<Output = Result<web_sys::Response>> + 'stat
     })
 }
 
+/// How long an answer may take, and the one that is given when that is over. Made once per isolate.
+pub struct Budget {
+    millis: u32,
+    late: JsValue,
+}
+
+impl Budget {
+    /// A budget of `millis`, after which `late` answers.
+    pub fn new(millis: u32, late: impl Fn() -> web_sys::Response + 'static) -> Self {
+        let late = Closure::<dyn Fn() -> web_sys::Response>::new(late).into_js_value();
+        Self { millis, late }
+    }
+
+    /// `answer`, or the late one. What `answer` waits for is let go of with the request: it may still happen, or not.
+    #[must_use]
+    pub fn bound(&self, answer: &Promise) -> Promise {
+        promise_within(answer, self.millis, &self.late)
+    }
+}
+
 /// Whether so much is announced that reading it for the sake of an answer is not worth it.
 #[must_use]
 pub fn is_hopeless(announced: Option<usize>) -> bool {
@@ -236,6 +266,22 @@ fn copied(body: JsValue) -> Vec<u8> {
 pub async fn send_text(queue: &Queue, text: &str) -> Result<()> {
     text_to(queue.as_ref(), text).await?;
     Ok(())
+}
+
+/// What the message with `body` holds, of whatever content type it was sent with.
+#[must_use]
+pub fn content(body: &JsValue) -> Content {
+    let content = content_in(body);
+    match content.as_string() {
+        Some(text) => Content::Text(text),
+        None => Content::Bytes(copied(content)),
+    }
+}
+
+/// An answer 503 of JSON `text`, which says that the request may come again in `seconds`.
+#[must_use]
+pub fn unavailable(text: &str, seconds: u32) -> web_sys::Response {
+    unavailable_response_of(text, seconds)
 }
 
 /// An answer of JSON `text`.

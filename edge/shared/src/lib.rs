@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod call;
 pub mod connection;
+pub mod content;
 pub mod counters;
 pub mod decision;
 pub mod discreet;
