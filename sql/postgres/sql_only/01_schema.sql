@@ -89,12 +89,13 @@ create type weir_sql.change as (
 create function weir_sql.define(name text, arguments text, result text, body text) returns void
 language plpgsql as $$
 begin
-    -- plpgsql keeps the plans of a session, which cost more than a small batch does; a single value it could not return
-    -- from a statement that writes.
-    execute format('create function weir_sql.%I(%s) returns %s language %s as %L', name, arguments, result,
-        case when result = 'void' or result like 'table %' then 'plpgsql' else 'sql' end,
+    -- plpgsql keeps the plans of a session, which cost more than a small batch does. A function in language sql that is not
+    -- inlined reads and plans its text in every transaction anew.
+    execute format('create function weir_sql.%I(%s) returns %s language plpgsql as %L', name, arguments, result,
         case when result = 'void' then E'begin\n' || body || E'\n;\nend'
-            when result like 'table %' then E'#variable_conflict use_column\nbegin\nreturn query\n' || body || E'\n;\nend'
-            else body end);
+            when result like 'table %' or result like 'setof %'
+            then E'#variable_conflict use_column\nbegin\nreturn query\n' || body || E'\n;\nend'
+            else E'#variable_conflict use_column\ndeclare\nsaid ' || result || E';\nbegin\n' || body
+                || E'\ninto said;\nreturn said;\nend' end);
 end
 $$;

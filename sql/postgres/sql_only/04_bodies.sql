@@ -19,6 +19,10 @@ create function weir_sql.rate_of(node jsonb, path text) returns numeric language
 declare
     digits text := weir_sql.decimal_of(node, 'rate', path);
 begin
+    -- Such as 0.2.
+    if octet_length(digits) between 3 and 11 and left(digits, 2) = '0.' and translate(digits, '0123456789', '') = '.' then
+        return rpad(substr(digits, 3), 9, '0')::numeric;
+    end if;
     digits := split_part(digits, '.', 1)
         || rpad(case when strpos(digits, '.') > 0 then substr(digits, strpos(digits, '.') + 1, 9) else '' end, 9, '0');
     return case when weir_sql.is_int(digits) then least(greatest(digits::numeric, 0), 10000000000) else 0 end;
@@ -34,18 +38,19 @@ declare
     tax jsonb := '{"shop": 0, "presentment": 0}';
     tax_rate numeric := 0;
     items jsonb;
+    part jsonb;
     left_units bigint;
 begin
     perform weir_sql.check_value(unit_price, units, path || 'quantity');
     items := weir_sql.objects_of(node, 'discount_allocations', path);
     for n in 0 .. jsonb_array_length(items) - 1 loop
-        discount := weir_sql.plus(discount, weir_sql.amount_of(items -> n, 'amount',
-            path || 'discount_allocations[' || n || '].', currency, presentment));
+        part := weir_sql.amount_of(items -> n, 'amount', path || 'discount_allocations[' || n || '].', currency, presentment);
+        discount := case n when 0 then part else weir_sql.plus(discount, part) end;
     end loop;
     items := weir_sql.objects_of(node, 'tax_lines', path);
     for n in 0 .. jsonb_array_length(items) - 1 loop
-        tax := weir_sql.plus(tax, weir_sql.amount_of(items -> n, 'price', path || 'tax_lines[' || n || '].', currency,
-            presentment));
+        part := weir_sql.amount_of(items -> n, 'price', path || 'tax_lines[' || n || '].', currency, presentment);
+        tax := case n when 0 then part else weir_sql.plus(tax, part) end;
         tax_rate := tax_rate + weir_sql.rate_of(items -> n, path || 'tax_lines[' || n || '].');
     end loop;
     if weir_sql.int_of(node, 'current_quantity', path) is not null then
@@ -221,7 +226,7 @@ $$;
 
 -- A customer of whom nothing but the id is known, and the deletion if there was one.
 create function weir_sql.customer_of_id(customer_id bigint, is_whole boolean, triggered_at bigint, deleted_at bigint)
-returns jsonb language sql immutable parallel safe
+returns jsonb language sql stable parallel safe
 return jsonb_build_object('created_at', null, 'updated_at', null, 'is_whole', is_whole, 'triggered_at', triggered_at,
     'state', null, 'is_email_verified', false, 'is_tax_exempt', false, 'email_consent', null, 'sms_consent', null,
     'currency', null, 'deleted_at', deleted_at, 'customer_id', customer_id);
@@ -465,7 +470,8 @@ $$;
 -- A request to forget somebody; who has no account is named by their orders. An e-mail address alone names nobody here.
 create function weir_sql.redaction_fact(document jsonb) returns jsonb language plpgsql immutable as $$
 declare
-    customer_id bigint := weir_sql.int_of(weir_sql.object_of(document, 'customer', ''), 'id', 'customer.');
+    buyer jsonb := weir_sql.object_of(document, 'customer', '');
+    customer_id bigint := weir_sql.int_of(buyer, 'id', 'customer.');
     orders jsonb := weir_sql.ids_of(document, 'orders_to_redact');
 begin
     if customer_id is null and orders = '[]' then

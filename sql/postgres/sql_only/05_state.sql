@@ -26,13 +26,17 @@ return case kind
 end;
 
 -- Lines of a shipment, to compare.
-create function weir_sql.shipped_units(lines jsonb) returns bigint[] language sql immutable parallel safe
-return array(
-    select pair.value from jsonb_array_elements(lines) with ordinality as line (line, n)
-    cross join lateral (values (1, (line.line ->> 'line_item_id')::bigint), (2, (line.line ->> 'quantity')::bigint))
-        as pair (place, value)
-    order by line.n, pair.place
-);
+create function weir_sql.shipped_units(lines jsonb) returns bigint[]
+language plpgsql immutable parallel safe as $$
+begin
+    return array(
+        select pair.value from jsonb_array_elements(lines) with ordinality as line (line, n)
+        cross join lateral (values (1, (line.line ->> 'line_item_id')::bigint), (2, (line.line ->> 'quantity')::bigint))
+            as pair (place, value)
+        order by line.n, pair.place
+    );
+end
+$$;
 
 -- A list sorted by id with a part put in, unless a newer version is there; an equal version is replaced.
 create function weir_sql.put_part(
@@ -85,70 +89,94 @@ $$;
 create function weir_sql.referral(state jsonb) returns jsonb language sql immutable parallel safe
 return coalesce(nullif(state -> 'attribution', 'null') -> 'referred_by', state -> 'header' -> 'referred_by');
 
-create function weir_sql.without_triggers(parts jsonb) returns jsonb language sql immutable parallel safe
-return (select coalesce(jsonb_agg(part - 'triggered_at' order by n), '[]')
-    from jsonb_array_elements(parts) with ordinality as each (part, n));
+create function weir_sql.without_triggers(parts jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (select coalesce(jsonb_agg(part - 'triggered_at' order by n), '[]')
+        from jsonb_array_elements(parts) with ordinality as each (part, n));
+end
+$$;
 
 -- The facts of a state without what only says when they were told.
-create function weir_sql.without_versions(state jsonb) returns jsonb language sql immutable parallel safe
-return state || jsonb_build_object(
-    -- It only dates what the first body has beyond the agreements.
-    'first_updated_at', case when state ->> 'agreements_updated_at' is not null then greatest(
-        (state ->> 'first_updated_at')::bigint, (state ->> 'agreements_updated_at')::bigint) end,
-    'header', case jsonb_typeof(state -> 'header') when 'object' then (state -> 'header') - 'triggered_at' else 'null' end,
-    'refunds', (
-        -- `observed_at` dates a refund that has no time of its own.
-        select coalesce(jsonb_agg(case when coalesce(part ->> 'processed_at', part ->> 'created_at') is null
-            then part - 'triggered_at' else part - array['triggered_at', 'observed_at'] end order by n), '[]')
-        from jsonb_array_elements(state -> 'refunds') with ordinality as each (part, n)
-    ),
-    'payments', weir_sql.without_triggers(state -> 'payments'),
-    'fulfillments', weir_sql.without_triggers(state -> 'fulfillments'),
-    'returns', weir_sql.without_triggers(state -> 'returns'));
+create function weir_sql.without_versions(state jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return state || jsonb_build_object(
+        -- It only dates what the first body has beyond the agreements.
+        'first_updated_at', case when state ->> 'agreements_updated_at' is not null then greatest(
+            (state ->> 'first_updated_at')::bigint, (state ->> 'agreements_updated_at')::bigint) end,
+        'header', case jsonb_typeof(state -> 'header') when 'object' then (state -> 'header') - 'triggered_at' else 'null' end,
+        'refunds', (
+            -- `observed_at` dates a refund that has no time of its own.
+            select coalesce(jsonb_agg(case when coalesce(part ->> 'processed_at', part ->> 'created_at') is null
+                then part - 'triggered_at' else part - array['triggered_at', 'observed_at'] end order by n), '[]')
+            from jsonb_array_elements(state -> 'refunds') with ordinality as each (part, n)
+        ),
+        'payments', weir_sql.without_triggers(state -> 'payments'),
+        'fulfillments', weir_sql.without_triggers(state -> 'fulfillments'),
+        'returns', weir_sql.without_triggers(state -> 'returns'));
+end
+$$;
 
 -- Agreements by id, the known ones with those that are new: they never change.
-create function weir_sql.more_agreements(known jsonb, new jsonb) returns jsonb language sql immutable parallel safe
-return (
-    select coalesce(jsonb_agg(one.agreement order by one.id), '[]') from (
-        select distinct on ((agreement ->> 'agreement_id')::bigint) agreement,
-            (agreement ->> 'agreement_id')::bigint as id
-        from jsonb_array_elements(known || new) with ordinality as each (agreement, n)
-        order by (agreement ->> 'agreement_id')::bigint, n
-    ) as one
-);
+create function weir_sql.more_agreements(known jsonb, new jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select coalesce(jsonb_agg(one.agreement order by one.id), '[]') from (
+            select distinct on ((agreement ->> 'agreement_id')::bigint) agreement,
+                (agreement ->> 'agreement_id')::bigint as id
+            from jsonb_array_elements(known || new) with ordinality as each (agreement, n)
+            order by (agreement ->> 'agreement_id')::bigint, n
+        ) as one
+    );
+end
+$$;
 
 -- Of each line the points (so many units since then) that no earlier one with as many units precedes, sorted by line and time.
-create function weir_sql.first_points(points jsonb) returns jsonb language sql immutable parallel safe
-return (
-    select coalesce(jsonb_agg(point order by line_item_id, at), '[]')
-    from (
-        select told.*, max(units) over (partition by line_item_id order by at, units desc
-            rows between unbounded preceding and 1 preceding) as most
+create function weir_sql.first_points(points jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select coalesce(jsonb_agg(point order by line_item_id, at), '[]')
         from (
-            select point, (point ->> 'line_item_id')::bigint as line_item_id, (point ->> 'units')::bigint as units,
-                (point ->> 'since')::bigint as at
-            from jsonb_array_elements(points) as point
-        ) as told
-    ) as one
-    where units > coalesce(most, 0)
-);
+            select told.*, max(units) over (partition by line_item_id order by at, units desc
+                rows between unbounded preceding and 1 preceding) as most
+            from (
+                select point, (point ->> 'line_item_id')::bigint as line_item_id, (point ->> 'units')::bigint as units,
+                    (point ->> 'since')::bigint as at
+                from jsonb_array_elements(points) as point
+            ) as told
+        ) as one
+        where units > coalesce(most, 0)
+    );
+end
+$$;
 
 -- Lines as points: their quantities since then.
-create function weir_sql.quantity_points(lines jsonb, since bigint) returns jsonb language sql immutable parallel safe
-return (
-    select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id', 'units', line -> 'quantity',
-        'since', since) order by n), '[]')
-    from jsonb_array_elements(lines) with ordinality as each (line, n)
-);
+create function weir_sql.quantity_points(lines jsonb, since bigint) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id', 'units', line -> 'quantity',
+            'since', since) order by n), '[]')
+        from jsonb_array_elements(lines) with ordinality as each (line, n)
+    );
+end
+$$;
 
 -- Lines as points: what is gone of them since then.
-create function weir_sql.removed_points(lines jsonb, since bigint) returns jsonb language sql immutable parallel safe
-return (
-    select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id',
-        'units', (line ->> 'quantity')::bigint - (line ->> 'current_quantity')::bigint, 'since', since) order by n), '[]')
-    from jsonb_array_elements(lines) with ordinality as each (line, n)
-    where (line ->> 'quantity')::bigint > (line ->> 'current_quantity')::bigint
-);
+create function weir_sql.removed_points(lines jsonb, since bigint) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id',
+            'units', (line ->> 'quantity')::bigint - (line ->> 'current_quantity')::bigint, 'since', since) order by n), '[]')
+        from jsonb_array_elements(lines) with ordinality as each (line, n)
+        where (line ->> 'quantity')::bigint > (line ->> 'current_quantity')::bigint
+    );
+end
+$$;
 
 -- Whether two lists of lines name the same lines with the same quantities.
 create function weir_sql.same_quantities(lines jsonb, other jsonb) returns boolean language sql immutable parallel safe
@@ -295,7 +323,7 @@ return ((known ->> 'occurred_at')::bigint, (known ->> 'event_id') collate "C",
 
 -- Where the raw body of a part is: at a delivery, as its whole body or as its refund `n`. Bulk operations tell none.
 create function weir_sql.raw_place(list text, fact jsonb, part jsonb, at integer, n integer) returns jsonb
-language sql immutable parallel safe
+language sql stable parallel safe
 return jsonb_build_object(array_to_string(weir_sql.part_id(list, part), '/') || list,
     case when not fact ? 'is_bulk' then jsonb_build_object('at', at, 'n', n) end);
 
@@ -339,7 +367,7 @@ create aggregate weir_sql.product_after(known jsonb, fact jsonb, at integer) (
 );
 
 -- What a product delivery says, as a version of the product.
-create function weir_sql.product_version(fact jsonb) returns jsonb language sql immutable parallel safe
+create function weir_sql.product_version(fact jsonb) returns jsonb language sql stable parallel safe
 return case fact ->> 'kind'
     when 'product' then fact -> 'product'
     when 'product_deleted' then jsonb_build_object('product_id', fact -> 'product_id', 'title', null, 'vendor', null,

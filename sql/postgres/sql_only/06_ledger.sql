@@ -35,22 +35,86 @@ end;
 -- an agreement of a return has booked the goods, a refund made before the reading only moved the money; in the second of
 -- the reading itself both are possible.
 create function weir_sql.is_unbooked(refund jsonb, at bigint, agreements jsonb, read_at bigint) returns boolean
-language sql immutable parallel safe
-return not (refund ->> 'is_brief')::boolean and at >= read_at
-    and not exists (
-        select from jsonb_array_elements(agreements) as agreement
-        where agreement -> 'refund_id' = refund -> 'refund_id'
-            or at = read_at and agreement ->> 'return_id' is not null
-    );
+language plpgsql immutable parallel safe as $$
+begin
+    return not (refund ->> 'is_brief')::boolean and at >= read_at
+        and not exists (
+            select from jsonb_array_elements(agreements) as agreement
+            where agreement -> 'refund_id' = refund -> 'refund_id'
+                or at = read_at and agreement ->> 'return_id' is not null
+        );
+end
+$$;
+
+-- One row of a ledger, as in telemetry.
+create function weir_sql.ledger_row(product_id text, day text, kind text, units_sold bigint, units_returned bigint, gross bigint,
+    off bigint, returned bigint, p_gross bigint, p_off bigint, p_returned bigint) returns jsonb
+language sql stable parallel safe
+return jsonb_build_object('product_id', product_id, 'day', day, 'kind', kind,
+    'units_sold', units_sold, 'units_returned', units_returned, 'gross_sales', gross, 'discounts', off,
+    'returns', returned, 'net_sales', gross - off - returned, 'presentment_gross_sales', p_gross,
+    'presentment_discounts', p_off, 'presentment_returns', p_returned,
+    'presentment_net_sales', p_gross - p_off - p_returned);
+
+-- Whether an order was only sold: no agreements were read of it, and nothing was refunded, edited, removed or cancelled.
+create function weir_sql.is_only_sold(state jsonb) returns boolean language sql immutable parallel safe
+return state ->> 'agreements_updated_at' is null and state -> 'refunds' = '[]' and state -> 'edits' = '[]'
+    and state -> 'header' ->> 'cancelled_at' is null and not state -> 'lines' @? '$[*] ? (@.quantity > @.current_quantity)';
+
+-- The ledgers of such orders, by what weir_sql.ledgers makes of all others: every unit was sold when the order was placed.
+create function weir_sql.sold_ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+with lines as (
+    select given.n, given.zone, coalesce((given.header ->> 'processed_at')::bigint, (given.header ->> 'created_at')::bigint,
+            (given.header ->> 'updated_at')::bigint) as placed_at,
+        coalesce(line ->> 'product_id', 'unknown') as product_id, (line ->> 'quantity')::bigint as quantity,
+        (given.header ->> 'taxes_included')::boolean as taxes_included, (line ->> 'tax_rate')::bigint as tax_rate,
+        (line -> 'unit_price' ->> 'shop')::bigint * (line ->> 'quantity')::bigint as listed,
+        (line -> 'unit_price' ->> 'presentment')::bigint * (line ->> 'quantity')::bigint as p_listed,
+        (line -> 'discount' ->> 'shop')::bigint as discount, (line -> 'discount' ->> 'presentment')::bigint as p_discount,
+        (line -> 'tax' ->> 'shop')::bigint as tax, (line -> 'tax' ->> 'presentment')::bigint as p_tax
+    from (
+        select n, zone, state, state -> 'header' as header from unnest(states, zones) with ordinality as one (state, zone, n)
+    ) as given, jsonb_array_elements(given.state -> 'lines') as line
+    where jsonb_typeof(given.header) = 'object' and given.state ->> 'deleted_at' is null
+        and not (given.header ->> 'is_test')::boolean and weir_sql.is_only_sold(given.state)
+        and not (line ->> 'is_gift_card')::boolean and (line ->> 'quantity')::bigint > 0
+), sums as (
+    select n, product_id, zone, placed_at, weir_sql.clamped(sum(quantity)) as units,
+        weir_sql.clamped(sum(case when taxes_included then listed - discount - tax + net.off else listed end)) as gross,
+        weir_sql.clamped(sum(case when taxes_included then p_listed - p_discount - p_tax + net.p_off else p_listed end)) as p_gross,
+        weir_sql.clamped(sum(case when taxes_included then net.off else discount end)) as off,
+        weir_sql.clamped(sum(case when taxes_included then net.p_off else p_discount end)) as p_off
+    from lines cross join lateral (
+        select case when taxes_included then weir_sql.net_discount(listed, discount, tax, tax_rate) end as off,
+            case when taxes_included then weir_sql.net_discount(p_listed, p_discount, p_tax, tax_rate) end as p_off
+    ) as net
+    group by n, product_id, zone, placed_at
+)
+select n, jsonb_agg(weir_sql.ledger_row(product_id, to_char(weir_sql.at(placed_at) at time zone zone, 'YYYY-MM-DD'), 'sale', units,
+    0, gross, off, 0, p_gross, p_off, 0) order by product_id collate "C")
+from sums group by n;
+end
+$$;
 
 -- Ledgers by index of the order in the arrays: lists of rows as in telemetry, sorted by product, day and kind. An order of
 -- which no body has arrived, a test order and a deleted one have none.
 create function weir_sql.ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
 language plpgsql stable as $$
 #variable_conflict use_column
+declare
+    were_sold boolean[];
 begin
-    -- Starting this statement costs more than it does for one order; orders that are new had no ledger before.
-    if not exists (select from unnest(states) as state where jsonb_typeof(state -> 'header') = 'object') then
+    -- Starting the statement below costs more than it does for one order. Orders that are new had no ledger before, and of
+    -- most there is nothing to tell but the sale.
+    were_sold := array(select weir_sql.is_only_sold(state) from unnest(states) as state where jsonb_typeof(state -> 'header') = 'object');
+    if true = any (were_sold) then
+        return query select * from weir_sql.sold_ledgers(states, zones);
+    end if;
+    if false = any (were_sold) is not true then
         return;
     end if;
     return query
@@ -64,7 +128,7 @@ with orders as materialized (
         (given.state ->> 'agreements_updated_at')::bigint as read_at
     from unnest(states, zones) with ordinality as given (state, zone, n)
     where jsonb_typeof(given.state -> 'header') = 'object' and given.state ->> 'deleted_at' is null
-        and not (given.state -> 'header' ->> 'is_test')::boolean
+        and not (given.state -> 'header' ->> 'is_test')::boolean and not weir_sql.is_only_sold(given.state)
 ), refunds as materialized (
     select orders.n, orders.taxes_included, refund, made.at
     from orders, jsonb_array_elements(orders.state -> 'refunds') as refund
@@ -288,12 +352,8 @@ with orders as materialized (
     from entries join orders using (n)
     group by 1, 2, 3, 4
 )
-select days.n, jsonb_agg(jsonb_build_object('product_id', product_id, 'day', day, 'kind', kind,
-    'units_sold', units_sold, 'units_returned', units_returned, 'gross_sales', gross, 'discounts', off,
-    'returns', returned, 'net_sales', gross - off - returned, 'presentment_gross_sales', p_gross,
-    'presentment_discounts', p_off, 'presentment_returns', p_returned,
-    'presentment_net_sales', p_gross - p_off - p_returned
-) order by product_id collate "C", day collate "C",
+select days.n, jsonb_agg(weir_sql.ledger_row(product_id, day, kind, units_sold, units_returned, gross, off, returned, p_gross, p_off,
+    p_returned) order by product_id collate "C", day collate "C",
     array_position(array['sale', 'return', 'cancellation', 'edit', 'adjustment'], kind))
 from days
 where (units_sold, units_returned, gross, p_gross, off, p_off, returned, p_returned) <> (0, 0, 0, 0, 0, 0, 0, 0)

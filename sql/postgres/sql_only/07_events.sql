@@ -23,7 +23,7 @@ end || '/' || entity_id;
 -- Stands for a customer outside PostgreSQL; deleting the salt severs it for good.
 create function weir_sql.customer_key(salt text, shop_domain text, customer_id bigint) returns text
 language sql immutable strict parallel safe
-return encode(weir_sql.hmac_sha256(convert_to(shop_domain || chr(31) || customer_id, 'UTF8'), convert_to(salt, 'UTF8')),
+return encode(weir_sql.hmac_sha256(convert_to(shop_domain || chr(31) || customer_id::text, 'UTF8'), convert_to(salt, 'UTF8')),
     'hex');
 
 create function weir_sql.key(event_type text, entity_id bigint, discriminator text, occurred_at bigint, order_id bigint)
@@ -106,7 +106,7 @@ $$;
 
 -- order_updated, if no other event of the delivery carries the change of the ledger.
 create function weir_sql.order_updated_key(change weir_sql.change, received_at bigint) returns jsonb
-language sql immutable parallel safe
+language sql stable parallel safe
 return case
     when (change.before ->> 'deleted_at' is null) <> (change.after ->> 'deleted_at' is null) then jsonb_build_array(
         weir_sql.key('order_updated', change.id, change.after ->> 'revision',

@@ -4,6 +4,9 @@
 
 create function weir_sql.write_headers(changes weir_sql.change[], deliveries weir_sql.delivery[]) returns void
 language plpgsql as $$
+declare
+    bodies jsonb[] := weir_sql.impersonal_all(array(
+        select (deliveries[change.raw_from]).raw from unnest(changes) as change order by change.shop_id, change.id));
 begin
     perform weir_sql.order_header_write(array_agg(one.shop_id), array_agg(one.id), array_agg(header ->> 'name'),
         array_agg(weir_sql.exact_time((header ->> 'created_at')::bigint)),
@@ -25,7 +28,7 @@ begin
         array_agg(nullif(after -> 'quantity_since', '[]')), array_agg(nullif(after -> 'removed_since', '[]')))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
-            weir_sql.impersonal((deliveries[change.raw_from]).raw) as raw
+            bodies[row_number() over (order by change.shop_id, change.id)] as raw
         from unnest(changes) as change
         order by change.shop_id, change.id
     ) as one;

@@ -57,7 +57,7 @@ language plpgsql strict volatile parallel unsafe security definer set search_pat
 declare
     asked record := weir_sql.request(request, 'person');
 begin
-    perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
+    perform weir_sql.lock_exclusive(asked.shop_id);
     return weir_sql.redact_customer(asked.shop_id, asked.customer_id, asked.orders)::json;
 end
 $$;
@@ -71,7 +71,7 @@ declare
     total bigint := 0;
     removed jsonb := '{}';
 begin
-    perform from weir_sql.lock_exclusive(asked.shop_id) as locked (done text);
+    perform weir_sql.lock_exclusive(asked.shop_id);
     -- Everything of a shop, parts before wholes.
     foreach table_name in array array[
         'publication.publication_telemetry', 'publication.link', 'publication.item', 'publication.program',
@@ -166,9 +166,9 @@ begin
         from unnest(deliveries) where fact is not null group by shop_id order by shop_id
     loop
         if one.rules then
-            perform from weir_sql.lock_exclusive(one.shop_id) as locked (done text);
+            perform weir_sql.lock_exclusive(one.shop_id);
         else
-            perform from weir_sql.lock_shared(one.shop_id) as locked (done text);
+            perform weir_sql.lock_shared(one.shop_id);
         end if;
     end loop;
     -- A registration that was waited for may have moved one to another time zone.
@@ -266,5 +266,8 @@ $$;
 
 -- Whether a customer (0: the shop) or an order is among the forgotten.
 create function weir_sql.is_gone(shops bigint[], ids bigint[], shop_id bigint, id bigint) returns boolean
-language sql immutable parallel safe
-return exists (select from unnest(shops, ids) as gone (shop, id) where gone.shop = shop_id and gone.id = is_gone.id);
+language plpgsql immutable parallel safe as $$
+begin
+    return exists (select from unnest(shops, ids) as gone (shop, id) where gone.shop = shop_id and gone.id = is_gone.id);
+end
+$$;

@@ -37,7 +37,7 @@ begin
         raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
             detail = 'Field ' || problem || ' is not a known value.', hint = usage;
     end if;
-    perform from weir_sql.lock_exclusive((fields ->> 'shop_id')::bigint) as locked (done text);
+    perform weir_sql.lock_exclusive((fields ->> 'shop_id')::bigint);
     registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
         fields ->> 'iana_time_zone', fields ->> 'currency');
     if registered is null then
@@ -103,7 +103,7 @@ declare
 begin
     -- What is read from here on, no redaction changes before the end of the transaction.
     for shop_id in select distinct known.shop_id from weir_sql.orders_of_shops(order_ids) as known order by 1 loop
-        perform from weir_sql.lock_shared(shop_id) as locked (done text);
+        perform weir_sql.lock_shared(shop_id);
     end loop;
     orders := array(
         select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event from (

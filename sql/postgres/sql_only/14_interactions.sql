@@ -115,12 +115,16 @@ end
 $$;
 
 -- Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept.
-create function weir_sql.address_only(url text) returns text language sql immutable parallel safe
-return (
-    select case when authority <> '' and strpos(authority, '@') = 0 then address end
-    from (select substring(url from '^[^?#]*') as address) as whole
-    cross join lateral (select split_part(split_part(address, '//', 2), '/', 1) as authority) as part
-);
+create function weir_sql.address_only(url text) returns text
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select case when authority <> '' and strpos(authority, '@') = 0 then address end
+        from (select substring(url from '^[^?#]*') as address) as whole
+        cross join lateral (select split_part(split_part(address, '//', 2), '/', 1) as authority) as part
+    );
+end
+$$;
 
 -- Reads one interaction; raises WR001.
 create function weir_sql.interaction(item json, given weir_sql.interaction) returns weir_sql.interaction
@@ -273,7 +277,7 @@ declare
     shop_id bigint;
 begin
     foreach shop_id in array shops loop
-        perform from weir_sql.lock_shared(shop_id) as locked (done text);
+        perform weir_sql.lock_shared(shop_id);
     end loop;
 end
 $$;

@@ -96,7 +96,7 @@ end
 $$;
 
 -- An enum value as webhooks write it.
-create function weir_sql.lower_of(node jsonb, name text, path text) returns text language sql immutable parallel safe
+create function weir_sql.lower_of(node jsonb, name text, path text) returns text language sql stable parallel safe
 return lower(weir_sql.text_of(node, name, path) collate "C");
 
 -- A MoneyV2: minor units, and the currency they are of.

@@ -228,15 +228,19 @@ end
 $$;
 
 -- The variants of a product. As in webhooks: a price that is no amount of the shop's currency does not hold up the product.
-create function weir_sql.with_price(variant jsonb, currency text) returns jsonb language sql immutable parallel safe
-return (
-    select variant || jsonb_build_object('price', price,
-        'price_text', case when price is null then variant -> 'price_text' end)
-    from (
-        select case when minor between -1000000000000000 and 1000000000000000 then minor end as price
-        from (select weir_sql.minor(variant ->> 'price_text', currency) as minor) as one
-    ) as two
-);
+create function weir_sql.with_price(variant jsonb, currency text) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select variant || jsonb_build_object('price', price,
+            'price_text', case when price is null then variant -> 'price_text' end)
+        from (
+            select case when minor between -1000000000000000 and 1000000000000000 then minor end as price
+            from (select weir_sql.minor(variant ->> 'price_text', currency) as minor) as one
+        ) as two
+    );
+end
+$$;
 
 -- What whole orders and products say, as facts (domain::shopify::bulk), in the sequence of the operations.
 create function weir_sql.bulk_facts(nodes weir_sql.bulk_node[], currency text)
