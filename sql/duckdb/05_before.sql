@@ -1,5 +1,5 @@
 -- What the last refresh left, for one that builds on it; empty for a full one.
--- Writes: shop_before, product_before, sales_file, which the caller fills; changed_day, changed_key, gone, come.
+-- Writes: shop_before, product_before, sales_file, which the caller fills; changed_day, changed_key.
 
 -- product_state_key orders what is told of a product: what its own events say ('1') comes after what order lines say
 -- ('0'), the newer after the older. Whole numbers in it are texts of which the greater number is the greater text.
@@ -48,28 +48,19 @@ create or replace table sales_file (path varchar not null, day date, row_count b
 -- What has changed in sales since.
 create or replace table changed_day (day date not null);
 
+-- What keys of sales have more than before, as 32_changed_days.sql writes it.
 create or replace table changed_key (
     shop_domain varchar not null,
     product_id varchar not null,
     day date not null,
-    currency varchar not null
+    currency varchar not null,
+    units_sold bigint not null,
+    units_returned bigint not null,
+    gross_sales bigint not null,
+    discounts bigint not null,
+    returns bigint not null,
+    net_sales bigint not null,
+    order_count bigint not null,
+    fewest bigint not null,
+    added_times timestamptz[]
 );
-
--- The sums of what orders no longer tell, and of what they tell anew: rows of sales_of_entries.
-create or replace table gone (
-    shop_domain varchar,
-    product_id varchar,
-    day date,
-    currency varchar,
-    units_sold bigint,
-    units_returned bigint,
-    gross_sales bigint,
-    discounts bigint,
-    returns bigint,
-    net_sales bigint,
-    order_count bigint,
-    order_times timestamptz[]
-);
-
-create or replace table come as
-from gone;

@@ -1,5 +1,5 @@
 -- The rows of measurement.sales that ledger entries give.
--- Reads:  ledger_entry (rows of order_ledger: of some orders all, or of some days all).
+-- Reads:  ledger_entry (rows of order_ledger: all, or those of some days).
 -- Writes: sales_of_entries (a view), key (shop_domain, product_id, day, currency).
 -- Guarantees: a reversal counts on its own day; currencies are never summed; sums are exact, an overflow of 64 bits is an
 -- error (sum() of bigint is 128 bits wide and the cast back is checked). Every column can be added to and taken from

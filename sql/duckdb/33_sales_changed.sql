@@ -1,5 +1,5 @@
 -- The changed days of measurement.sales, whole.
--- Reads:  gone, come, changed_day, changed_key, sales_before (the rows that these days had).
+-- Reads:  moved_entry, changed_key, changed_day, sales_before (the rows that these days had).
 -- Writes: changed_times, sales_row (every row of those days).
 -- Guarantees: a row that no order is left in vanishes.
 
@@ -10,52 +10,52 @@ select
 from sales_before
 where day in (select day from changed_day);
 
-create or replace table change_term as
-select *, 1 as sign from come
-union all
-select *, 1 as sign from sales_of_changed_days semi join changed_key using (shop_domain, product_id, day, currency)
-union all
-select *, -1 as sign from gone;
-
+-- Of the keys that lose entries. Those that only gain some need not be counted.
 create or replace table changed_times as
-with single as (
-    select shop_domain, product_id, day, currency, sign, unnest(order_times) as placed_at
-    from change_term
+with losing as (
+    select rowid as changed, shop_domain, product_id, day, currency
+    from changed_key
+    where fewest < 0
 ),
 counted as (
-    select shop_domain, product_id, day, currency, placed_at, sum(sign)::bigint as times
-    from single
-    group by shop_domain, product_id, day, currency, placed_at
+    select changed, placed_at, sum(times)::bigint as times
+    from (
+        select changed, unnest(order_times) as placed_at, 1 as times
+        from sales_of_changed_days
+        join losing using (shop_domain, product_id, day, currency)
+        union all
+        select changed, placed_at, times
+        from moved_entry
+        join losing using (shop_domain, product_id, day, currency)
+    )
+    group by changed, placed_at
 )
-select
-    shop_domain,
-    product_id,
-    day,
-    currency,
-    min(times) as fewest,
-    list_sort(flatten(list(list_transform(range(times), lambda n: placed_at)))) as order_times
+select changed, min(times) as fewest, flatten(list(repeated(placed_at, times))) as order_times
 from counted
-where times <> 0
-group by shop_domain, product_id, day, currency;
+group by changed;
 
 create or replace table sales_row as
 select *
 from sales_of_changed_days
 anti join changed_key using (shop_domain, product_id, day, currency)
 union all
-select
-    shop_domain,
-    product_id,
-    day,
-    currency,
-    sum(sign * units_sold)::bigint as units_sold,
-    sum(sign * units_returned)::bigint as units_returned,
-    sum(sign * gross_sales)::bigint as gross_sales,
-    sum(sign * discounts)::bigint as discounts,
-    sum(sign * returns)::bigint as returns,
-    sum(sign * net_sales)::bigint as net_sales,
-    sum(sign * order_count)::bigint as order_count,
-    any_value(changed_times.order_times) as order_times
-from change_term
-join changed_times using (shop_domain, product_id, day, currency)
-group by shop_domain, product_id, day, currency;
+select *
+from (
+    select
+        shop_domain,
+        product_id,
+        day,
+        currency,
+        key.units_sold + coalesce(before.units_sold, 0) as units_sold,
+        key.units_returned + coalesce(before.units_returned, 0) as units_returned,
+        key.gross_sales + coalesce(before.gross_sales, 0) as gross_sales,
+        key.discounts + coalesce(before.discounts, 0) as discounts,
+        key.returns + coalesce(before.returns, 0) as returns,
+        key.net_sales + coalesce(before.net_sales, 0) as net_sales,
+        key.order_count + coalesce(before.order_count, 0) as order_count,
+        list_sort(if(key.fewest < 0, times.order_times, list_concat(before.order_times, key.added_times))) as order_times
+    from changed_key as key
+    left join sales_of_changed_days as before using (shop_domain, product_id, day, currency)
+    left join changed_times as times on times.changed = key.rowid
+)
+where len(order_times) > 0;

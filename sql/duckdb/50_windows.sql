@@ -1,5 +1,5 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
--- Reads:  product_measured, sales (with the days that needed_day names), come, gone, engagement_event, engagement_history,
+-- Reads:  product_measured, sales (with the days that needed_day names), changed_key, engagement_event, engagement_history,
 --         product_before, shop, shop_day, objective_spec.
 -- Writes: product_windows, one row per product.
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
@@ -14,18 +14,15 @@ create or replace macro in_last(day, length, until_day) as
 
 -- What a product's windows hold more than those of the last refresh did; of one that does not go on from it, what they hold.
 -- A row of sales counts in the windows as they are now, and is taken out of those they were (in_now, in_before). The rows
--- that orders have changed since are put into those they were, and the ones they had taken out. By the row of
--- product_measured (product_row).
+-- that orders have changed since count there with what they have more than before. By the row of product_measured
+-- (product_row).
 create or replace table product_sold as
 with term as (
     select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 1 as in_now, -1 as in_before
     from sales
     union all
     select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 0 as in_now, 1 as in_before
-    from come
-    union all
-    select shop_domain, product_id, day, currency, units_sold, units_returned, gross_sales, net_sales, 0 as in_now, -1 as in_before
-    from gone
+    from changed_key
 ),
 valued as (
     select

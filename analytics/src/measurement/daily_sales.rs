@@ -120,14 +120,14 @@ pub(super) fn order_ledger(connection: &Connection, events: &str) -> Result<()> 
 fn whole(connection: &Connection, at_once: u64) -> Result<()> {
     // An order of no entry is rare, and one of several days costs a slice more at worst.
     if count(connection, "newest_event")? <= at_once {
-        return add_up(connection, "order_ledger", "sales_row");
+        return add_up(connection, "order_ledger");
     }
     connection.execute_batch("create or replace table ledger_held as from order_ledger")?;
     let days = connection
         .prepare("select day::varchar, count(*) from ledger_held group by day order by day")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<Vec<(String, u64)>, _>>()?;
-    add_up(connection, "ledger_held where false", "sales_row")?;
+    add_up(connection, "ledger_held where false")?;
     for (first, last) in slices(&days, at_once) {
         let entries = format!("ledger_held where day between '{first}'::date and '{last}'::date");
         view(connection, "ledger_entry", &entries)?;
@@ -136,11 +136,11 @@ fn whole(connection: &Connection, at_once: u64) -> Result<()> {
     Ok(connection.execute_batch("drop table ledger_held")?)
 }
 
-/// The sums of a relation of ledger entries, as the table `sums`.
-fn add_up(connection: &Connection, entries: &str, sums: &str) -> Result<()> {
+/// The sums of a relation of ledger entries, as the table `sales_row`.
+fn add_up(connection: &Connection, entries: &str) -> Result<()> {
     view(connection, "ledger_entry", entries)?;
     connection.execute_batch(sql::SALES_OF_ENTRIES)?;
-    Ok(connection.execute_batch(&format!("create or replace table {sums} as from sales_of_entries"))?)
+    Ok(connection.execute_batch("create or replace table sales_row as from sales_of_entries")?)
 }
 
 /// The first and the last day of runs of days with at most so many entries, or of one day.
@@ -180,10 +180,6 @@ fn changes(connection: &Connection, sales: &Files, before: &Before, progress: &P
     }
     connection.execute_batch(sql::LEDGER_ENTRIES)?;
     connection.execute_batch(sql::MOVED_ENTRIES)?;
-    for (sign, sums) in [(-1, "gone"), (1, "come")] {
-        let entries = format!("(select * exclude (sign) from moved_entry where sign = {sign})");
-        add_up(connection, &entries, sums)?;
-    }
     progress.begin(Step::Compute);
     connection.execute_batch(sql::CHANGED_DAYS)?;
     let files = strings(

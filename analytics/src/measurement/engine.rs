@@ -31,9 +31,11 @@ pub const SESSION: &str = "set TimeZone = 'UTC'";
 /// If DuckDB cannot start.
 pub fn open(spill_folder: &Path) -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    // Offline and repeatable: no extension is fetched; json, parquet and icu are inside the library.
+    // Offline and repeatable: no extension is fetched; json, parquet and icu are inside the library. Filters that a join hands
+    // to the scans before it are known to lose rows in 1.5 (duckdb/duckdb issues 22075 and 25702) and gain nothing here: the
+    // files to be read are chosen by their bounds.
     connection.execute_batch(&format!(
-        "set autoinstall_known_extensions = false; {SESSION}; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
+        "set autoinstall_known_extensions = false; set disabled_optimizers = 'join_filter_pushdown'; {SESSION}; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
          set temp_directory = {}",
         literal(&spill_folder.display().to_string())
     ))?;

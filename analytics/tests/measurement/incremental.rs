@@ -333,6 +333,47 @@ async fn a_newer_revision_takes_its_sales_from_a_day_and_nothing_else_is_written
 }
 
 #[tokio::test]
+async fn orders_placed_at_one_time_take_each_others_place_and_are_counted_one_by_one() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    // What order a sold is what order c sells now: no row of sales is another.
+    let ledger = [sale("1", "2026-03-20", 20), sale("3", "2026-03-21", 2)];
+    let steps = [
+        (vec![demo_order("a", 2, &[]), demo_order("c", 1, &ledger)], json!([])),
+        // Three equal entries come, one more and one less of other amounts, then one of the three goes.
+        (
+            ["d", "e", "f"]
+                .map(|id| demo_order(id, 1, &[sale("1", "2026-03-20", 1)]))
+                .to_vec(),
+            json!(["2026-03-20"]),
+        ),
+        (
+            vec![demo_order("d", 2, &[sale("1", "2026-03-20", 3)])],
+            json!(["2026-03-20"]),
+        ),
+        (vec![demo_order("e", 2, &[])], json!(["2026-03-20"])),
+    ];
+    for (n, (events, changed_days)) in steps.into_iter().enumerate() {
+        served.ingest(&events).await;
+        let outcome = served.refresh(NOON).await;
+        assert_eq!(
+            (&outcome["mode"], &outcome["changed_days"]),
+            (&json!("incremental"), &changed_days),
+            "step {n}"
+        );
+        assert_as_anew(&served, NOON, &format!("after step {n}")).await;
+    }
+    let row = &served.get("/v1/sales?product=1").await["sales"][0];
+    assert_eq!(
+        (&row["order_count"], &row["units_sold"]),
+        (&json!(3), &json!(24)),
+        "{row}"
+    );
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_refresh_gives_the_same_bytes_and_one_since_a_day_mends_what_differs() {
     let served = Served::start().await;
     served
