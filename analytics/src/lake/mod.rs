@@ -45,7 +45,7 @@ use iceberg_storage_opendal::OpenDalStorageFactory;
 
 pub use commit::{CommitOutcome, COMMIT_ID};
 pub use config::{CatalogConfig, WAREHOUSE};
-pub use overwrite::Scope;
+pub use overwrite::{Prepared, Scope};
 pub use tables::TableDefinition;
 
 use crate::Result;

@@ -41,6 +41,15 @@ impl Scope {
     }
 }
 
+/// An overwrite whose files are written and which no snapshot has yet.
+#[derive(Debug)]
+pub struct Prepared {
+    commit_id: String,
+    scope: Scope,
+    /// Nothing is left to do where the table's history holds the commit.
+    files: ControlFlow<CommitOutcome, (Table, Vec<DataFile>)>,
+}
+
 impl Lake {
     /// Replaces the rows in `scope` by `batches` in one snapshot, so that a reader sees the old or the new rows, never
     /// both. `properties` must name the commit ([`COMMIT_ID`]): a name already in the table's history changes nothing.
@@ -56,83 +65,135 @@ impl Lake {
         scope: Scope,
         properties: HashMap<String, String>,
     ) -> Result<CommitOutcome> {
-        let table = match self.begin(table, &properties).await? {
-            ControlFlow::Continue(table) => table,
-            ControlFlow::Break(done) => return Ok(done),
+        let Some(commit_id) = properties.get(COMMIT_ID).cloned() else {
+            return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
         };
-        let added = write::data_files(&table, &batches).await?;
-        self.replace(&table, added, &scope, &properties).await
+        let prepared = self.prepare_overwrite(table, &batches, scope, commit_id).await?;
+        self.complete(prepared, properties).await
     }
 
-    /// As [`Self::overwrite`], of rows that come day by day into a table partitioned by one date, and are written as they
-    /// come. They are not read if the name is already in the history.
+    /// The first half of [`Self::overwrite`], for a writer that decides later whether to commit: [`Self::complete`] or
+    /// [`Self::discard`] is the other half.
     ///
     /// # Errors
-    /// As [`Self::overwrite`], and with the first error among the rows: nothing is committed then.
-    pub async fn overwrite_days(
+    /// As [`Self::overwrite`].
+    pub async fn prepare_overwrite(
+        &self,
+        table: &TableIdent,
+        batches: &[RecordBatch],
+        scope: Scope,
+        commit_id: String,
+    ) -> Result<Prepared> {
+        let files = match self.begin(table, &commit_id).await? {
+            ControlFlow::Continue(table) => {
+                let added = write::data_files(&table, batches).await?;
+                ControlFlow::Continue((table, added))
+            }
+            ControlFlow::Break(done) => ControlFlow::Break(done),
+        };
+        self.within(Prepared {
+            commit_id,
+            scope,
+            files,
+        })
+        .await
+    }
+
+    /// As [`Self::prepare_overwrite`], of rows that come day by day into a table partitioned by one date, and are written as
+    /// they come. They are not read if the name is already in the history.
+    ///
+    /// # Errors
+    /// As [`Self::overwrite`], and with the first error among the rows.
+    pub async fn prepare_days(
         &self,
         table: &TableIdent,
         rows: impl Stream<Item = Result<RecordBatch>> + Send,
         scope: Scope,
-        properties: HashMap<String, String>,
-    ) -> Result<CommitOutcome> {
-        let table = match self.begin(table, &properties).await? {
-            ControlFlow::Continue(table) => table,
-            ControlFlow::Break(done) => return Ok(done),
+        commit_id: String,
+    ) -> Result<Prepared> {
+        let files = match self.begin(table, &commit_id).await? {
+            ControlFlow::Continue(table) => {
+                let added = days::day_files(&table, rows).await?;
+                ControlFlow::Continue((table, added))
+            }
+            ControlFlow::Break(done) => ControlFlow::Break(done),
         };
-        let added = days::day_files(&table, rows).await?;
-        self.replace(&table, added, &scope, &properties).await
+        self.within(Prepared {
+            commit_id,
+            scope,
+            files,
+        })
+        .await
     }
 
-    /// The table before an overwrite, and the outcome if there is nothing left to do.
-    async fn begin(
-        &self,
-        table: &TableIdent,
-        properties: &HashMap<String, String>,
-    ) -> Result<ControlFlow<CommitOutcome, Table>> {
-        if !properties.contains_key(COMMIT_ID) {
-            return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
-        }
+    /// The table before an overwrite, or the outcome of the commit if its history holds it.
+    async fn begin(&self, table: &TableIdent, commit_id: &str) -> Result<ControlFlow<CommitOutcome, Table>> {
         let table = self.load(table).await?;
-        Ok(match Self::already(table.metadata(), properties) {
+        let own = HashMap::from([(COMMIT_ID.to_owned(), commit_id.to_owned())]);
+        Ok(match Self::already(table.metadata(), &own) {
             Some(done) => ControlFlow::Break(done),
             None => ControlFlow::Continue(table),
         })
     }
 
-    async fn replace(
-        &self,
-        table: &Table,
-        added: Vec<DataFile>,
-        scope: &Scope,
-        properties: &HashMap<String, String>,
-    ) -> Result<CommitOutcome> {
-        if let Err(error) = within(scope, &added) {
-            for file in &added {
-                table.file_io().delete(file.file_path()).await?;
-            }
+    /// What was prepared, if every row of it lies within its scope.
+    async fn within(&self, prepared: Prepared) -> Result<Prepared> {
+        if let Err(error) = prepared.within() {
+            self.discard(prepared).await?;
             return Err(error);
         }
+        Ok(prepared)
+    }
+
+    /// The snapshot that puts what was prepared in place of the rows in its scope. `properties` are those of its summary.
+    ///
+    /// # Errors
+    /// If the commit fails.
+    pub async fn complete(&self, prepared: Prepared, mut properties: HashMap<String, String>) -> Result<CommitOutcome> {
+        let (table, added) = match prepared.files {
+            ControlFlow::Break(done) => return Ok(done),
+            ControlFlow::Continue(files) => files,
+        };
+        properties.insert(COMMIT_ID.to_owned(), prepared.commit_id);
         failpoint::reached(&format!("after_parquet_write_before_commit:{}", table.identifier()));
         let change = Change {
             added: &added,
-            replaced: Replaced::Scope(scope),
-            properties,
+            replaced: Replaced::Scope(&prepared.scope),
+            properties: &properties,
         };
-        let outcome = self.commit(table, change).await;
+        let outcome = self.commit(&table, change).await;
         failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
         outcome
     }
+
+    /// Takes the files of what is not to be committed away.
+    ///
+    /// # Errors
+    /// If storage refuses; upkeep finds them later.
+    pub async fn discard(&self, prepared: Prepared) -> Result<()> {
+        if let ControlFlow::Continue((table, added)) = prepared.files {
+            for file in &added {
+                table.file_io().delete(file.file_path()).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn within(scope: &Scope, added: &[DataFile]) -> Result<()> {
-    for file in added {
-        if !scope.covers(file.partition())? {
-            return Err(Error::Invalid(format!(
-                "a row lies outside of the days replaced: {:?}",
-                file.partition()
-            )));
+impl Prepared {
+    /// An error names the first file with a row outside of the scope.
+    fn within(&self) -> Result<()> {
+        let ControlFlow::Continue((_, added)) = &self.files else {
+            return Ok(());
+        };
+        for file in added {
+            if !self.scope.covers(file.partition())? {
+                return Err(Error::Invalid(format!(
+                    "a row lies outside of the days replaced: {:?}",
+                    file.partition()
+                )));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

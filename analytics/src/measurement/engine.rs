@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use duckdb::{params, Connection};
 use jiff::civil::Date;
 
-use super::inputs::{Computed, Inputs, Outcome, SalesFrom};
+use super::inputs::{Computed, Inputs, Outcome, Ready, SalesFrom};
 use super::parameters::{
     define_local_date, governing, insert_shop_days, insert_specifications, unusable, with_newest_sales,
 };
@@ -61,14 +61,19 @@ pub fn temporary_view(connection: &Connection, name: &str, relation: &str) -> Re
 }
 
 /// Runs the whole computation and checks every label against the domain's reference. `progress` stands in its first step
-/// and is told of the next ones. The rows of sales stay in the connection, see
-/// [`super::inputs::SALES_QUERY`].
+/// and is told of the next ones. `ready` gets the rows to be written as early as that may be: those of sales, where they are
+/// few, before products are looked at, and those of performance before they are checked.
 ///
 /// # Errors
 /// [`crate::Error::DuckDb`] from the SQL, [`crate::Error::Invalid`] for an unknown time zone,
 /// [`crate::Error::Internal`] if SQL and reference disagree, or if the sales of the last refresh are not those of its
 /// telemetry.
-pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<Outcome> {
+pub fn compute(
+    connection: &Connection,
+    inputs: &Inputs,
+    progress: &Progress,
+    ready: &mut dyn FnMut(Ready),
+) -> Result<Outcome> {
     prepare(connection, inputs)?;
     let mut shops = insert_shop_days(connection, inputs.now)?;
     if let Some(reason) = inputs
@@ -91,21 +96,6 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
     if let Some(reason) = daily_sales::compute(connection, inputs, progress)? {
         return Ok(Outcome::NeedsFull(reason));
     }
-    products(connection, inputs)?;
-    failpoint::reached("refresh_after_compute");
-    progress.begin(Step::Classify);
-    connection.execute_batch(sql::CLASSIFICATION)?;
-    connection.execute_batch(sql::PERFORMANCE_DAY)?;
-    let performance = batches(
-        connection,
-        "select * from performance_checked order by computed_on, shop_domain, product_id",
-    )?;
-    let product_count = oracle::check(&performance, &specifications)?;
-    progress.read(product_count);
-    with_newest_sales(connection, &mut shops)?;
-    let mut days: Vec<Date> = shops.iter().map(|shop| shop.computed_on).collect();
-    days.sort_unstable();
-    days.dedup();
     let sales_rows = daily_sales::row_count(connection, &inputs.sales)?;
     let (changed_days, changed_rows) = match inputs.sales {
         SalesFrom::Telemetry(None) => (None, sales_rows),
@@ -115,6 +105,44 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
             (Some(days), rows)
         }
     };
+    let another = connection.try_clone()?;
+    another.execute_batch(SESSION)?;
+    let sales = Ready::Sales {
+        connection: another,
+        changed_days: changed_days.clone(),
+        count: changed_rows,
+    };
+    // To sort all of sales takes the memory that products need, too.
+    let sales = match inputs.sales {
+        SalesFrom::Changes(_) => {
+            ready(sales);
+            None
+        }
+        _ => Some(sales),
+    };
+    products(connection, inputs)?;
+    failpoint::reached("refresh_after_compute");
+    progress.begin(Step::Classify);
+    connection.execute_batch(sql::CLASSIFICATION)?;
+    connection.execute_batch(sql::PERFORMANCE_DAY)?;
+    let performance = batches(
+        connection,
+        "select * from performance_checked order by computed_on, shop_domain, product_id",
+    )?;
+    let mut days: Vec<Date> = shops.iter().map(|shop| shop.computed_on).collect();
+    days.sort_unstable();
+    days.dedup();
+    ready(Ready::Performance {
+        refresh_id: performance_refresh_id.clone(),
+        days: days.clone(),
+        rows: performance.clone(),
+    });
+    let product_count = oracle::check(&performance, &specifications)?;
+    progress.read(product_count);
+    with_newest_sales(connection, &mut shops)?;
+    if let Some(sales) = sales {
+        ready(sales);
+    }
     let order_count = match inputs.sales {
         SalesFrom::Changes(_) => Some(count(connection, "touched_order")?),
         _ => None,
@@ -122,7 +150,6 @@ pub fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) ->
     Ok(Outcome::Done(Box::new(Computed {
         performance_refresh_id,
         changed_days,
-        changed_rows,
         performance,
         days,
         shops,

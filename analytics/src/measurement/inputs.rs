@@ -1,6 +1,7 @@
 //! What a refresh computes from, and what it hands on to be written.
 
 use arrow_array::RecordBatch;
+use duckdb::Connection;
 use jiff::civil::Date;
 use jiff::Timestamp;
 use weir_domain::objective::ObjectiveSpecification;
@@ -68,18 +69,39 @@ pub struct Since {
     pub held: String,
 }
 
-/// What a refresh writes. The sales themselves stay in the connection, see [`SALES_QUERY`].
+/// Rows that are ready to be written while the rest is still computed. They may be committed only when all of it is done.
+#[derive(Debug)]
+pub enum Ready {
+    /// Those of `measurement.sales`.
+    Sales {
+        /// The database that holds them, see [`SALES_QUERY`].
+        connection: Connection,
+        /// The days to be replaced; none if everything is.
+        changed_days: Option<Vec<Date>>,
+        /// How many rows there are.
+        count: u64,
+    },
+    /// Those of `measurement.performance`, not yet compared with the reference.
+    Performance {
+        /// Identity of their content.
+        refresh_id: String,
+        /// The days to be replaced.
+        days: Vec<Date>,
+        /// The rows of those days.
+        rows: Vec<RecordBatch>,
+    },
+}
+
+/// What a refresh has computed, beside the rows, which are handed out as they are [`Ready`].
 #[derive(Debug)]
 pub struct Computed {
     /// Identity of the content of the days of `measurement.performance`.
     pub performance_refresh_id: String,
     /// The days of `measurement.sales` to be replaced; none if everything is.
     pub changed_days: Option<Vec<Date>>,
-    /// Rows that those days then have.
-    pub changed_rows: u64,
-    /// The days of `measurement.performance` that are replaced.
+    /// The rows of `measurement.performance`.
     pub performance: Vec<RecordBatch>,
-    /// Those days.
+    /// Their days.
     pub days: Vec<Date>,
     /// The shops, for the next refresh to build on.
     pub shops: Vec<ShopBefore>,

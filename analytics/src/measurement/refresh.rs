@@ -9,16 +9,16 @@
 
 use std::sync::Arc;
 
-use duckdb::Connection;
 use jiff::civil::Date;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::engine;
 use super::inputs::{self, Computed};
 use super::plan::{self, Plan};
 use super::steps::{Progress, Step};
-use super::write;
+use super::write::{self, Prepared};
 use crate::failpoint;
 use crate::lake::Lake;
 use crate::Result;
@@ -101,39 +101,51 @@ pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Res
     progress.begin(Step::Query);
     let mut plan = plan::plan(lake, request).await?;
     failpoint::reached("refresh_after_query");
-    let (connection, computed) = match compute(lake, &plan, progress).await? {
-        (connection, inputs::Outcome::Done(computed)) => (connection, computed),
-        (_, inputs::Outcome::NeedsFull(reason)) => {
+    let (computed, prepared) = match compute(lake, &plan, progress).await? {
+        (inputs::Outcome::Done(computed), prepared) => (computed, prepared),
+        (inputs::Outcome::NeedsFull(reason), _) => {
             progress.restart();
             progress.begin(Step::Query);
             plan = plan.anew(lake, reason).await?;
             match compute(lake, &plan, progress).await? {
-                (connection, inputs::Outcome::Done(computed)) => (connection, computed),
-                (_, inputs::Outcome::NeedsFull(reason)) => return Err(crate::Error::Internal(reason)),
+                (inputs::Outcome::Done(computed), prepared) => (computed, prepared),
+                (inputs::Outcome::NeedsFull(reason), _) => return Err(crate::Error::Internal(reason)),
             }
         }
     };
-    failpoint::reached("refresh_after_classify");
-    progress.begin(Step::Write);
     let mut outcome = outcome(&plan, &computed);
     if plan.inputs.commerce_snapshot.is_some() {
-        write::write(lake, &plan, *computed, connection, &mut outcome).await?;
+        prepared.commit(lake, &plan, *computed, &mut outcome).await?;
     }
     failpoint::reached("refresh_after_write");
     progress.read(outcome.rows_committed as u64);
     Ok(outcome)
 }
 
-/// What was computed, and the connection that still holds the rows of sales.
-async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(Connection, inputs::Outcome)> {
+/// What was computed, and its rows in files that are not committed yet: they are written while the rest is computed.
+async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(inputs::Outcome, Prepared)> {
     let (inputs, progress, duckdb) = (plan.inputs.clone(), Arc::clone(progress), lake.duckdb());
-    tokio::task::spawn_blocking(move || {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let computing = tokio::task::spawn_blocking(move || {
         let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
         let connection = duckdb.open(&spill)?;
-        let outcome = engine::compute(&connection, &inputs, &progress)?;
-        Ok((connection, outcome))
-    })
-    .await?
+        // Nobody takes the rows any more once one of them could not be written.
+        let outcome = engine::compute(&connection, &inputs, &progress, &mut |ready| drop(sender.send(ready)))?;
+        if let inputs::Outcome::Done(_) = outcome {
+            failpoint::reached("refresh_after_classify");
+            progress.begin(Step::Write);
+        }
+        Ok(outcome)
+    });
+    let mut prepared = Prepared::default();
+    let written = prepared.take(lake, plan, receiver).await;
+    match computing.await?.and_then(|outcome| written.map(|()| outcome)) {
+        Ok(outcome) => Ok((outcome, prepared)),
+        Err(error) => {
+            prepared.discard(lake).await;
+            Err(error)
+        }
+    }
 }
 
 fn outcome(plan: &Plan, computed: &Computed) -> Outcome {

@@ -14,7 +14,7 @@ pub enum Step {
     Compute,
     /// Labels every product and compares each label with the reference.
     Classify,
-    /// Commits the tables.
+    /// Commits the tables; rows that were ready earlier are in files by then.
     Write,
 }
 

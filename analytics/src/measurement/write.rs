@@ -1,4 +1,5 @@
-//! The last step of a refresh: its rows into the lake, sales first and then performance, which makes both visible.
+//! The rows of a refresh into the lake: files as rows get ready, and once all is computed two commits, of sales first and
+//! then of performance, which makes both visible.
 
 use std::collections::HashMap;
 
@@ -9,68 +10,140 @@ use duckdb::Connection;
 use futures::{stream, Stream};
 use iceberg::TableIdent;
 use jiff::civil::{date, Date};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use uuid::Uuid;
 
 use super::base::{self, is_written, properties};
 use super::identity::{computation_id, sales_refresh_id};
-use super::inputs::{Computed, SALES_QUERY};
+use super::inputs::{Computed, Ready, SALES_QUERY};
 use super::plan::Plan;
 use super::refresh::{How, Outcome};
 use super::tables;
 use crate::failpoint;
-use crate::lake::{Lake, Scope, COMMIT_ID};
+use crate::lake::{self, Lake, Scope};
 use crate::{Error, Result};
 
-/// Writes what was computed and counts it in `outcome`.
-///
-/// # Errors
-/// From the lake. Sales may be committed and performance not: readers see neither, and the next refresh goes on there.
-pub async fn write(
-    lake: &Lake,
-    plan: &Plan,
-    computed: Computed,
-    connection: Connection,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let sales = write_sales(lake, plan, &computed, connection, outcome).await?;
-    failpoint::reached("refresh_between_commits");
-    let days = computed
-        .days
-        .iter()
-        .map(|day| days_since_1970(*day))
-        .collect::<Result<Vec<_>>>()?;
-    let own = properties(&[
-        (base::REFRESH_ID, Some(computed.performance_refresh_id.clone())),
-        (base::MODE, Some(plan.mode.to_owned())),
-        (base::COMPUTATION, Some(computation_id())),
-        (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
-        (
-            base::PUBLICATION,
-            plan.inputs.publication_snapshot.map(|id| id.to_string()),
-        ),
-        (base::SALES, Some(sales.to_string())),
-        (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
-    ]);
-    let rows = Rows::Held(computed.performance);
-    commit(
-        lake,
-        plan,
-        &tables::performance(),
-        rows,
-        Scope::PartitionDays(days),
-        own,
-        outcome,
-    )
-    .await?;
-    Ok(())
+/// The rows of a refresh in files, of which a table knows nothing before [`Self::commit`].
+#[derive(Debug, Default)]
+pub struct Prepared {
+    sales: Option<Pending>,
+    performance: Option<Pending>,
+}
+
+/// The rows of one table.
+#[derive(Debug)]
+struct Pending {
+    table: TableIdent,
+    refresh_id: String,
+    /// Rows to be written, whether or not an earlier run has committed them.
+    count: usize,
+    files: Files,
+}
+
+#[derive(Debug)]
+enum Files {
+    /// The table's newest change is this very one, or nothing of it changes: its snapshot.
+    Held(i64),
+    /// To be committed.
+    Written(Box<lake::Prepared>),
+}
+
+impl Prepared {
+    /// Writes rows as they get ready, until whoever computes has ended.
+    ///
+    /// # Errors
+    /// From the lake. What was written before stays here, to be discarded.
+    pub async fn take(&mut self, lake: &Lake, plan: &Plan, mut ready: UnboundedReceiver<Ready>) -> Result<()> {
+        while let Some(ready) = ready.recv().await {
+            // Without an event there is nothing to be written.
+            if plan.inputs.commerce_snapshot.is_none() {
+                continue;
+            }
+            match ready {
+                Ready::Sales {
+                    connection,
+                    changed_days,
+                    count,
+                } => {
+                    let count = usize::try_from(count).unwrap_or(usize::MAX);
+                    let rows = Rows::Asked { connection, count };
+                    self.sales = Some(prepare_sales(lake, plan, rows, changed_days.as_deref()).await?);
+                }
+                Ready::Performance { refresh_id, days, rows } => {
+                    let scope = partition_days(&days)?;
+                    let rows = Rows::Held(rows);
+                    self.performance = Some(prepare(lake, plan, tables::performance(), refresh_id, rows, scope).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits sales and then performance, which makes both visible, and counts the rows in `outcome`.
+    ///
+    /// # Errors
+    /// From the lake. Sales may be committed and performance not: readers see neither, and the next refresh goes on there.
+    pub async fn commit(self, lake: &Lake, plan: &Plan, computed: Computed, outcome: &mut Outcome) -> Result<()> {
+        let (Some(sales), Some(performance)) = (self.sales, self.performance) else {
+            return Err(Error::Internal("rows to be committed were never ready".to_owned()));
+        };
+        let own = properties(&[
+            (base::REFRESH_ID, Some(sales.refresh_id.clone())),
+            (base::MODE, Some(plan.mode.to_owned())),
+            (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
+        ]);
+        let sales = sales.commit(lake, own, outcome).await?;
+        failpoint::reached("refresh_between_commits");
+        let own = properties(&[
+            (base::REFRESH_ID, Some(performance.refresh_id.clone())),
+            (base::MODE, Some(plan.mode.to_owned())),
+            (base::COMPUTATION, Some(computation_id())),
+            (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
+            (
+                base::PUBLICATION,
+                plan.inputs.publication_snapshot.map(|id| id.to_string()),
+            ),
+            (base::SALES, Some(sales.to_string())),
+            (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
+        ]);
+        performance.commit(lake, own, outcome).await?;
+        Ok(())
+    }
+
+    /// Takes the files away again.
+    pub async fn discard(self, lake: &Lake) {
+        for pending in [self.sales, self.performance].into_iter().flatten() {
+            if let Files::Written(files) = pending.files {
+                // Upkeep removes what storage does not remove now.
+                let _ = lake.discard(*files).await;
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// The snapshot with the rows.
+    async fn commit(self, lake: &Lake, own: HashMap<String, String>, outcome: &mut Outcome) -> Result<i64> {
+        outcome.rows_to_write += self.count;
+        let files = match self.files {
+            Files::Held(snapshot) => return Ok(snapshot),
+            Files::Written(files) => files,
+        };
+        let done = lake.complete(*files, own).await?;
+        if !done.already_committed {
+            outcome.committed_tables.push(self.table.to_string());
+            outcome.rows_committed += self.count;
+        }
+        done.snapshot_id
+            .ok_or_else(|| Error::Internal(format!("{}: the commit has no snapshot", self.table)))
+    }
 }
 
 /// Rows to be written.
 enum Rows {
     /// In memory.
     Held(Vec<RecordBatch>),
-    /// Those of sales, in the connection that computed them.
+    /// Those of sales, in the database that computed them.
     Asked { connection: Connection, count: usize },
 }
 
@@ -83,80 +156,69 @@ impl Rows {
     }
 }
 
-/// Brings `measurement.sales` to what was computed. Its snapshot.
-async fn write_sales(
-    lake: &Lake,
-    plan: &Plan,
-    computed: &Computed,
-    connection: Connection,
-    outcome: &mut Outcome,
-) -> Result<i64> {
+/// What brings `measurement.sales` to what was computed; all of it if no days are named.
+async fn prepare_sales(lake: &Lake, plan: &Plan, rows: Rows, changed_days: Option<&[Date]>) -> Result<Pending> {
     let table = tables::sales();
-    let newest = lake.newest_change(&table).await?;
-    let scope = match &computed.changed_days {
-        Some(days) if days.is_empty() => {
-            return newest
-                .map(|commit| commit.snapshot_id)
-                .ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()));
+    let refresh_id = sales_refresh_id(plan.inputs.commerce_snapshot);
+    let scope = match changed_days {
+        Some([]) => {
+            let newest = lake.newest_change(&table).await?;
+            let newest =
+                newest.ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()))?;
+            return Ok(Pending {
+                table,
+                refresh_id,
+                count: 0,
+                files: Files::Held(newest.snapshot_id),
+            });
         }
         Some(days) => partition_days(days)?,
         None => Scope::WholeTable,
     };
-    let own = properties(&[
-        (base::REFRESH_ID, Some(sales_refresh_id(plan.inputs.commerce_snapshot))),
-        (base::MODE, Some(plan.mode.to_owned())),
-        (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
-    ]);
-    let rows = Rows::Asked {
-        connection,
-        count: usize::try_from(computed.changed_rows).unwrap_or(usize::MAX),
-    };
-    commit(lake, plan, &table, rows, scope, own, outcome).await
+    prepare(lake, plan, table, refresh_id, rows, scope).await
 }
 
-/// One commit, unless the table's newest change is this very one. The snapshot with the rows.
-async fn commit(
+/// The files of one commit, unless the table's newest change is this very one.
+async fn prepare(
     lake: &Lake,
     plan: &Plan,
-    table: &TableIdent,
+    table: TableIdent,
+    refresh_id: String,
     rows: Rows,
     scope: Scope,
-    mut own: HashMap<String, String>,
-    outcome: &mut Outcome,
-) -> Result<i64> {
-    let newest = lake.newest_change(table).await?;
-    let refresh_id = own[base::REFRESH_ID].clone();
+) -> Result<Pending> {
+    let newest = lake.newest_change(&table).await?;
     let count = rows.count();
-    outcome.rows_to_write += count;
-    if let Some(commit) = &newest {
-        if is_written(Some(commit), &refresh_id, plan.request.how == How::Full) {
-            return Ok(commit.snapshot_id);
+    let held = newest.as_ref().map(|commit| commit.snapshot_id);
+    let files = match held {
+        Some(snapshot) if is_written(newest.as_ref(), &refresh_id, plan.request.how == How::Full) => {
+            Files::Held(snapshot)
         }
-    }
-    // A name for this change of this state: were the same rows written again over others, it would be another change.
-    let after = newest.map(|commit| commit.snapshot_id);
-    let commit_id = Uuid::new_v5(
-        &Uuid::NAMESPACE_OID,
-        format!("{refresh_id} {} {after:?}", plan.mode).as_bytes(),
-    );
-    own.insert(COMMIT_ID.to_owned(), commit_id.to_string());
-    let schema = lake.arrow_schema(table).await?;
-    let done = match rows {
-        Rows::Held(batches) => {
-            let batches = batches.iter().map(|batch| fit(batch, &schema)).collect::<Result<_>>()?;
-            lake.overwrite(table, batches, scope, own).await?
-        }
-        Rows::Asked { connection, .. } => {
-            let rows = sales(connection, schema);
-            lake.overwrite_days(table, rows, scope, own).await?
+        _ => {
+            // A name for this change of this state: were the same rows written again over others, it would be another
+            // change.
+            let name = format!("{refresh_id} {} {held:?}", plan.mode);
+            let commit_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+            let schema = lake.arrow_schema(&table).await?;
+            let files = match rows {
+                Rows::Held(batches) => {
+                    let batches: Vec<_> = batches.iter().map(|batch| fit(batch, &schema)).collect::<Result<_>>()?;
+                    lake.prepare_overwrite(&table, &batches, scope, commit_id).await?
+                }
+                Rows::Asked { connection, .. } => {
+                    lake.prepare_days(&table, sales(connection, schema), scope, commit_id)
+                        .await?
+                }
+            };
+            Files::Written(Box::new(files))
         }
     };
-    if !done.already_committed {
-        outcome.committed_tables.push(table.to_string());
-        outcome.rows_committed += count;
-    }
-    done.snapshot_id
-        .ok_or_else(|| Error::Internal(format!("{table}: the commit has no snapshot")))
+    Ok(Pending {
+        table,
+        refresh_id,
+        count,
+        files,
+    })
 }
 
 /// Rows in a batch that is encoded at once; DuckDB hands them out by 2,048.

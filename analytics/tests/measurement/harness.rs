@@ -15,7 +15,7 @@ pub const NOON: &str = "2026-03-31T03:00:00Z";
 pub struct Served {
     pub server: Server,
     pub client: reqwest::Client,
-    _warehouse: TempDir,
+    pub warehouse: TempDir,
 }
 
 impl Served {
@@ -25,7 +25,7 @@ impl Served {
         Self {
             server,
             client: reqwest::Client::new(),
-            _warehouse: warehouse,
+            warehouse,
         }
     }
 

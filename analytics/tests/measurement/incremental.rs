@@ -1,7 +1,8 @@
 //! What a refresh that builds on the last one writes is what one from all of telemetry would: after every step of random
 //! histories, row for row and in every column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::{stream, StreamExt};
@@ -46,7 +47,9 @@ async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<Date>) {
     let plan = plan(lake, request).await.unwrap();
     tokio::task::spawn_blocking(move || {
         let connection = engine::open(&std::env::temp_dir()).unwrap();
-        let Outcome::Done(computed) = engine::compute(&connection, &plan.inputs, &Progress::default()).unwrap() else {
+        let Outcome::Done(computed) =
+            engine::compute(&connection, &plan.inputs, &Progress::default(), &mut |_| ()).unwrap()
+        else {
             panic!("a full refresh needs nothing else");
         };
         (
@@ -370,6 +373,45 @@ async fn orders_placed_at_one_time_take_each_others_place_and_are_counted_one_by
         (&json!(3), &json!(24)),
         "{row}"
     );
+    served.server.stop().await.unwrap();
+}
+
+/// The Parquet files of a table of `measurement`.
+fn data_files(served: &Served, table: &str) -> BTreeSet<PathBuf> {
+    let data = served
+        .warehouse
+        .path()
+        .join("lake/measurement")
+        .join(table)
+        .join("data");
+    let days = std::fs::read_dir(&data).unwrap().map(|day| day.unwrap().path());
+    days.flat_map(|day| std::fs::read_dir(day).unwrap().map(|file| file.unwrap().path()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_after_its_sales_are_written_takes_their_files_away() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    let before = (data_files(&served, "sales"), served.snapshots().await);
+    assert!(!before.0.is_empty());
+    // Each day holds its amount, and no window the sum of two.
+    let most = |day| ("9", day, "sale", 1, 0, i64::MAX, 0);
+    let days = ["2026-03-26", "2026-03-27"].map(most);
+    served
+        .ingest(&[demo_order("d", 1, &days[..1]), demo_order("e", 1, &days[1..])])
+        .await;
+    let (status, answer) = served.try_post("/v1/refresh", &json!({ "now": NOON })).await;
+    assert_eq!(status, 500, "{answer}");
+    assert_eq!((data_files(&served, "sales"), served.snapshots().await), before);
+    // The order is corrected, and everything goes on.
+    served
+        .ingest(&[demo_order("e", 2, &[sale("9", "2026-03-27", -1)])])
+        .await;
+    let outcome = served.refresh(NOON).await;
+    assert_eq!(outcome["changed_days"], json!(["2026-03-26", "2026-03-27"]));
+    assert_as_anew(&served, NOON, "after the correction").await;
     served.server.stop().await.unwrap();
 }
 

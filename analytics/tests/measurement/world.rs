@@ -125,7 +125,8 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
         now: now.parse().unwrap(),
     };
     let connection = engine::open(folder.path()).unwrap();
-    let Outcome::Done(computed) = engine::compute(&connection, &inputs, &Progress::default()).unwrap() else {
+    let Outcome::Done(computed) = engine::compute(&connection, &inputs, &Progress::default(), &mut |_| ()).unwrap()
+    else {
         panic!("there is nothing it could need instead");
     };
     let rows = |table: &str, order: &str| {
