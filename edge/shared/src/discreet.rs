@@ -8,12 +8,13 @@ const OMITTED: &str = "…";
 const MAX_WORDS: usize = 40;
 
 /// `message` without values: nothing from its first quotation mark to its last, since a quoted value may have marks of its
-/// own, and no word that is not of plain letters.
+/// own (and nothing after it, where one is not closed), and no word that is not of plain letters.
 #[must_use]
 pub fn without_values(message: &str) -> String {
     const MARKS: [char; 3] = ['"', '\'', '`'];
+    let all_are_closed = message.matches(MARKS).count() % 2 == 0;
     let (before, after) = match (message.find(MARKS), message.rfind(MARKS)) {
-        (Some(first), Some(last)) if first < last => (&message[..first], &message[last + 1..]),
+        (Some(first), Some(last)) if all_are_closed => (&message[..first], &message[last + 1..]),
         (Some(first), _) => (&message[..first], ""),
         (None, _) => (message, ""),
     };
@@ -73,7 +74,7 @@ mod tests {
                 "function weir.ingest(json) does not exist",
                 "function weir.ingest(json) does not exist",
             ),
-            ("it can't be jane", "it …"),
+            ("it can't be jane", "it can …"),
             ("value \"a\" jane \"b", "value …"),
             ("", ""),
         ] {
