@@ -4,27 +4,32 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde_json::json;
-use weir_domain::webhook::{header, Delivery};
+use weir_domain::webhook::header;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::border::{self, Budget, HeaderNames, Intake, Received, Settled, SignedBody, SigningKeys};
+use weir_edge_shared::border::{
+    self, Budget, HeaderNames, Intake, IntakeParts, Received, Settled, SignedBody, SigningKeys,
+};
 use weir_edge_shared::head::{Head, CONTENT_LENGTH};
+use weir_edge_shared::settings::now;
 use worker::js_sys::Promise;
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen::JsCast;
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Request, Response};
 use worker::worker_sys::Context as JsContext;
-use worker::{console_error, Context, Env, Queue, Result};
+use worker::{console_error, Context, Env, Result};
 
 use crate::admission::{Admission, Refusal};
-use crate::bindings::{gate, hand_over_packed, keep, open_gate, webhook_budget_millis, Gate, BUCKET, COUNTERS};
+use crate::bindings::{
+    gate, hand_over_packed, keep, open_gate, webhook_budget_millis, Gate, BUCKET, COUNTERS, DELIVERIES,
+};
 use crate::counting::received;
 use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
 
 /// What is asked of every request at once.
-const HEADERS: &[&str] = &[
-    CONTENT_LENGTH,
-    header::HMAC_SHA256,
+const HEADERS: &[&str] = &[CONTENT_LENGTH, header::HMAC_SHA256];
+/// What is asked of a webhook when its body is there.
+const DELIVERY_HEADERS: &[&str] = &[
     header::SHOP_DOMAIN,
     header::TOPIC,
     header::WEBHOOK_ID,
@@ -32,12 +37,14 @@ const HEADERS: &[&str] = &[
     header::API_VERSION,
 ];
 
+/// The answer to a delivery that has been handed over.
+const TAKEN: &str = r#"{"status":"accepted"}"#;
 /// When Shopify may deliver again what was not taken, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 10;
 
 thread_local! {
     static NAMES: HeaderNames = HeaderNames::new(HEADERS);
-    static BUDGET: OnceCell<Budget> = const { OnceCell::new() };
+    static BUDGET: OnceCell<Rc<Budget>> = const { OnceCell::new() };
 }
 
 const WEBHOOKS: &str = "/webhooks/shopify";
@@ -46,10 +53,10 @@ const WEBHOOKS: &str = "/webhooks/shopify";
 pub fn route(request: Request, env: Env, context: JsContext) -> Promise {
     let head = NAMES.with(|names| names.read(&request));
     if (head.method(), head.path()) == ("POST", WEBHOOKS) {
-        return BUDGET.with(|budget| {
-            let budget = budget.get_or_init(|| webhook_budget(&env));
-            budget.bound(&in_its_own_time(request, head, env, context))
-        });
+        return match open_gate() {
+            Some(gate) => webhook(request, head, env, context, &gate),
+            None => first_webhook(request, head, env, context),
+        };
     }
     border::answering(async move {
         match (head.method(), head.path()) {
@@ -64,21 +71,22 @@ pub fn route(request: Request, env: Env, context: JsContext) -> Promise {
 }
 
 /// How long a webhook may take: Shopify gives up after 5 s, the way to it and back included.
-fn webhook_budget(env: &Env) -> Budget {
-    let millis = webhook_budget_millis(env);
-    Budget::new(millis, move || {
-        console_error!("hand-over failed: not durable within {millis} ms");
-        not_taken()
-    })
+fn webhook_budget(env: &Env) -> Rc<Budget> {
+    let made = || {
+        let millis = webhook_budget_millis(env);
+        Rc::new(Budget::new(millis, move || {
+            console_error!("hand-over failed: not durable within {millis} ms");
+            not_taken()
+        }))
+    };
+    BUDGET.with(|budget| budget.get_or_init(made).clone())
 }
 
-/// The answer to a webhook, however long it takes. No future of Rust, once the gate is open.
-fn in_its_own_time(request: Request, head: Head, env: Env, context: JsContext) -> Promise {
-    if let Some(gate) = open_gate() {
-        return webhook(request, head, env, context, &gate);
-    }
-    border::answering(async move {
-        match gate(&env).await {
+/// The answer to a webhook that has to wait until the gate is open.
+fn first_webhook(request: Request, head: Head, env: Env, context: JsContext) -> Promise {
+    let budget = webhook_budget(&env);
+    let answer = border::answering(async move {
+        match gate(&env, &webhook_budget(&env)).await {
             Ok(gate) => {
                 let answer = JsFuture::from(webhook(request, head, env, context, &gate)).await?;
                 Ok(answer.unchecked_into())
@@ -88,13 +96,18 @@ fn in_its_own_time(request: Request, head: Head, env: Env, context: JsContext) -
                 Ok(answer(503, "not_configured", "the receiver is not configured"))
             }
         }
-    })
+    });
+    budget.bound(&answer)
 }
 
-/// A header of `request`. A form of the name that is not asked for at once is asked for alone.
-fn find<'a>(request: &'a Request, head: &'a Head) -> impl Fn(&str) -> Option<String> + 'a {
-    |name| match head.has_asked(name) {
-        true => head.header(name).map(str::to_owned),
+/// The value of a header: of those that were `asked` for at once, or else asked of `request` alone, as a form of a name is.
+fn find<'a>(
+    request: &'a Request,
+    names: &'a [&str],
+    asked: impl Fn(&str) -> Option<&'a str> + 'a,
+) -> impl Fn(&str) -> Option<String> + 'a {
+    move |name| match names.contains(&name) {
+        true => asked(name).map(str::to_owned),
         false => request.headers().get(name).ok().flatten(),
     }
 }
@@ -103,41 +116,63 @@ fn find<'a>(request: &'a Request, head: &'a Head) -> impl Fn(&str) -> Option<Str
 fn webhook(request: Request, head: Head, env: Env, context: JsContext, gate: &Gate) -> Promise {
     let limit = gate.admission.max_body_bytes;
     let announced = head.content_length();
-    let refusal = match gate.admission.signature(find(&request, &head)) {
+    let signature = gate
+        .admission
+        .signature(find(&request, HEADERS, |name| head.header(name)));
+    let refusal = match signature {
         _ if border::is_hopeless(announced) => Refusal::too_large(limit),
         Ok(signature) => return gate.intake.take(&request, &head, &signature, &env, &context),
         Err(refusal) => refusal,
     };
-    border::answering(async move {
+    let budget = webhook_budget(&env);
+    let answer = border::answering(async move {
         // Read all the same: an answer before the end of the body would not be seen.
         let body = border::body(&request, announced, limit).await?;
         let refusal = body.map_or_else(|| Refusal::too_large(limit), |_| refusal);
-        count(&env, &Context::new(context), Err(&refusal));
-        refuse(&env, refusal, head.received_at().to_owned()).await
-    })
+        AnalyticsEngine::bound(&env, COUNTERS)
+            .write_beside(&Context::new(context), || received(Err(&refusal)).points());
+        refuse(&env, refusal, now()).await
+    });
+    budget.bound(&answer)
 }
 
-/// How webhooks that `keys` signed are taken to `queue`.
-pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, queue: &Queue) -> Intake {
-    let settle = {
-        let admission = Rc::clone(admission);
-        move |received| settle(&admission, received)
+/// How webhooks that `keys` signed are taken to the queue of `env`.
+///
+/// # Errors
+/// When there is no queue.
+pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, budget: &Budget, env: &Env) -> Result<Intake> {
+    let parts = IntakeParts {
+        keys,
+        headers: DELIVERY_HEADERS,
+        limit: admission.max_body_bytes,
+        queue: &env.queue(DELIVERIES)?,
+        budget,
+        taken: TAKEN,
     };
-    let answer = |sent: std::result::Result<(), JsValue>| taken(sent.map_err(Into::into));
-    Intake::new(keys, admission.max_body_bytes, queue, settle, answer)
+    let (admission, counted) = (Rc::clone(admission), AnalyticsEngine::bound(env, COUNTERS));
+    let settle = move |received| settle(&admission, &counted, received);
+    Ok(Intake::new(&parts, settle, |error| answer_of(Err(error.into()))))
 }
 
 /// What becomes of a webhook: a small one that is admitted goes to the queue at once.
-fn settle(admission: &Admission, received: Received) -> Settled {
-    let Received { request, body, env, .. } = received;
-    let head = Head::new(received.head, HEADERS);
-    let received_at = head.received_at().to_owned();
+fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) -> Settled {
+    let Received {
+        request,
+        receipt,
+        body,
+        env,
+        context,
+    } = signed;
+    let received_at = receipt.received_at().to_owned();
     let outcome = match body {
-        SignedBody::Signed(body) => admission.admit(body, find(&request, &head), received_at.clone()),
+        SignedBody::Signed(body) => {
+            let header = find(&request, DELIVERY_HEADERS, |name| receipt.header(name));
+            admission.admit(body, header, received_at.clone())
+        }
         SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
         SignedBody::TooLarge => Err(Refusal::too_large(admission.max_body_bytes)),
     };
-    count(&env, &received.context, outcome.as_ref());
+    counted.write_beside(&context, || received(outcome.as_ref()).points());
     match outcome.map(|delivery| HandOver::pack(delivery, 0)) {
         Ok(Ok(HandOver { text, object: None })) => Settled::Send(text),
         Ok(packed) => Settled::Answer(border::answering(async move {
@@ -145,7 +180,7 @@ fn settle(admission: &Admission, received: Received) -> Settled {
                 Ok(packed) => hand_over_packed(&env, packed).await,
                 Err(error) => Err(error.into()),
             };
-            Ok(taken(handed_over))
+            Ok(answer_of(handed_over))
         })),
         Err(refusal) => Settled::Answer(border::answering(
             async move { refuse(&env, refusal, received_at).await },
@@ -153,14 +188,10 @@ fn settle(admission: &Admission, received: Received) -> Settled {
     }
 }
 
-fn count(env: &Env, context: &Context, outcome: std::result::Result<&Delivery, &Refusal>) {
-    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || received(outcome).points());
-}
-
 /// The answer to a delivery that has been handed over, or was not.
-fn taken(handed_over: Result<()>) -> Response {
+fn answer_of(handed_over: Result<()>) -> Response {
     match handed_over {
-        Ok(()) => border::json(200, r#"{"status":"accepted"}"#),
+        Ok(()) => border::json(200, TAKEN),
         Err(error) => {
             console_error!("hand-over failed: {error}");
             not_taken()

@@ -1,12 +1,14 @@
 // The border between JavaScript and wasm, for what every request needs: each crossing converts and copies, so it is asked for
 // in one call. Nothing is decided here; border.rs has the Rust side.
 
-/** Now, method, URL and the headers `names`, a line each: none of them can hold a line break. An absent header is empty. */
-export function readHead({ method, url, headers }, names) {
-  let text = new Date().toISOString() + "\n" + method + "\n" + url;
+// Values of the headers `names`, a line each: none of them can hold a line break. An absent header is empty.
+function withHeaders(text, headers, names) {
   for (const name of names) text += "\n" + (headers.get(name) ?? "");
   return text;
 }
+
+/** Method, URL and the headers `names`, a line each. */
+export const readHead = ({ method, url, headers }, names) => withHeaders(method + "\n" + url, headers, names);
 
 /**
  * The body, or null when it has more than `limit` bytes. `announced` is its Content-Length, if it says one. At most
@@ -54,39 +56,61 @@ const TEXT = { contentType: "text" };
 /** Sends `text` to a queue; settles when it is durable there. */
 export const sendText = (queue, text) => queue.send(text, TEXT);
 
-/** What takeSigned has of every request. */
-export const intakeOf = (keys, limit, discarded, queue, settle, answer) => ({ keys, limit, discarded, queue, settle, answer });
-
-/**
- * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `limit` and the
- * number of `discarded` bytes of readBody, the `queue`, and the two functions of Rust that decide. `settle` says what becomes
- * of a body, which is null when it is too large and undefined when none of the keys signed it: the text to send, or else a
- * promise of the answer. `answer` answers for the text, with the error when it is not durable.
- */
-export async function takeSigned(intake, request, announced, signature, head, env, context) {
-  const { keys, limit, discarded, queue, settle, answer } = intake;
-  let body = await readBody(request, announced, limit, discarded);
-  if (body !== null && !(await isSigned(keys, signature, body))) body = undefined;
-  const text = settle(request, head, body, env, context);
-  if (typeof text !== "string") return text;
-  try {
-    await sendText(queue, text);
-  } catch (error) {
-    return answer(error);
-  }
-  return answer();
-}
-
 /** `answer`, or what `late` gives when that takes longer than `millis`. */
 export const within = (answer, millis, late) =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(late()), millis);
-    const settled = (settle) => (outcome) => {
-      clearTimeout(timer);
-      settle(outcome);
-    };
-    answer.then(settled(resolve), settled(reject));
+    let isOver = false;
+    // It goes with the request, so that nobody needs to clear it; that would be one more call of the platform each time.
+    setTimeout(() => isOver || resolve(late()), millis);
+    answer.then(
+      (response) => {
+        isOver = true;
+        resolve(response);
+      },
+      (error) => {
+        isOver = true;
+        reject(error);
+      },
+    );
   });
+
+/** What takeSigned has of every request. */
+export const intakeOf = (keys, names, limit, discarded, queue, millis, taken, settle, failed, late) => ({
+  keys,
+  names,
+  limit,
+  discarded,
+  queue,
+  millis,
+  taken,
+  settle,
+  failed,
+  late,
+});
+
+/**
+ * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `names` of the headers
+ * that belong to a body, the `limit` and the number of `discarded` bytes of readBody, the `queue`, the `millis` that it may take,
+ * the text of the answer to what was `taken`, and the functions of Rust that decide. `settle` says what becomes of a body, of
+ * which there is none when it is too large or none of the keys signed it: the text to send, or else a promise of the answer.
+ * `failed` answers for a text that is not durable, `late` when there is no answer in time.
+ */
+export const takeSigned = (intake, request, announced, signature, env, context) =>
+  within(take(intake, request, announced, signature, env, context), intake.millis, intake.late);
+
+async function take({ keys, names, limit, discarded, queue, taken, settle, failed }, request, announced, signature, env, context) {
+  const received = new Date().toISOString();
+  const body = await readBody(request, announced, limit, discarded);
+  const signed = body && (await isSigned(keys, signature, body)) ? body : undefined;
+  const text = settle(request, withHeaders(received, request.headers, names), signed, !body, env, context);
+  if (typeof text !== "string") return text;
+  try {
+    await queue.send(text, TEXT);
+  } catch (error) {
+    return failed(error);
+  }
+  return jsonResponse(200, taken);
+}
 
 const JSON_HEADERS = { "content-type": "application/json" };
 /** An answer of JSON text. */

@@ -10,7 +10,7 @@ use worker::worker_sys::Context as JsContext;
 use worker::{console_error, web_sys, Context, Env, Queue, Result};
 
 use crate::content::Content;
-use crate::head::Head;
+use crate::head::{Head, Receipt};
 
 /// How much of a refused body is still read and dropped, in bytes. An answer before the end of the body resets the
 /// connection of a client that is still sending, which then never sees the 413.
@@ -38,11 +38,15 @@ extern "C" {
     #[wasm_bindgen(js_name = intakeOf)]
     fn intake_of(
         keys: &Array,
+        names: &Array,
         limit: u32,
         discarded: u32,
         queue: &JsValue,
+        millis: u32,
+        taken: &str,
         settle: JsValue,
-        answer: JsValue,
+        failed: JsValue,
+        late: &JsValue,
     ) -> JsValue;
 
     #[wasm_bindgen(js_name = takeSigned)]
@@ -51,7 +55,6 @@ extern "C" {
         request: &web_sys::Request,
         announced: Option<u32>,
         signature: &Uint8Array,
-        head: &str,
         env: &Env,
         context: &JsContext,
     ) -> Promise;
@@ -132,8 +135,8 @@ pub async fn body(request: &web_sys::Request, announced: Option<usize>, limit: u
 pub struct Received {
     /// The request, without its body.
     pub request: web_sys::Request,
-    /// Text of its head.
-    pub head: String,
+    /// When it came, and the headers that belong to its body.
+    pub receipt: Receipt,
     /// Its body.
     pub body: SignedBody,
     /// Bindings.
@@ -150,30 +153,45 @@ pub enum Settled {
     Answer(Promise),
 }
 
+/// What an intake is made of.
+pub struct IntakeParts<'a> {
+    /// Who may sign.
+    pub keys: &'a SigningKeys,
+    /// Headers that belong to a body.
+    pub headers: &'static [&'static str],
+    /// Most bytes of a body.
+    pub limit: usize,
+    /// Where the texts go.
+    pub queue: &'a Queue,
+    /// How long an answer may take.
+    pub budget: &'a Budget,
+    /// JSON text of the answer 200 to a request whose text the queue has.
+    pub taken: &'a str,
+}
+
 /// How signed requests are taken to a queue, made once per isolate. JavaScript drives, from the body to the answer, since a
 /// future of Rust costs more at each step; every decision is a call of Rust.
 pub struct Intake(JsValue);
 
 impl Intake {
-    /// An intake of what `keys` sign and has no more than `limit` bytes. `settle` says what becomes of a request; `answer` the
-    /// answer to one whose text has been sent, or was not.
+    /// An intake of `parts`. `settle` says what becomes of a request; `failed` answers one whose text the queue did not take.
     pub fn new(
-        keys: &SigningKeys,
-        limit: usize,
-        queue: &Queue,
+        parts: &IntakeParts<'_>,
         settle: impl Fn(Received) -> Settled + 'static,
-        answer: impl Fn(std::result::Result<(), JsValue>) -> web_sys::Response + 'static,
+        failed: impl Fn(JsValue) -> web_sys::Response + 'static,
     ) -> Self {
-        let settle = move |request, head, body, env, context| {
+        let headers = parts.headers;
+        let settle = move |request, receipt, body, is_too_large, env, context| {
             let body = match body {
-                body if JsValue::is_null(&body) => SignedBody::TooLarge,
-                body if body.is_undefined() => SignedBody::Forged,
-                body => SignedBody::Signed(copied(body)),
+                _ if is_too_large => SignedBody::TooLarge,
+                None => SignedBody::Forged,
+                Some(body) => SignedBody::Signed(body),
             };
+            let receipt = Receipt::new(receipt, headers);
             let context = Context::new(context);
             let received = Received {
                 request,
-                head,
+                receipt,
                 body,
                 env,
                 context,
@@ -183,21 +201,24 @@ impl Intake {
                 Settled::Answer(answer) => answer.into(),
             }
         };
-        let settle = Closure::<dyn Fn(web_sys::Request, String, JsValue, Env, JsContext) -> JsValue>::new(settle);
-        let answer = move |error: JsValue| answer(if error.is_undefined() { Ok(()) } else { Err(error) });
-        let answer = Closure::<dyn Fn(JsValue) -> web_sys::Response>::new(answer);
-        let (settle, answer) = (settle.into_js_value(), answer.into_js_value());
+        let settle =
+            Closure::<dyn Fn(web_sys::Request, String, Option<Vec<u8>>, bool, Env, JsContext) -> JsValue>::new(settle);
+        let failed = Closure::<dyn Fn(JsValue) -> web_sys::Response>::new(failed);
         Self(intake_of(
-            &keys.0,
-            bytes(limit),
+            &parts.keys.0,
+            &HeaderNames::new(headers).array,
+            bytes(parts.limit),
             bytes(MAX_DISCARDED_BYTES),
-            queue.as_ref(),
-            settle,
-            answer,
+            parts.queue.as_ref(),
+            parts.budget.millis,
+            parts.taken,
+            settle.into_js_value(),
+            failed.into_js_value(),
+            &parts.budget.late,
         ))
     }
 
-    /// Takes `request` with the `signature` and the `head`; a promise of the answer.
+    /// Takes `request` with the `signature`; a promise of the answer, within the budget.
     #[must_use]
     pub fn take(
         &self,
@@ -210,7 +231,7 @@ impl Intake {
         // A copy: it is looked at when wasm's memory may have moved.
         let signature = Uint8Array::from(signature);
         let announced = head.content_length().map(bytes);
-        take_signed(&self.0, request, announced, &signature, head.text(), env, context)
+        take_signed(&self.0, request, announced, &signature, env, context)
     }
 }
 

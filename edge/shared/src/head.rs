@@ -1,63 +1,87 @@
-//! Method, address and headers of a request, read in one crossing of the border to JavaScript.
+//! Headers of a request, read in one crossing of the border to JavaScript: text with a line for each.
 
-/// What is asked of a request before its body, in lines: when it was read, method, URL, and one for each of the asked headers.
+/// Most lines of a text; the longest is the publication Worker's, 10.
+const MAX_LINES: usize = 12;
+
+/// Text with where its lines end, looked for once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lines {
+    text: String,
+    ends: [usize; MAX_LINES],
+    count: usize,
+}
+
+impl Lines {
+    fn new(text: String) -> Self {
+        let (mut ends, mut count) = ([0; MAX_LINES], 0);
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        for (at, _) in breaks.take(MAX_LINES - 1) {
+            ends[count] = at;
+            count += 1;
+        }
+        ends[count] = text.len();
+        Self {
+            text,
+            ends,
+            count: count + 1,
+        }
+    }
+
+    fn get(&self, index: usize) -> &str {
+        if index >= self.count {
+            return "";
+        }
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
+        &self.text[start..self.ends[index]]
+    }
+
+    /// The line of `name`, which has the place that it has in `names` after `before` other lines; `None` when it is empty.
+    fn of(&self, name: &str, names: &[&str], before: usize) -> Option<&str> {
+        let at = names.iter().position(|known| *known == name)?;
+        Some(self.get(before + at)).filter(|value| !value.is_empty())
+    }
+}
+
+/// What is asked of a request before its body: method, URL, and each of the asked headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     names: &'static [&'static str],
-    text: String,
+    lines: Lines,
 }
 
 impl Head {
     /// The head in `text`, whose headers are `names`.
     #[must_use]
     pub fn new(text: String, names: &'static [&'static str]) -> Self {
-        Self { names, text }
-    }
-
-    /// The whole text.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// When the request was received, RFC 3339 UTC with milliseconds.
-    #[must_use]
-    pub fn received_at(&self) -> &str {
-        self.line(0)
+        let lines = Lines::new(text);
+        Self { names, lines }
     }
 
     /// `GET`, `POST` and so on.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.line(1)
+        self.lines.get(0)
     }
 
     /// The URL with its query.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.line(2)
+        self.lines.get(1)
     }
 
     /// The path of the URL, still percent-encoded.
     #[must_use]
     pub fn path(&self) -> &str {
         let url = self.url();
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let rest = url.find("://").map_or(url, |at| &url[at + 3..]);
         let path = rest.find('/').map_or("/", |at| &rest[at..]);
-        path.split(['?', '#']).next().unwrap_or(path)
+        path.find(['?', '#']).map_or(path, |end| &path[..end])
     }
 
     /// The value of header `name`, one of those asked for; `None` when it is absent or empty.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let at = self.names.iter().position(|known| *known == name)?;
-        Some(self.line(at + 3)).filter(|value| !value.is_empty())
-    }
-
-    /// Whether `name` is one of the headers asked for.
-    #[must_use]
-    pub fn has_asked(&self, name: &str) -> bool {
-        self.names.contains(&name)
+        self.lines.of(name, self.names, 2)
     }
 
     /// The size that the header Content-Length announces, in bytes, if it was asked for and says one.
@@ -65,9 +89,33 @@ impl Head {
     pub fn content_length(&self) -> Option<usize> {
         self.header(CONTENT_LENGTH)?.parse().ok()
     }
+}
 
-    fn line(&self, at: usize) -> &str {
-        self.text.split('\n').nth(at).unwrap_or_default()
+/// What is asked of a request beside its body: when it came, and each of the asked headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    names: &'static [&'static str],
+    lines: Lines,
+}
+
+impl Receipt {
+    /// The receipt in `text`, whose headers are `names`.
+    #[must_use]
+    pub fn new(text: String, names: &'static [&'static str]) -> Self {
+        let lines = Lines::new(text);
+        Self { names, lines }
+    }
+
+    /// When the request was received, RFC 3339 UTC with milliseconds.
+    #[must_use]
+    pub fn received_at(&self) -> &str {
+        self.lines.get(0)
+    }
+
+    /// The value of header `name`, one of those asked for; `None` when it is absent or empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.lines.of(name, self.names, 1)
     }
 }
 
@@ -81,23 +129,36 @@ mod tests {
     const NAMES: &[&str] = &["a", CONTENT_LENGTH, "b"];
 
     fn head(text: &str, names: &'static [&'static str]) -> Head {
-        Head::new(format!("2026-11-24T10:00:00.000Z\n{text}"), names)
+        Head::new(text.to_owned(), names)
     }
 
     #[test]
     fn a_head_has_its_lines_by_name() {
         let head = head("POST\nhttps://h.example/x/%20?q=/y#z\n1\n17\n", NAMES);
-        assert_eq!(
-            (head.received_at(), head.method(), head.path()),
-            ("2026-11-24T10:00:00.000Z", "POST", "/x/%20")
-        );
+        assert_eq!((head.method(), head.path()), ("POST", "/x/%20"));
         assert_eq!(head.url(), "https://h.example/x/%20?q=/y#z");
         assert_eq!(
             (head.header("a"), head.header("b"), head.header("c")),
             (Some("1"), None, None)
         );
         assert_eq!(head.content_length(), Some(17));
-        assert!(head.has_asked("b") && !head.has_asked("c"));
+    }
+
+    #[test]
+    fn a_receipt_says_when_and_what_beside() {
+        let receipt = Receipt::new("2026-11-24T10:00:00.000Z\n1\n\nz".to_owned(), NAMES);
+        assert_eq!(receipt.received_at(), "2026-11-24T10:00:00.000Z");
+        assert_eq!((receipt.header("a"), receipt.header("b")), (Some("1"), Some("z")));
+        assert_eq!((receipt.header(CONTENT_LENGTH), receipt.header("c")), (None, None));
+    }
+
+    #[test]
+    fn lines_beyond_the_text_are_empty_and_the_last_holds_the_rest() {
+        let lines = Lines::new("a\n\nb".to_owned());
+        assert_eq!([0, 1, 2, 3, 99].map(|index| lines.get(index)), ["a", "", "b", "", ""]);
+        let long = Lines::new("x\n".repeat(MAX_LINES + 1));
+        assert_eq!(long.get(MAX_LINES - 1), "x\nx\n");
+        assert_eq!(Lines::new(String::new()).get(0), "");
     }
 
     #[test]

@@ -130,13 +130,21 @@ impl Contender {
         let line: Value = serde_json::from_str(&service.next_line()?)?;
         let load = Load::new(line["listening"].as_str().unwrap_or_default(), deliveries);
         let memory = Memory::of_child(service.pid)?;
-        let first = Sample::of(&load, &memory, requests).await?;
-        self.rounds.push(Round {
-            first,
-            warm: Sample::of(&load, &memory, requests).await?,
-            resident_megabytes: memory.resident_megabytes()? as f64,
-        });
+        let sampled = async {
+            Ok(Round {
+                first: Sample::of(&load, &memory, requests).await?,
+                warm: Sample::of(&load, &memory, requests).await?,
+                resident_megabytes: memory.resident_megabytes()? as f64,
+            })
+        };
+        let round: Result<Round> = sampled.await;
+        let named = |error| failed(format!("{}: {error}\n{}", self.label(), service.log()));
+        self.rounds.push(round.map_err(named)?);
         Ok(())
+    }
+
+    fn label(&self) -> &str {
+        self.edge.as_deref().unwrap_or(self.name)
     }
 
     /// Median of the ratio of `measure` to that of `other` in the same round.
@@ -209,7 +217,7 @@ fn report(contenders: &[Contender], sample: fn(&Round) -> &Sample) {
             contender.ratio(plain, rate),
             contender.ratio(plain, cpu),
             median(rounds.iter().map(|round| round.resident_megabytes)),
-            contender.edge.as_deref().unwrap_or(contender.name)
+            contender.label()
         );
     }
 }
