@@ -1,5 +1,6 @@
 //! kill -9 of every part while deliveries come in, and what must be true afterwards: every accepted delivery is in PostgreSQL
-//! and its events in the lake, as if nobody had been killed.
+//! and its events in the lake, as if nobody had been killed; and so is every interaction of the visitors who came meanwhile
+//! ([`visitors`]).
 //!
 //! The sender behaves as Shopify does: what was not answered 200 comes again under the same id. One thing the test makes up
 //! for: miniflare keeps queues in memory, so what workerd had accepted and not consumed dies with it, where Cloudflare's queue
@@ -7,12 +8,16 @@
 //!
 //! `WEIR_KILLS` sets the number of kills, `WEIR_SEED` where they fall.
 
+mod visitors;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde_json::{json, Value};
 use tokio_postgres::Client;
+use visitors::Visitors;
 use weir_tests::shop::{DaySales, Delivery, Shop};
 use weir_tests::stack::Stack;
 use weir_tests::workerd::CommerceWorker;
@@ -316,6 +321,7 @@ async fn whoever_is_killed_under_load_everything_accepted_is_there_once() -> Res
         .flat_map(|history| history.deliveries.clone())
         .collect();
     let mut stack = Stack::start_to_be_killed(&shops).await?;
+    let mut visitors = Visitors::start(&stack, &shops[1])?;
 
     let (mut random, mut book) = (Random(seed), Book::default());
     let first = random.below(VICTIMS.len());
@@ -332,7 +338,14 @@ async fn whoever_is_killed_under_load_everything_accepted_is_there_once() -> Res
             "round {index}: {victim:?} dies after {at} of {} deliveries",
             chunk.len()
         );
-        round(&mut stack, chunk, &mut book, victim, at).await?;
+        let is_over = AtomicBool::new(false);
+        let dying = async {
+            let outcome = round(&mut stack, chunk, &mut book, victim, at).await;
+            is_over.store(true, Ordering::Relaxed);
+            outcome
+        };
+        let (died, visited) = tokio::join!(dying, visitors.visit(&is_over));
+        died.and(visited)?;
         stack.admin = stack.database.admin().await?;
     }
     assert_eq!(book.accepted.len(), deliveries.len());
@@ -364,7 +377,8 @@ async fn whoever_is_killed_under_load_everything_accepted_is_there_once() -> Res
         let of_shop = history.sales.into_iter();
         sales.extend(of_shop.map(|((product, day), sales)| ((shop.domain.to_owned(), product, day), sales)));
     }
-    assert_measured(&stack, &sales).await
+    assert_measured(&stack, &sales).await?;
+    visitors.assert_all_are_there(&stack).await
 }
 
 /// Deliveries that fit one batch of the queue, so that it is clear how far each has come.
