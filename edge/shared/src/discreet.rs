@@ -12,7 +12,7 @@ const MAX_WORDS: usize = 40;
 #[must_use]
 pub fn without_values(message: &str) -> String {
     const MARKS: [char; 3] = ['"', '\'', '`'];
-    let all_are_closed = message.matches(MARKS).count() % 2 == 0;
+    let all_are_closed = message.matches(MARKS).count().is_multiple_of(2);
     let (before, after) = match (message.find(MARKS), message.rfind(MARKS)) {
         (Some(first), Some(last)) if all_are_closed => (&message[..first], &message[last + 1..]),
         (Some(first), _) => (&message[..first], ""),
