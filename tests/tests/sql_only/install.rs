@@ -112,6 +112,25 @@ async fn both_installs_at_once_are_refused() {
     }
 }
 
+/// What stands in where pgcrypto is not to be had gives what pgcrypto gives, at every length around a block.
+#[tokio::test]
+async fn without_pgcrypto_ids_and_keys_are_the_same() {
+    let (database, _edge) = shop_in(Install::SqlOnly).await;
+    let sql = "with given as (
+            select n, convert_to(left(repeat('0123456789é', 20), n), 'UTF8') as data,
+                convert_to(left(repeat('another key', 20), 200 - n), 'UTF8') as key
+            from generate_series(0, 199) as n
+        )
+        select count(*) filter (where weir_sql.reckoned_sha1(data) <> weir_sql.sha1(data)),
+            count(*) filter (where weir_sql.reckoned_hmac_sha256(data, key) <> weir_sql.hmac_sha256(data, key)),
+            encode(weir_sql.reckoned_sha1('abc'), 'hex')
+        from given";
+    let row = database.admin().await.unwrap().query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (0, 0));
+    // The example of FIPS 180-4.
+    assert_eq!(row.get::<_, String>(2), "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 #[tokio::test]
 async fn what_is_missing_is_said() {
     let (database, _edge) = shop_in(Install::SqlOnly).await;

@@ -25,7 +25,7 @@ enum Command {
     Install {
         #[command(flatten)]
         database: Database,
-        /// Functions as SQL instead of the extension, for managed PostgreSQL; needs pgcrypto.
+        /// Functions as SQL instead of the extension, for managed PostgreSQL; uses pgcrypto where the server has it.
         #[arg(long)]
         sql_only: bool,
     },
