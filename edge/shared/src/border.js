@@ -10,15 +10,14 @@ function withHeaders(text, headers, names) {
 /** Method, URL and the headers `names`, a line each. */
 export const readHead = ({ method, url, headers }, names) => withHeaders(method + "\n" + url, headers, names);
 
+const bytesIn = (buffer, limit) => (buffer.byteLength <= limit ? new Uint8Array(buffer) : null);
+
 /**
  * The body, or null when it has more than `limit` bytes. `announced` is its Content-Length, if it says one. At most
  * `discarded` bytes of a body that is too large are read and dropped.
  */
 export async function readBody(request, announced, limit, discarded) {
-  if (announced <= limit) {
-    const body = await request.arrayBuffer();
-    return body.byteLength <= limit ? new Uint8Array(body) : null;
-  }
+  if (announced <= limit) return bytesIn(await request.arrayBuffer(), limit);
   const chunks = [];
   let bytes = 0;
   for await (const chunk of request.body ?? []) {
@@ -82,7 +81,7 @@ export const intakeOf = (keys, names, limit, discarded, queue, millis, taken, se
   discarded,
   queue,
   millis,
-  taken,
+  taken: JSON.parse(taken),
   settle,
   failed,
   late,
@@ -91,7 +90,7 @@ export const intakeOf = (keys, names, limit, discarded, queue, millis, taken, se
 /**
  * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `names` of the headers
  * that belong to a body, the `limit` and the number of `discarded` bytes of readBody, the `queue`, the `millis` that it may take,
- * the text of the answer to what was `taken`, and the functions of Rust that decide. `settle` says what becomes of a body, of
+ * what is answered to what was `taken`, and the functions of Rust that decide. `settle` says what becomes of a body, of
  * which there is none when it is too large or none of the keys signed it: the text to send, or else a promise of the answer.
  * `failed` answers for a text that is not durable, `late` when there is no answer in time.
  */
@@ -100,7 +99,8 @@ export const takeSigned = (intake, request, announced, signature, env, context) 
 
 async function take({ keys, names, limit, discarded, queue, taken, settle, failed }, request, announced, signature, env, context) {
   const received = new Date().toISOString();
-  const body = await readBody(request, announced, limit, discarded);
+  // As readBody does, without a promise of its own.
+  const body = announced <= limit ? bytesIn(await request.arrayBuffer(), limit) : await readBody(request, announced, limit, discarded);
   const signed = body && (await isSigned(keys, signature, body)) ? body : undefined;
   const text = settle(request, withHeaders(received, request.headers, names), signed, !body, env, context);
   if (typeof text !== "string") return text;
@@ -109,7 +109,7 @@ async function take({ keys, names, limit, discarded, queue, taken, settle, faile
   } catch (error) {
     return failed(error);
   }
-  return jsonResponse(200, taken);
+  return Response.json(taken);
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };
