@@ -66,8 +66,8 @@ pub fn temporary_view(connection: &Connection, name: &str, relation: &str) -> Re
 }
 
 /// Runs the whole computation and checks every label against the domain's reference. `progress` stands in its first step
-/// and is told of the next ones. `ready` gets the rows to be written as early as that may be: those of sales, where they are
-/// few, before products are looked at, and those of performance before they are checked.
+/// and is told of the next ones. `ready` gets the rows to be written as early as that may be: those of performance before they are
+/// checked, and those of changed days of sales before products are looked at.
 ///
 /// # Errors
 /// [`crate::Error::DuckDb`] from the SQL, [`crate::Error::Invalid`] for an unknown time zone,
@@ -117,7 +117,6 @@ pub fn compute(
         changed_days: changed_days.clone(),
         count: changed_rows,
     };
-    // To sort all of sales takes the memory that products need, too.
     let sales = match inputs.sales {
         SalesFrom::Changes(_) => {
             ready(sales);
@@ -145,15 +144,13 @@ pub fn compute(
     let product_count = oracle::check(&performance, &specifications)?;
     progress.read(product_count);
     with_newest_sales(connection, &mut shops)?;
-    if let Some(sales) = sales {
-        ready(sales);
-    }
     let order_count = match inputs.sales {
         SalesFrom::Changes(_) => Some(count(connection, "touched_order")?),
         _ => None,
     };
     Ok(Outcome::Done(Box::new(Computed {
         performance_refresh_id,
+        sales,
         changed_days,
         performance,
         days,

@@ -92,9 +92,12 @@ pub enum Ready {
     },
 }
 
-/// What a refresh has computed, beside the rows, which are handed out as they are [`Ready`].
+/// What a refresh has computed, beside the rows that were handed out when they were [`Ready`].
 #[derive(Debug)]
 pub struct Computed {
+    /// All of sales, where they were not handed out: to sort them takes the memory that products need, and is begun when the
+    /// thread that computed can be used again, whose allocator keeps what it has freed.
+    pub sales: Option<Ready>,
     /// Identity of the content of the days of `measurement.performance`.
     pub performance_refresh_id: String,
     /// The days of `measurement.sales` to be replaced; none if everything is.

@@ -135,11 +135,21 @@ async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(
             failpoint::reached("refresh_after_classify");
             progress.begin(Step::Write);
         }
-        Ok(outcome)
+        Ok::<_, crate::Error>(outcome)
     });
     let mut prepared = Prepared::default();
-    let written = prepared.take(lake, plan, receiver).await;
-    match computing.await?.and_then(|outcome| written.map(|()| outcome)) {
+    let done = async {
+        let written = prepared.take_all(lake, plan, receiver).await;
+        let mut outcome = computing.await??;
+        written?;
+        if let inputs::Outcome::Done(computed) = &mut outcome {
+            if let Some(sales) = computed.sales.take() {
+                prepared.take(lake, plan, sales).await?;
+            }
+        }
+        Ok::<_, crate::Error>(outcome)
+    };
+    match done.await {
         Ok(outcome) => Ok((outcome, prepared)),
         Err(error) => {
             prepared.discard(lake).await;

@@ -53,27 +53,36 @@ impl Prepared {
     ///
     /// # Errors
     /// From the lake. What was written before stays here, to be discarded.
-    pub async fn take(&mut self, lake: &Lake, plan: &Plan, mut ready: UnboundedReceiver<Ready>) -> Result<()> {
+    pub async fn take_all(&mut self, lake: &Lake, plan: &Plan, mut ready: UnboundedReceiver<Ready>) -> Result<()> {
         while let Some(ready) = ready.recv().await {
-            // Without an event there is nothing to be written.
-            if plan.inputs.commerce_snapshot.is_none() {
-                continue;
+            self.take(lake, plan, ready).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of one table.
+    ///
+    /// # Errors
+    /// As [`Self::take_all`].
+    pub async fn take(&mut self, lake: &Lake, plan: &Plan, ready: Ready) -> Result<()> {
+        // Without an event there is nothing to be written.
+        if plan.inputs.commerce_snapshot.is_none() {
+            return Ok(());
+        }
+        match ready {
+            Ready::Sales {
+                connection,
+                changed_days,
+                count,
+            } => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let rows = Rows::Asked { connection, count };
+                self.sales = Some(prepare_sales(lake, plan, rows, changed_days.as_deref()).await?);
             }
-            match ready {
-                Ready::Sales {
-                    connection,
-                    changed_days,
-                    count,
-                } => {
-                    let count = usize::try_from(count).unwrap_or(usize::MAX);
-                    let rows = Rows::Asked { connection, count };
-                    self.sales = Some(prepare_sales(lake, plan, rows, changed_days.as_deref()).await?);
-                }
-                Ready::Performance { refresh_id, days, rows } => {
-                    let scope = partition_days(&days)?;
-                    let rows = Rows::Held(rows);
-                    self.performance = Some(prepare(lake, plan, tables::performance(), refresh_id, rows, scope).await?);
-                }
+            Ready::Performance { refresh_id, days, rows } => {
+                let scope = partition_days(&days)?;
+                let rows = Rows::Held(rows);
+                self.performance = Some(prepare(lake, plan, tables::performance(), refresh_id, rows, scope).await?);
             }
         }
         Ok(())
