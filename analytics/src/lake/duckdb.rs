@@ -47,17 +47,12 @@ impl DuckDb {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = shared.as_ref() {
             // One that a fatal error has made unusable refuses this, and is replaced.
-            let reader = database.try_clone().and_then(|reader| {
-                reader.execute_batch(engine::SESSION)?;
-                Ok(reader)
-            });
-            if let Ok(reader) = reader {
+            if let Ok(reader) = engine::another(database) {
                 return Ok(reader);
             }
         }
         let database = self.open(&std::env::temp_dir().join(format!("weir-reads-{}", std::process::id())))?;
-        let reader = database.try_clone()?;
-        reader.execute_batch(engine::SESSION)?;
+        let reader = engine::another(&database)?;
         *shared = Some(database);
         Ok(reader)
     }

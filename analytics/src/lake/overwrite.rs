@@ -84,19 +84,11 @@ impl Lake {
         scope: Scope,
         commit_id: String,
     ) -> Result<Prepared> {
-        let files = match self.begin(table, &commit_id).await? {
-            ControlFlow::Continue(table) => {
-                let added = write::data_files(&table, batches).await?;
-                ControlFlow::Continue((table, added))
-            }
-            ControlFlow::Break(done) => ControlFlow::Break(done),
-        };
-        self.within(Prepared {
-            commit_id,
-            scope,
-            files,
-        })
-        .await
+        let mut prepared = self.begin(table, scope, commit_id).await?;
+        if let ControlFlow::Continue((table, added)) = &mut prepared.files {
+            *added = write::data_files(table, batches).await?;
+        }
+        self.within(prepared).await
     }
 
     /// As [`Self::prepare_overwrite`], of rows that come day by day into a table partitioned by one date, and are written as
@@ -111,36 +103,35 @@ impl Lake {
         scope: Scope,
         commit_id: String,
     ) -> Result<Prepared> {
-        let files = match self.begin(table, &commit_id).await? {
-            ControlFlow::Continue(table) => {
-                let added = days::day_files(&table, rows).await?;
-                ControlFlow::Continue((table, added))
-            }
-            ControlFlow::Break(done) => ControlFlow::Break(done),
+        let mut prepared = self.begin(table, scope, commit_id).await?;
+        if let ControlFlow::Continue((table, added)) = &mut prepared.files {
+            *added = days::day_files(table, rows).await?;
+        }
+        self.within(prepared).await
+    }
+
+    /// An overwrite without its files.
+    async fn begin(&self, table: &TableIdent, scope: Scope, commit_id: String) -> Result<Prepared> {
+        let table = self.load(table).await?;
+        let own = HashMap::from([(COMMIT_ID.to_owned(), commit_id.clone())]);
+        let files = match Self::already(table.metadata(), &own) {
+            Some(done) => ControlFlow::Break(done),
+            None => ControlFlow::Continue((table, Vec::new())),
         };
-        self.within(Prepared {
+        Ok(Prepared {
             commit_id,
             scope,
             files,
-        })
-        .await
-    }
-
-    /// The table before an overwrite, or the outcome of the commit if its history holds it.
-    async fn begin(&self, table: &TableIdent, commit_id: &str) -> Result<ControlFlow<CommitOutcome, Table>> {
-        let table = self.load(table).await?;
-        let own = HashMap::from([(COMMIT_ID.to_owned(), commit_id.to_owned())]);
-        Ok(match Self::already(table.metadata(), &own) {
-            Some(done) => ControlFlow::Break(done),
-            None => ControlFlow::Continue(table),
         })
     }
 
     /// What was prepared, if every row of it lies within its scope.
     async fn within(&self, prepared: Prepared) -> Result<Prepared> {
-        if let Err(error) = prepared.within() {
-            self.discard(prepared).await?;
-            return Err(error);
+        if let ControlFlow::Continue((_, added)) = &prepared.files {
+            if let Err(error) = within(&prepared.scope, added) {
+                self.discard(prepared).await?;
+                return Err(error);
+            }
         }
         Ok(prepared)
     }
@@ -180,20 +171,14 @@ impl Lake {
     }
 }
 
-impl Prepared {
-    /// An error names the first file with a row outside of the scope.
-    fn within(&self) -> Result<()> {
-        let ControlFlow::Continue((_, added)) = &self.files else {
-            return Ok(());
-        };
-        for file in added {
-            if !self.scope.covers(file.partition())? {
-                return Err(Error::Invalid(format!(
-                    "a row lies outside of the days replaced: {:?}",
-                    file.partition()
-                )));
-            }
+fn within(scope: &Scope, added: &[DataFile]) -> Result<()> {
+    for file in added {
+        if !scope.covers(file.partition())? {
+            return Err(Error::Invalid(format!(
+                "a row lies outside of the days replaced: {:?}",
+                file.partition()
+            )));
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -30,7 +30,7 @@ const MEMORY_LIMIT_GIB: u32 = 1;
 const WRONG_OPTIMIZERS: &str = "common_subplan,join_filter_pushdown,top_n_window_elimination,window_self_join";
 
 /// What every connection has to be told. Times of the lake are instants; a day is told by a zone that is named.
-pub const SESSION: &str = "set TimeZone = 'UTC'";
+const SESSION: &str = "set TimeZone = 'UTC'";
 
 /// Opens an in-memory DuckDB that spills into `spill_folder`.
 ///
@@ -45,6 +45,16 @@ pub fn open(spill_folder: &Path) -> Result<Connection> {
         literal(&spill_folder.display().to_string())
     ))?;
     Ok(connection)
+}
+
+/// Another connection to the same database.
+///
+/// # Errors
+/// If a fatal error has made the database unusable.
+pub fn another(connection: &Connection) -> duckdb::Result<Connection> {
+    let another = connection.try_clone()?;
+    another.execute_batch(SESSION)?;
+    Ok(another)
 }
 
 /// Names a relation of the lake.
@@ -110,10 +120,8 @@ pub fn compute(
             (Some(days), rows)
         }
     };
-    let another = connection.try_clone()?;
-    another.execute_batch(SESSION)?;
     let sales = Ready::Sales {
-        connection: another,
+        connection: another(connection)?,
         changed_days: changed_days.clone(),
         count: changed_rows,
     };
