@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use weir_domain::webhook::Delivery;
-use weir_edge_shared::border::{send_text, Budget, Intake, SigningKeys};
+use weir_edge_shared::border::{send_text, Intake, SigningKeys};
 use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::settings::{number, secret, shops, text};
 use worker::{Bucket, Env, Error, Result};
@@ -53,17 +53,17 @@ pub fn open_gate() -> Option<Rc<Gate>> {
     GATE.with_borrow(Option::clone)
 }
 
-/// The gate, made at the first call in this isolate. A webhook has as long as `budget` says.
+/// The gate, made at the first call in this isolate.
 ///
 /// # Errors
 /// When the configuration cannot be read; it is read again at the next call.
-pub async fn gate(env: &Env, budget: &Budget) -> Result<Rc<Gate>> {
+pub async fn gate(env: &Env) -> Result<Rc<Gate>> {
     if let Some(gate) = open_gate() {
         return Ok(gate);
     }
     let admission = Rc::new(admission(env)?);
     let keys = SigningKeys::import(admission.usable_secrets()).await?;
-    let intake = crate::worker_http::intake(&admission, &keys, budget, env)?;
+    let intake = crate::worker_http::intake(&admission, &keys, env)?;
     let gate = Rc::new(Gate { admission, intake });
     GATE.set(Some(gate.clone()));
     Ok(gate)

@@ -86,7 +86,7 @@ fn webhook_budget(env: &Env) -> Rc<Budget> {
 fn first_webhook(request: Request, head: Head, env: Env, context: JsContext) -> Promise {
     let budget = webhook_budget(&env);
     let answer = border::answering(async move {
-        match gate(&env, &webhook_budget(&env)).await {
+        match gate(&env).await {
             Ok(gate) => {
                 let answer = JsFuture::from(webhook(request, head, env, context, &gate)).await?;
                 Ok(answer.unchecked_into())
@@ -140,13 +140,13 @@ fn webhook(request: Request, head: Head, env: Env, context: JsContext, gate: &Ga
 ///
 /// # Errors
 /// When there is no queue.
-pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, budget: &Budget, env: &Env) -> Result<Intake> {
+pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, env: &Env) -> Result<Intake> {
     let parts = IntakeParts {
         keys,
         headers: DELIVERY_HEADERS,
         limit: admission.max_body_bytes,
         queue: &env.queue(DELIVERIES)?,
-        budget,
+        budget: &webhook_budget(env),
         taken: TAKEN,
     };
     let (admission, counted) = (Rc::clone(admission), AnalyticsEngine::bound(env, COUNTERS));

@@ -10,14 +10,15 @@ function withHeaders(text, headers, names) {
 /** Method, URL and the headers `names`, a line each. */
 export const readHead = ({ method, url, headers }, names) => withHeaders(method + "\n" + url, headers, names);
 
-const bytesIn = (buffer, limit) => (buffer.byteLength <= limit ? new Uint8Array(buffer) : null);
-
 /**
  * The body, or null when it has more than `limit` bytes. `announced` is its Content-Length, if it says one. At most
  * `discarded` bytes of a body that is too large are read and dropped.
  */
 export async function readBody(request, announced, limit, discarded) {
-  if (announced <= limit) return bytesIn(await request.arrayBuffer(), limit);
+  if (announced <= limit) {
+    const buffer = await request.arrayBuffer();
+    return buffer.byteLength <= limit ? new Uint8Array(buffer) : null;
+  }
   const chunks = [];
   let bytes = 0;
   for await (const chunk of request.body ?? []) {
@@ -99,13 +100,12 @@ export const takeSigned = (intake, request, announced, signature, env, context) 
 
 async function take({ keys, names, limit, discarded, queue, taken, settle, failed }, request, announced, signature, env, context) {
   const received = new Date().toISOString();
-  // As readBody does, without a promise of its own.
-  const body = announced <= limit ? bytesIn(await request.arrayBuffer(), limit) : await readBody(request, announced, limit, discarded);
+  const body = await readBody(request, announced, limit, discarded);
   const signed = body && (await isSigned(keys, signature, body)) ? body : undefined;
   const text = settle(request, withHeaders(received, request.headers, names), signed, !body, env, context);
   if (typeof text !== "string") return text;
   try {
-    await queue.send(text, TEXT);
+    await sendText(queue, text);
   } catch (error) {
     return failed(error);
   }

@@ -3,16 +3,19 @@
 /// Most lines of a text; the longest is the publication Worker's, 10.
 const MAX_LINES: usize = 12;
 
-/// Text with where its lines end, looked for once.
+/// Text with where its lines end, looked for once; the last ones are the values of headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lines {
+    names: &'static [&'static str],
+    /// Lines before those of the headers.
+    before: usize,
     text: String,
     ends: [usize; MAX_LINES],
     count: usize,
 }
 
 impl Lines {
-    fn new(text: String) -> Self {
+    fn new(before: usize, text: String, names: &'static [&'static str]) -> Self {
         let (mut ends, mut count) = ([0; MAX_LINES], 0);
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         for (at, _) in breaks.take(MAX_LINES - 1) {
@@ -21,6 +24,8 @@ impl Lines {
         }
         ends[count] = text.len();
         Self {
+            names,
+            before,
             text,
             ends,
             count: count + 1,
@@ -35,38 +40,33 @@ impl Lines {
         &self.text[start..self.ends[index]]
     }
 
-    /// The line of `name`, which has the place that it has in `names` after `before` other lines; `None` when it is empty.
-    fn of(&self, name: &str, names: &[&str], before: usize) -> Option<&str> {
-        let at = names.iter().position(|known| *known == name)?;
-        Some(self.get(before + at)).filter(|value| !value.is_empty())
+    fn header(&self, name: &str) -> Option<&str> {
+        let at = self.names.iter().position(|known| *known == name)?;
+        Some(self.get(self.before + at)).filter(|value| !value.is_empty())
     }
 }
 
 /// What is asked of a request before its body: method, URL, and each of the asked headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    names: &'static [&'static str],
-    lines: Lines,
-}
+pub struct Head(Lines);
 
 impl Head {
     /// The head in `text`, whose headers are `names`.
     #[must_use]
     pub fn new(text: String, names: &'static [&'static str]) -> Self {
-        let lines = Lines::new(text);
-        Self { names, lines }
+        Self(Lines::new(2, text, names))
     }
 
     /// `GET`, `POST` and so on.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.lines.get(0)
+        self.0.get(0)
     }
 
     /// The URL with its query.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.lines.get(1)
+        self.0.get(1)
     }
 
     /// The path of the URL, still percent-encoded.
@@ -81,7 +81,7 @@ impl Head {
     /// The value of header `name`, one of those asked for; `None` when it is absent or empty.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.lines.of(name, self.names, 2)
+        self.0.header(name)
     }
 
     /// The size that the header Content-Length announces, in bytes, if it was asked for and says one.
@@ -93,29 +93,25 @@ impl Head {
 
 /// What is asked of a request beside its body: when it came, and each of the asked headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    names: &'static [&'static str],
-    lines: Lines,
-}
+pub struct Receipt(Lines);
 
 impl Receipt {
     /// The receipt in `text`, whose headers are `names`.
     #[must_use]
     pub fn new(text: String, names: &'static [&'static str]) -> Self {
-        let lines = Lines::new(text);
-        Self { names, lines }
+        Self(Lines::new(1, text, names))
     }
 
     /// When the request was received, RFC 3339 UTC with milliseconds.
     #[must_use]
     pub fn received_at(&self) -> &str {
-        self.lines.get(0)
+        self.0.get(0)
     }
 
     /// The value of header `name`, one of those asked for; `None` when it is absent or empty.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.lines.of(name, self.names, 1)
+        self.0.header(name)
     }
 }
 
@@ -154,11 +150,11 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_text_are_empty_and_the_last_holds_the_rest() {
-        let lines = Lines::new("a\n\nb".to_owned());
+        let lines = Lines::new(0, "a\n\nb".to_owned(), &[]);
         assert_eq!([0, 1, 2, 3, 99].map(|index| lines.get(index)), ["a", "", "b", "", ""]);
-        let long = Lines::new("x\n".repeat(MAX_LINES + 1));
+        let long = Lines::new(0, "x\n".repeat(MAX_LINES + 1), &[]);
         assert_eq!(long.get(MAX_LINES - 1), "x\nx\n");
-        assert_eq!(Lines::new(String::new()).get(0), "");
+        assert_eq!(Lines::new(0, String::new(), &[]).get(0), "");
     }
 
     #[test]
