@@ -140,6 +140,8 @@ test("any page may send, and read what became of it", async (t) => {
 test("who sends too fast is told so, by address", async (t) => {
   const { send, get, lake, internal } = await world(t, { rateLimit: 3 });
   const { body } = await internal("links", { body: { shop_domain: SHOP, code: "a", url: "https://shop.example/p" } });
+  // The local limiter counts anew with each minute of the clock, which shall not begin meanwhile.
+  await until("a minute with room", () => Date.now() % 60_000 < 50_000);
   const statuses = [];
   for (let index = 0; index < 5; index += 1) statuses.push((await send([event("view", `k${index}`)])).status);
   assert.deepEqual(statuses, [202, 202, 202, 429, 429]);
