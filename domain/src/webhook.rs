@@ -145,6 +145,59 @@ pub struct Delivery {
     pub body: String,
 }
 
+/// A delivery without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as in Delivery
+pub struct Headers<'a> {
+    pub webhook_id: &'a str,
+    pub topic: &'a str,
+    pub shop_domain: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub triggered_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<&'a str>,
+    pub received_at: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
+}
+
+impl Delivery {
+    /// All but the body.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers {
+            webhook_id: &self.webhook_id,
+            topic: &self.topic,
+            shop_domain: &self.shop_domain,
+            triggered_at: self.triggered_at.as_deref(),
+            api_version: self.api_version.as_deref(),
+            received_at: &self.received_at,
+            source: self.source.as_deref(),
+        }
+    }
+}
+
+/// A batch as `weir.ingest` takes it with the bodies as they came: a line with their sizes in bytes, a line with the headers,
+/// both JSON, and the bodies after them. To quote them, and to read them quoted, costs more than to read what is in them.
+///
+/// # Errors
+/// When the headers do not serialise, which texts do.
+pub fn batch_text(deliveries: &[(Headers<'_>, &str)]) -> serde_json::Result<String> {
+    let sizes: Vec<usize> = deliveries.iter().map(|(_, body)| body.len()).collect();
+    let headers: Vec<&Headers<'_>> = deliveries.iter().map(|(headers, _)| headers).collect();
+    let (lines, bytes) = (serde_json::to_string(&headers)?, sizes.iter().sum::<usize>());
+    let sizes = serde_json::to_string(&serde_json::json!({ "body_bytes": sizes }))?;
+    let mut text = String::with_capacity(sizes.len() + lines.len() + 2 + bytes);
+    for line in [sizes, lines] {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    for (_, body) in deliveries {
+        text.push_str(body);
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +237,28 @@ mod tests {
         let text = serde_json::to_string(&delivery).unwrap();
         assert_eq!(serde_json::from_str::<Delivery>(&text).unwrap(), delivery);
         assert!(!text.contains("source"), "absent fields stay absent");
+    }
+
+    #[test]
+    fn a_batch_has_its_bodies_as_they_came_and_their_sizes_before_them() {
+        let delivery = Delivery {
+            webhook_id: "w\n\"".into(),
+            topic: "orders/create".into(),
+            shop_domain: "demo.myshopify.com".into(),
+            triggered_at: Some("2026-11-24T09:59:59Z".into()),
+            api_version: Some("2026-10".into()),
+            received_at: "2026-11-24T10:00:00.000Z".into(),
+            source: Some("replay".into()),
+            body: "{\"note\":\"\u{e9}\"}\n".into(),
+        };
+        let text = batch_text(&[(delivery.headers(), &delivery.body), (delivery.headers(), "")]).unwrap();
+        let [sizes, headers, bodies]: [&str; 3] = text.splitn(3, '\n').collect::<Vec<_>>().try_into().unwrap();
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        assert_eq!(bodies, delivery.body);
+        assert_eq!(read(sizes), serde_json::json!({"body_bytes": [delivery.body.len(), 0]}));
+        let mut told = serde_json::to_value(&delivery).unwrap();
+        told.as_object_mut().unwrap().remove("body");
+        assert_eq!(read(headers), serde_json::json!([told, told]));
     }
 
     #[test]

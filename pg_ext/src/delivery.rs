@@ -1,6 +1,8 @@
 //! The batch as text: deliveries in, verdicts out.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use weir_domain::events::{EventKey, Provenance};
 use weir_domain::shopify::json::{instant, Json};
@@ -8,7 +10,7 @@ use weir_domain::shopify::{BodyError, Fact, Reason};
 
 use crate::report;
 
-const HINT: &str = r#"Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text."#;
+const HINT: &str = r#"Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text; or, as text, the line {"body_bytes": [2, ...]}, the line [the same without body, ...] and after them the bodies as they are, of so many bytes each."#;
 
 /// Longest webhook id, in bytes; Shopify's are UUIDs of 36. It is part of a key, and PostgreSQL takes no index row above 2,704
 /// bytes. Of the key's other texts none needs a limit: a topic is one that weir reads.
@@ -26,13 +28,13 @@ pub enum Verdict {
 }
 
 /// A delivery on its way through a call.
-pub struct Delivery {
+pub struct Delivery<'t> {
     pub webhook_id: String,
     pub topic: String,
     pub shop_domain: String,
     pub triggered_at: i64,
     pub provenance: Provenance,
-    pub body: String,
+    pub body: Cow<'t, str>,
     /// `None` while undecided.
     pub verdict: Option<Verdict>,
     pub reason: Option<&'static str>,
@@ -61,27 +63,62 @@ pub struct Answer<'a> {
     pub events: Vec<Box<RawValue>>,
 }
 
-/// Reads the batch. A delivery that is not readable is rejected alone; a batch that is no list raises 22023.
-pub fn read(text: &str) -> Vec<Delivery> {
-    // In one pass where nothing is wrong; else each on its own.
-    if let Ok(Json::Array(items)) = Json::parse(text) {
-        return items.into_iter().map(|item| Delivery::read(Ok(item))).collect();
-    }
-    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-        report::invalid_argument(
-            "the deliveries are not a JSON list",
-            "The argument is not a JSON array.",
-            HINT,
-        )
+/// Reads the batch, of either form. A delivery that is not readable is rejected alone; a batch that is none raises 22023.
+pub fn read(text: &str) -> Vec<Delivery<'_>> {
+    let deliveries = match text.starts_with('{') {
+        true => read_unquoted(text),
+        false => items(text)
+            .map(|items| items.into_iter().map(|item| Delivery::read(item, None)).collect())
+            .ok_or("The argument is not a JSON array."),
     };
-    items
-        .into_iter()
-        .map(|item| Delivery::read(Json::parse(item.get())))
-        .collect()
+    deliveries.unwrap_or_else(|detail| report::invalid_argument("the deliveries are not a JSON list", detail, HINT))
 }
 
-impl Delivery {
-    fn read(json: Result<Json<'_>, BodyError>) -> Self {
+/// The items of a JSON array, each readable or not; `None` where it is no array.
+fn items(text: &str) -> Option<Vec<Result<Json<'_>, BodyError>>> {
+    // In one pass where nothing is wrong; else each on its own.
+    if let Ok(Json::Array(items)) = Json::parse(text) {
+        return Some(items.into_iter().map(Ok).collect());
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    Some(items.into_iter().map(|item| Json::parse(item.get())).collect())
+}
+
+/// The first line of the other form.
+#[derive(Deserialize)]
+struct Sizes {
+    body_bytes: Vec<usize>,
+}
+
+/// The form in which nobody quotes a body or reads it quoted, which of a batch of orders costs more than to read what is in
+/// them: a line of sizes, a line of deliveries, and after them the bodies as they came. The sizes stand apart from the
+/// deliveries, so that one that is not readable does not hide where the next body begins.
+fn read_unquoted(text: &str) -> Result<Vec<Delivery<'_>>, &'static str> {
+    let (sizes, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let (list, mut bodies) = rest.split_once('\n').unwrap_or((rest, ""));
+    let Ok(Sizes { body_bytes }) = serde_json::from_str(sizes) else {
+        return Err("The first line is not a JSON object with body_bytes, a list of sizes.");
+    };
+    let items = items(list).ok_or("The second line is not a JSON array.")?;
+    if items.len() != body_bytes.len() {
+        return Err("body_bytes has not as many sizes as there are deliveries.");
+    }
+    let mut deliveries = Vec::with_capacity(items.len());
+    for (item, size) in items.into_iter().zip(body_bytes) {
+        let (body, rest) = bodies
+            .split_at_checked(size)
+            .ok_or("The bodies are not as long as body_bytes says.")?;
+        bodies = rest;
+        deliveries.push(Delivery::read(item, Some(body)));
+    }
+    match bodies {
+        "" => Ok(deliveries),
+        _ => Err("The bodies are not as long as body_bytes says."),
+    }
+}
+
+impl<'t> Delivery<'t> {
+    fn read(json: Result<Json<'t>, BodyError>, body: Option<&'t str>) -> Self {
         let mut delivery = Self {
             webhook_id: String::new(),
             topic: String::new(),
@@ -91,7 +128,7 @@ impl Delivery {
                 received_at: 0,
                 source: String::new(),
             },
-            body: String::new(),
+            body: Cow::Borrowed(""),
             verdict: None,
             reason: None,
             detail: None,
@@ -99,7 +136,7 @@ impl Delivery {
             fact: None,
             keys: Vec::new(),
         };
-        match json.and_then(|json| delivery.fill(json)) {
+        match json.and_then(|json| delivery.fill(json, body)) {
             Err(error) => delivery.reject_body(&error),
             Ok(()) if delivery.webhook_id.len() > MAX_WEBHOOK_ID_BYTES => {
                 let found = delivery.webhook_id.len();
@@ -111,18 +148,21 @@ impl Delivery {
         delivery
     }
 
-    fn fill(&mut self, mut json: Json<'_>) -> Result<(), BodyError> {
-        self.webhook_id = required(&mut json, "webhook_id")?;
-        self.topic = required(&mut json, "topic")?;
-        self.shop_domain = required(&mut json, "shop_domain")?;
-        self.provenance.source = optional(&mut json, "source")?.unwrap_or_else(|| "webhook".to_owned());
+    fn fill(&mut self, mut json: Json<'t>, body: Option<&'t str>) -> Result<(), BodyError> {
+        self.webhook_id = required(&mut json, "webhook_id")?.into_owned();
+        self.topic = required(&mut json, "topic")?.into_owned();
+        self.shop_domain = required(&mut json, "shop_domain")?.into_owned();
+        self.provenance.source = optional(&mut json, "source")?.map_or_else(|| "webhook".to_owned(), Cow::into_owned);
         let received_at = required(&mut json, "received_at")?;
         self.provenance.received_at = time(&received_at, "received_at")?;
         self.triggered_at = match optional(&mut json, "triggered_at")? {
             Some(text) => time(&text, "triggered_at")?,
             None => self.provenance.received_at,
         };
-        self.body = required(&mut json, "body")?;
+        self.body = match body {
+            Some(body) => Cow::Borrowed(body),
+            None => required(&mut json, "body")?,
+        };
         Ok(())
     }
 
@@ -173,18 +213,18 @@ fn error(reason: Reason, path: &str, detail: &'static str) -> BodyError {
     }
 }
 
-fn optional(json: &mut Json<'_>, name: &str) -> Result<Option<String>, BodyError> {
+fn optional<'t>(json: &mut Json<'t>, name: &str) -> Result<Option<Cow<'t, str>>, BodyError> {
     if !matches!(json, Json::Object(_)) {
         return Err(error(Reason::TypeMismatch, "", "expected an object"));
     }
     match json.take(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text.into_owned())),
+        Some(Json::String(text)) => Ok(Some(text)),
         Some(_) => Err(error(Reason::TypeMismatch, name, "expected text")),
     }
 }
 
-fn required(json: &mut Json<'_>, name: &str) -> Result<String, BodyError> {
+fn required<'t>(json: &mut Json<'t>, name: &str) -> Result<Cow<'t, str>, BodyError> {
     optional(json, name)?.ok_or_else(|| error(Reason::MissingField, name, "a delivery needs it"))
 }
 

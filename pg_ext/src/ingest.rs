@@ -42,7 +42,7 @@ pub fn ingest(text: &str) -> String {
     })
 }
 
-fn domains(deliveries: &[Delivery]) -> BTreeSet<&str> {
+fn domains<'d>(deliveries: &'d [Delivery<'_>]) -> BTreeSet<&'d str> {
     deliveries
         .iter()
         .map(|delivery| delivery.shop_domain.as_str())
@@ -50,7 +50,7 @@ fn domains(deliveries: &[Delivery]) -> BTreeSet<&str> {
 }
 
 /// Reads the body, or decides that the delivery goes no further.
-fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
+fn understand(delivery: &mut Delivery<'_>, shops: &BTreeMap<String, KnownShop>) {
     let Some(known) = shops.get(&delivery.shop_domain) else {
         return delivery.reject("unknown_shop", "the shop is not registered".to_owned());
     };
@@ -71,7 +71,7 @@ fn understand(delivery: &mut Delivery, shops: &BTreeMap<String, KnownShop>) {
 
 /// Of a shop's own data only its time zone counts here. To move it is for its owner to decide: it rewrites ledgers, and the
 /// lake has to be told all orders again. But nobody may miss that days are counted in the wrong zone.
-fn compare_zone(delivery: &mut Delivery, registered: &str) {
+fn compare_zone(delivery: &mut Delivery<'_>, registered: &str) {
     match shopify::time_zone(&delivery.body) {
         Ok(Some(told)) if told != registered => delivery.reject(
             "time_zone_changed",
@@ -136,7 +136,7 @@ pub struct State {
 
 impl State {
     /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them.
-    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery]) -> Self {
+    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) -> Self {
         let (mut told, mut product_keys) = (BTreeMap::<Key, Created>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
@@ -188,12 +188,12 @@ impl State {
     fn apply(
         &mut self,
         client: &mut SpiClient<'_>,
-        deliveries: &mut [Delivery],
+        deliveries: &mut [Delivery<'_>],
         shops: &BTreeMap<String, KnownShop>,
     ) -> Vec<Remembered> {
-        let key_of = |delivery: &Delivery| (delivery.shop_id, delivery.topic.clone(), delivery.webhook_id.clone());
+        let key_of = |delivery: &Delivery<'_>| (delivery.shop_id, delivery.topic.clone(), delivery.webhook_id.clone());
         // What tells of an order that had no row was never applied before.
-        let is_new = |delivery: &&Delivery| {
+        let is_new = |delivery: &&Delivery<'_>| {
             let order_id = delivery.fact.as_ref().and_then(Fact::order_id);
             order_id.is_some_and(|id| self.created.contains_key(&(delivery.shop_id, id)))
         };
@@ -245,7 +245,7 @@ impl State {
         self.customers.insert(key, merged);
     }
 
-    fn apply_one(&mut self, fact: &Fact, delivery: &Delivery, shop: &Shop) -> (Verdict, Vec<EventKey>) {
+    fn apply_one(&mut self, fact: &Fact, delivery: &Delivery<'_>, shop: &Shop) -> (Verdict, Vec<EventKey>) {
         if let Some(order_id) = fact.order_id() {
             return self.apply_to_order(fact, order_id, delivery, shop);
         }
@@ -276,7 +276,7 @@ impl State {
         &mut self,
         fact: &Fact,
         order_id: i64,
-        delivery: &Delivery,
+        delivery: &Delivery<'_>,
         shop: &Shop,
     ) -> (Verdict, Vec<EventKey>) {
         let key = (delivery.shop_id, order_id);
@@ -359,7 +359,7 @@ impl State {
 /// Reads back what events need besides the orders, and writes the answer.
 fn answer(
     client: &mut SpiClient<'_>,
-    deliveries: &[Delivery],
+    deliveries: &[Delivery<'_>],
     state: &mut State,
     shops: &BTreeMap<String, KnownShop>,
 ) -> String {
@@ -425,7 +425,7 @@ fn answer(
     report::json_text(&answer, "weir.ingest")
 }
 
-fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery, state: &State) -> Option<Box<RawValue>> {
+fn render(renderer: &Renderer<'_>, key: &EventKey, delivery: &Delivery<'_>, state: &State) -> Option<Box<RawValue>> {
     let provenance = &delivery.provenance;
     match key.order_id {
         Some(order_id) => {

@@ -60,7 +60,7 @@ const TABLES: [&str; 30] = [
 ];
 
 /// Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
-pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &BTreeMap<String, KnownShop>) {
+pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shops: &BTreeMap<String, KnownShop>) {
     let mut locks: BTreeMap<i64, bool> = BTreeMap::new();
     let (mut asked, mut orders): (BTreeSet<Key>, BTreeSet<Key>) = Default::default();
     for delivery in deliveries.iter() {
@@ -135,7 +135,7 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery], shops: &
 
 /// Makes one customer of those that Shopify has merged. Whoever is merged into somebody forgotten is the same person, and
 /// is forgotten with them; of whom nothing is known any more nothing is merged.
-fn merge(client: &mut SpiClient<'_>, deliveries: &[Delivery]) {
+fn merge(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) {
     for delivery in deliveries {
         let Some(Fact::CustomerMerged { customer_id, into, at }) = delivery.fact else {
             continue;

@@ -12,6 +12,7 @@ mod orders;
 mod plans;
 mod products;
 mod read;
+mod references;
 mod write;
 
 pub use array::length_word;

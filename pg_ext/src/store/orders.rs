@@ -10,7 +10,7 @@ use weir_domain::order_state::{
 use weir_domain::sales::SalesRow;
 
 use super::columns::Columns;
-use super::write::anchor;
+use super::write::{anchor, Parts};
 use super::{cell, key_arrays, run_kept, write, Key};
 use crate::jsonb;
 use crate::report;
@@ -89,14 +89,19 @@ fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -
         .collect()
 }
 
-/// Writes changed orders, sorted by key; parts that did not change are left alone.
+/// Writes changed orders, sorted by key, which this transaction has created or locked; parts that did not change are left
+/// alone.
 pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+    if changed.is_empty() {
+        return;
+    }
     headers(client, changed);
-    lines(client, changed);
-    refunds(client, changed);
-    movements(client, changed);
-    agreements(client, changed);
-    ledgers(client, changed);
+    let parts = &mut Parts::new(client);
+    lines(parts, changed);
+    refunds(parts, changed);
+    movements(parts, changed);
+    agreements(parts, changed);
+    ledgers(parts, changed);
     let deleted = changed
         .iter()
         .filter_map(|row| row.after.deleted_at.map(|at| (row.key, at)));
@@ -153,15 +158,14 @@ fn points(points: &[UnitsSince]) -> Option<Vec<u8>> {
     (!points.is_empty()).then(|| jsonb::encode_text(&report::json_text(&points, "weir.ingest")))
 }
 
-fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+fn lines(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
     // A line that vanished from the order is removed.
-    write::clear(
-        client,
+    parts.clear(
         ingest_sql!("order_line_item_clear"),
         &keys(changed, |state| &state.lines),
     );
     let rows: Vec<Child<'_, Line>> = children(changed, |state| &state.lines);
-    write::put(client, ingest_sql!("order_line_item_write"), &rows, |columns| {
+    parts.put(ingest_sql!("order_line_item_write"), &rows, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -183,9 +187,9 @@ fn lines(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     });
 }
 
-fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+fn refunds(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
     let refunds: Vec<Child<'_, Refund>> = children(changed, |state| &state.refunds);
-    write::put(client, ingest_sql!("refund_write"), &refunds, |columns| {
+    parts.put(ingest_sql!("refund_write"), &refunds, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -200,12 +204,12 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .body(|row| row.1.raw.bytes())
     });
     let other = keys(changed, |state| &state.refunds);
-    write::clear(client, ingest_sql!("refund_line_item_clear"), &other);
+    parts.clear(ingest_sql!("refund_line_item_clear"), &other);
     let items = refunds
         .iter()
         .flat_map(|(key, refund)| refund.lines.iter().map(|item| (*key, refund.refund_id, item)));
     let items: Vec<(Key, i64, &RefundLine)> = items.collect();
-    write::put(client, ingest_sql!("refund_line_item_write"), &items, |columns| {
+    parts.put(ingest_sql!("refund_line_item_write"), &items, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -221,12 +225,12 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.2.tax.shop))
             .int(|row| Some(row.2.tax.presentment))
     });
-    write::clear(client, ingest_sql!("refund_adjustment_clear"), &other);
+    parts.clear(ingest_sql!("refund_adjustment_clear"), &other);
     let items = refunds
         .iter()
         .flat_map(|(key, refund)| refund.adjustments.iter().map(|item| (*key, refund.refund_id, item)));
     let items: Vec<(Key, i64, &Adjustment)> = items.collect();
-    write::put(client, ingest_sql!("refund_adjustment_write"), &items, |columns| {
+    parts.put(ingest_sql!("refund_adjustment_write"), &items, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -240,9 +244,9 @@ fn refunds(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     });
 }
 
-fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+fn movements(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
     let payments: Vec<Child<'_, Payment>> = children(changed, |state| &state.payments);
-    write::put(client, ingest_sql!("payment_write"), &payments, |columns| {
+    parts.put(ingest_sql!("payment_write"), &payments, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -260,7 +264,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .body(|row| row.1.raw.bytes())
     });
     let shipments: Vec<Child<'_, Fulfillment>> = children(changed, |state| &state.fulfillments);
-    write::put(client, ingest_sql!("fulfillment_write"), &shipments, |columns| {
+    parts.put(ingest_sql!("fulfillment_write"), &shipments, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -273,12 +277,12 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .time(|row| row.1.shipped_at)
     });
     let other = keys(changed, |state| &state.fulfillments);
-    write::clear(client, ingest_sql!("fulfillment_line_item_clear"), &other);
+    parts.clear(ingest_sql!("fulfillment_line_item_clear"), &other);
     let items = shipments
         .iter()
         .flat_map(|(key, shipment)| shipment.lines.iter().map(|item| (*key, shipment.fulfillment_id, item)));
     let items: Vec<(Key, i64, &FulfillmentLine)> = items.collect();
-    write::put(client, ingest_sql!("fulfillment_line_item_write"), &items, |columns| {
+    parts.put(ingest_sql!("fulfillment_line_item_write"), &items, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -287,7 +291,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.2.quantity))
     });
     let edits: Vec<Child<'_, EditLine>> = children(changed, |state| &state.edits);
-    write::put(client, ingest_sql!("order_edit_line_write"), &edits, |columns| {
+    parts.put(ingest_sql!("order_edit_line_write"), &edits, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -298,7 +302,7 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.1.removed))
     });
     let returns: Vec<Child<'_, Return>> = children(changed, |state| &state.returns);
-    write::put(client, ingest_sql!("order_return_write"), &returns, |columns| {
+    parts.put(ingest_sql!("order_return_write"), &returns, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -311,9 +315,9 @@ fn movements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     });
 }
 
-fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+fn agreements(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
     let agreements: Vec<Child<'_, Agreement>> = children(changed, |state| &state.agreements);
-    write::put(client, ingest_sql!("sales_agreement_write"), &agreements, |columns| {
+    parts.put(ingest_sql!("sales_agreement_write"), &agreements, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -327,7 +331,7 @@ fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
         .iter()
         .flat_map(|(key, agreement)| agreement.sales.iter().map(|sale| (*key, agreement.agreement_id, sale)));
     let sales: Vec<(Key, i64, &Sale)> = sales.collect();
-    write::put(client, ingest_sql!("agreement_sale_write"), &sales, |columns| {
+    parts.put(ingest_sql!("agreement_sale_write"), &sales, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -351,7 +355,7 @@ fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
         .filter(|row| row.before.agreements_updated_at != row.after.agreements_updated_at)
         .filter_map(|row| Some((row.key, row.after.agreements_updated_at?)));
     let readings: Vec<(Key, i64)> = readings.collect();
-    write::put(client, ingest_sql!("agreement_reading_write"), &readings, |columns| {
+    parts.put(ingest_sql!("agreement_reading_write"), &readings, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))
@@ -359,15 +363,15 @@ fn agreements(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
     });
 }
 
-fn ledgers(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+fn ledgers(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
     let stored = |row: &&ChangedOrder<'_>| row.ledger.is_some() && row.had_ledger;
     let other: Vec<Key> = changed.iter().filter(stored).map(|row| row.key).collect();
-    write::clear(client, ingest_sql!("sales_ledger_clear"), &other);
+    parts.clear(ingest_sql!("sales_ledger_clear"), &other);
     let rows = changed
         .iter()
         .flat_map(|order| order.ledger.unwrap_or_default().iter().map(|row| (order.key, row)));
     let rows: Vec<Child<'_, SalesRow>> = rows.collect();
-    write::put(client, ingest_sql!("sales_ledger_write"), &rows, |columns| {
+    parts.put(ingest_sql!("sales_ledger_write"), &rows, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))

@@ -17,6 +17,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
 
+use super::references::Referred;
 use crate::report;
 
 /// What a plan by key must not have: it reads the whole of a table or an index, and is as good where there are few rows.
@@ -40,6 +41,21 @@ pub fn execute<'conn>(
     sql: &'static str,
     arguments: &[DatumWithOid<'_>],
 ) -> Rows<'conn> {
+    kept(sql, arguments).run(arguments)
+}
+
+/// Runs a constant statement that writes and returns nothing, whose references to orders this call makes sure of.
+pub fn execute_referring(
+    _client: &mut SpiClient<'_>,
+    sql: &'static str,
+    arguments: &[DatumWithOid<'_>],
+    referred: &Referred,
+) {
+    kept(sql, arguments).run_referring(arguments, referred);
+}
+
+/// The plan of a constant statement, made.
+fn kept(sql: &'static str, arguments: &[DatumWithOid<'_>]) -> Rc<Kept> {
     let key = (sql.as_ptr(), sql.len());
     let kept = PLANS.with_borrow(|plans| plans.get(&key).cloned());
     let plan = kept.unwrap_or_else(|| {
@@ -48,7 +64,12 @@ pub fn execute<'conn>(
         plan
     });
     plan.make();
-    plan.run(arguments)
+    assert_eq!(
+        arguments.len(),
+        plan.parameters,
+        "a statement has the parameters it was prepared with"
+    );
+    plan
 }
 
 /// A plan that lives as long as the session.
@@ -127,12 +148,54 @@ impl Kept {
         }
     }
 
+    /// What SPI does of a statement that writes, save that its references are known to be.
+    fn run_referring(&self, arguments: &[DatumWithOid<'_>], referred: &Referred) {
+        // SAFETY: the plan is of one statement, which the cached plan holds until it is released; parameters are as many as
+        // the plan has, and of their types. The snapshot is active until the statement has ended. Where an error ends the
+        // call, PostgreSQL gives everything back with the transaction or its part.
+        unsafe {
+            let cached = pg_sys::SPI_plan_get_cached_plan(self.plan.as_ptr());
+            if cached.is_null() {
+                report::internal("a statement of weir failed", "It has no plan.");
+            }
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan.as_ptr());
+            let source = pg_sys::list_nth(sources, 0).cast::<pg_sys::CachedPlanSource>();
+            let parameters = pg_sys::makeParamList(arguments.len() as i32);
+            let places = (*parameters).params.as_mut_slice(arguments.len());
+            for (place, argument) in places.iter_mut().zip(arguments) {
+                let value = argument.datum();
+                place.isnull = value.is_none();
+                place.value = value.map_or(pg_sys::Datum::from(0_usize), |datum| datum.sans_lifetime());
+                place.pflags = pg_sys::PARAM_FLAG_CONST as u16;
+                place.ptype = argument.oid();
+            }
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            let query = pg_sys::CreateQueryDesc(
+                pg_sys::list_nth((*cached).stmt_list, 0).cast(),
+                (*source).query_string,
+                pg_sys::GetActiveSnapshot(),
+                std::ptr::null_mut(),
+                pg_sys::None_Receiver,
+                parameters,
+                std::ptr::null_mut(),
+                0,
+            );
+            pg_sys::ExecutorStart(query, 0);
+            referred.unburden(query);
+            #[cfg(not(feature = "pg18"))]
+            pg_sys::ExecutorRun(query, pg_sys::ScanDirection::ForwardScanDirection, 0, true);
+            #[cfg(feature = "pg18")]
+            pg_sys::ExecutorRun(query, pg_sys::ScanDirection::ForwardScanDirection, 0);
+            pg_sys::ExecutorFinish(query);
+            pg_sys::ExecutorEnd(query);
+            pg_sys::FreeQueryDesc(query);
+            pg_sys::PopActiveSnapshot();
+            pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
+        }
+    }
+
     fn run<'conn>(&self, arguments: &[DatumWithOid<'_>]) -> Rows<'conn> {
-        assert_eq!(
-            arguments.len(),
-            self.parameters,
-            "a statement has the parameters it was prepared with"
-        );
         let mut nulls = vec![b' ' as std::ffi::c_char; arguments.len()];
         let mut values = vec![pg_sys::Datum::from(0_usize); arguments.len()];
         for (index, argument) in arguments.iter().enumerate() {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use pgrx::spi::SpiClient;
 
 use super::columns::Columns;
+use super::plans::execute_referring;
+use super::references::Referred;
 use super::{cell, key_arrays, run_kept, Key};
 
 const TOMBSTONES: &str = include_str!("../../../sql/postgres/ingest/tombstone_write.sql");
@@ -36,6 +38,31 @@ pub fn put<R>(
 ) {
     if !rows.is_empty() {
         run_kept(client, sql, &columns(Columns::of(rows)).build());
+    }
+}
+
+/// Writes parts of orders that this call has created or locked.
+pub struct Parts<'a, 'conn> {
+    client: &'a mut SpiClient<'conn>,
+    referred: Referred,
+}
+
+impl<'a, 'conn> Parts<'a, 'conn> {
+    pub fn new(client: &'a mut SpiClient<'conn>) -> Self {
+        let referred = Referred::by_this_call();
+        Self { client, referred }
+    }
+
+    /// Removes the rows of `keys` that a newer version may lack.
+    pub fn clear(&mut self, sql: &'static str, keys: &[Key]) {
+        clear(self.client, sql, keys);
+    }
+
+    /// Writes rows, if there are any.
+    pub fn put<R>(&mut self, sql: &'static str, rows: &[R], columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>) {
+        if !rows.is_empty() {
+            execute_referring(self.client, sql, &columns(Columns::of(rows)).build(), &self.referred);
+        }
     }
 }
 

@@ -636,8 +636,9 @@ begin
 end
 $$;
 
--- The deliveries of a batch, in its sequence. One that is not readable is rejected alone.
-create function weir_sql.deliveries(batch json) returns weir_sql.delivery[] language plpgsql stable as $$
+-- The deliveries of a batch, in its sequence, with their bodies where those stand apart. One that is not readable is rejected
+-- alone.
+create function weir_sql.deliveries(batch json, bodies text[]) returns weir_sql.delivery[] language plpgsql stable as $$
 declare
     items jsonb[];
     item json;
@@ -663,6 +664,13 @@ begin
             end;
         end loop;
     end;
+    if bodies is not null then
+        items := array(
+            select case when jsonb_typeof(given.item) = 'object' then given.item || jsonb_build_object('body', given.body)
+                else given.item end
+            from unnest(items, bodies) with ordinality as given (item, body, n) order by given.n
+        );
+    end if;
     found := array(
         select weir_sql.read_delivery(given.item, given.n, shop.shop_id, shop.iana_time_zone, shop.currency)
         from unnest(items) with ordinality as given (item, n)

@@ -326,7 +326,7 @@ $$;
 
 -- Compiling such statements takes far longer than running them, and their estimates would have it done. A plan for the very
 -- arrays of a call would copy them several times; the sets of 500 deliveries stay in memory.
-create function weir_sql.ingest(batch json) returns text language plpgsql
+create function weir_sql.ingest(batch json, bodies text[] default null) returns text language plpgsql
 set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as $$
 declare
     deliveries weir_sql.delivery[];
@@ -343,7 +343,7 @@ begin
     if json_typeof(batch) <> 'array' then
         perform weir_sql.refuse_batch();
     end if;
-    deliveries := weir_sql.with_privacy(weir_sql.deliveries(batch));
+    deliveries := weir_sql.with_privacy(weir_sql.deliveries(batch, bodies));
     perform weir_sql.order_header_lock(array_agg(shop_id), array_agg(id)) from (
         select distinct shop_id, (fact ->> 'order_id')::bigint as id from unnest(deliveries)
         where fact ->> 'order_id' is not null order by 1, 2
@@ -395,17 +395,70 @@ begin
 end
 $$;
 
-create function weir_sql.refuse_batch() returns void language plpgsql as $$
+create function weir_sql.refuse_batch(reason text default 'The argument is not a JSON array.') returns void
+language plpgsql as $$
 begin
-    raise exception 'the deliveries are not a JSON list' using errcode = 'invalid_parameter_value',
-        detail = 'The argument is not a JSON array.',
-        hint = 'Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text.';
+    raise exception 'the deliveries are not a JSON list' using errcode = 'invalid_parameter_value', detail = reason,
+        hint = 'Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text; or, as text, the line {"body_bytes": [2, ...]}, the line [the same without body, ...] and after them the bodies as they are, of so many bytes each.';
+end
+$$;
+
+-- The form in which nobody quotes a body: a line of sizes, a line of deliveries, and after them the bodies as they came. The
+-- sizes stand apart from the deliveries, so that one that is not readable does not hide where the next body begins.
+create function weir_sql.ingest_unquoted(given text) returns text language plpgsql as $$
+declare
+    lines constant text[] := array[split_part(given, E'\n', 1), split_part(given, E'\n', 2)];
+    rest constant bytea := convert_to(substr(given, length(lines[1]) + length(lines[2]) + 3), 'UTF8');
+    sizes json;
+    batch json;
+    bodies text[];
+begin
+    begin
+        sizes := lines[1]::json -> 'body_bytes';
+    exception when data_exception or statement_too_complex or program_limit_exceeded then
+        sizes := null;
+    end;
+    begin
+        batch := lines[2]::json;
+    exception when data_exception or statement_too_complex or program_limit_exceeded then
+        batch := null;
+    end;
+    if json_typeof(sizes) is distinct from 'array' or exists (
+        select from json_array_elements(sizes) as size where json_typeof(size) <> 'number' or size::text !~ '^[0-9]{1,18}$'
+    ) then
+        perform weir_sql.refuse_batch('The first line is not a JSON object with body_bytes, a list of sizes.');
+    elsif json_typeof(batch) is distinct from 'array' then
+        perform weir_sql.refuse_batch('The second line is not a JSON array.');
+    elsif json_array_length(sizes) <> json_array_length(batch) then
+        perform weir_sql.refuse_batch('body_bytes has not as many sizes as there are deliveries.');
+    elsif octet_length(rest) <> (
+        select coalesce(sum(size::text::bigint), 0) from json_array_elements(sizes) as size
+    ) then
+        perform weir_sql.refuse_batch('The bodies are not as long as body_bytes says.');
+    end if;
+    begin
+        bodies := array(
+            select convert_from(substring(rest from (one.stop - one.size + 1)::integer for one.size::integer), 'UTF8')
+            from (
+                select n, size::text::bigint as size, sum(size::text::bigint) over (order by n) as stop
+                from json_array_elements(sizes) with ordinality as given (size, n)
+            ) as one
+            order by one.n
+        );
+    exception when character_not_in_repertoire then
+        -- A size that ends within a character.
+        perform weir_sql.refuse_batch('The bodies are not as long as body_bytes says.');
+    end;
+    return weir_sql.ingest(batch, bodies);
 end
 $$;
 
 create or replace function weir.ingest(deliveries json) returns json
 language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    if substr(deliveries::text, 1, 1) = '{' then
+        return weir_sql.ingest_unquoted(deliveries::text)::json;
+    end if;
     return weir_sql.ingest(deliveries)::json;
 end
 $$;
@@ -415,6 +468,9 @@ language plpgsql strict volatile parallel unsafe security definer set search_pat
 declare
     batch json;
 begin
+    if substr(deliveries, 1, 1) = '{' then
+        return weir_sql.ingest_unquoted(deliveries);
+    end if;
     begin
         batch := deliveries::json;
     exception when data_exception or statement_too_complex or program_limit_exceeded then

@@ -17,6 +17,7 @@ mod redacted_orders;
 mod retention;
 mod time_zones;
 mod undated;
+mod unquoted;
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::Client;
 use weir_tests::postgres::{Database, Install};
 
-use super::bodies::SHOPS;
+use super::bodies::{with_plain_raw_numbers, with_raw_numbers, SHOPS};
 use crate::contract::shop_in;
 
 /// Two databases that are told the same.
@@ -60,6 +60,22 @@ impl Pair {
     /// The answer of both to a batch of deliveries, which has to be the same; returns it.
     pub async fn ingest(&self, batch: &[Value], text: &str) -> Value {
         self.answer("weir.ingest($1::text::json)", &[text], "deliveries", batch)
+            .await
+    }
+
+    /// The same of a batch whose bodies stand after its lines as they came.
+    pub async fn ingest_unquoted(&self, batch: &[Value]) -> Value {
+        let (mut headers, mut bodies) = (batch.to_vec(), Vec::new());
+        for one in &mut headers {
+            let body = one.as_object_mut().and_then(|one| one.remove("body"));
+            bodies.push(with_plain_raw_numbers(
+                body.as_ref().and_then(Value::as_str).unwrap_or_default(),
+            ));
+        }
+        let sizes: Vec<usize> = bodies.iter().map(String::len).collect();
+        let headers = with_raw_numbers(&Value::from(headers).to_string());
+        let text = json!({ "body_bytes": sizes }).to_string() + "\n" + &headers + "\n" + &bodies.concat();
+        self.answer("weir.ingest($1::text)", &[&text], "deliveries", batch)
             .await
     }
 

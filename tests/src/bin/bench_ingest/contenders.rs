@@ -1,7 +1,7 @@
 //! The ways of writing a batch of orders.
 
-use serde::Serialize;
 use tokio_postgres::{Client, Statement};
+use weir_domain::webhook::{batch_text, Headers};
 use weir_tests::postgres::{Cluster, Database, Install};
 use weir_tests::process::Process;
 use weir_tests::{failed, Result};
@@ -56,18 +56,6 @@ pub struct Contender {
     _database: Database,
 }
 
-/// A delivery as `weir.ingest` takes it.
-#[derive(Serialize)]
-struct Given<'a> {
-    webhook_id: &'a str,
-    topic: &'a str,
-    shop_domain: &'a str,
-    received_at: &'a str,
-    triggered_at: Option<&'a str>,
-    api_version: &'a str,
-    body: &'a str,
-}
-
 enum Method {
     Ingest(Statement),
     Jsonb(Statement),
@@ -117,19 +105,22 @@ impl Contender {
     }
 
     async fn ingest(&self, statement: &Statement, deliveries: &[Delivery]) -> Result<()> {
-        let batch: Vec<Given<'_>> = deliveries
+        let batch: Vec<(Headers<'_>, &str)> = deliveries
             .iter()
-            .map(|delivery| Given {
-                webhook_id: &delivery.webhook_id,
-                topic: TOPIC,
-                shop_domain: shop().domain,
-                received_at: RECEIVED_AT,
-                triggered_at: None,
-                api_version: "2026-10",
-                body: &delivery.body,
+            .map(|delivery| {
+                let headers = Headers {
+                    webhook_id: &delivery.webhook_id,
+                    topic: TOPIC,
+                    shop_domain: shop().domain,
+                    triggered_at: None,
+                    api_version: Some("2026-10"),
+                    received_at: RECEIVED_AT,
+                    source: None,
+                };
+                (headers, delivery.body.as_str())
             })
             .collect();
-        let text = serde_json::to_string(&batch)?;
+        let text = batch_text(&batch)?;
         let row = self.client.query_one(statement, &[&text]).await?;
         let answer: String = row.get(0);
         let accepted = answer.matches(r#""accepted""#).count();
