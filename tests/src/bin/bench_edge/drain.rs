@@ -207,9 +207,10 @@ pub async fn measure(count: usize) -> Result<()> {
         let plain = drain(&drainer, pid, &deliveries).await?;
         plain.print("plain", count);
         ends.push(format!(
-            "{count}: accepted {:.0}/s while draining, {:.0} deliveries/s end to end, {events} events in the lake, none missing, \
+            "{count}: accepted {:.0}/s while draining{}, {:.0} deliveries/s end to end, {events} events in the lake, none missing, \
              none extra; RSS at most {} MB, plain {} MB",
             commerce.accepted.per_second(),
+            commerce.accepted.repetitions(),
             count as f64 / commerce.seconds(),
             commerce.resident_megabytes(),
             plain.resident_megabytes()

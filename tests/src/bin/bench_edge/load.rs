@@ -18,10 +18,13 @@ pub struct Load {
 }
 
 /// What became of a number of requests, all of which were answered 200.
+#[derive(Default)]
 pub struct Outcome {
     /// From the first request to the last answer.
-    pub wall: Duration,
+    wall: Duration,
     latencies: Vec<Duration>,
+    /// Requests that were sent again, since their connection had been closed when they came.
+    repeated: usize,
 }
 
 impl Outcome {
@@ -32,13 +35,22 @@ impl Outcome {
 
     /// Several outcomes as one.
     pub fn merged<'a>(outcomes: impl Iterator<Item = &'a Self>) -> Self {
-        let (mut wall, mut latencies) = (Duration::ZERO, vec![]);
+        let mut merged = Self::default();
         for outcome in outcomes {
-            wall += outcome.wall;
-            latencies.extend_from_slice(&outcome.latencies);
+            merged.wall += outcome.wall;
+            merged.latencies.extend_from_slice(&outcome.latencies);
+            merged.repeated += outcome.repeated;
         }
-        latencies.sort_unstable();
-        Self { wall, latencies }
+        merged.latencies.sort_unstable();
+        merged
+    }
+
+    /// What to say of requests that were sent again; empty when there are none.
+    pub fn repetitions(&self) -> String {
+        match self.repeated {
+            0 => String::new(),
+            count => format!(" ({count} sent again over another connection)"),
+        }
     }
 
     /// Latency in milliseconds that `percent` of the requests of a merged outcome did not exceed.
@@ -83,36 +95,93 @@ impl Load {
     /// Sends `count` requests, the prepared ones in turn, over `connections`.
     ///
     /// # Errors
-    /// At the first answer that is not 200.
+    /// At the first answer that is not 200, and when a connection breaks during one.
     pub async fn send(&self, count: usize, connections: usize) -> Result<Outcome> {
         let next = AtomicUsize::new(0);
         let began = Instant::now();
-        let latencies = try_join_all((0..connections).map(|_| self.connection(&next, count))).await?;
-        Ok(Outcome {
-            wall: began.elapsed(),
-            latencies: latencies.concat(),
-        })
+        let parts = try_join_all((0..connections).map(|_| self.connection(&next, count))).await?;
+        let mut outcome = Outcome::merged(parts.iter());
+        outcome.wall = began.elapsed();
+        Ok(outcome)
     }
 
-    async fn connection(&self, next: &AtomicUsize, count: usize) -> Result<Vec<Duration>> {
-        let mut stream = BufReader::new(TcpStream::connect(&self.address).await?);
-        stream.get_ref().set_nodelay(true)?;
-        let mut latencies = Vec::new();
+    async fn connection(&self, next: &AtomicUsize, count: usize) -> Result<Outcome> {
+        let mut connection = Connection::open(&self.address).await?;
+        let mut outcome = Outcome::default();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
-                return Ok(latencies);
+                return Ok(outcome);
             }
+            let request = &self.requests[index % self.requests.len()];
             let began = Instant::now();
-            stream
-                .get_mut()
-                .write_all(&self.requests[index % self.requests.len()])
-                .await?;
-            answer(&mut stream).await?;
+            while !connection.answered(request).await? {
+                eprintln!("{connection}; the request is sent again");
+                outcome.repeated += 1;
+                connection = Connection::open(&self.address).await?;
+            }
             self.taken.fetch_add(1, Ordering::Relaxed);
-            latencies.push(began.elapsed());
+            outcome.latencies.push(began.elapsed());
         }
     }
+}
+
+/// A connection that is kept alive from request to request.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    answers: usize,
+    last_answer: Instant,
+}
+
+impl Connection {
+    async fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            answers: 0,
+            last_answer: Instant::now(),
+        })
+    }
+
+    /// Sends `request` and reads its answer, which must be 200. False when the server had closed the connection between
+    /// two requests, as it may at any time (RFC 9112, 9.5): it has not read this one.
+    ///
+    /// # Errors
+    /// At another answer, and when the connection breaks during one or before the first.
+    async fn answered(&mut self, request: &[u8]) -> Result<bool> {
+        let sent = self.stream.get_mut().write_all(request).await;
+        let begun = match sent {
+            Ok(()) => self.stream.fill_buf().await.map(|bytes| !bytes.is_empty()),
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok(true) => answer(&mut self.stream).await?,
+            Ok(false) if self.answers > 0 => return Ok(false),
+            Err(error) if self.answers > 0 && is_closed(&error) => return Ok(false),
+            Ok(false) => return Err(failed("the Worker closed the connection without any answer")),
+            Err(error) => return Err(error.into()),
+        }
+        self.answers += 1;
+        self.last_answer = Instant::now();
+        Ok(true)
+    }
+}
+
+impl std::fmt::Display for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "the Worker closed a connection after {} answers, {:?} after the last",
+            self.answers,
+            self.last_answer.elapsed()
+        )
+    }
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// Reads one whole answer, which must be 200 and say its length.
@@ -122,7 +191,9 @@ async fn answer(stream: &mut BufReader<TcpStream>) -> Result<()> {
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
-            return Err(failed("the Worker closed the connection"));
+            return Err(failed(format!(
+                "the Worker closed the connection within an answer: {status}"
+            )));
         }
         let line = line.trim_end().to_ascii_lowercase();
         if line.is_empty() {

@@ -42,6 +42,6 @@ impl Memory {
     /// # Errors
     /// When the process is gone.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        Process(self.pid).cpu_seconds()
+        Ok(Process(self.pid).threads_cpu()?.as_secs_f64())
     }
 }
