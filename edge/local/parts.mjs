@@ -132,9 +132,17 @@ export async function builtModules(worker, entry, edge) {
 /** The var `name`, unless there is no `value`. */
 export const optional = (name, value) => (value === undefined ? {} : { [name]: String(value) });
 
-/** The vars that bound a call of PostgreSQL (postgresTimeoutMillis) and of a stream (streamTimeoutMillis). */
-export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis: stream }) {
-  const limits = { POSTGRES_CONNECT_TIMEOUT_MILLIS: postgres, POSTGRES_STATEMENT_TIMEOUT_MILLIS: postgres, STREAM_TIMEOUT_MILLIS: stream };
+/**
+ * The vars that bound a call of PostgreSQL (postgresTimeoutMillis), of a stream (streamTimeoutMillis), and of R2, a queue or
+ * another Worker (platformTimeoutMillis).
+ */
+export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis: stream, platformTimeoutMillis: platform }) {
+  const limits = {
+    POSTGRES_CONNECT_TIMEOUT_MILLIS: postgres,
+    POSTGRES_STATEMENT_TIMEOUT_MILLIS: postgres,
+    STREAM_TIMEOUT_MILLIS: stream,
+    PLATFORM_TIMEOUT_MILLIS: platform,
+  };
   return Object.assign({}, ...Object.entries(limits).map(([name, millis]) => optional(name, millis)));
 }
 

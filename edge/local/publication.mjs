@@ -13,7 +13,7 @@ const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), shops (domains),
  * visitorSecret, linkSecrets (comma separated), internalToken (none = closed), port (0 = any), and for tests rateLimit
  * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, maxRetries, maxBatchTimeoutSeconds,
- * postgresTimeoutMillis and streamTimeoutMillis (of timeouts in parts.mjs), streamVersions (of parts.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
+ * streamVersions and timeouts (of parts.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startPublication(config) {
   const telemetry = streams("publication", ["publication", "commerce"], config);

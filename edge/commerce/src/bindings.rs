@@ -1,4 +1,4 @@
-//! Names and values that wrangler.jsonc binds, and the R2 room that all handlers write to.
+//! Names and values that wrangler.jsonc binds, and what all handlers write to.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::border::{send_text, Intake, SigningKeys};
+use weir_edge_shared::patience::Patience;
 use weir_edge_shared::quarantine_room::put;
-use weir_edge_shared::settings::{number, secret, shops, text};
-use worker::{Bucket, Env, Error, Result};
+use weir_edge_shared::settings::{number, patience, secret, shops, storage, text};
+use weir_edge_shared::storage::Storage;
+use worker::{Env, Error, Result};
 
 use crate::admission::Admission;
 use crate::message::{HandOver, DELIVERY_METADATA};
@@ -107,40 +109,68 @@ pub fn batch_budget_millis(env: &Env) -> u64 {
     number(env, "BATCH_BUDGET_MILLIS").unwrap_or(300_000)
 }
 
-/// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
-pub async fn hand_over(env: &Env, delivery: Delivery, replays: u32) -> Result<()> {
-    hand_over_packed(env, HandOver::pack(delivery, replays)?).await
+/// What is written to by more than one handler: R2 and the queue, each with the patience of one invocation.
+pub struct FarEnds {
+    env: Env,
+    /// The bucket BUCKET.
+    pub storage: Storage,
+    queue: Patience,
 }
 
-/// Hands `packed` over; returns when it is durable on the queue, a large body before in R2.
-pub async fn hand_over_packed(env: &Env, packed: HandOver) -> Result<()> {
-    if let Some(object) = packed.object {
-        let described = HashMap::from([(DELIVERY_METADATA.to_owned(), object.delivery)]);
-        let bucket = env.bucket(BUCKET)?;
-        let put = bucket.put(object.key, object.body).custom_metadata(described);
-        put.execute().await?;
+impl FarEnds {
+    /// Those of `env`.
+    ///
+    /// # Errors
+    /// When there is no bucket.
+    pub fn of(env: &Env) -> Result<Self> {
+        Ok(Self {
+            env: env.clone(),
+            storage: storage(env, BUCKET)?,
+            queue: patience(env, "the queue"),
+        })
     }
-    send(env, &packed.text).await
-}
 
-/// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
-pub async fn send(env: &Env, text: &str) -> Result<()> {
-    send_text(&env.queue(DELIVERIES)?, text).await
-}
+    /// The bucket bound as `name`, `None` where it is not.
+    pub fn other_storage(&self, name: &str) -> Option<Storage> {
+        let bucket = self.env.bucket(name).ok()?;
+        Some(Storage::new(bucket, self.storage.patience().clone()))
+    }
 
-/// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a
-/// listing is the index.
-pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
-    let text = serde_json::to_string(record)?;
-    let metadata = [
-        ("reason", record.reason.clone()),
-        ("webhook_id", record.delivery.webhook_id.clone()),
-        ("topic", record.delivery.topic.clone()),
-        ("shop_domain", record.delivery.shop_domain.clone()),
-        ("quarantined_at", record.quarantined_at.clone()),
-    ];
-    let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
-    put(bucket, &record.key(), text, metadata).await?;
-    worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
-    Ok(())
+    /// Hands `delivery`, replayed `replays` times, over to the queue; returns when it is durable there.
+    pub async fn hand_over(&self, delivery: Delivery, replays: u32) -> Result<()> {
+        self.hand_over_packed(HandOver::pack(delivery, replays)?).await
+    }
+
+    /// Hands `packed` over; returns when it is durable on the queue, a large body before in R2.
+    pub async fn hand_over_packed(&self, packed: HandOver) -> Result<()> {
+        if let Some(object) = packed.object {
+            let described = HashMap::from([(DELIVERY_METADATA.to_owned(), object.delivery)]);
+            let put = self.storage.bucket().put(object.key, object.body);
+            self.storage.wait(put.custom_metadata(described).execute()).await?;
+        }
+        self.send(&packed.text).await
+    }
+
+    /// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
+    pub async fn send(&self, text: &str) -> Result<()> {
+        let queue = self.env.queue(DELIVERIES)?;
+        self.queue.bound(send_text(&queue, text)).await
+    }
+
+    /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a
+    /// listing is the index.
+    pub async fn keep(&self, record: &QuarantineRecord) -> Result<()> {
+        let text = serde_json::to_string(record)?;
+        let metadata = [
+            ("reason", record.reason.clone()),
+            ("webhook_id", record.delivery.webhook_id.clone()),
+            ("topic", record.delivery.topic.clone()),
+            ("shop_domain", record.delivery.shop_domain.clone()),
+            ("quarantined_at", record.quarantined_at.clone()),
+        ];
+        let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
+        put(&self.storage, &record.key(), text, metadata).await?;
+        worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
+        Ok(())
+    }
 }

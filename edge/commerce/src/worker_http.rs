@@ -19,9 +19,7 @@ use worker::worker_sys::Context as JsContext;
 use worker::{console_error, Context, Env, Result};
 
 use crate::admission::{Admission, Refusal};
-use crate::bindings::{
-    gate, hand_over_packed, keep, open_gate, webhook_budget_millis, Gate, BUCKET, COUNTERS, DELIVERIES,
-};
+use crate::bindings::{gate, open_gate, webhook_budget_millis, FarEnds, Gate, COUNTERS, DELIVERIES};
 use crate::counting::received;
 use crate::message::HandOver;
 use crate::quarantine::QuarantineRecord;
@@ -176,11 +174,8 @@ fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) ->
     match outcome.map(|delivery| HandOver::pack(delivery, 0)) {
         Ok(Ok(HandOver { text, object: None })) => Settled::Send(text),
         Ok(packed) => Settled::Answer(border::answering(async move {
-            let handed_over = match packed {
-                Ok(packed) => hand_over_packed(&env, packed).await,
-                Err(error) => Err(error.into()),
-            };
-            Ok(answer_of(handed_over))
+            let handed_over = async { FarEnds::of(&env)?.hand_over_packed(packed?).await };
+            Ok(answer_of(handed_over.await))
         })),
         Err(refusal) => Settled::Answer(border::answering(
             async move { refuse(&env, refusal, received_at).await },
@@ -206,11 +201,8 @@ fn not_taken() -> Response {
 async fn refuse(env: &Env, refusal: Refusal, received_at: String) -> Result<Response> {
     if let Some((delivery, body)) = refusal.keep.map(|kept| *kept) {
         let record = QuarantineRecord::new(delivery, refusal.reason, &refusal.detail, received_at).with_body(body);
-        let kept = match env.bucket(BUCKET) {
-            Ok(bucket) => keep(&bucket, &record).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = kept {
+        let kept = async { FarEnds::of(env)?.keep(&record).await };
+        if let Err(error) = kept.await {
             console_error!("quarantine failed: {error}");
             return Ok(not_taken());
         }

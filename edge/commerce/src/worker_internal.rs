@@ -1,11 +1,11 @@
 //! `/internal/quarantine`: what is kept there, one record of it, and its replay. For operators, behind a token.
 
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{list, read_text, replayed, show};
+use weir_edge_shared::quarantine_room::{absent, list, not_replayed, replayed, show};
 use weir_edge_shared::settings::internal_token;
-use worker::{console_error, Bucket, Env, Method, Request, Response, Result};
+use worker::{Env, Method, Request, Response, Result};
 
-use crate::bindings::{hand_over, BUCKET};
+use crate::bindings::FarEnds;
 use crate::quarantine::QuarantineRecord;
 use crate::worker_queue::{with_body, NoBody};
 use weir_edge_shared::http::answer;
@@ -16,44 +16,39 @@ pub async fn route(request: Request, env: &Env) -> Result<Response> {
     if !is_authorised(authorization.as_deref(), &internal_token(env)) {
         return answer(401, "unauthorised", "the bearer token is missing or wrong");
     }
-    let bucket = env.bucket(BUCKET)?;
+    let far_ends = FarEnds::of(env)?;
+    let storage = &far_ends.storage;
     match (request.method(), Target::parse(&request.path())) {
         (_, None) => answer(404, "not_found", ""),
-        (Method::Get, Some(Target::Quarantine)) => list(&bucket, &request).await,
-        (Method::Get, Some(Target::Record(key))) => show(&bucket, &key).await,
-        (Method::Post, Some(Target::Replay(key))) => replay(env, &bucket, &key).await,
+        (Method::Get, Some(Target::Quarantine)) => list(storage, &request).await,
+        (Method::Get, Some(Target::Record(key))) => show(storage, &key).await,
+        (Method::Post, Some(Target::Replay(key))) => replay(&far_ends, &key).await,
         (_, Some(_)) => answer(405, "method_not_allowed", ""),
     }
 }
 
 /// Hands the delivery over as a live one is. Only when the queue has it, the record is removed: whatever fails in between,
 /// it is at worst there twice, which `weir.ingest` recognises.
-async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
-    let Some(record) = read(bucket, key).await? else {
-        return answer(404, "not_found", "nothing is kept under this key");
+async fn replay(far_ends: &FarEnds, key: &str) -> Result<Response> {
+    let storage = &far_ends.storage;
+    let text = match storage.read_text(key).await {
+        Ok(Some(text)) => text,
+        Ok(None) => return absent(),
+        Err(error) => return not_replayed(key, &error.to_string()),
     };
+    let record: QuarantineRecord = serde_json::from_str(&text)?;
     let message = match record.into_replay() {
         Ok(message) => message,
         Err(detail) => return answer(422, "not_replayable", detail),
     };
     let replays = message.replays;
-    let handed_over = match with_body(bucket, message).await {
-        Ok(delivery) => hand_over(env, delivery, replays)
-            .await
-            .map_err(|error| error.to_string()),
+    let handed_over = match with_body(storage, message).await {
+        Ok(delivery) => far_ends.hand_over(delivery, replays).await,
         Err(NoBody::Absent(_)) => return answer(422, "not_replayable", "its body is not in R2 any more"),
-        Err(NoBody::Failed(cause)) => Err(cause),
+        Err(NoBody::Failed(cause)) => return not_replayed(key, &cause),
     };
-    if let Err(cause) = handed_over {
-        console_error!("replay of {key} failed: {cause}");
-        return answer(503, "hand_over_failed", "it is still in the quarantine; try again");
-    }
-    replayed(bucket, key).await
-}
-
-async fn read(bucket: &Bucket, key: &str) -> Result<Option<QuarantineRecord>> {
-    match read_text(bucket, key).await? {
-        Some(text) => Ok(Some(serde_json::from_str(&text)?)),
-        None => Ok(None),
+    match handed_over {
+        Ok(()) => replayed(storage, key).await,
+        Err(error) => not_replayed(key, &error.to_string()),
     }
 }

@@ -12,13 +12,13 @@ use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 use weir_edge_shared::object_writer::ObjectWriter;
 use weir_edge_shared::pipeline::PipelineStream;
-use weir_edge_shared::quarantine_room::read_text;
 use weir_edge_shared::sql::Argument;
+use weir_edge_shared::storage::Storage;
 use weir_edge_shared::versions::StreamVersions;
-use worker::{console_log, Bucket, Env, Include, Object, Result};
+use worker::{console_log, Include, Object, Result};
 
 use crate::archived::Forgetter;
-use crate::bindings::{hand_over, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
+use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
@@ -105,18 +105,14 @@ pub enum Pass {
 /// # Errors
 /// Why it has to be tried again.
 pub async fn forget(
-    env: &Env,
-    transport: &HyperdriveTransport,
-    streams: &StreamVersions<PipelineStream>,
+    around: &Around<'_>,
     delivery: &Delivery,
     subject: &Subject,
     progress: Progress,
     left: &mut u32,
 ) -> std::result::Result<Pass, String> {
     let broom = Broom {
-        env,
-        transport,
-        streams,
+        around,
         shop_domain: &delivery.shop_domain,
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
@@ -130,10 +126,18 @@ pub async fn forget(
     }
 }
 
+/// Where forgetting reaches.
+pub struct Around<'a> {
+    /// R2 and the queue.
+    pub far_ends: &'a FarEnds,
+    /// PostgreSQL.
+    pub transport: &'a HyperdriveTransport,
+    /// The streams.
+    pub streams: &'a StreamVersions<PipelineStream>,
+}
+
 struct Broom<'a> {
-    env: &'a Env,
-    transport: &'a HyperdriveTransport,
-    streams: &'a StreamVersions<PipelineStream>,
+    around: &'a Around<'a>,
     shop_domain: &'a str,
     /// The same as a part of keys.
     shop: String,
@@ -145,13 +149,13 @@ impl Broom<'_> {
     async fn sweep(&self, mut progress: Progress, left: &mut u32) -> std::result::Result<(Progress, bool), String> {
         while let Some(room) = ROOMS.get(progress.rooms) {
             // A Worker that is not deployed has no bucket.
-            let bucket = self.env.bucket(room.binding).ok();
-            let cursor = match bucket {
+            let storage = self.around.far_ends.other_storage(room.binding);
+            let cursor = match storage {
                 Some(_) if *left == 0 => return Ok((progress, false)),
-                Some(bucket) => {
+                Some(storage) => {
                     let limit = left.div_ceil(room.holds.weight());
                     let (removed, listed, cursor) = self
-                        .sweep_page(room, &bucket, progress.cursor.take(), limit)
+                        .sweep_page(room, &storage, progress.cursor.take(), limit)
                         .await
                         .map_err(|error| format!("{}: {error}", room.name))??;
                     *left = left.saturating_sub(listed * room.holds.weight());
@@ -171,7 +175,7 @@ impl Broom<'_> {
     async fn sweep_page(
         &self,
         room: &Room,
-        bucket: &Bucket,
+        storage: &Storage,
         cursor: Option<String>,
         limit: u32,
     ) -> Result<std::result::Result<(u64, u32, Option<String>), String>> {
@@ -179,7 +183,8 @@ impl Broom<'_> {
             Content::Records => room.prefix.to_owned(),
             Content::Results => format!("{}{}/", room.prefix, self.shop),
         };
-        let mut page = bucket
+        let mut page = storage
+            .bucket()
             .list()
             .prefix(prefix)
             .limit(limit.min(1000))
@@ -187,7 +192,7 @@ impl Broom<'_> {
         if let Some(cursor) = cursor {
             page = page.cursor(cursor);
         }
-        let page = page.execute().await?;
+        let page = storage.wait(page.execute()).await?;
         let objects = page.objects();
         let (mut doomed, mut rewritten) = (Vec::new(), 0);
         for object in &objects {
@@ -200,10 +205,10 @@ impl Broom<'_> {
             let goes = match self.subject {
                 Subject::Shop if owner.is_some() => Ok(true),
                 Subject::Customer(person) if room.holds == Content::Results => {
-                    rewritten += u64::from(write_without(bucket, object, person).await?);
+                    rewritten += u64::from(write_without(storage, object, person).await?);
                     Ok(false)
                 }
-                _ => self.take_out(room, bucket, object, owner).await?,
+                _ => self.take_out(room, storage, object, owner).await?,
             };
             match goes {
                 Ok(true) => doomed.push(key),
@@ -213,7 +218,7 @@ impl Broom<'_> {
         }
         let removed = doomed.len() as u64 + rewritten;
         if !doomed.is_empty() {
-            bucket.delete_multiple(doomed).await?;
+            storage.wait(storage.bucket().delete_multiple(doomed)).await?;
         }
         let cursor = page.truncated().then(|| page.cursor()).flatten();
         let listed = u32::try_from(objects.len()).unwrap_or(u32::MAX).max(1);
@@ -225,7 +230,7 @@ impl Broom<'_> {
     async fn take_out(
         &self,
         room: &Room,
-        bucket: &Bucket,
+        storage: &Storage,
         object: &Object,
         owner: Option<&str>,
     ) -> Result<std::result::Result<bool, String>> {
@@ -234,12 +239,12 @@ impl Broom<'_> {
             // The body of a request, perhaps of this one: it goes when that one is done.
             return Ok(Ok(false));
         }
-        let Some(text) = read_text(bucket, &object.key()).await? else {
+        let Some(text) = storage.read_text(&object.key()).await? else {
             return Ok(Ok(false));
         };
         let kept = match room.name {
             "commerce/bodies" => Kept::body(text, described, owner),
-            "commerce/quarantine" => record(bucket, &text, owner).await,
+            "commerce/quarantine" => record(storage, &text, owner).await,
             _ => Kept::other(text, owner),
         };
         let named = kept.names(self.subject, self.shop_domain);
@@ -254,10 +259,10 @@ impl Broom<'_> {
     async fn hand_in(&self, delivery: Delivery, replays: u32) -> std::result::Result<(), String> {
         if Subject::of(&delivery).is_some() {
             // Another request that names them: it may name more orders, and has rooms of its own to go through.
-            let handed_over = hand_over(self.env, delivery, replays).await;
+            let handed_over = self.around.far_ends.hand_over(delivery, replays).await;
             return handed_over.map_err(|error| error.to_string());
         }
-        let decisions = consume(&[delivery], self.transport, self.streams).await;
+        let decisions = consume(&[delivery], self.around.transport, self.around.streams).await;
         match decisions.into_iter().next() {
             Some(Decision::Retry { cause }) => Err(cause),
             // What PostgreSQL refuses even now is nobody's any more.
@@ -275,22 +280,21 @@ impl Broom<'_> {
         };
         let arguments = [Argument::Json(&request.argument)];
         let answer = self
+            .around
             .transport
             .call(request.function, &arguments)
             .await
             .map_err(|error| error.to_string())?;
-        let bucket = self.env.bucket(BUCKET).map_err(|error| error.to_string())?;
+        let storage = &self.around.far_ends.storage;
         let of_answer = serde_json::from_str::<Value>(&answer).unwrap_or_default();
-        let earlier = read_text(&bucket, &certificate_key(&of_answer)?)
+        let earlier = storage
+            .read_text(&certificate_key(&of_answer)?)
             .await
             .map_err(|error| error.to_string())?;
         let earlier = earlier.and_then(|text| serde_json::from_str(&text).ok());
         let (key, text) = certificate(&answer, &progress.removed, |_| earlier)?;
-        bucket
-            .put(&key, text.clone())
-            .execute()
-            .await
-            .map_err(|error| error.to_string())?;
+        let put = storage.bucket().put(&key, text.clone());
+        storage.wait(put.execute()).await.map_err(|error| error.to_string())?;
         console_log!("certificate {key}: {text}");
         Ok(())
     }
@@ -298,7 +302,7 @@ impl Broom<'_> {
 
 /// Writes the result `object` anew without `person`, if it names them. Read once to see that, and again to write: most results
 /// name one customer in no line.
-async fn write_without(bucket: &Bucket, object: &Object, person: &Person) -> Result<bool> {
+async fn write_without(storage: &Storage, object: &Object, person: &Person) -> Result<bool> {
     let metadata = object.custom_metadata()?;
     // The other queries do not ask for customers.
     let has_persons = metadata.get("kind").is_none_or(|kind| kind == "orders_core");
@@ -307,12 +311,12 @@ async fn write_without(bucket: &Bucket, object: &Object, person: &Person) -> Res
         return Ok(false);
     }
     let mut forgetter = Forgetter::of(person);
-    pour(bucket, &key, &mut forgetter, None).await?;
+    pour(storage, &key, &mut forgetter, None).await?;
     if forgetter.named == 0 {
         return Ok(false);
     }
-    let mut target = ObjectWriter::new(bucket, &key, metadata);
-    match pour(bucket, &key, &mut Forgetter::of(person), Some(&mut target)).await {
+    let mut target = ObjectWriter::new(storage, &key, metadata);
+    match pour(storage, &key, &mut Forgetter::of(person), Some(&mut target)).await {
         Ok(()) => target.finish().await.map(|()| true),
         Err(error) => {
             target.abort().await;
@@ -323,18 +327,18 @@ async fn write_without(bucket: &Bucket, object: &Object, person: &Person) -> Res
 
 /// Sends the object `key` through `forgetter`, and what comes out of it to `target`.
 async fn pour(
-    bucket: &Bucket,
+    storage: &Storage,
     key: &str,
     forgetter: &mut Forgetter<'_>,
     mut target: Option<&mut ObjectWriter<'_>>,
 ) -> Result<()> {
-    let object = bucket.get(key).execute().await?;
+    let object = storage.wait(storage.bucket().get(key).execute()).await?;
     let Some(body) = object.as_ref().and_then(Object::body) else {
         return Ok(()); // Removed by the bucket's lifecycle rule meanwhile.
     };
     let mut pieces = body.stream()?;
     loop {
-        let piece = pieces.next().await.transpose()?;
+        let piece = storage.wait(async { pieces.next().await.transpose() }).await?;
         if piece.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
@@ -356,11 +360,11 @@ fn described(object: &Object) -> Result<Option<Delivery>> {
 }
 
 /// A record of the quarantine with its body, wherever that lies.
-async fn record(bucket: &Bucket, text: &str, owner: Option<&str>) -> Kept {
+async fn record(storage: &Storage, text: &str, owner: Option<&str>) -> Kept {
     let (kept, message) = Kept::record(text, owner);
     let Some(message) = message else { return kept };
     let replays = message.replays;
-    match with_body(bucket, message).await {
+    match with_body(storage, message).await {
         Ok(delivery) => kept.with(delivery, replays),
         Err(_) => kept,
     }

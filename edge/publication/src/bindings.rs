@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::settings::{internal_token, number, secret, shops};
-use worker::{
-    console_warn, BatchMessageBuilder, Bucket, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result,
-};
+use weir_edge_shared::storage::Storage;
+use worker::{console_warn, BatchMessageBuilder, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result};
 
 use crate::message::{sendable, MessageSender};
 use crate::quarantine::QuarantineRecord;
@@ -112,9 +111,9 @@ impl MessageSender for InteractionQueue {
 }
 
 /// Puts `record` into the quarantine; returns when it is durable.
-pub async fn keep(bucket: &Bucket, record: &QuarantineRecord) -> Result<()> {
+pub async fn keep(storage: &Storage, record: &QuarantineRecord) -> Result<()> {
     let metadata = record.metadata().map(|(name, value)| (name.to_owned(), value));
-    put(bucket, &record.key(), serde_json::to_string(record)?, metadata.into()).await?;
+    put(storage, &record.key(), serde_json::to_string(record)?, metadata.into()).await?;
     console_warn!("quarantined {} ({})", record.key(), record.reason);
     Ok(())
 }

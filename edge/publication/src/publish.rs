@@ -8,9 +8,9 @@
 //! Nothing here waits for PostgreSQL, and for each far end only as long as `patience` lasts.
 
 use std::future::Future;
-use std::pin::pin;
 
-use futures_util::future::{join, select, Either};
+use futures_util::future::join;
+use weir_edge_shared::patience;
 use weir_edge_shared::stream::StreamSender;
 use weir_edge_shared::versions::StreamVersions;
 
@@ -102,15 +102,15 @@ async fn enqueue(queue: &impl MessageSender, messages: Vec<String>) -> Result<()
     queue.send(&messages).await
 }
 
-/// The outcome of `work`, or an error when `patience` ends first.
+/// The outcome of `work`, or an error when `over` ends first.
 pub async fn within<T>(
-    patience: impl Future<Output = ()>,
+    over: impl Future<Output = ()>,
     what: &str,
     work: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
-    match select(pin!(work), pin!(patience)).await {
-        Either::Left((outcome, _)) => outcome.map_err(|cause| format!("{what}: {cause}")),
-        Either::Right(((), _)) => Err(format!("{what}: no answer in time")),
+    match patience::within(over, work).await {
+        Some(outcome) => outcome.map_err(|cause| format!("{what}: {cause}")),
+        None => Err(format!("{what}: no answer in time")),
     }
 }
 

@@ -5,11 +5,14 @@ use serde_json::json;
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{list, read_text, replayed, show};
-use worker::{console_error, Bucket, Env, Method, Request, Response, Result};
+use weir_edge_shared::quarantine_room::{absent, list, not_replayed, replayed, show};
+use weir_edge_shared::settings::storage;
+use weir_edge_shared::storage::Storage;
+use worker::{console_error, Env, Method, Request, Response, Result};
 
 use crate::bindings::{InteractionQueue, Settings, BUCKET, INTERACTIONS};
 use crate::message::MessageSender;
+use crate::publish::within;
 use crate::quarantine::QuarantineRecord;
 use crate::redirect::Redirect;
 use crate::worker_catalogue::refresh;
@@ -42,12 +45,12 @@ pub async fn route(request: Request, env: &Env) -> Result<Response> {
         (_, "/internal/catalogue" | "/internal/links") => return answer(405, "method_not_allowed", ""),
         _ => {}
     }
-    let bucket = env.bucket(BUCKET)?;
+    let storage = storage(env, BUCKET)?;
     match (request.method(), Target::parse(&path)) {
         (_, None) => answer(404, "not_found", ""),
-        (Method::Get, Some(Target::Quarantine)) => list(&bucket, &request).await,
-        (Method::Get, Some(Target::Record(key))) => show(&bucket, &key).await,
-        (Method::Post, Some(Target::Replay(key))) => replay(env, &bucket, &key).await,
+        (Method::Get, Some(Target::Quarantine)) => list(&storage, &request).await,
+        (Method::Get, Some(Target::Record(key))) => show(&storage, &key).await,
+        (Method::Post, Some(Target::Replay(key))) => replay(env, &storage, &key).await,
         (_, Some(_)) => answer(405, "method_not_allowed", ""),
     }
 }
@@ -96,18 +99,20 @@ async fn link(request: &Request, env: &Env) -> Result<Response> {
 
 /// Sends the message again. Only when the queue has it, the record is removed: whatever fails in between, it is at worst
 /// there twice, which the events' ids make harmless.
-async fn replay(env: &Env, bucket: &Bucket, key: &str) -> Result<Response> {
-    let Some(text) = read_text(bucket, key).await? else {
-        return answer(404, "not_found", "nothing is kept under this key");
+async fn replay(env: &Env, storage: &Storage, key: &str) -> Result<Response> {
+    let text = match storage.read_text(key).await {
+        Ok(Some(text)) => text,
+        Ok(None) => return absent(),
+        Err(error) => return not_replayed(key, &error.to_string()),
     };
     let record: QuarantineRecord = serde_json::from_str(&text)?;
     let message = match record.into_replay() {
         Ok(message) => serde_json::to_string(&message)?,
         Err(detail) => return answer(422, "not_replayable", detail),
     };
-    if let Err(cause) = InteractionQueue(env.queue(INTERACTIONS)?).send(&[message]).await {
-        console_error!("replay of {key} failed: {cause}");
-        return answer(503, "hand_over_failed", "it is still in the quarantine; try again");
+    let queue = InteractionQueue(env.queue(INTERACTIONS)?);
+    match within(Settings::of(env).patience(), "queue", queue.send(&[message])).await {
+        Ok(()) => replayed(storage, key).await,
+        Err(cause) => not_replayed(key, &cause),
     }
-    replayed(bucket, key).await
 }

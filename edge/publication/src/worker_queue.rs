@@ -8,8 +8,9 @@ use weir_edge_shared::discreet::place;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::redelivery::retry;
-use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
-use worker::{console_error, Bucket, Env, MessageBatch, MessageExt, RawMessage, Result};
+use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts, storage};
+use weir_edge_shared::storage::Storage;
+use worker::{Env, MessageBatch, MessageExt, RawMessage, Result};
 
 use crate::bindings::{keep, BUCKET, COMMERCE_STREAM, POSTGRES, PUBLICATION_STREAM};
 use crate::consume::{record, resend};
@@ -19,7 +20,7 @@ use crate::quarantine::QuarantineRecord;
 /// Handles a batch of either queue. A message that is neither acknowledged nor retried here is retried by the queue, since
 /// errors are returned.
 pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
-    let bucket = env.bucket(BUCKET)?;
+    let storage = storage(&env, BUCKET)?;
     let max_delay = max_delay_seconds(&env);
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
     let (mut interactions, mut deferred) = (Vec::new(), Vec::new());
@@ -28,7 +29,7 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
         let detail = match serde_json::from_str(&content.text()) {
             Ok(message) if dead => {
                 let detail = "every attempt at PostgreSQL or the stream failed; see the log";
-                quarantine(&bucket, &raw, ("retries_exhausted", detail), Ok(message), max_delay).await;
+                quarantine(&storage, &raw, ("retries_exhausted", detail), Ok(message), max_delay).await;
                 continue;
             }
             Ok(message @ Message::Interaction { .. }) => {
@@ -41,17 +42,17 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
             }
             Err(error) => place(&error),
         };
-        quarantine(&bucket, &raw, ("unreadable_message", &detail), Err(content), max_delay).await;
+        quarantine(&storage, &raw, ("unreadable_message", &detail), Err(content), max_delay).await;
     }
     let (recorded, resent) = futures_util::future::join(
-        record_all(&env, &bucket, interactions, max_delay),
-        resend_all(&env, &bucket, deferred, max_delay),
+        record_all(&env, &storage, interactions, max_delay),
+        resend_all(&env, &storage, deferred, max_delay),
     )
     .await;
     recorded.and(resent)
 }
 
-async fn record_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
+async fn record_all(env: &Env, storage: &Storage, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
     let events: Vec<&Value> = messages
         .iter()
         .filter_map(|(_, message)| match message {
@@ -65,12 +66,12 @@ async fn record_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Messa
     let transport = HyperdriveTransport::new(env.hyperdrive(POSTGRES)?, postgres_timeouts(env));
     let decisions = record(&events, &transport, &streams(env, COMMERCE_STREAM)?).await;
     for ((raw, message), decision) in messages.into_iter().zip(decisions) {
-        carry_out(bucket, &raw, message, decision, max_delay).await;
+        carry_out(storage, &raw, message, decision, max_delay).await;
     }
     Ok(())
 }
 
-async fn resend_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
+async fn resend_all(env: &Env, storage: &Storage, messages: Vec<(RawMessage, Message)>, max_delay: u32) -> Result<()> {
     if messages.is_empty() {
         return Ok(());
     }
@@ -78,25 +79,25 @@ async fn resend_all(env: &Env, bucket: &Bucket, messages: Vec<(RawMessage, Messa
     for (raw, message) in messages {
         if let Message::Rows { rows, .. } = &message {
             let decision = resend(rows, &streams).await;
-            carry_out(bucket, &raw, message, decision, max_delay).await;
+            carry_out(storage, &raw, message, decision, max_delay).await;
         }
     }
     Ok(())
 }
 
-async fn carry_out(bucket: &Bucket, raw: &RawMessage, message: Message, decision: Decision, max_delay: u32) {
+async fn carry_out(storage: &Storage, raw: &RawMessage, message: Message, decision: Decision, max_delay: u32) {
     match decision {
         Decision::Acknowledge => raw.ack(),
         Decision::Retry { cause } => retry(raw, &cause, max_delay),
         Decision::Quarantine { reason, detail } => {
-            quarantine(bucket, raw, (&reason, &detail), Ok(message), max_delay).await;
+            quarantine(storage, raw, (&reason, &detail), Ok(message), max_delay).await;
         }
     }
 }
 
 /// Keeps the message (or what is none), then acknowledges it.
 async fn quarantine(
-    bucket: &Bucket,
+    storage: &Storage,
     raw: &RawMessage,
     (reason, detail): (&str, &str),
     content: std::result::Result<Message, Content>,
@@ -115,11 +116,10 @@ async fn quarantine(
         text: unread.as_ref().map(|content| content.text().into_owned()),
         base64: unread.as_ref().and_then(Content::base64),
     };
-    match keep(bucket, &record).await {
+    match keep(storage, &record).await {
         Ok(()) => raw.ack(),
         Err(error) => {
-            console_error!("quarantine failed: {error}");
-            retry(raw, "quarantine failed", max_delay);
+            retry(raw, &format!("quarantine failed: {error}"), max_delay);
         }
     }
 }

@@ -36,6 +36,8 @@ class KvNamespace {
 class R2Bucket {
   constructor(bucket) { this.bucket = bucket; }
   put(...object) { return (ways[broken.bucket] ?? (() => this.bucket.put(...object)))(); }
+  get(...key) { return (ways[broken.bucketGet] ?? (() => this.bucket.get(...key)))(); }
+  delete(...key) { return this.bucket.delete(...key); }
 }
 const counters = (dataset) => ({ writeDataPoint: (point) => (ways[broken.counters] ?? (() => dataset.writeDataPoint(point)))() });
 
@@ -49,6 +51,7 @@ export default class extends WorkerEntrypoint {
     const env = { ...this.env, INTERACTIONS: new WorkerQueue(INTERACTIONS), PUBLICATION_COUNTERS: counters(PUBLICATION_COUNTERS) };
     env.RATE_LIMIT = new Ratelimit();
     env.CATALOGUE = new KvNamespace(CATALOGUE);
+    env.BUCKET = new R2Bucket(this.env.BUCKET);
     return new Worker(this.ctx, env).fetch(request);
   }
   queue(batch) { return new Worker(this.ctx, { ...this.env, BUCKET: new R2Bucket(this.env.BUCKET) }).queue(batch); }
@@ -349,4 +352,30 @@ test("KV that hangs or fails is not asked again by each click; the last catalogu
     const again = (await reads({})) - warm;
     assert.ok(again >= 1 && again <= 2, `${way}: ${again} reads for ten clicks and their records`);
   }
+});
+
+test("R2 or the queue never answers a consumer or a replay: given up, and nothing is lost", async (t) => {
+  const { broken, internal, lake, log, miniflare, queue, quarantine, send } = await breakable(t, { patienceMillis: 300, platformTimeoutMillis: 300 });
+  await send([event("view", "a")]);
+  const [row] = lake.published;
+  await broken({ bucket: "hang" });
+  await (await queue()).send("not one of ours", { contentType: "text" });
+  const retried = (line) => line.includes("again in") && line.includes("quarantine failed: R2 did not answer within 300 ms");
+  await until("a retry", () => log.some(retried));
+  assert.deepEqual(await quarantine(), []);
+  await broken({});
+  const [{ key }] = await until("the record", async () => (await quarantine()).length && quarantine());
+  assert.equal((await internal(`${key}/replay`)).status, 422, "nothing that could be sent");
+
+  const record = { reason: "retries_exhausted", detail: "", quarantined_at: "2026-11-24T10:00:00.000Z", message_id: "1", message: { kind: "rows", rows: [row] } };
+  const deferred = "quarantine/2026-11-24/demo/message-1.json";
+  await (await miniflare.getR2Bucket("BUCKET", "publication")).put(deferred, JSON.stringify(record));
+  for (const [way, cause] of [[{ bucketGet: "hang" }, "R2 did not answer within 300 ms"], [{ queue: "hang" }, "queue: no answer in time"]]) {
+    await broken(way);
+    const { status, body } = await internal(`${deferred}/replay`);
+    assert.deepEqual([status, body.reason, body.detail], [503, "hand_over_failed", `${cause}; it is still in the quarantine; try again`]);
+  }
+  await broken({});
+  assert.equal((await internal(`${deferred}/replay`)).status, 200);
+  await until("the row once more", () => lake.published.length === 2);
 });

@@ -4,10 +4,9 @@
 //! Hyperdrive are unsupported and fail by the tenth (workers-sdk issues 13797, 13798).
 
 use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join, select, Either};
+use futures_util::future::join;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use worker::postgres_tls::PassthroughTls;
@@ -16,6 +15,7 @@ use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 use crate::connection::{tls_is_disabled, Timeouts};
 use crate::discreet::without_values;
 use crate::ingest::{IngestError, IngestTransport};
+use crate::patience;
 use crate::sql::{call_statement, Argument};
 
 /// [`IngestTransport`] over a Hyperdrive binding. Host, port and credentials come from the binding, not from configuration.
@@ -85,13 +85,8 @@ impl IngestTransport for HyperdriveTransport {
 /// The outcome of `work`, or an error of the connection when it takes longer than `limit`. `work` is dropped then, and its
 /// socket is closed with the event that opened it.
 async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> Result<T, IngestError> {
-    match select(pin!(work), pin!(Delay::from(limit))).await {
-        Either::Left((outcome, _)) => Ok(outcome),
-        Either::Right(((), _)) => Err(IngestError::connection(format!(
-            "no {what} within {} ms",
-            limit.as_millis()
-        ))),
-    }
+    let outcome = patience::within(Delay::from(limit), work).await;
+    outcome.ok_or_else(|| IngestError::connection(format!("no {what} within {} ms", limit.as_millis())))
 }
 
 fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {

@@ -17,6 +17,7 @@ pub mod internal;
 pub mod leading;
 pub mod lines;
 pub mod object_key;
+pub mod patience;
 pub mod sql;
 pub mod stream;
 pub mod versions;
@@ -39,3 +40,5 @@ pub mod quarantine_room;
 pub mod redelivery;
 #[cfg(target_arch = "wasm32")]
 pub mod settings;
+#[cfg(target_arch = "wasm32")]
+pub mod storage;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use worker::{console_warn, Bucket, Error, MultipartUpload, Result, UploadedPart};
+use worker::{console_warn, Error, MultipartUpload, Result, UploadedPart};
+
+use crate::storage::Storage;
 
 /// Bytes of a part. R2 wants equal parts of at least 5 MiB, at most 10,000 of them; one is in memory at a time.
 const PART_BYTES: usize = 8 << 20;
@@ -10,7 +12,7 @@ const PART_BYTES: usize = 8 << 20;
 /// See the module.
 #[derive(Debug)]
 pub struct ObjectWriter<'a> {
-    bucket: &'a Bucket,
+    storage: &'a Storage,
     key: &'a str,
     metadata: HashMap<String, String>,
     upload: Option<MultipartUpload>,
@@ -21,9 +23,9 @@ pub struct ObjectWriter<'a> {
 impl<'a> ObjectWriter<'a> {
     /// Begins the object `key` with `metadata` beside it.
     #[must_use]
-    pub fn new(bucket: &'a Bucket, key: &'a str, metadata: HashMap<String, String>) -> Self {
+    pub fn new(storage: &'a Storage, key: &'a str, metadata: HashMap<String, String>) -> Self {
         Self {
-            bucket,
+            storage,
             key,
             metadata,
             upload: None,
@@ -50,14 +52,14 @@ impl<'a> ObjectWriter<'a> {
         let upload = match self.upload.take() {
             Some(upload) => upload,
             None => {
-                let upload = self.bucket.create_multipart_upload(self.key);
+                let upload = self.storage.bucket().create_multipart_upload(self.key);
                 let upload = upload.custom_metadata(std::mem::take(&mut self.metadata));
-                upload.execute().await?
+                self.storage.wait(upload.execute()).await?
             }
         };
         let number = u16::try_from(self.parts.len() + 1)
             .map_err(|_| Error::RustError("the object needs more parts than R2 takes".to_owned()))?;
-        let uploaded = upload.upload_part(number, part).await;
+        let uploaded = self.storage.wait(upload.upload_part(number, part)).await;
         self.upload = Some(upload);
         self.parts.push(uploaded?);
         Ok(())
@@ -70,15 +72,16 @@ impl<'a> ObjectWriter<'a> {
     pub async fn finish(mut self) -> Result<()> {
         let last = std::mem::take(&mut self.buffer);
         if self.upload.is_none() {
-            let object = self.bucket.put(self.key, last).custom_metadata(self.metadata);
-            object.execute().await?;
+            let object = self.storage.bucket().put(self.key, last);
+            let object = object.custom_metadata(self.metadata);
+            self.storage.wait(object.execute()).await?;
             return Ok(());
         }
         if !last.is_empty() {
             self.put_part(last).await?;
         }
         if let Some(upload) = self.upload.take() {
-            upload.complete(self.parts).await?;
+            self.storage.wait(upload.complete(self.parts)).await?;
         }
         Ok(())
     }
@@ -86,7 +89,7 @@ impl<'a> ObjectWriter<'a> {
     /// Gives it up. R2 drops an upload that nobody ends after a week; ending it now costs less.
     pub async fn abort(self) {
         if let Some(upload) = self.upload {
-            if let Err(error) = upload.abort().await {
+            if let Err(error) = self.storage.wait(upload.abort()).await {
                 console_warn!("{}: the upload was not aborted: {error}", self.key);
             }
         }

@@ -3,15 +3,14 @@
 //! Locally Cloudflare's own binding discards events, so there the same name is bound to an RPC class with the same
 //! `send(events)`; this code cannot tell them apart, hence the unchecked cast.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{select, Either};
 use js_sys::JSON;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Delay, Env, EnvBinding};
 
+use crate::patience::within;
 use crate::settings::stream_timeout;
 use crate::stream::{StreamError, StreamSender};
 use crate::versions::{candidates, StreamVersions};
@@ -78,10 +77,9 @@ impl StreamSender for PipelineStream {
     async fn send(&self, batch: &str) -> Result<(), StreamError> {
         let rows = JSON::parse(batch).map_err(|error| failure(&error))?;
         let binding: &Sendable = self.binding.0.unchecked_ref();
-        let sending = pin!(binding.send(&rows));
-        match select(sending, pin!(Delay::from(self.timeout))).await {
-            Either::Left((outcome, _)) => outcome.map(|_| ()).map_err(|error| failure(&error)),
-            Either::Right(((), _)) => {
+        match within(Delay::from(self.timeout), binding.send(&rows)).await {
+            Some(outcome) => outcome.map(|_| ()).map_err(|error| failure(&error)),
+            None => {
                 let millis = self.timeout.as_millis();
                 Err(StreamError(format!("no answer within {millis} ms")))
             }

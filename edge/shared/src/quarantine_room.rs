@@ -3,34 +3,34 @@
 use std::collections::HashMap;
 
 use serde_json::{json, Value};
-use worker::{console_error, console_log, Bucket, HttpMetadata, Include, Object, Request, Response, Result};
+use worker::{console_error, console_log, Error, HttpMetadata, Include, Object, Request, Response, Result};
 
 use crate::http::answer;
 use crate::internal::{page_records, parameter, PREFIX};
+use crate::storage::Storage;
 
 /// Puts `text`, a JSON record, under `key`; returns when it is durable. `metadata` is repeated beside it, so that a listing
 /// is the index.
-pub async fn put(bucket: &Bucket, key: &str, text: String, metadata: HashMap<String, String>) -> Result<()> {
-    bucket
-        .put(key, text)
-        .http_metadata(HttpMetadata {
-            content_type: Some("application/json".into()),
-            ..HttpMetadata::default()
-        })
-        .custom_metadata(metadata)
-        .execute()
-        .await?;
+pub async fn put(storage: &Storage, key: &str, text: String, metadata: HashMap<String, String>) -> Result<()> {
+    let http_metadata = HttpMetadata {
+        content_type: Some("application/json".into()),
+        ..HttpMetadata::default()
+    };
+    let object = storage.bucket().put(key, text);
+    let object = object.http_metadata(http_metadata).custom_metadata(metadata);
+    storage.wait(object.execute()).await?;
     Ok(())
 }
 
 /// A page: `{"records": [...], "cursor": text or null}`; `?cursor=` gives the next one.
-pub async fn list(bucket: &Bucket, request: &Request) -> Result<Response> {
+pub async fn list(storage: &Storage, request: &Request) -> Result<Response> {
     let url = request.inner().url();
     let limit = match page_records(parameter(&url, "limit")) {
         Ok(limit) => limit,
         Err(detail) => return answer(400, "bad_parameter", &detail),
     };
-    let mut page = bucket
+    let mut page = storage
+        .bucket()
         .list()
         .prefix(PREFIX)
         .limit(limit)
@@ -38,7 +38,10 @@ pub async fn list(bucket: &Bucket, request: &Request) -> Result<Response> {
     if let Some(cursor) = parameter(&url, "cursor") {
         page = page.cursor(String::from(js_sys::decode_uri_component(cursor)?));
     }
-    let page = page.execute().await?;
+    let page = match storage.wait(page.execute()).await {
+        Ok(page) => page,
+        Err(error) => return unread(&error),
+    };
     let records: Vec<Value> = page.objects().iter().map(entry).collect::<Result<_>>()?;
     let cursor = page.truncated().then(|| page.cursor()).flatten();
     Response::from_json(&json!({"records": records, "cursor": cursor}))
@@ -53,31 +56,43 @@ fn entry(object: &Object) -> Result<Value> {
     Ok(entry)
 }
 
-pub async fn show(bucket: &Bucket, key: &str) -> Result<Response> {
-    match read_text(bucket, key).await? {
-        Some(text) => Response::from_json(&serde_json::from_str::<Value>(&text)?),
-        None => answer(404, "not_found", "nothing is kept under this key"),
+/// The record under `key`.
+pub async fn show(storage: &Storage, key: &str) -> Result<Response> {
+    match storage.read_text(key).await {
+        Ok(Some(text)) => Response::from_json(&serde_json::from_str::<Value>(&text)?),
+        Ok(None) => absent(),
+        Err(error) => unread(&error),
     }
+}
+
+/// The answer when nothing is kept under a key.
+pub fn absent() -> Result<Response> {
+    answer(404, "not_found", "nothing is kept under this key")
+}
+
+fn unread(error: &Error) -> Result<Response> {
+    console_error!("the quarantine cannot be read: {error}");
+    answer(503, "not_read", &format!("{error}; try again"))
+}
+
+/// The answer to a replay of the record under `key` that failed because of `cause`, of R2 or the queue.
+pub fn not_replayed(key: &str, cause: &str) -> Result<Response> {
+    console_error!("replay of {key} failed: {cause}");
+    answer(
+        503,
+        "hand_over_failed",
+        &format!("{cause}; it is still in the quarantine; try again"),
+    )
 }
 
 /// Removes the record under `key`, whose message the queue has, and answers the replay. A record that stays may be replayed
 /// again: its events have the same ids.
-pub async fn replayed(bucket: &Bucket, key: &str) -> Result<Response> {
-    if let Err(error) = bucket.delete(key).await {
+pub async fn replayed(storage: &Storage, key: &str) -> Result<Response> {
+    if let Err(error) = storage.delete(key).await {
         console_error!("replayed {key}, which was not removed: {error}");
-        return answer(503, "not_removed", "replayed, and still in the quarantine; try again");
+        let detail = format!("{error}; replayed, and still in the quarantine; try again");
+        return answer(503, "not_removed", &detail);
     }
     console_log!("replayed {key}");
     Response::from_json(&json!({"status": "replayed", "key": key}))
-}
-
-/// The text of the record under `key`, or `None`.
-pub async fn read_text(bucket: &Bucket, key: &str) -> Result<Option<String>> {
-    let Some(object) = bucket.get(key).execute().await? else {
-        return Ok(None);
-    };
-    match object.body() {
-        Some(body) => Ok(Some(body.text().await?)),
-        None => Ok(None),
-    }
 }

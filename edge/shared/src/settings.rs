@@ -1,5 +1,6 @@
 //! Variables and secrets that all Workers read alike, and the clock.
 
+use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use worker::{Env, Error, Result};
 
 use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
 use crate::connection::Timeouts;
+use crate::patience::Patience;
+use crate::storage::Storage;
 
 /// A variable, `None` when it is absent or blank.
 pub fn text(env: &Env, name: &str) -> Option<String> {
@@ -62,6 +65,25 @@ pub fn postgres_timeouts(env: &Env) -> Timeouts {
 /// Worker asks both in turn, and both together are far from a queue consumer's 15 minutes.
 pub fn stream_timeout(env: &Env) -> Duration {
     number(env, "STREAM_TIMEOUT_MILLIS").map_or(Timeouts::default().statement, Duration::from_millis)
+}
+
+/// How long R2, a queue or another Worker may take for one answer, var PLATFORM_TIMEOUT_MILLIS. They answer within tenths of a
+/// second; a part of 8 MiB that is written takes longest.
+pub fn platform_timeout(env: &Env) -> Duration {
+    number(env, "PLATFORM_TIMEOUT_MILLIS").map_or(Duration::from_secs(20), Duration::from_millis)
+}
+
+/// The patience of an invocation with `far_end`, one of the platform's.
+pub fn patience(env: &Env, far_end: &'static str) -> Patience {
+    Patience::new(far_end, platform_timeout(env))
+}
+
+/// The bucket bound as `name`, with patience of its own.
+///
+/// # Errors
+/// When none is bound.
+pub fn storage(env: &Env, name: &str) -> Result<Storage> {
+    Ok(Storage::new(env.bucket(name)?, Rc::new(patience(env, "R2"))))
 }
 
 /// Now, RFC 3339 UTC with milliseconds.

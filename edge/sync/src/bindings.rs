@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::{streams, PipelineStream};
-use weir_edge_shared::settings::{number, postgres_timeouts, secret, text};
+use weir_edge_shared::settings::{self, number, postgres_timeouts, secret, text};
+use weir_edge_shared::storage::Storage;
 use weir_edge_shared::versions::StreamVersions;
 use worker::{Bucket, Env, Stub};
 
@@ -20,6 +21,11 @@ fn unbound(error: &worker::Error) -> StepError {
 /// The archive and the quarantine.
 pub fn bucket(env: &Env) -> Result<Bucket, StepError> {
     env.bucket("BUCKET").map_err(|error| unbound(&error))
+}
+
+/// The same, each of whose answers has a limit of time.
+pub fn storage(env: &Env) -> Result<Storage, StepError> {
+    settings::storage(env, "BUCKET").map_err(|error| unbound(&error))
 }
 
 /// PostgreSQL, over a Hyperdrive with caching disabled; vars POSTGRES_CONNECT_TIMEOUT_MILLIS, POSTGRES_STATEMENT_TIMEOUT_MILLIS.

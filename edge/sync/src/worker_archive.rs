@@ -8,7 +8,7 @@ use weir_domain::shopify::bulk::BulkKind;
 use weir_edge_shared::object_key::plain;
 use worker::{Bucket, Env, Fetch, Method, Range, Request, RequestInit, RequestRedirect, Response};
 
-use crate::bindings::bucket;
+use crate::bindings::{bucket, storage};
 use crate::jsonl::{Cut, Scan};
 use crate::operation::State;
 use crate::rest::{document, lines, variables, Place};
@@ -97,7 +97,7 @@ pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
         key_part(number)
     );
     let key = format!("{base}.jsonl");
-    let scan = copy(&bucket(env)?, &key, &mut response, &operation, provenance(input)).await?;
+    let scan = copy(&storage(env)?, &key, &mut response, &operation, provenance(input)).await?;
     let bytes = scan.bytes;
     let cut = cuts(env, &base, scan).await?;
     Ok(Outcome {

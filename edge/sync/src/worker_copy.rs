@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use futures_util::StreamExt;
 use weir_edge_shared::object_writer::ObjectWriter;
-use worker::{Bucket, Response};
+use weir_edge_shared::storage::Storage;
+use worker::Response;
 
 use crate::jsonl::Scan;
 use crate::operation::Operation;
@@ -21,13 +22,13 @@ fn incomplete(what: impl Into<String>) -> StepError {
 /// # Errors
 /// When the body ends early, or is not what `operation` says; then there is no object.
 pub async fn copy(
-    bucket: &Bucket,
+    storage: &Storage,
     key: &str,
     response: &mut Response,
     operation: &Operation,
     provenance: HashMap<String, String>,
 ) -> Result<Scan, StepError> {
-    let mut object = ObjectWriter::new(bucket, key, provenance);
+    let mut object = ObjectWriter::new(storage, key, provenance);
     match fill(&mut object, response, operation).await {
         Ok(scan) => {
             object.finish().await.map_err(r2)?;

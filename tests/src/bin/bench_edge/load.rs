@@ -145,7 +145,8 @@ impl Connection {
     }
 
     /// Sends `request` and reads its answer, which must be 200. False when the server had closed the connection between
-    /// two requests, as it may at any time (RFC 9112, 9.5): it has not read this one.
+    /// two requests, as it may at any time (RFC 9112, 9.5): it has not read this one. workerd does so after 5 s without a
+    /// request; also when it did not get to run for 5 s and the request lies there, which then is so of all connections.
     ///
     /// # Errors
     /// At another answer, and when the connection breaks during one or before the first.
