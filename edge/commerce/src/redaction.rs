@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 use weir_domain::webhook::{Delivery, Topic};
+use weir_edge_shared::discreet::place;
 
 /// Whom a delivery asks to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,7 +225,7 @@ pub fn certificate(
     earlier: impl FnOnce(&str) -> Option<Value>,
 ) -> Result<(String, String), String> {
     let mut certificate: Value =
-        serde_json::from_str(text).map_err(|error| format!("unreadable certificate: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("the certificate is {}", place(&error)))?;
     let key = certificate_key(&certificate)?;
     let mut objects = removed.clone();
     let earlier = earlier(&key).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `/internal/quarantine`: what is kept there, one record of it, and its replay. For operators, behind a token.
 
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{absent, list, not_replayed, replayed, show};
 use weir_edge_shared::settings::internal_token;
@@ -36,7 +37,10 @@ async fn replay(far_ends: &FarEnds, key: &str) -> Result<Response> {
         Ok(None) => return absent(),
         Err(error) => return not_replayed(key, &error.to_string()),
     };
-    let record: QuarantineRecord = serde_json::from_str(&text)?;
+    let record: QuarantineRecord = match serde_json::from_str(&text) {
+        Ok(record) => record,
+        Err(error) => return answer(422, "not_replayable", &format!("the record is {}", place(&error))),
+    };
     let message = match record.into_replay() {
         Ok(message) => message,
         Err(detail) => return answer(422, "not_replayable", detail),

@@ -31,7 +31,7 @@ const CERTIFICATE = { certificate_id: "c-1", redacted_at: "2026-11-24T10:00:02.0
 // What PostgreSQL says, by what the id of a delivery or the key of an order begins with.
 const REFUSALS = {
   refused: { sqlstate: "22P02", text: `invalid input syntax for type bigint: "${PERSON.email}" of "${PERSON.last_name}"` },
-  broken: { sqlstate: "XX000", text: `called unwrap on an Err value: Unreadable("${PERSON.last_name}", ${PERSON.phone})` },
+  broken: { sqlstate: "XX000", text: `no customer ${PERSON.last_name}: Unreadable("${PERSON.last_name}", ${PERSON.phone})` },
   unreadable: { deliveries: PERSON.email, interactions: PERSON.last_name },
   login: { sqlstate: "28P01", text: `password authentication failed for user "${SECRET.user}"` },
   cut: null,

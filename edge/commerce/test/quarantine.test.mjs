@@ -141,3 +141,15 @@ test("what no consumer could take is not replayed and stays", async (t) => {
   assert.deepEqual([answer.status, answer.body.reason], [422, "not_replayable"]);
   await kept(quarantine, 1);
 });
+
+test("a record that cannot be read is not replayed, stays, and nothing of it is told", async (t) => {
+  const { internal, miniflare, log } = await world(t);
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  const key = "quarantine/2026-11-24/demo/orders_create/w-1.json";
+  await bucket.put(key, JSON.stringify({ delivery: "jane@example.com" }));
+  const { status, body } = await internal(`${key}/replay`, { method: "POST" });
+  assert.deepEqual([status, body.reason], [422, "not_replayable"]);
+  assert.match(body.detail, /^the record is not of the expected form at line 1/);
+  assert.ok(!log.some((line) => line.includes("jane")), log.join("\n"));
+  assert.ok(await bucket.head(key));
+});

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 use weir_domain::interaction::catalogue::Catalogue;
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::settings::postgres_timeouts;
 use weir_edge_shared::sql::Argument;
@@ -53,7 +54,7 @@ async fn read(env: &Env, shop_domain: &str) -> std::result::Result<Catalogue, St
         .await
         .map_err(|error| error.to_string())?;
     match text {
-        Some(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        Some(text) => serde_json::from_str(&text).map_err(|error| place(&error)),
         // Not published yet; asked again when the time to live is over.
         None => Ok(Catalogue::default()),
     }
@@ -70,7 +71,7 @@ pub async fn refresh(env: &Env, shop_domain: &str) -> Result<Value> {
         .call("weir.publication_catalogue", &[Argument::Text(shop_domain)])
         .await
         .map_err(|error| failed(&error))?;
-    let catalogue: Catalogue = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    let catalogue: Catalogue = serde_json::from_str(&text).map_err(|error| failed(&place(&error)))?;
     let store = env.kv(CATALOGUE)?;
     let put = store.put(&key(shop_domain), text).map_err(|error| failed(&error))?;
     put.execute().await.map_err(|error| failed(&error))?;

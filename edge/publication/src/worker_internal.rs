@@ -105,7 +105,10 @@ async fn replay(env: &Env, storage: &Storage, key: &str) -> Result<Response> {
         Ok(None) => return absent(),
         Err(error) => return not_replayed(key, &error.to_string()),
     };
-    let record: QuarantineRecord = serde_json::from_str(&text)?;
+    let record: QuarantineRecord = match serde_json::from_str(&text) {
+        Ok(record) => record,
+        Err(error) => return answer(422, "not_replayable", &format!("the record is {}", place(&error))),
+    };
     let message = match record.into_replay() {
         Ok(message) => serde_json::to_string(&message)?,
         Err(detail) => return answer(422, "not_replayable", detail),

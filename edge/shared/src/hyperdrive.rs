@@ -13,7 +13,7 @@ use worker::postgres_tls::PassthroughTls;
 use worker::{Delay, Hyperdrive, SecureTransport, Socket};
 
 use crate::connection::{tls_is_disabled, Timeouts};
-use crate::discreet::without_values;
+use crate::discreet::ServerError;
 use crate::ingest::{IngestError, IngestTransport};
 use crate::patience;
 use crate::sql::{call_statement, Argument};
@@ -63,7 +63,7 @@ impl HyperdriveTransport {
         let connecting = config.connect_raw(socket, PassthroughTls);
         let (client, connection) = within(self.timeouts.connect, "connection", connecting)
             .await?
-            .map_err(|error| database(&error))?;
+            .map_err(|error| database(function, &error))?;
         // Both halves are driven here. A spawned connection outlives the request and crashes Hyperdrive's local proxy;
         // dropping the client at the end of its half lets the connection say Terminate and finish.
         let query = async move {
@@ -72,7 +72,7 @@ impl HyperdriveTransport {
             answer
         };
         let (answer, _closed) = within(self.timeouts.statement, "answer", join(query, connection)).await?;
-        one_text(&answer.map_err(|error| database(&error))?)
+        one_text(&answer.map_err(|error| database(function, &error))?)
     }
 }
 
@@ -99,20 +99,21 @@ fn one_text(messages: &[SimpleQueryMessage]) -> Result<String, IngestError> {
         .ok_or_else(|| IngestError::connection("the function returned no row"))
 }
 
-/// tokio-postgres displays only "db error"; the code and the server's message are inside. DETAIL stays out, and so does what
-/// the message quotes: either may be a customer's data. What the server names apart is of the schema.
-fn database(error: &tokio_postgres::Error) -> IngestError {
-    match error.as_db_error() {
-        Some(server) => {
-            let names = [server.table(), server.column(), server.constraint()];
-            let said = std::iter::once(without_values(server.message()))
-                .chain(names.into_iter().flatten().map(str::to_owned))
-                .collect::<Vec<_>>();
-            IngestError {
-                sqlstate: Some(server.code().code().to_owned()),
-                message: said.join(", "),
-            }
-        }
-        None => IngestError::connection(error.to_string()),
+/// tokio-postgres displays only "db error"; the code and the server's message are inside. Of the message no word is told that is
+/// not weir's, nor DETAIL: either may be a customer's data.
+fn database(function: &str, error: &tokio_postgres::Error) -> IngestError {
+    let Some(server) = error.as_db_error() else {
+        return IngestError::connection(error.to_string());
+    };
+    let sqlstate = server.code().code();
+    let said = ServerError {
+        sqlstate,
+        message: server.message(),
+        routine: server.routine(),
+        names: [server.table(), server.column(), server.constraint()],
+    };
+    IngestError {
+        sqlstate: Some(sqlstate.to_owned()),
+        message: format!("{function}: {}", said.told()),
     }
 }

@@ -8,6 +8,7 @@ use worker::{Env, Error, Result};
 
 use crate::backoff::DEFAULT_MAX_DELAY_SECONDS;
 use crate::connection::Timeouts;
+use crate::discreet::place;
 use crate::patience::Patience;
 use crate::storage::Storage;
 
@@ -37,7 +38,7 @@ pub fn internal_token(env: &Env) -> String {
 /// The known shops, var SHOPS: a JSON array of permanent domains.
 pub fn shops(env: &Env) -> Result<Vec<String>> {
     let shops: Vec<String> = serde_json::from_str(&text(env, "SHOPS").unwrap_or_else(|| "[]".into()))
-        .map_err(|error| Error::RustError(format!("SHOPS is not a JSON array of domains: {error}")))?;
+        .map_err(|error| Error::RustError(format!("SHOPS is no JSON array of domains: {}", place(&error))))?;
     Ok(shops.into_iter().map(|shop| shop.to_ascii_lowercase()).collect())
 }
 

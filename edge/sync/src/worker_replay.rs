@@ -1,6 +1,7 @@
 //! What a replay reads: objects of the archive or of the quarantine.
 
 use serde_json::{json, Value};
+use weir_edge_shared::discreet::place;
 use worker::{Env, Include};
 
 use crate::bindings::bucket;
@@ -55,7 +56,7 @@ async fn rejected_lines(env: &Env, key: &str) -> Result<Outcome, StepError> {
     let absent = || StepError::lasting("quarantine_missing", format!("nothing is kept under {key}"));
     let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
     let record: Value = serde_json::from_str(&body.text().await.map_err(failed)?)
-        .map_err(|error| StepError::lasting("quarantine_unreadable", error.to_string()))?;
+        .map_err(|error| StepError::lasting("quarantine_unreadable", place(&error)))?;
     let rejections = record["rejections"].as_array().ok_or_else(|| {
         StepError::lasting(
             "not_replayable",

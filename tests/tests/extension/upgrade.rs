@@ -74,6 +74,8 @@ async fn a_released_version_that_is_updated_equals_a_fresh_install() {
             let error = error.as_db_error().unwrap();
             assert_eq!(error.code(), &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
             assert!(error.hint().unwrap().contains("alter extension weir update"));
+            // By this the Workers know that the message is weir's own and may be logged (edge/shared/src/discreet.rs).
+            assert_eq!(error.routine(), Some("weir"));
         }
         client
             .batch_execute("alter extension weir update")
