@@ -1,8 +1,7 @@
 //! `/internal/quarantine`: what is kept there, one record of it, and its replay. For operators, behind a token.
 
-use weir_edge_shared::discreet::place;
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{absent, list, not_replayed, replayed, show};
+use weir_edge_shared::quarantine_room::{list, not_replayed, replayed, show, to_replay};
 use weir_edge_shared::settings::internal_token;
 use worker::{Env, Method, Request, Response, Result};
 
@@ -32,14 +31,9 @@ pub async fn route(request: Request, env: &Env) -> Result<Response> {
 /// it is at worst there twice, which `weir.ingest` recognises.
 async fn replay(far_ends: &FarEnds, key: &str) -> Result<Response> {
     let storage = &far_ends.storage;
-    let text = match storage.read_text(key).await {
-        Ok(Some(text)) => text,
-        Ok(None) => return absent(),
-        Err(error) => return not_replayed(key, &error.to_string()),
-    };
-    let record: QuarantineRecord = match serde_json::from_str(&text) {
+    let record: QuarantineRecord = match to_replay(storage, key).await? {
         Ok(record) => record,
-        Err(error) => return answer(422, "not_replayable", &format!("the record is {}", place(&error))),
+        Err(answer) => return Ok(answer),
     };
     let message = match record.into_replay() {
         Ok(message) => message,

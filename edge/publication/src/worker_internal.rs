@@ -5,7 +5,7 @@ use serde_json::json;
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::internal::{is_authorised, Target};
-use weir_edge_shared::quarantine_room::{absent, list, not_replayed, replayed, show};
+use weir_edge_shared::quarantine_room::{list, not_replayed, replayed, show, to_replay};
 use weir_edge_shared::settings::storage;
 use weir_edge_shared::storage::Storage;
 use worker::{console_error, Env, Method, Request, Response, Result};
@@ -100,14 +100,9 @@ async fn link(request: &Request, env: &Env) -> Result<Response> {
 /// Sends the message again. Only when the queue has it, the record is removed: whatever fails in between, it is at worst
 /// there twice, which the events' ids make harmless.
 async fn replay(env: &Env, storage: &Storage, key: &str) -> Result<Response> {
-    let text = match storage.read_text(key).await {
-        Ok(Some(text)) => text,
-        Ok(None) => return absent(),
-        Err(error) => return not_replayed(key, &error.to_string()),
-    };
-    let record: QuarantineRecord = match serde_json::from_str(&text) {
+    let record: QuarantineRecord = match to_replay(storage, key).await? {
         Ok(record) => record,
-        Err(error) => return answer(422, "not_replayable", &format!("the record is {}", place(&error))),
+        Err(answer) => return Ok(answer),
     };
     let message = match record.into_replay() {
         Ok(message) => serde_json::to_string(&message)?,

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
 use worker::{console_error, console_log, Error, HttpMetadata, Include, Object, Request, Response, Result};
 
+use crate::discreet::place;
 use crate::http::answer;
 use crate::internal::{page_records, parameter, PREFIX};
 use crate::storage::Storage;
@@ -65,9 +67,21 @@ pub async fn show(storage: &Storage, key: &str) -> Result<Response> {
     }
 }
 
-/// The answer when nothing is kept under a key.
-pub fn absent() -> Result<Response> {
+fn absent() -> Result<Response> {
     answer(404, "not_found", "nothing is kept under this key")
+}
+
+/// The record under `key`, or else the answer to its replay.
+pub async fn to_replay<T: DeserializeOwned>(storage: &Storage, key: &str) -> Result<std::result::Result<T, Response>> {
+    let text = match storage.read_text(key).await {
+        Ok(Some(text)) => text,
+        Ok(None) => return absent().map(Err),
+        Err(error) => return not_replayed(key, &error.to_string()).map(Err),
+    };
+    match serde_json::from_str(&text) {
+        Ok(record) => Ok(Ok(record)),
+        Err(error) => answer(422, "not_replayable", &format!("the record is {}", place(&error))).map(Err),
+    }
 }
 
 fn unread(error: &Error) -> Result<Response> {
