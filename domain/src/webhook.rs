@@ -121,6 +121,19 @@ pub fn is_supported(name: &str) -> bool {
     Topic::parse(name).is_some()
 }
 
+/// How far the clock of whoever fires deliveries may be ahead of the edge's, in microseconds: five minutes, what Kerberos and
+/// most of what signs with a time allow. Shopify promises nothing about it.
+pub const MAX_CLOCK_SKEW_MICROSECONDS: i64 = 300_000_000;
+
+/// When a delivery was triggered, microseconds since 1970: what `X-Shopify-Triggered-At` told, if anything, and at the latest
+/// [`MAX_CLOCK_SKEW_MICROSECONDS`] after it was received; else when it was received. It decides between two bodies of one second,
+/// and nobody signs that header: one of next year would be newer than every later body.
+#[must_use]
+pub fn triggered_at(told: Option<i64>, received_at: i64) -> i64 {
+    told.filter(|at| *at <= received_at.saturating_add(MAX_CLOCK_SKEW_MICROSECONDS))
+        .unwrap_or(received_at)
+}
+
 /// One delivery as the edge hands it to `weir.ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -130,7 +143,7 @@ pub struct Delivery {
     pub topic: String,
     /// Permanent shop domain, lower case.
     pub shop_domain: String,
-    /// When Shopify triggered it, as sent.
+    /// When Shopify triggered it, as sent; what counts is [`triggered_at`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_at: Option<String>,
     /// API version of the body.
@@ -219,6 +232,18 @@ mod tests {
         }
         for unknown in ["", "orders", "ORDERS/CREATE", "orders/create ", "carts/update"] {
             assert!(!is_supported(unknown), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_later_than_the_receipt_is_a_clock_or_nothing() {
+        let received = 1_800_000_000_000_000;
+        let latest = received + MAX_CLOCK_SKEW_MICROSECONDS;
+        for told in [0, received - 1, received, received + 1, latest] {
+            assert_eq!(triggered_at(Some(told), received), told);
+        }
+        for told in [None, Some(latest + 1), Some(i64::MAX)] {
+            assert_eq!(triggered_at(told, received), received);
         }
     }
 

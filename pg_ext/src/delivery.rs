@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use weir_domain::events::{EventKey, Provenance};
 use weir_domain::shopify::json::{instant, Json};
 use weir_domain::shopify::{BodyError, Fact, Reason};
+use weir_domain::webhook;
 
 use crate::report;
 
@@ -155,10 +156,9 @@ impl<'t> Delivery<'t> {
         self.provenance.source = optional(&mut json, "source")?.map_or_else(|| "webhook".to_owned(), Cow::into_owned);
         let received_at = required(&mut json, "received_at")?;
         self.provenance.received_at = time(&received_at, "received_at")?;
-        self.triggered_at = match optional(&mut json, "triggered_at")? {
-            Some(text) => time(&text, "triggered_at")?,
-            None => self.provenance.received_at,
-        };
+        let told = optional(&mut json, "triggered_at")?;
+        let told = told.map(|text| time(&text, "triggered_at")).transpose()?;
+        self.triggered_at = webhook::triggered_at(told, self.provenance.received_at);
         self.body = match body {
             Some(body) => Cow::Borrowed(body),
             None => required(&mut json, "body")?,

@@ -112,7 +112,7 @@ impl Delivery {
     pub fn to_ingest(&self) -> Value {
         json!({
             "webhook_id": self.webhook_id, "topic": self.topic, "shop_domain": self.shop_domain,
-            "triggered_at": self.triggered_at, "received_at": "2026-01-01T00:00:00.000Z", "api_version": "2026-10",
+            "triggered_at": self.triggered_at, "received_at": self.triggered_at, "api_version": "2026-10",
             "body": String::from_utf8_lossy(&self.body)
         })
     }

@@ -585,8 +585,11 @@ begin
         given.shop_domain := weir_sql.required_text(item, 'shop_domain');
         given.source := coalesce(weir_sql.text_of(item, 'source', ''), 'webhook');
         given.received_at := weir_sql.delivery_time(weir_sql.required_text(item, 'received_at'), 'received_at');
-        given.triggered_at := coalesce(
-            weir_sql.delivery_time(weir_sql.text_of(item, 'triggered_at', ''), 'triggered_at'), given.received_at);
+        given.triggered_at := weir_sql.delivery_time(weir_sql.text_of(item, 'triggered_at', ''), 'triggered_at');
+        -- domain::webhook::triggered_at: what is more than five minutes ahead of the receipt is nobody's clock.
+        if given.triggered_at is null or given.triggered_at > given.received_at + 300000000 then
+            given.triggered_at := given.received_at;
+        end if;
         perform weir_sql.required_text(item, 'body');
         -- It is part of a key, and PostgreSQL takes no index row above 2,704 bytes.
         if octet_length(given.webhook_id) > 1024 then

@@ -92,6 +92,7 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
             ),
         };
         let mut one = delivery(&format!("{id}-{step}"), topic, &body.to_string());
+        one["received_at"] = at(step).into();
         one["triggered_at"] = at(step).into();
         deliveries.push(one);
     }
@@ -115,6 +116,39 @@ const CONTENT: &str = "
     union all select 'product_variant' || t::text from commerce.product_variant as t
     union all select 'tombstone' || t::text from commerce.tombstone as t
     order by 1";
+
+/// The same deliveries, each third of which was fired by somebody whose clock is years ahead.
+fn fired_in_the_future(mut deliveries: Vec<Value>) -> Vec<Value> {
+    for (place, one) in deliveries.iter_mut().enumerate().filter(|(place, _)| place % 3 == 0) {
+        one["triggered_at"] = format!("20{}-01-01T00:00:00Z", 99 - place % 50).into();
+    }
+    deliveries
+}
+
+#[tokio::test]
+async fn a_trigger_in_the_future_changes_nothing() {
+    let mut random = Random(20_261_201);
+    let told: Vec<Value> = (1..=200).flat_map(|id| history(&mut random, id)).collect();
+    let mut contents = Vec::new();
+    for mut deliveries in [
+        told.clone(),
+        fired_in_the_future(told.clone()),
+        fired_in_the_future(told),
+    ] {
+        if !contents.is_empty() {
+            deliveries.sort_by_cached_key(|_| random.below(u64::MAX));
+        }
+        let (database, edge) = shop().await;
+        for batch in deliveries.chunks(BATCH) {
+            ingest(&edge, batch).await;
+        }
+        let rows = database.admin().await.unwrap().query(CONTENT, &[]).await.unwrap();
+        contents.push(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>());
+    }
+    assert!(!contents[0].is_empty());
+    assert_eq!(contents[0], contents[1]);
+    assert_eq!(contents[0], contents[2]);
+}
 
 #[tokio::test]
 async fn random_histories_end_alike_in_any_sequence() {
