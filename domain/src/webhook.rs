@@ -192,6 +192,7 @@ impl Delivery {
 
 /// A batch as `weir.ingest` takes it with the bodies as they came: a line with their sizes in bytes, a line with the headers,
 /// both JSON, and the bodies after them. To quote them, and to read them quoted, costs more than to read what is in them.
+/// PostgreSQL takes no text that holds U+0000: with such a body the batch has to go as a JSON list.
 ///
 /// # Errors
 /// When the headers do not serialise, which texts do.

@@ -61,8 +61,9 @@ create function weir_sql.is_only_sold(state jsonb) returns boolean language sql 
 return state ->> 'agreements_updated_at' is null and state -> 'refunds' = '[]' and state -> 'edits' = '[]'
     and state -> 'header' ->> 'cancelled_at' is null and not state -> 'lines' @? '$[*] ? (@.quantity > @.current_quantity)';
 
--- The ledgers of such orders, by what weir_sql.ledgers makes of all others: every unit was sold when the order was placed.
-create function weir_sql.sold_ledgers(states jsonb[], zones text[]) returns table (n bigint, ledger jsonb)
+-- The ledgers of orders that were only sold, by what weir_sql.ledgers makes of all others: every unit was sold when the order
+-- was placed.
+create function weir_sql.sold_ledgers(states jsonb[], zones text[], were_sold boolean[]) returns table (n bigint, ledger jsonb)
 language plpgsql stable as $$
 #variable_conflict use_column
 begin
@@ -77,10 +78,10 @@ with lines as (
         (line -> 'discount' ->> 'shop')::bigint as discount, (line -> 'discount' ->> 'presentment')::bigint as p_discount,
         (line -> 'tax' ->> 'shop')::bigint as tax, (line -> 'tax' ->> 'presentment')::bigint as p_tax
     from (
-        select n, zone, state, state -> 'header' as header from unnest(states, zones) with ordinality as one (state, zone, n)
+        select n, zone, state, state -> 'header' as header
+        from unnest(states, zones, were_sold) with ordinality as one (state, zone, was_sold, n) where was_sold
     ) as given, jsonb_array_elements(given.state -> 'lines') as line
-    where jsonb_typeof(given.header) = 'object' and given.state ->> 'deleted_at' is null
-        and not (given.header ->> 'is_test')::boolean and weir_sql.is_only_sold(given.state)
+    where given.state ->> 'deleted_at' is null and not (given.header ->> 'is_test')::boolean
         and not (line ->> 'is_gift_card')::boolean and (line ->> 'quantity')::bigint > 0
 ), sums as (
     select n, product_id, zone, placed_at, weir_sql.clamped(sum(quantity)) as units,
@@ -106,13 +107,17 @@ create function weir_sql.ledgers(states jsonb[], zones text[]) returns table (n 
 language plpgsql stable as $$
 #variable_conflict use_column
 declare
+    -- By place; null of an order that has no body.
     were_sold boolean[];
 begin
     -- Starting the statement below costs more than it does for one order. Orders that are new had no ledger before, and of
     -- most there is nothing to tell but the sale.
-    were_sold := array(select weir_sql.is_only_sold(state) from unnest(states) as state where jsonb_typeof(state -> 'header') = 'object');
+    were_sold := array(
+        select case when jsonb_typeof(state -> 'header') = 'object' then weir_sql.is_only_sold(state) end
+        from unnest(states) with ordinality as one (state, n) order by n
+    );
     if true = any (were_sold) then
-        return query select * from weir_sql.sold_ledgers(states, zones);
+        return query select * from weir_sql.sold_ledgers(states, zones, were_sold);
     end if;
     if false = any (were_sold) is not true then
         return;
@@ -126,9 +131,9 @@ with orders as materialized (
             (given.state -> 'header' ->> 'updated_at')::bigint) as placed_at,
         (given.state -> 'header' ->> 'taxes_included')::boolean as taxes_included,
         (given.state ->> 'agreements_updated_at')::bigint as read_at
-    from unnest(states, zones) with ordinality as given (state, zone, n)
-    where jsonb_typeof(given.state -> 'header') = 'object' and given.state ->> 'deleted_at' is null
-        and not (given.state -> 'header' ->> 'is_test')::boolean and not weir_sql.is_only_sold(given.state)
+    from unnest(states, zones, were_sold) with ordinality as given (state, zone, was_sold, n)
+    where not given.was_sold and given.state ->> 'deleted_at' is null
+        and not (given.state -> 'header' ->> 'is_test')::boolean
 ), refunds as materialized (
     select orders.n, orders.taxes_included, refund, made.at
     from orders, jsonb_array_elements(orders.state -> 'refunds') as refund
