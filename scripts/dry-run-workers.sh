@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `wrangler deploy --dry-run` of every Worker in every environment: its configuration is valid, its bundle complete. Prints
-# the size of each upload and fails above the goal. Needs no account and no network.
+# `wrangler deploy --dry-run` of every Worker in every environment: its configuration is valid, its bundle complete, and an
+# address leads to it. Prints the size of each upload and fails above the goal. Needs no account and no network.
 # usage: scripts/dry-run-workers.sh [worker ...]
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -16,6 +16,28 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 # wrangler writes its log and cache below these; a CI machine's home is not its business.
 export XDG_CONFIG_HOME="$out/config" WRANGLER_LOG_PATH="$out/log" CI=1
+
+# Environments of all workers to which no address leads: neither routes nor workers.dev; and a WEBHOOK_URL that is no route
+# of the commerce Worker, so that Shopify would deliver to nobody.
+"$WEIR_NODE" - "${workers[@]}" <<'EOF'
+const { unstable_readConfig: read } = require("wrangler");
+const of = (worker, env) => read({ config: `edge/${worker}/wrangler.jsonc`, env }, { hideWarnings: true });
+const faults = [];
+for (const env of ["dev", "staging", "production"]) {
+  const hosts = (of("commerce", env).routes ?? []).map((route) => (route.pattern ?? route).split("/")[0]);
+  for (const worker of process.argv.slice(2)) {
+    const { routes = [], workers_dev, vars } = of(worker, env);
+    if (routes.length === 0 && workers_dev !== true) faults.push(`${worker} (${env}): no address leads to it; give it routes or workers_dev`);
+    const target = vars.WEBHOOK_URL && new URL(vars.WEBHOOK_URL).host;
+    if (target && hosts.length > 0 && !hosts.includes(target)) faults.push(`${worker} (${env}): WEBHOOK_URL names ${target}, the commerce Worker is at ${hosts}`);
+  }
+}
+if (faults.length > 0) {
+  console.error(faults.join("\n"));
+  process.exit(1);
+}
+EOF
+
 for worker in "${workers[@]}"; do
   environments=$(sed -n 's/^    "\(dev\|staging\|production\)": {$/\1/p' "edge/$worker/wrangler.jsonc")
   [ "$(wc -w <<<"$environments")" = 3 ] || { echo "$worker: expected dev, staging and production" >&2; exit 1; }
