@@ -4,7 +4,6 @@
 //! What is removed of a customer is handed to PostgreSQL once more before: it may be an order that never arrived there, and
 //! PostgreSQL, which has forgotten the customer by now, takes the order without them.
 
-use futures_util::StreamExt;
 use serde_json::Value;
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
@@ -332,16 +331,11 @@ async fn pour(
     forgetter: &mut Forgetter<'_>,
     mut target: Option<&mut ObjectWriter<'_>>,
 ) -> Result<()> {
-    let object = storage.wait(storage.bucket().get(key).execute()).await?;
-    let Some(body) = object.as_ref().and_then(Object::body) else {
+    let Some(mut pieces) = storage.open(key).await? else {
         return Ok(()); // Removed by the bucket's lifecycle rule meanwhile.
     };
-    let mut pieces = body.stream()?;
     loop {
-        let piece = storage.wait(async { pieces.next().await.transpose() }).await?;
-        if piece.as_ref().is_some_and(Vec::is_empty) {
-            continue;
-        }
+        let piece = pieces.next().await?;
         let kept = forgetter.feed(piece.as_deref().unwrap_or_default());
         if let Some(target) = &mut target {
             target.push(&kept).await?;

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use worker::{Bucket, Result};
+use futures_util::StreamExt;
+use worker::{Bucket, ByteStream, Object, Result};
 
 use crate::patience::Patience;
 
@@ -48,12 +49,25 @@ impl Storage {
     pub async fn read_text(&self, key: &str) -> Result<Option<String>> {
         self.wait(async {
             let object = self.bucket.get(key).execute().await?;
-            match object.as_ref().and_then(worker::Object::body) {
+            match object.as_ref().and_then(Object::body) {
                 Some(body) => Ok(Some(body.text().await?)),
                 None => Ok(None),
             }
         })
         .await
+    }
+
+    /// The object `key`, to be read piece by piece; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Storage::wait`].
+    pub async fn open(&self, key: &str) -> Result<Option<Pieces<'_>>> {
+        let object = self.wait(self.bucket.get(key).execute()).await?;
+        let Some(body) = object.as_ref().and_then(Object::body) else {
+            return Ok(None);
+        };
+        let (patience, stream) = (&*self.patience, body.stream()?);
+        Ok(Some(Pieces { patience, stream }))
     }
 
     /// Removes the object `key`, if there is one.
@@ -62,5 +76,28 @@ impl Storage {
     /// As [`Storage::wait`].
     pub async fn delete(&self, key: &str) -> Result<()> {
         self.wait(self.bucket.delete(key)).await
+    }
+}
+
+/// An object that is being read.
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    patience: &'a Patience,
+    stream: ByteStream,
+}
+
+impl Pieces<'_> {
+    /// The next piece, which is not empty; `None` after the last.
+    ///
+    /// # Errors
+    /// As [`Storage::wait`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            let next = async { self.stream.next().await.transpose() };
+            let piece = self.patience.bound(next).await?;
+            if !piece.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(piece);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use weir_edge_shared::pipeline::{streams, PipelineStream};
 use weir_edge_shared::settings::{self, number, postgres_timeouts, secret, text};
 use weir_edge_shared::storage::Storage;
 use weir_edge_shared::versions::StreamVersions;
-use worker::{Bucket, Env, Stub};
+use worker::{Env, Stub};
 
 use crate::step::StepError;
 
@@ -19,11 +19,6 @@ fn unbound(error: &worker::Error) -> StepError {
 }
 
 /// The archive and the quarantine.
-pub fn bucket(env: &Env) -> Result<Bucket, StepError> {
-    env.bucket("BUCKET").map_err(|error| unbound(&error))
-}
-
-/// The same, each of whose answers has a limit of time.
 pub fn storage(env: &Env) -> Result<Storage, StepError> {
     settings::storage(env, "BUCKET").map_err(|error| unbound(&error))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
+use weir_edge_shared::lines::Lines;
 
 /// Most children of one connection that a bulk result has for a parent, as measured; a parent with so many may have more.
 pub const CUT_AT: u32 = 100;
@@ -123,7 +124,7 @@ impl Scan {
     pub fn cuts(self) -> (BTreeSet<Cut>, Roots) {
         let roots = Roots {
             wanted: self.nested,
-            partial: Vec::new(),
+            lines: Lines::default(),
             found: BTreeSet::new(),
         };
         (self.cut, roots)
@@ -134,7 +135,7 @@ impl Scan {
 #[derive(Debug)]
 pub struct Roots {
     wanted: BTreeMap<String, &'static str>,
-    partial: Vec<u8>,
+    lines: Lines,
     found: BTreeSet<Cut>,
 }
 
@@ -147,11 +148,7 @@ impl Roots {
 
     /// Takes the next piece; an empty one ends the result.
     pub fn feed(&mut self, piece: &[u8]) {
-        self.partial
-            .extend_from_slice(if piece.is_empty() { b"\n" } else { piece });
-        let lines = std::mem::take(&mut self.partial);
-        let whole = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in lines[..whole].split(|byte| *byte == b'\n') {
+        for line in self.lines.whole(piece).split(|byte| *byte == b'\n') {
             let Ok(head) = serde_json::from_slice::<Head>(line) else {
                 continue;
             };
@@ -163,7 +160,6 @@ impl Roots {
                 });
             }
         }
-        self.partial = lines[whole..].to_vec();
     }
 
     /// What was found.

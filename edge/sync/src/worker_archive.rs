@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use futures_util::StreamExt;
 use serde_json::{json, Value};
 use weir_domain::shopify::bulk::BulkKind;
+use weir_edge_shared::discreet::place;
 use weir_edge_shared::object_key::plain;
-use worker::{Bucket, Env, Fetch, Method, Range, Request, RequestInit, RequestRedirect, Response};
+use weir_edge_shared::storage::Storage;
+use worker::{Env, Fetch, Method, Object, Range, Request, RequestInit, RequestRedirect, Response};
 
-use crate::bindings::{bucket, storage};
+use crate::bindings::storage;
 use crate::jsonl::{Cut, Scan};
 use crate::operation::State;
 use crate::rest::{document, lines, variables, Place};
@@ -30,9 +31,15 @@ pub fn key_part(text: &str) -> String {
 }
 
 /// Puts `text` under `key`.
-pub async fn keep(bucket: &Bucket, key: &str, text: String) -> Result<(), StepError> {
-    bucket.put(key, text).execute().await.map_err(r2)?;
+pub async fn keep(storage: &Storage, key: &str, text: String) -> Result<(), StepError> {
+    let put = storage.bucket().put(key, text);
+    storage.wait(put.execute()).await.map_err(r2)?;
     Ok(())
+}
+
+/// The failure of a step that needs the object `key`.
+pub fn absent(key: &str) -> StepError {
+    StepError::lasting("archive_missing", format!("{key} is not in the archive"))
 }
 
 /// `length` bytes of the object `key` from `offset` on.
@@ -40,12 +47,19 @@ pub async fn read_range(env: &Env, key: &str, offset: u64, length: u64) -> Resul
     if length == 0 {
         return Ok(Vec::new());
     }
-    let bucket = bucket(env)?;
-    let object = bucket.get(key).range(Range::OffsetWithLength { offset, length });
-    let object = object.execute().await.map_err(r2)?;
-    let absent = || StepError::lasting("archive_missing", format!("{key} is not in the archive"));
-    let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
-    let bytes = body.bytes().await.map_err(r2)?;
+    let storage = storage(env)?;
+    let range = storage
+        .bucket()
+        .get(key)
+        .range(Range::OffsetWithLength { offset, length });
+    let read = storage.wait(async {
+        let object = range.execute().await?;
+        match object.as_ref().and_then(Object::body) {
+            Some(body) => body.bytes().await.map(Some),
+            None => Ok(None),
+        }
+    });
+    let bytes = read.await.map_err(r2)?.ok_or_else(|| absent(key))?;
     if bytes.len() as u64 != length {
         return Err(StepError::passing(
             "r2",
@@ -133,23 +147,19 @@ async fn fetch_result(url: &str) -> Result<Response, StepError> {
 /// Writes down which connections may be cut, beside the result; returns how many.
 async fn cuts(env: &Env, base: &str, scan: Scan) -> Result<usize, StepError> {
     let (mut cut, mut roots) = scan.cuts();
-    let bucket = bucket(env)?;
+    let storage = storage(env)?;
     if roots.is_needed() {
-        let object = bucket.get(format!("{base}.jsonl")).execute().await.map_err(r2)?;
         let absent = || StepError::passing("r2", "the archive was just written and is absent");
-        let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
-        let mut pieces = body.stream().map_err(r2)?;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(r2)?;
-            if !piece.is_empty() {
-                roots.feed(&piece);
-            }
+        let pieces = storage.open(&format!("{base}.jsonl")).await.map_err(r2)?;
+        let mut pieces = pieces.ok_or_else(absent)?;
+        while let Some(piece) = pieces.next().await.map_err(r2)? {
+            roots.feed(&piece);
         }
         roots.feed(b"");
         cut.extend(roots.found());
     }
     if !cut.is_empty() {
-        keep(&bucket, &format!("{base}.cut.json"), json!(cut).to_string()).await?;
+        keep(&storage, &format!("{base}.cut.json"), json!(cut).to_string()).await?;
     }
     Ok(cut.len())
 }
@@ -161,12 +171,10 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     let kind = input["kind"].as_str().and_then(BulkKind::from_name);
     let kind = kind.ok_or_else(|| StepError::lasting("bad_call", "kind"))?;
     let from = usize::try_from(input["from"].as_u64().unwrap_or_default()).unwrap_or_default();
-    let bucket = bucket(env)?;
-    let list = bucket.get(format!("{base}.cut.json")).execute().await.map_err(r2)?;
-    let absent = || StepError::lasting("archive_missing", format!("{base}.cut.json is not in the archive"));
-    let list = list.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
-    let list: Vec<Cut> = serde_json::from_str(&list.text().await.map_err(r2)?)
-        .map_err(|error| StepError::lasting("archive_unreadable", error.to_string()))?;
+    let (storage, list_key) = (storage(env)?, format!("{base}.cut.json"));
+    let list = storage.read_text(&list_key).await.map_err(r2)?;
+    let list: Vec<Cut> = serde_json::from_str(&list.ok_or_else(|| absent(&list_key))?)
+        .map_err(|error| StepError::lasting("archive_unreadable", place(&error)))?;
     let (mut text, mut count, mut next) = (String::new(), 0, from);
     for cut in &list[from.min(list.len())..] {
         count += read_connection(env, run, kind, cut, &mut text).await?;
@@ -177,8 +185,8 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     }
     let key = format!("{base}.rest-{from}.jsonl");
     let bytes = text.len();
-    let object = bucket.put(&key, text).custom_metadata(provenance(input));
-    object.execute().await.map_err(r2)?;
+    let object = storage.bucket().put(&key, text).custom_metadata(provenance(input));
+    storage.wait(object.execute()).await.map_err(r2)?;
     Ok(Outcome {
         output: json!({"key": key, "lines": count, "bytes": bytes, "next": (next < list.len()).then_some(next)}),
         counts: Counts {

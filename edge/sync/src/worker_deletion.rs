@@ -1,6 +1,5 @@
 //! Steps about what was deleted at Shopify: who is absent, who is really gone, what that leads to.
 
-use futures_util::StreamExt;
 use serde_json::{json, Value};
 use weir_domain::watermark::text;
 use weir_edge_shared::discreet::place;
@@ -8,13 +7,13 @@ use weir_edge_shared::ingest::{IngestResult, IngestTransport, Verdict};
 use weir_edge_shared::sql::Argument;
 use worker::Env;
 
-use crate::bindings::{bucket, commerce_streams, now, postgres};
+use crate::bindings::{commerce_streams, now, postgres, storage};
 use crate::deletion::{gone, known_request, search, told, Comparison, Deletion, Ids, Known, Resource, LOOKUP, MOST};
 use crate::settle::Page;
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::database;
 use crate::worker_admin::call;
-use crate::worker_archive::{key_part, r2};
+use crate::worker_archive::{absent, key_part, r2};
 use crate::worker_postgres::keep_events;
 
 fn count(length: usize) -> Option<i64> {
@@ -62,15 +61,11 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
 async fn read_ids(env: &Env, resource: Resource, key: Option<&str>, lines: u64) -> Result<Vec<i64>, StepError> {
     let mut ids = Ids::default();
     if let Some(key) = key {
-        let object = bucket(env)?.get(key).execute().await.map_err(r2)?;
-        let absent = || StepError::lasting("archive_missing", format!("{key} is not in the archive"));
-        let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
-        let mut pieces = body.stream().map_err(r2)?;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(r2)?;
-            if !piece.is_empty() {
-                ids.feed(resource, &piece)?;
-            }
+        let storage = storage(env)?;
+        let pieces = storage.open(key).await.map_err(r2)?;
+        let mut pieces = pieces.ok_or_else(|| absent(key))?;
+        while let Some(piece) = pieces.next().await.map_err(r2)? {
+            ids.feed(resource, &piece)?;
         }
         ids.feed(resource, b"")?;
     }

@@ -6,7 +6,7 @@ use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::sql::Argument;
 use worker::{console_warn, Env};
 
-use crate::bindings::{bucket, commerce_streams, now, part_bytes, postgres};
+use crate::bindings::{commerce_streams, now, part_bytes, postgres, storage};
 use crate::jsonl::{chunks, Chunk};
 use crate::settle::{Page, PAGE_EVENTS};
 use crate::step::{Counts, Outcome, Run, StepError};
@@ -113,7 +113,7 @@ async fn ingest(
         let key = quarantine_key(run, place);
         console_warn!("{lines} lines are kept in {key}");
         // Before the step says so: a rejected line is counted only once it is durable.
-        keep(&bucket(env)?, &key, record.to_string()).await?;
+        keep(&storage(env)?, &key, record.to_string()).await?;
     }
     Ok(answer)
 }
@@ -134,7 +134,7 @@ pub async fn keep_events(env: &Env, run: &Run, place: &str, invalid: &[Value]) -
     let key = quarantine_key(run, place);
     console_warn!("{} events are kept in {key}", invalid.len());
     let record = json!({"shop_domain": run.shop_domain, "events": invalid});
-    keep(&bucket(env)?, &key, record.to_string()).await
+    keep(&storage(env)?, &key, record.to_string()).await
 }
 
 /// Events of `{operation_ids}` from `{after}` on, as many pages as fit one step: `{next, events, streamed, events_rejected}`.

@@ -4,9 +4,9 @@ use serde_json::{json, Value};
 use weir_edge_shared::discreet::place;
 use worker::{Env, Include};
 
-use crate::bindings::bucket;
+use crate::bindings::storage;
 use crate::step::{Counts, Outcome, StepError};
-use crate::worker_archive::keep;
+use crate::worker_archive::{keep, r2};
 
 /// Objects on one page of the listing.
 const PAGE: u32 = 500;
@@ -22,9 +22,9 @@ pub async fn objects(env: &Env, input: &Value) -> Result<Outcome, StepError> {
         let detail = format!("{prefix:?} is neither archive/... nor an object of quarantine/...");
         return Err(StepError::lasting("bad_parameter", detail));
     }
-    let failed = |error: worker::Error| StepError::passing("r2", error.to_string());
-    let bucket = bucket(env)?;
-    let mut page = bucket
+    let storage = storage(env)?;
+    let mut page = storage
+        .bucket()
         .list()
         .prefix(prefix)
         .limit(PAGE)
@@ -32,10 +32,10 @@ pub async fn objects(env: &Env, input: &Value) -> Result<Outcome, StepError> {
     if let Some(cursor) = input["cursor"].as_str() {
         page = page.cursor(cursor);
     }
-    let page = page.execute().await.map_err(failed)?;
+    let page = storage.wait(page.execute()).await.map_err(r2)?;
     let mut objects = Vec::new();
     for object in page.objects().iter().filter(|object| object.key().ends_with(".jsonl")) {
-        let run = object.custom_metadata().map_err(failed)?;
+        let run = object.custom_metadata().map_err(r2)?;
         objects.push(json!({"key": object.key(), "size": object.size(), "run": run}));
     }
     let cursor = page.truncated().then(|| page.cursor()).flatten();
@@ -50,13 +50,11 @@ pub async fn objects(env: &Env, input: &Value) -> Result<Outcome, StepError> {
 }
 
 async fn rejected_lines(env: &Env, key: &str) -> Result<Outcome, StepError> {
-    let failed = |error: worker::Error| StepError::passing("r2", error.to_string());
-    let bucket = bucket(env)?;
-    let object = bucket.get(key).execute().await.map_err(failed)?;
+    let storage = storage(env)?;
     let absent = || StepError::lasting("quarantine_missing", format!("nothing is kept under {key}"));
-    let body = object.as_ref().and_then(worker::Object::body).ok_or_else(absent)?;
-    let record: Value = serde_json::from_str(&body.text().await.map_err(failed)?)
-        .map_err(|error| StepError::lasting("quarantine_unreadable", place(&error)))?;
+    let text = storage.read_text(key).await.map_err(r2)?.ok_or_else(absent)?;
+    let record: Value =
+        serde_json::from_str(&text).map_err(|error| StepError::lasting("quarantine_unreadable", place(&error)))?;
     let rejections = record["rejections"].as_array().ok_or_else(|| {
         StepError::lasting(
             "not_replayable",
@@ -68,7 +66,7 @@ async fn rejected_lines(env: &Env, key: &str) -> Result<Outcome, StepError> {
     // The parts of the key stay, the shop among them: by them a redaction finds whose lines these are.
     let copy = key.replacen("quarantine/", "replay/", 1).replace(".json", ".jsonl");
     let size = text.len();
-    keep(&bucket, &copy, text).await?;
+    keep(&storage, &copy, text).await?;
     Ok(Outcome::of(
         json!({"objects": [{"key": copy, "size": size, "run": record["run"]}], "cursor": null}),
     ))
