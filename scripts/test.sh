@@ -34,6 +34,7 @@ beside workers stage "test: compile the host's" tests --no-run
 alone() {
   stage "test: domain, edge on the host, analytics" tests --lib --bins "${others[@]}"
   stage "test: examples in the documentation" tests --doc
+  stage "test: what README and docs/ name is there" "$WEIR_NODE" scripts/check-docs.mjs
   # The same suite over PostgreSQL 18; fewer random histories, the rules they try are the same code.
   WEIR_PG_CONFIG="$WEIR_PG18_CONFIG" WEIR_HISTORIES=100 stage "test: extension over PostgreSQL 18" tests --test extension
   # Of the SQL-only install what tells whether that server takes it at all, which here has no pgcrypto.
