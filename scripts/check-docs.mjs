@@ -1,6 +1,7 @@
-// Whether README.md and docs/*.md name what there is: verbs and options of `weir` by its own --help; variables, SQL functions and
-// messages by the sources; names, vars and secrets of the Workers by their wrangler.jsonc; links by the files. Prints every fault.
-// usage: node scripts/check-docs.mjs     (after `make build`; says nothing of what the words mean)
+// Whether README.md and docs/*.md name what there is: verbs and options of `weir` by its own --help; variables, SQL functions,
+// routes and messages by the sources; names, vars and secrets of the Workers by their wrangler.jsonc; links by the files. Prints
+// every fault. Says nothing of what the words mean.
+// usage: node scripts/check-docs.mjs     (after `make build`)
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -16,8 +17,9 @@ const faults = [];
 
 /** What `git grep` finds in tracked files, without the documentation; an empty text for nothing. */
 function grep(...words) {
+  const sources = ["--", ":!*.md", ":!scripts/check-docs.mjs"];
   try {
-    return execFileSync("git", ["grep", "-hI", ...words, "--", ":!*.md", ":!scripts/check-docs.mjs"], { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 });
+    return execFileSync("git", ["grep", "-hI", ...words, ...sources], { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 });
   } catch {
     return "";
   }
@@ -65,9 +67,9 @@ function checkCommand(page, words) {
     if (!known.verbs.includes(next)) return faults.push(`${shown}: there is no ${next}`);
     path.push(next);
   }
-  const siblings = words.flatMap((word, index) => (word === "|" ? [words[index + 1]] : []));
-  const verbs = help(path.slice(0, -1)).verbs;
-  const options = [path, ...siblings.filter((word) => verbs.includes(word)).map((word) => [...path.slice(0, -1), word])].map((one) => help(one).options);
+  const above = path.slice(0, -1);
+  const siblings = words.filter((word, index) => words[index - 1] === "|" && help(above).verbs.includes(word));
+  const options = [path, ...siblings.map((word) => [...above, word])].map((one) => help(one).options);
   for (const word of words) {
     const option = /^\[?(--[a-z0-9-]+)/.exec(word)?.[1];
     if (option && !options.some((known) => known.has(option))) faults.push(`${shown}: there is no ${option}`);
@@ -90,6 +92,10 @@ for (const page of pages) {
   }
   for (const [name] of whole.matchAll(/\bweir\.[a-z_]+\b/g)) {
     if (!functions.has(`function ${name}`) && name !== "weir.control") faults.push(`${page}: there is no function ${name}`);
+  }
+  for (const [path, room, ...parts] of whole.matchAll(/\/(internal|v1)\/([a-z_-]+)(?:\/([a-z][a-z_]+))?/g)) {
+    const wanted = [`/${room}/${parts[0]}`, parts[1] ?? ""];
+    if (wanted.some((part) => grep("-F", part) === "")) faults.push(`${page}: there is no ${path}`);
   }
   for (const [, target] of whole.matchAll(/\]\(([^)#:]+)\)/g)) {
     if (!existsSync(join(root, page, "..", target))) faults.push(`${page}: ${target} is not there`);
