@@ -12,7 +12,7 @@ import { live } from "./history.mjs";
 import { Operations } from "./operations.mjs";
 
 const SCHEMA = buildSchema(readFileSync(new URL("schema.graphql", import.meta.url), "utf8"));
-export const API_VERSION = "2026-10";
+const API_VERSION = "2026-10";
 
 /** What may be set to go wrong. Numbers of times count down. */
 const NO_FAULTS = {

@@ -146,6 +146,15 @@ export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis:
   return Object.assign({}, ...Object.entries(limits).map(([name, millis]) => optional(name, millis)));
 }
 
+/**
+ * The consumers of `queue` and of the dead letters behind it, as in wrangler.jsonc, but a batch is awaited for a moment only;
+ * tests say maxBatchTimeoutSeconds and maxRetries.
+ */
+export const queueConsumers = (queue, deadLetterQueue, { maxBatchTimeoutSeconds = 0.2, maxRetries = 100 }) => ({
+  [queue]: { maxBatchSize: 100, maxBatchTimeout: maxBatchTimeoutSeconds, maxRetries, deadLetterQueue },
+  [deadLetterQueue]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 },
+});
+
 /** The objects of a bucket's quarantine as `{ key, record }`, all pages. */
 export async function quarantined(bucket) {
   const found = [];

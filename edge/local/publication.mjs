@@ -1,7 +1,7 @@
 // The publication Worker in workerd with everything it binds, on this machine and without a network. Same code as
 // production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, optional, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
+import { builtModules, countersDouble, optional, quarantined, queueConsumers, startWorkerd, streams, timeouts } from "./parts.mjs";
 
 const BUCKET = "weir-publication";
 const QUEUE = "weir-publication-interactions";
@@ -36,12 +36,6 @@ export async function startPublication(config) {
 }
 
 function publicationWorker(config, modules, telemetry) {
-  const consumer = {
-    maxBatchSize: 100,
-    maxBatchTimeout: config.maxBatchTimeoutSeconds ?? 0.2,
-    maxRetries: config.maxRetries ?? 100,
-    deadLetterQueue: DEAD_LETTER_QUEUE,
-  };
   return {
     name: "publication",
     modules,
@@ -60,7 +54,7 @@ function publicationWorker(config, modules, telemetry) {
     },
     kvNamespaces: { CATALOGUE: "weir-catalogue" },
     queueProducers: { INTERACTIONS: QUEUE },
-    queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
+    queueConsumers: queueConsumers(QUEUE, DEAD_LETTER_QUEUE, config),
     r2Buckets: { BUCKET },
     hyperdrives: { POSTGRES: config.postgres },
     ...(config.rateLimit

@@ -2,7 +2,7 @@
 //
 // Same code as production; only the bindings' far ends differ (parts.mjs).
 
-import { builtModules, countersDouble, optional, quarantined, startWorkerd, streams, timeouts } from "./parts.mjs";
+import { builtModules, countersDouble, optional, quarantined, queueConsumers, startWorkerd, streams, timeouts } from "./parts.mjs";
 import { persistence, quiet, syncWorkers } from "./sync.mjs";
 
 const BUCKET = "weir-commerce";
@@ -47,12 +47,6 @@ export async function startStack(config) {
 }
 
 function commerceWorker(config, modules, telemetry) {
-  const consumer = {
-    maxBatchSize: 100,
-    maxBatchTimeout: config.maxBatchTimeoutSeconds ?? 0.2,
-    maxRetries: config.maxRetries ?? 100,
-    deadLetterQueue: DEAD_LETTER_QUEUE,
-  };
   return {
     name: "commerce",
     modules,
@@ -71,7 +65,7 @@ function commerceWorker(config, modules, telemetry) {
       ...timeouts(config),
     },
     queueProducers: { DELIVERIES: QUEUE },
-    queueConsumers: { [QUEUE]: consumer, [DEAD_LETTER_QUEUE]: { maxBatchSize: 100, maxBatchTimeout: 0.2, maxRetries: 100 } },
+    queueConsumers: queueConsumers(QUEUE, DEAD_LETTER_QUEUE, config),
     r2Buckets: { BUCKET, PUBLICATION_BUCKET: "weir-publication", SYNC_BUCKET: "weir-sync" },
     hyperdrives: { POSTGRES: config.postgres },
     serviceBindings: {

@@ -12,6 +12,7 @@
 //! | what such an object holds | [`kept`] |
 //! | lines of the raw archive without them | [`archived`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
+//! | how long R2, the queue and the sync Worker are waited for | [`weir_edge_shared::patience`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
 //! | bindings, routes and queue handlers (wasm32 only) | `worker_http`, `worker_internal`, `worker_queue`, `worker_redaction`, `bindings` |
 

@@ -4,7 +4,7 @@ import { fakeLake, fakePostgres } from "../../commerce/test/doubles.mjs";
 import { startPublication } from "../../local/publication.mjs";
 
 export const SHOP = "demo.myshopify.com";
-export const PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1";
+const PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1";
 const TOKEN = "test-token";
 const INTERNAL_TOKEN = "test-internal-token";
 
@@ -58,7 +58,7 @@ export async function world(t, { answer = recordAll(), ...config } = {}) {
 }
 
 /** A visitor as Cloudflare tells of one. */
-export const VISITOR = {
+const VISITOR = {
   "user-agent": PHONE,
   "cf-connecting-ip": "203.0.113.7",
   "mf-cf-blob": JSON.stringify({ country: "JP" }),

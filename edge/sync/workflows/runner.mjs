@@ -50,7 +50,7 @@ const said = (error) =>
     .replace(/^(Error|NonRetryableError): */, "");
 
 /** The class of a failure, for example "missing_scope"; undefined for what is not a step's own failure. */
-export const errorKind = (error) => /^([a-zA-Z0-9_]+): /.exec(said(error))?.[1];
+const errorKind = (error) => /^([a-zA-Z0-9_]+): /.exec(said(error))?.[1];
 
 export class Runner {
   /** `run`: workflow, instance_id, shop_domain, source. */
