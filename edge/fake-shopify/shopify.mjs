@@ -101,7 +101,8 @@ export class FakeShopify {
       shop: { id: "gid://shopify/Shop/1", name: this.domain, myshopifyDomain: this.domain, currencyCode: "EUR", ianaTimezone: "Europe/Paris" },
       currentAppInstallation: { accessScopes: this.scopes.map((handle) => ({ handle })) },
       bulkOperation: ({ id }) => this.operations.find(id),
-      bulkOperations: () => [...this.operations.all].reverse(),
+      // Newest first, and `reverse` turns that round: a live recording shows it so.
+      bulkOperations: ({ reverse }) => (reverse ? [...this.operations.all] : [...this.operations.all].reverse()),
       bulkOperationRunQuery: (args) => this.operations.run(args),
       bulkOperationCancel: (args) => this.operations.cancel(args),
       nodes: ({ ids }) => ids.map((id) => [...this.data.orders, ...this.data.products].find((row) => row.id === id) ?? null),

@@ -205,21 +205,22 @@ impl Comparison {
     }
 }
 
-/// The argument of `weir.known_ids` for the page after `after`: what was created before the operation of `started_at` and is
-/// not so young that Shopify's search may not have it yet. Without the scope for all orders only those of the last
+/// The argument of `weir.known_ids` for the page after `after`: what was created before the operation of `started_at`, and
+/// before the end of its window, `until`, and is not so young that Shopify's search may not have it yet. Without the scope for all orders only those of the last
 /// `days_readable` days can be missed.
 ///
 /// # Errors
-/// When `started_at` is no time.
+/// When `started_at` or `until` is no time.
 pub fn known_request(
     resource: Resource,
-    started_at: &str,
+    [started_at, until]: [&str; 2],
     days_readable: Option<i64>,
     after: &str,
 ) -> Result<Value, StepError> {
-    let started: jiff::Timestamp = started_at
-        .parse()
-        .map_err(|_| StepError::lasting("bad_call", "started_at is no time"))?;
+    let time = |text: &str| text.parse::<jiff::Timestamp>();
+    let bad = |_| StepError::lasting("bad_call", "started_at or until is no time");
+    // An operation that had to wait started long after the end of what it reads; one that was found again began before it.
+    let started = time(started_at).map_err(bad)?.min(time(until).map_err(bad)?);
     let days = days_readable.filter(|_| resource == Resource::Order);
     // A day less than the shop may show, so that none is at the border.
     let oldest = days.map(|days| started - jiff::SignedDuration::from_hours(24 * (days - 1)));

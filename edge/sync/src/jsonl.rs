@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use weir_edge_shared::lines::Lines;
 
 /// Most children of one connection that a bulk result has for a parent, as measured; a parent with so many may have more.
-pub const CUT_AT: u32 = 100;
+pub const CUT_AT: u8 = 100;
 
 /// Most bytes of lines in one call of `weir.ingest_bulk`: text, its quoted copy and the answer exist at once in 128 MB.
 pub const CHUNK_BYTES: usize = 1_000_000;
@@ -48,21 +48,43 @@ fn connection_of(typename: &str) -> Option<(&'static str, bool)> {
     })
 }
 
+/// Most counters of children, a byte each: 16 MiB of the 128 MB that a Worker has, however large the result is.
+pub const MAX_COUNTERS: usize = 1 << 24;
+
+/// Fewest of them.
+const MIN_COUNTERS: usize = 1 << 12;
+
 /// Counts a result while it passes by: lines, bytes, children of each parent. Lines may come in any order and any pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scan {
     /// Lines so far, a last one without a line feed included once [`Scan::finish`] was called.
     pub lines: u64,
     /// Bytes so far.
     pub bytes: u64,
     partial: Vec<u8>,
-    // Keyed by a hash: the ids of a million parents would not fit in a Worker. A collision only reads a connection again.
-    children: HashMap<u64, u32>,
+    // By a hash of parent and connection: the ids of a million parents would not fit in a Worker. Parents that share a counter
+    // only have a connection read again.
+    children: Box<[u8]>,
     cut: BTreeSet<Cut>,
     nested: BTreeMap<String, &'static str>,
 }
 
 impl Scan {
+    /// A scan of a result of `line_count` lines, as far as it is known.
+    #[must_use]
+    pub fn of(line_count: u64) -> Self {
+        let wanted = usize::try_from(line_count).unwrap_or(MAX_COUNTERS).min(MAX_COUNTERS);
+        let counters = wanted.next_power_of_two().max(MIN_COUNTERS);
+        Self {
+            lines: 0,
+            bytes: 0,
+            partial: Vec::new(),
+            children: vec![0; counters].into_boxed_slice(),
+            cut: BTreeSet::new(),
+            nested: BTreeMap::new(),
+        }
+    }
+
     /// Takes the next piece.
     pub fn feed(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
@@ -103,8 +125,12 @@ impl Scan {
         };
         let mut hasher = DefaultHasher::new();
         (&*parent, connection).hash(&mut hasher);
-        let count = self.children.entry(hasher.finish()).or_default();
-        *count += 1;
+        // The table's length is a power of two.
+        let place = hasher.finish() as usize & (self.children.len() - 1);
+        let Some(count) = self.children.get_mut(place) else {
+            return;
+        };
+        *count = count.saturating_add(1);
         if *count < CUT_AT {
             return;
         }

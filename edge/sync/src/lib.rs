@@ -15,6 +15,8 @@
 //! | a chunk into PostgreSQL, with what was rejected | [`upsert`] |
 //! | events of a run, on their way to the stream | [`settle`] |
 //! | may the watermark move? | [`agree`] |
+//! | what a replay may read | [`replay`] |
+//! | what an answer of the lake means | [`lake`] |
 //! | what was deleted at Shopify without a webhook that arrived | [`deletion`] |
 //! | webhook subscriptions that are missing | [`subscriptions`] |
 //! | bindings, routes, steps, watermark object (wasm32 only) | `bindings`, `worker_*`, `watermark_object` |
@@ -23,8 +25,10 @@ pub mod admin;
 pub mod agree;
 pub mod deletion;
 pub mod jsonl;
+pub mod lake;
 pub mod operation;
 pub mod queries;
+pub mod replay;
 pub mod rest;
 pub mod settle;
 pub mod step;

@@ -74,11 +74,12 @@ impl Answer {
     }
 }
 
-/// What the quarantine keeps of the lines of one chunk that were not taken. Handing the same object to a replay sends them again.
+/// What the quarantine keeps of the lines of one chunk of `object`, a result of `shop` in the archive, that were not taken. A
+/// replay of it takes the whole result again.
 #[must_use]
 pub fn quarantined(
     provenance: &Provenance,
-    shop: &str,
+    [shop, object]: [&str; 2],
     text: &str,
     answer: &Answer,
     unsendable: &[String],
@@ -92,7 +93,8 @@ pub fn quarantined(
         .iter()
         .map(|line| json!({"reason": "invalid_text", "detail": "not UTF-8, or a NUL", "id": null, "line": line}));
     let records: Vec<Value> = refused.chain(unreadable).collect();
-    (!records.is_empty()).then(|| json!({"shop_domain": shop, "run": provenance, "rejections": records}))
+    (!records.is_empty())
+        .then(|| json!({"shop_domain": shop, "object": object, "run": provenance, "rejections": records}))
 }
 
 /// How a failed call of PostgreSQL goes on.
@@ -156,16 +158,24 @@ mod tests {
                 detail: None,
             }],
         };
-        let kept = quarantined(&provenance(), "d", "{}\n{broken\n", &answer, &["x".into()]).unwrap();
+        let kept = quarantined(
+            &provenance(),
+            ["d", "archive/d/1.jsonl"],
+            "{}\n{broken\n",
+            &answer,
+            &["x".into()],
+        )
+        .unwrap();
         assert_eq!(kept["rejections"][0]["line"], "{broken");
         assert_eq!(kept["rejections"][1]["reason"], "invalid_text");
         assert_eq!(kept["run"]["kind"], "orders_core");
+        assert_eq!(kept["object"], "archive/d/1.jsonl");
         let none = Answer {
             rejected: 0,
             rejections: vec![],
             ..answer
         };
-        assert_eq!(quarantined(&provenance(), "d", "{}\n", &none, &[]), None);
+        assert_eq!(quarantined(&provenance(), ["d", "o"], "{}\n", &none, &[]), None);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use serde_json::{json, Value};
 use weir_domain::shopify::bulk::BulkKind;
 use weir_edge_shared::discreet::place;
-use weir_edge_shared::object_key::plain;
 use weir_edge_shared::storage::Storage;
 use worker::{Env, Fetch, Method, Object, Range, Request, RequestInit, RequestRedirect, Response};
 
 use crate::bindings::storage;
 use crate::jsonl::{Cut, Scan};
 use crate::operation::State;
+use crate::replay::key_part;
 use crate::rest::{document, lines, variables, Place};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::worker_copy::copy;
@@ -23,11 +23,6 @@ const REST_BYTES: usize = 4_000_000;
 /// What R2 refused; it may take it later.
 pub fn r2(error: worker::Error) -> StepError {
     StepError::passing("r2", error.to_string())
-}
-
-/// A text as a part of a key. Longer than elsewhere: a part may be the key of another object.
-pub fn key_part(text: &str) -> String {
-    plain(text, 200)
 }
 
 /// Puts `text` under `key`.

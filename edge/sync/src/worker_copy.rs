@@ -50,7 +50,7 @@ async fn fill(
         operation.object_count.unwrap_or_default(),
         operation.file_size.unwrap_or_default(),
     );
-    let mut scan = Scan::default();
+    let mut scan = Scan::of(expected.0);
     let mut pieces = response.stream().map_err(|error| incomplete(error.to_string()))?;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| incomplete(format!("after {} bytes: {error}", scan.bytes)))?;

@@ -9,11 +9,12 @@ use worker::Env;
 
 use crate::bindings::{commerce_streams, now, postgres, storage};
 use crate::deletion::{gone, known_request, search, told, Comparison, Deletion, Ids, Known, Resource, LOOKUP, MOST};
+use crate::replay::key_part;
 use crate::settle::Page;
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::database;
 use crate::worker_admin::call;
-use crate::worker_archive::{absent, key_part, r2};
+use crate::worker_archive::{absent, r2};
 use crate::worker_postgres::keep_events;
 
 fn count(length: usize) -> Option<i64> {
@@ -32,11 +33,11 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
         input["lines"].as_u64().unwrap_or_default(),
     )
     .await?;
-    let started_at = input["started_at"].as_str().unwrap_or_default();
+    let times = ["started_at", "until"].map(|name| input[name].as_str().unwrap_or_default());
     let postgres = postgres(env)?;
     let (mut comparison, mut after) = (Comparison::default(), Some("0".to_owned()));
     while let Some(from) = after {
-        let request = known_request(resource, started_at, input["days_readable"].as_i64(), &from)?.to_string();
+        let request = known_request(resource, times, input["days_readable"].as_i64(), &from)?.to_string();
         let arguments = [Argument::Text(&run.shop_domain), Argument::Json(&request)];
         let answer = postgres.call("weir.known_ids", &arguments).await;
         let page: Known = serde_json::from_str(&answer.map_err(|error| database(&error))?)

@@ -88,7 +88,7 @@ async fn step(env: &Env, name: &str, run: &Run, input: &Value) -> std::result::R
         "refresh" => worker_lake::refresh(env, input).await,
         "replicate" => worker_lake::replicate(env, run).await,
         "subscriptions" => worker_shopify::subscriptions(env, run).await,
-        "replayed" => worker_replay::objects(env, input).await,
+        "replayed" => worker_replay::objects(env, run, input).await,
         // A run that failed says so in telemetry; the failure itself is the Workflow's.
         "report" => Err(StepError::lasting(
             input["error_kind"].as_str().unwrap_or("unknown"),

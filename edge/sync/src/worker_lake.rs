@@ -6,6 +6,7 @@ use weir_edge_shared::sql::Argument;
 use worker::{Env, Fetch, Headers, Method, Request, RequestInit};
 
 use crate::bindings::{lake, postgres};
+use crate::lake::may_pass;
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::database;
 use crate::worker_watermark;
@@ -20,8 +21,8 @@ async fn post(env: &Env, path: &str, body: &Value) -> Result<Value, StepError> {
         .map_err(|error| StepError::passing("lake_unreachable", error.to_string()))?;
     match status {
         200 => serde_json::from_str(&text).map_err(|error| StepError::passing("unreadable_answer", error.to_string())),
-        400..=428 | 430..=499 => Err(StepError::lasting(&format!("lake_{status}"), text)),
-        _ => Err(StepError::passing(&format!("lake_{status}"), text)),
+        _ if may_pass(status) => Err(StepError::passing(&format!("lake_{status}"), text)),
+        _ => Err(StepError::lasting(&format!("lake_{status}"), text)),
     }
 }
 

@@ -8,10 +8,11 @@ use worker::{console_warn, Env};
 
 use crate::bindings::{commerce_streams, now, part_bytes, postgres, storage};
 use crate::jsonl::{chunks, Chunk};
+use crate::replay::key_part;
 use crate::settle::{Page, PAGE_EVENTS};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::{database, quarantined, Answer, Provenance};
-use crate::worker_archive::{keep, key_part, read_range};
+use crate::worker_archive::{keep, read_range};
 
 /// Pages of events that one step sends.
 const PAGES_A_STEP: usize = 10;
@@ -37,7 +38,8 @@ pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
     let mut counts = Totals::default();
     for (index, chunk) in chunks.iter().enumerate() {
         let place = format!("{}-{offset}-{index}", key_part(key));
-        counts.add(&ingest(env, run, &postgres, &provenance, chunk, &place).await?, chunk);
+        let answer = ingest(env, run, &postgres, &provenance, chunk, [key, &place]).await?;
+        counts.add(&answer, chunk);
     }
     let next = offset + used as u64;
     Ok(Outcome {
@@ -95,7 +97,7 @@ async fn ingest(
     postgres: &HyperdriveTransport,
     provenance: &Provenance,
     chunk: &Chunk,
-    place: &str,
+    [object, place]: [&str; 2],
 ) -> Result<Answer, StepError> {
     let about = json!(provenance).to_string();
     let arguments = [
@@ -108,7 +110,13 @@ async fn ingest(
         .await
         .map_err(|error| database(&error))?;
     let answer = Answer::read(&text, chunk.lines)?;
-    if let Some(record) = quarantined(provenance, &run.shop_domain, &chunk.text, &answer, &chunk.unsendable) {
+    if let Some(record) = quarantined(
+        provenance,
+        [&run.shop_domain, object],
+        &chunk.text,
+        &answer,
+        &chunk.unsendable,
+    ) {
         let lines = record["rejections"].as_array().map_or(0, Vec::len);
         let key = quarantine_key(run, place);
         console_warn!("{lines} lines are kept in {key}");

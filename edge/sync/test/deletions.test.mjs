@@ -102,6 +102,15 @@ test("a result that is cut off, partial or miscounted deletes nothing", async ()
   }
 });
 
+test("a query of all ids that fails is asked for again, and never halved", async () => {
+  const { shop } = await known();
+  shop.faults.ending = ({ query }) => (query.includes("created_at:<") ? { status: "FAILED", errorCode: "INTERNAL_SERVER_ERROR" } : {});
+  const run = await shop.run(RECONCILE);
+  assert.equal(run.status, "errored", JSON.stringify(run));
+  assert.match(run.error.message, /operation_failed_internal_server_error: \w+_ids failed 3 times/);
+  assert.ok(!shop.steps().some((step) => step.startsWith("halve")), String(shop.steps()));
+});
+
 test("more deletions than are believable are none until somebody says so", async () => {
   const { shop, keeper } = await known();
   for (const order of [...shop.shopify.data.orders]) keeper.deleteOrder(order);

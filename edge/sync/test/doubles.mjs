@@ -40,6 +40,9 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }
 
+/** What weir.ingest_bulk takes lines of. */
+const BULK_KINDS = ["orders_core", "orders_ledger", "products"];
+
 /** Rows by gid, as the extension would have them. */
 export class Store {
   constructor() {
@@ -67,6 +70,7 @@ export class Store {
   }
 
   ingest(text, run) {
+    if (!BULK_KINDS.includes(run.kind)) return { sqlstate: "22023", text: `weir.ingest_bulk: kind is none of ${BULK_KINDS.join(", ")}` };
     const rejections = [];
     let upserted = 0;
     let unchanged = 0;
@@ -149,9 +153,25 @@ export async function bulkPostgres(storeOf) {
   return fakePostgres((values, number, name) => storeOf(domainOf(values, name)).answer(values, number, name), 0, callOf);
 }
 
-/** `weir serve` as far as the sync Worker knows it. `refusals`: how often each stream still answers 503. */
+/** The answer to a refresh, field by field as `weir serve` gives it (analytics/src/measurement/refresh.rs). */
+const refreshed = (number) => ({
+  refresh_id: `r-${number}`,
+  mode: "incremental",
+  reason: null,
+  source_snapshot_id: "9007199254740993",
+  computed_on: ["2026-11-24"],
+  event_count: 3,
+  order_count: 2,
+  product_count: 1,
+  changed_days: ["2026-11-24"],
+  sales_rows: 2,
+  performance_rows: 1,
+  committed_tables: ["measurement.sales"],
+});
+
+/** `weir serve` as far as the sync Worker knows it. `down`: what the next calls are answered, but for telemetry of steps. `refusals`: how often each stream still answers 503. */
 export async function bulkLake(token) {
-  const lake = { commerce_v1: [], sync_v1: [], commerce_v2: [], sync_v2: [], objectives: [], refreshes: [], down: 0, failAfterWrite: 0, beforeReply: null, refusals: {} };
+  const lake = { commerce_v1: [], sync_v1: [], commerce_v2: [], sync_v2: [], objectives: [], refreshes: [], down: [], failAfterWrite: 0, beforeReply: null, refusals: {} };
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
     const reply = (status, value) => {
@@ -160,10 +180,7 @@ export async function bulkLake(token) {
     };
     if (request.headers.authorization !== `Bearer ${token}`) return reply(401, {});
     const stream = /^\/v1\/streams\/(\w+)$/.exec(request.url)?.[1];
-    if (lake.down > 0 && !stream?.startsWith("sync_")) {
-      lake.down -= 1;
-      return reply(503, {});
-    }
+    if (lake.down.length > 0 && !stream?.startsWith("sync_")) return reply(lake.down.shift(), {});
     if (lake.refusals[stream] > 0) {
       lake.refusals[stream] -= 1;
       return reply(503, {});
@@ -184,7 +201,7 @@ export async function bulkLake(token) {
     }
     if (request.url === "/v1/refresh") {
       lake.refreshes.push(JSON.parse(body));
-      return reply(200, { refresh_id: `r-${lake.refreshes.length}`, event_count: 3, rows_committed: 2 });
+      return reply(200, refreshed(lake.refreshes.length));
     }
     return reply(404, {});
   });

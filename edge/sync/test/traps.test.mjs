@@ -176,6 +176,15 @@ test("one's own operation is found again by its text; a stranger's is left alone
   assert.equal(shop.shopify.operations.all.length, 4);
 });
 
+test("one's own operation is found among any number of older ones", async () => {
+  const shop = w.shop();
+  for (let count = 0; count < 300; count += 1) shop.shopify.operations.add("{ products { edges { node { id } } } }", { status: "COMPLETED" });
+  const request = () => step(w, "request", shop, { kind: "products", window: { from: "2026-11-23T00:00:00Z", to: "2026-11-24T00:00:00Z" }, excluded: [] });
+  const [first, second] = [await request(), await request()];
+  assert.deepEqual([first.found, second], [false, { operation_id: first.operation_id, found: true }]);
+  assert.equal(shop.shopify.operations.all.length, 301);
+});
+
 test("while five operations run, a run waits for its turn and cancels nobody's", async () => {
   const shop = w.shop();
   const strangers = Array.from({ length: 5 }, () => shop.shopify.operations.add("{ orders { edges { node { id } } } }", { status: "RUNNING" }));
@@ -213,6 +222,11 @@ test("a line that PostgreSQL refuses is kept with its reason and holds nobody up
   const replay = await shop.run("replay", { prefix: records[0].key });
   assert.equal(replay.status, "complete", JSON.stringify(replay));
   assert.equal(replay.output.upserted, 1);
+  // Also when the operation's other lines are forgotten: the whole order comes again, not its one line.
+  shop.store.rows.clear();
+  shop.store.readBy.clear();
+  const late = await shop.run("replay", { prefix: records[0].key });
+  assert.equal(late.output.upserted, 60, JSON.stringify(late));
 });
 
 test("another version of the API raises the alarm and nothing is read", async () => {

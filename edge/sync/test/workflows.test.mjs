@@ -41,7 +41,7 @@ test("specifications go to the lake once, and again only when one changed", asyn
 });
 
 test("a refresh sends changed thresholds first, survives a lake that starts, and is the same within its hour", async () => {
-  w.lake.down = 3;
+  w.lake.down = [503, 409, 408];
   const { instance_id } = await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" });
   const run = await w.end("measurement_refresh", instance_id);
   assert.equal(run.status, "complete", JSON.stringify(run));
@@ -65,6 +65,8 @@ test("the archive can be replayed: the same rows, the same events, no watermark"
   const shop = w.shop();
   await shop.run();
   const [rows, ids, watermark] = [new Map(shop.store.rows), shop.ids(), await shop.watermark()];
+  // The archive has results of id queries too, which are no lines of orders.
+  assert.equal((await shop.run("deletion_reconcile")).status, "complete");
   shop.store.rows.clear();
   shop.store.readBy.clear();
   const run = await shop.run("replay", { prefix: `archive/${shop.domain}/` });
@@ -80,8 +82,24 @@ test("a replay of what is not there says so", async () => {
   const shop = w.shop();
   const run = await shop.run("replay", { prefix: "secrets/" });
   assert.match(run.error.message, /bad_parameter: .*archive/);
-  const absent = await shop.run("replay", { prefix: "quarantine/none.json" });
+  const absent = await shop.run("replay", { prefix: `quarantine/${shop.domain}/none.json` });
   assert.match(absent.error.message, /quarantine_missing/);
+  const empty = await shop.run("replay", { prefix: `archive/${shop.domain}/2020-01-01/` });
+  assert.match(empty.error.message, /archive_missing/);
+});
+
+test("a replay takes nothing of another shop", async () => {
+  const [own, other] = [w.shop(), w.shop()];
+  await other.run();
+  const bucket = await w.stack.bucket();
+  const record = { shop_domain: other.domain, object: `archive/${other.domain}/x.jsonl`, rejections: [] };
+  await bucket.put(`quarantine/${own.domain}/run/1.json`, JSON.stringify(record));
+  for (const prefix of ["archive/", `archive/${other.domain}/`, `quarantine/${other.domain}/run/1.json`, `quarantine/${own.domain}/run/1.json`]) {
+    const run = await own.run("replay", { prefix });
+    assert.equal(run.status, "errored", `${prefix} ${JSON.stringify(run)}`);
+    assert.match(run.error.message, new RegExp(`bad_parameter: .*${own.domain}`));
+  }
+  assert.deepEqual([own.store.rows.size, own.events().length], [0, 0]);
 });
 
 test("steps are not reachable from outside, with or without the token", async () => {
@@ -105,6 +123,16 @@ test("routes need the token and say what is wrong", async () => {
   assert.equal((await post("workflows/no_such_workflow", {})).status, 404);
   assert.equal((await w.call(`workflows/${DAILY}/no-such-instance`)).body.reason, "unknown_instance");
   assert.equal((await post("finished", { shop: "stranger.myshopify.com", operation_id: "x" })).status, 404);
+});
+
+test("a shop that cannot be started costs the others nothing, and is named", async () => {
+  const few = await world({ shops: 2, unstartable: [null] });
+  const shops = [few.shop(), few.shop()];
+  const worker = await few.stack.miniflare.getWorker("sync");
+  assert.equal((await worker.scheduled({ cron: "15 3 * * *" })).outcome, "exception");
+  const today = new Date().toISOString().slice(0, 10);
+  for (const [index] of shops.entries()) assert.equal((await few.end(DAILY, `${DAILY}-shop-${index + 1}-${today}`)).status, "complete");
+  await until("it is named", () => few.log.some((line) => line.includes(`${DAILY} was not started for null`)));
 });
 
 test("each schedule starts its workflow, for every shop it is for", async () => {

@@ -15,8 +15,8 @@ const INTERNAL_TOKEN = "test-internal-token";
 const ACCESS_TOKEN = "shpat_test";
 const OVER = ["complete", "errored", "terminated"];
 
-/** Starts everything with room for `shops` shops; `config` overrides the stack's. It is stopped after the file's last test. */
-export async function world({ shops = 30, ...config } = {}) {
+/** Starts everything with room for `shops` shops, after `unstartable` ones; `config` overrides the stack's. It is stopped after the file's last test. */
+export async function world({ shops = 30, unstartable = [], ...config } = {}) {
   const domains = Array.from({ length: shops }, (_, index) => `shop-${index + 1}.myshopify.com`);
   const stores = Object.fromEntries(domains.map((domain) => [domain, new Store()]));
   const postgres = await bulkPostgres((domain) => stores[domain] ?? stores[domains[0]]);
@@ -27,7 +27,7 @@ export async function world({ shops = 30, ...config } = {}) {
     postgres: postgres.url,
     lake: lake.url,
     token: TOKEN,
-    shops: domains,
+    shops: [...unstartable, ...domains],
     internalToken: INTERNAL_TOKEN,
     shopifyOrigin: fake.origin,
     accessTokens: Object.fromEntries(domains.map((domain) => [domain, ACCESS_TOKEN])),

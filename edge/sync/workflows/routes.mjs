@@ -29,12 +29,17 @@ const SCHEDULES = {
   "*/10 * * * *": "artifact_replication",
 };
 
-/** Starts what `cron` is for, for every shop it is for. */
+/** Starts what `cron` is for, for every shop it is for: one that cannot be started does not cost the others their day. */
 export async function scheduled(cron, env) {
   const name = SCHEDULES[cron];
   if (!name) throw new Error(`no workflow is scheduled at ${cron}`);
   const shops = WORKFLOWS[name].perShop ? JSON.parse(env.SHOPS) : [undefined];
-  for (const shop of shops) await start(env, name, { shop });
+  const starts = await Promise.allSettled(shops.map((shop) => start(env, name, { shop })));
+  const failed = starts.flatMap(({ reason }, index) => (reason ? [`${shops[index]} (${reason.message ?? reason})`] : []));
+  if (failed.length === 0) return;
+  const message = `${name} was not started for ${failed.join(", ")}`;
+  console.error(message);
+  throw new Error(message);
 }
 
 /**

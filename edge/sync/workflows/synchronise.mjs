@@ -50,7 +50,7 @@ export async function reconcileDeletions(runner, window, date, { days_readable, 
   for (const result of await collect(runner, Object.keys(ID_KINDS), window, date, "")) {
     const { kind, key, lines, started_at } = result;
     const resource = ID_KINDS[kind];
-    const { absent } = await runner.do(`compare ${kind}`, "compare", { resource, key, lines, started_at, days_readable, most });
+    const { absent } = await runner.do(`compare ${kind}`, "compare", { resource, key, lines, started_at, until: window.to, days_readable, most });
     found[kind] = { there: lines, absent: absent.length, deleted: 0 };
     for (let from = 0; from < absent.length; from += DELETIONS_A_STEP) {
       const ids = absent.slice(from, from + DELETIONS_A_STEP);
@@ -117,7 +117,8 @@ async function anew(runner, one, operation) {
   const fresh = { ...one, operation_id: null, excluded: [...one.excluded, one.operation_id] };
   if (one.tries < TRIES) return [fresh];
   const error_kind = operation.error_kind ?? "result_gone";
-  if (!operation.halves) throw new Error(`${error_kind}: ${one.name} failed ${TRIES} times`);
+  // A query of all ids has no beginning to move: its halves would be itself and a part of it.
+  if (!operation.halves || ID_KINDS[one.kind]) throw new Error(`${error_kind}: ${one.name} failed ${TRIES} times`);
   const { windows } = await runner.do(`halve ${one.name}`, "halve", { window: one.window });
   if (windows.length < 2) throw new Error(`${error_kind}: ${one.name} cannot be halved any more`);
   return windows.map((window, index) => ({ ...fresh, window, name: `${one.name}.${index + 1}`, tries: 0, excluded: [] }));

@@ -52,7 +52,7 @@ fn what_is_absent_is_believed_up_to_a_limit() {
 
 #[test]
 fn only_what_could_have_been_read_can_be_missed() {
-    let request = |resource, days| known_request(resource, "2026-11-24T10:00:00Z", days, "7").unwrap();
+    let request = |resource, days| known_request(resource, ["2026-11-24T10:00:00Z"; 2], days, "7").unwrap();
     let all = request(Resource::Order, None);
     assert_eq!(all["created_from"], "1900-01-01T00:00:00.000Z");
     assert_eq!(all["created_before"], "2026-11-24T09:50:00.000Z");
@@ -63,7 +63,15 @@ fn only_what_could_have_been_read_can_be_missed() {
         request(Resource::Product, Some(60))["created_from"],
         all["created_from"]
     );
-    assert!(known_request(Resource::Order, "yesterday", None, "0").is_err());
+    // An operation waited an hour for its turn: what came into being meanwhile it does not have.
+    for times in [
+        ["2026-11-24T11:00:00Z", "2026-11-24T10:00:00Z"],
+        ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"],
+    ] {
+        let waited = known_request(Resource::Order, times, None, "7").unwrap();
+        assert_eq!(waited["created_before"], "2026-11-24T09:50:00.000Z");
+    }
+    assert!(known_request(Resource::Order, ["yesterday", "2026-11-24T10:00:00Z"], None, "0").is_err());
 }
 
 #[test]

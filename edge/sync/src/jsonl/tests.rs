@@ -8,7 +8,7 @@ fn child(typename: &str, id: &str, parent: &str) -> String {
 }
 
 fn scanned(text: &str, piece_bytes: usize) -> Scan {
-    let mut scan = Scan::default();
+    let mut scan = Scan::of(text.lines().count() as u64);
     text.as_bytes().chunks(piece_bytes).for_each(|piece| scan.feed(piece));
     scan.finish();
     scan
@@ -30,6 +30,29 @@ fn a_parent_with_a_hundred_children_may_have_more() {
     };
     assert_eq!(cut.into_iter().collect::<Vec<_>>(), [expected]);
     assert!(!roots.is_needed());
+}
+
+#[test]
+fn counters_have_a_bound_whatever_the_result_has() {
+    for (lines, counters) in [(0, 1 << 12), (5_000, 1 << 13), (u64::MAX, MAX_COUNTERS)] {
+        assert_eq!(Scan::of(lines).children.len(), counters);
+    }
+    // More parents than counters: a counter that several share stays at its limit and loses no parent that is cut.
+    let mut scan = Scan::of(1);
+    let line = |parent: usize, n: usize| {
+        child(
+            "LineItem",
+            &format!("LineItem/{parent}-{n}"),
+            &format!("Order/{parent}"),
+        ) + "\n"
+    };
+    for parent in 0..8_000 {
+        (0..30).for_each(|n| scan.feed(line(parent, n).as_bytes()));
+    }
+    (0..300).for_each(|n| scan.feed(line(9_999, n).as_bytes()));
+    assert_eq!(scan.children.len(), 1 << 12);
+    let (cut, _) = scan.cuts();
+    assert!(cut.iter().any(|cut| cut.root == "gid://shopify/Order/9999"));
 }
 
 #[test]
