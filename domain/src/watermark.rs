@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 /// Watermark of the daily sync of orders and products.
 pub const ORDERS: &str = "orders_last_watermark";
-/// Watermark of the backfill, which fills what lies before the daily sync's first window.
+/// Watermark of a backfill, each run's own: see [`backfill_key`].
 pub const BACKFILL: &str = "orders_backfill_watermark";
+/// Since when the daily runs have read every change of every order: see [`read_since`].
+pub const READ_SINCE: &str = "orders_read_since";
 
 /// Nothing older than this is read by the daily sync: an older watermark counts as this old. In days.
 pub const FLOOR_DAYS: i64 = 128;
@@ -109,6 +111,37 @@ pub fn daily_window(watermark: Option<Timestamp>, now: Timestamp, overlap: Signe
         from: whole_second(reached - overlap.max(MIN_OVERLAP)),
         to,
     }
+}
+
+/// Since when the daily runs have read everything without a gap, once the one of `window`, which found its watermark at
+/// `watermark` and this at `known`, has ended. While the shop does not show all orders (`sees_all`), nothing before the end of
+/// the window is known to be whole.
+#[must_use]
+pub fn read_since(known: Option<Timestamp>, watermark: Option<Timestamp>, window: Window, sees_all: bool) -> Timestamp {
+    let since = match (known, watermark) {
+        _ if !sees_all => window.to,
+        (Some(known), Some(reached)) if window.from <= reached => known,
+        _ => window.from,
+    };
+    known.map_or(since, |known| known.max(since))
+}
+
+/// Where a backfill ends at `now`: `until`, or where the daily runs have begun to read everything, or the floor.
+#[must_use]
+pub fn backfill_end(until: Option<Timestamp>, read_since: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    whole_second(until.or(read_since).unwrap_or_else(|| floor(now)).min(now))
+}
+
+/// Key of the watermark of the backfill of which `instance_id`, without or with its `-partN`, is a part: parts go on where the
+/// one before has ended, and another run begins anew.
+#[must_use]
+pub fn backfill_key(instance_id: &str) -> String {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let run = match instance_id.rsplit_once("-part") {
+        Some((run, number)) if is_number(number) => run,
+        _ => instance_id,
+    };
+    format!("{BACKFILL}/{run}")
 }
 
 impl Window {

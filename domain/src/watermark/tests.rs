@@ -50,6 +50,63 @@ fn an_old_or_absent_watermark_counts_as_128_days() {
 }
 
 #[test]
+fn what_nobody_could_read_is_not_counted_as_read() {
+    let [old, recent] = ["2026-09-01T00:00:00Z", "2026-11-23T10:00:00Z"].map(at);
+    let daily = |watermark| daily_window(watermark, at(NOW), MIN_OVERLAP);
+    let window = daily(Some(recent));
+    assert_eq!(
+        read_since(Some(old), Some(recent), window, true),
+        old,
+        "the windows join"
+    );
+    assert_eq!(
+        read_since(Some(old), Some(recent), window, false),
+        window.to,
+        "older orders are hidden"
+    );
+    let first = daily(None);
+    assert_eq!(read_since(None, None, first, true), first.from);
+    let ancient = Some(at("2026-01-01T00:00:00Z"));
+    assert_eq!(
+        read_since(ancient, ancient, daily(ancient), true),
+        daily(ancient).from,
+        "a gap"
+    );
+    assert_eq!(
+        read_since(Some(recent), None, first, true),
+        recent,
+        "it never moves back"
+    );
+}
+
+#[test]
+fn a_backfill_ends_where_the_daily_runs_begin_or_where_it_is_told_to() {
+    let [since, until] = ["2026-09-01T00:00:00Z", "2026-11-24T00:00:00Z"].map(at);
+    assert_eq!(backfill_end(None, None, at(NOW)), floor(at(NOW)));
+    assert_eq!(backfill_end(None, Some(since), at(NOW)), since);
+    assert_eq!(backfill_end(Some(until), Some(since), at(NOW)), until);
+    assert_eq!(
+        backfill_end(Some(at("2030-01-01T00:00:00Z")), None, at(NOW)),
+        at("2026-11-24T10:00:00Z")
+    );
+}
+
+#[test]
+fn the_parts_of_a_backfill_share_its_watermark() {
+    let key = "orders_backfill_watermark/full_backfill-shop-2023-01-01";
+    assert_eq!(backfill_key("full_backfill-shop-2023-01-01"), key);
+    assert_eq!(backfill_key("full_backfill-shop-2023-01-01-part12"), key);
+    assert_eq!(
+        backfill_key("full_backfill-shop-2023-01-01-2-part3"),
+        format!("{key}-2")
+    );
+    assert_eq!(
+        backfill_key("full_backfill-my-parts-2023-01-01"),
+        format!("{BACKFILL}/full_backfill-my-parts-2023-01-01")
+    );
+}
+
+#[test]
 fn months_end_with_the_month() {
     let slices = month_slices(at("2023-12-15T12:00:00Z"), at("2024-03-01T00:00:00Z"));
     let texts: Vec<_> = slices
