@@ -14,6 +14,11 @@ import { Operations } from "./operations.mjs";
 const SCHEMA = buildSchema(readFileSync(new URL("schema.graphql", import.meta.url), "utf8"));
 const API_VERSION = "2026-10";
 
+/** Everything that weir asks a shop for. */
+export const SCOPES = ["read_orders", "read_all_orders", "read_products", "read_customers", "read_fulfillments", "read_returns"];
+/** Scopes of topics, by how these begin. */
+const SCOPE_OF = { FULFILLMENTS_: "read_fulfillments", RETURNS_: "read_returns", CUSTOMERS_: "read_customers" };
+
 /** What may be set to go wrong. Numbers of times count down. */
 const NO_FAULTS = {
   runMillis: 5, // twice: until RUNNING, until the end
@@ -37,7 +42,7 @@ export class FakeShopify {
    * scopes; webhook ({url, secret}); subscriptions (edges' nodes); deleted ({id, __typename, at}: what is gone).
    */
   constructor(config, server) {
-    Object.assign(this, { data: { orders: [], products: [] }, deleted: [], subscriptions: [], scopes: ["read_orders", "read_all_orders", "read_products"] }, config);
+    Object.assign(this, { data: { orders: [], products: [] }, deleted: [], subscriptions: [], scopes: SCOPES }, config);
     this.schema = SCHEMA;
     this.server = server;
     this.faults = { ...NO_FAULTS };
@@ -111,6 +116,11 @@ export class FakeShopify {
       product: by(this.data.products),
       webhookSubscriptions: () => this.subscriptions,
       webhookSubscriptionCreate: ({ topic, webhookSubscription }) => {
+        const scope = Object.entries(SCOPE_OF).find(([prefix]) => topic.startsWith(prefix))?.[1];
+        if (scope && !this.scopes.includes(scope)) {
+          const message = "You cannot create a webhook subscription with the specified topic";
+          return { webhookSubscription: null, userErrors: [{ field: ["topic"], message }] };
+        }
         const made = { id: `gid://shopify/WebhookSubscription/${this.subscriptions.length + 1}`, topic, ...webhookSubscription };
         this.subscriptions.push(made);
         return { webhookSubscription: made, userErrors: [] };

@@ -77,7 +77,7 @@ fn compare_zone(delivery: &mut Delivery<'_>, registered: &str) {
             "time_zone_changed",
             format!(
                 "iana_timezone: expected {registered}, as registered; call weir.register_shop with what the body says, run \
-                 weir backfill and replay this"
+                 weir backfill from its first order --until now --again, and replay this"
             ),
         ),
         Ok(_) => delivery.ignore(),

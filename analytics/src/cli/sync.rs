@@ -43,7 +43,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Starts today's synchronisation of a shop; one that runs or ran today is left as it is.
+    /// Starts today's synchronisation of a shop; one that runs or ran today is found and its state printed.
     Start {
         /// Shop domain.
         #[arg(long)]
@@ -92,9 +92,16 @@ pub struct Backfill {
     /// Shop domain.
     #[arg(long)]
     shop: String,
-    /// First day, yyyy-mm-dd; the backfill goes month by month up to where the daily synchronisation begins.
+    /// First day, yyyy-mm-dd; the backfill goes on from there month by month.
     #[arg(long)]
     from: String,
+    /// Where it ends: a day, yyyy-mm-dd, which is not read any more, or `now`. Without it, where the daily synchronisation
+    /// begins.
+    #[arg(long)]
+    until: Option<String>,
+    /// Go on where the last backfill with these days failed; read everything anew where it is complete.
+    #[arg(long)]
+    again: bool,
 }
 
 /// Arguments of `weir replay`.
@@ -133,10 +140,15 @@ pub async fn run(args: Args) -> Result<()> {
 /// Starts a backfill.
 ///
 /// # Errors
-/// As [`run`]; [`Error::Invalid`] when the day is none.
+/// As [`run`]; [`Error::Invalid`] when a day is none.
 pub async fn backfill(args: Backfill) -> Result<()> {
     let from = instant(&args.from)?;
-    let body = json!({"shop": args.shop, "from": from});
+    let mut body = json!({"shop": args.shop, "from": from, "again": args.again});
+    match args.until.as_deref() {
+        None => {}
+        Some("now") => body["until"] = "now".into(),
+        Some(day) => body["until"] = instant(day)?.into(),
+    }
     start(&reached(args.worker), "full_backfill", &body).await
 }
 
@@ -174,7 +186,26 @@ async fn start(worker: &Worker, workflow: &str, body: &Value) -> Result<()> {
     let columns = ["instance_id", "status"];
     let row = columns.iter().map(|column| cell(&answer[column])).collect();
     worker.client.show(&answer, &columns, vec![row]);
-    Ok(())
+    found(&answer)
+}
+
+/// What is to be said of a run that was found instead of started.
+///
+/// # Errors
+/// [`Error::Invalid`] when it failed.
+fn found(answer: &Value) -> Result<()> {
+    let id = cell(&answer["instance_id"]);
+    match answer["status"].as_str() {
+        Some(status @ ("errored" | "terminated")) => Err(Error::Invalid(format!(
+            "{id} is {status}: {}; the same command with --again goes on",
+            cell(&answer["error"])
+        ))),
+        Some("complete") => {
+            eprintln!("{id} has been done; nothing was started");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn state(worker: &Worker, shop: &str) -> Result<Value> {
@@ -221,6 +252,20 @@ async fn watermark(worker: &Worker, shop: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_failed_is_no_success_of_the_command() {
+        let answer = |status: &str| json!({"instance_id": "run-1", "status": status, "error": "missing_scope: s"});
+        for fine in ["started", "running", "complete"] {
+            assert!(found(&answer(fine)).is_ok(), "{fine}");
+        }
+        for failed in ["errored", "terminated"] {
+            let error = found(&answer(failed)).unwrap_err().to_string();
+            for part in ["run-1", failed, "missing_scope: s", "--again"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn a_day_becomes_its_first_instant_and_nothing_else_does() {

@@ -193,11 +193,14 @@ impl Comparison {
     ///
     /// # Errors
     /// When there are more: then nothing is deleted.
-    pub fn believed(self, resource: Resource, there: usize, most: u64) -> Result<Self, StepError> {
-        if self.absent.len() as u64 > most {
+    pub fn believed(self, shop: &str, resource: Resource, there: usize, most: u64) -> Result<Self, StepError> {
+        let absent = self.absent.len();
+        if absent as u64 > most {
             let detail = format!(
-                "{} of {} known {}s are not among the {there} that Shopify has; nothing was deleted. If that is right, start again with most: {}",
-                self.absent.len(), self.known, resource.as_str(), self.absent.len()
+                "{absent} of {} known {}s are not among the {there} that Shopify has; nothing was deleted. If that is right: \
+                 weir sync deletions --shop {shop} --most {absent} --again",
+                self.known,
+                resource.as_str(),
             );
             return Err(StepError::lasting("too_many_deletions", detail));
         }

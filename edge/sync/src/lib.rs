@@ -9,6 +9,7 @@
 //! | SYNC_TELEMETRY of a step | [`telemetry`] |
 //! | the queries, and the one API version | [`queries`] |
 //! | what an answer of the Admin API means | [`admin`] |
+//! | which access scope what needs | [`scopes`] |
 //! | states of a bulk operation | [`operation`] |
 //! | lines: parted, counted, parents whose children were cut | [`jsonl`] |
 //! | the rest of a cut connection | [`rest`] |
@@ -30,6 +31,7 @@ pub mod operation;
 pub mod queries;
 pub mod replay;
 pub mod rest;
+pub mod scopes;
 pub mod settle;
 pub mod step;
 pub mod subscriptions;

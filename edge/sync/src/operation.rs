@@ -93,18 +93,18 @@ impl Operation {
     }
 }
 
-/// One's own operation among the `recent` ones: it has exactly this query text, is not `excluded`, and runs or is complete.
-///
-/// The text has the window in it, whose end is the moment this run began: no other run has the same.
+/// The operations among the `recent` ones that may be one's own, in their order: each has exactly this query text, is not
+/// `excluded`, and runs or is complete. The text has the window in it; whether another run has asked for the same is not told.
 #[must_use]
-pub fn find_own<'a>(recent: &'a Value, query: &str, excluded: &[String]) -> Option<&'a str> {
-    let edges = recent["edges"].as_array()?;
-    edges.iter().map(|edge| &edge["node"]).find_map(|node| {
+pub fn alike<'a>(recent: &'a Value, query: &str, excluded: &[String]) -> Vec<&'a str> {
+    let edges = recent["edges"].as_array().into_iter().flatten();
+    let alike = edges.map(|edge| &edge["node"]).filter_map(|node| {
         let id = node["id"].as_str()?;
         let usable = matches!(node["status"].as_str()?, "CREATED" | "RUNNING" | "COMPLETED");
         let same = node["query"].as_str()?.trim() == query.trim();
         (usable && same && !excluded.iter().any(|other| other == id)).then_some(id)
-    })
+    });
+    alike.collect()
 }
 
 fn counter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -168,8 +168,8 @@ mod tests {
             node("stranger", "RUNNING", "{ products { edges { node { id } } } }"),
             node("failed", "FAILED", "mine"), node("spent", "COMPLETED", "mine"), node("own", "RUNNING", "mine\n"),
         ]});
-        assert_eq!(find_own(&recent, "mine", &["spent".into()]), Some("own"));
-        assert_eq!(find_own(&recent, "mine", &[]), Some("spent"));
-        assert_eq!(find_own(&recent, "other", &[]), None);
+        assert_eq!(alike(&recent, "mine", &["spent".into()]), ["own"]);
+        assert_eq!(alike(&recent, "mine", &[]), ["spent", "own"]);
+        assert!(alike(&recent, "other", &[]).is_empty() && alike(&Value::Null, "mine", &[]).is_empty());
     }
 }

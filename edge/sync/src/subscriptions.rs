@@ -6,6 +6,7 @@ use serde_json::Value;
 use weir_domain::webhook::Topic;
 
 use crate::admin::Scopes;
+use crate::scopes::of_topic;
 
 /// Topics that every app has without a subscription: Shopify takes their address from the app's configuration.
 const MANDATORY: [Topic; 3] = [Topic::CustomersDataRequest, Topic::CustomersRedact, Topic::ShopRedact];
@@ -16,15 +17,12 @@ pub fn enumeration(topic: Topic) -> String {
     topic.as_str().replace('/', "_").to_uppercase()
 }
 
-/// The scope that Shopify asks for a topic beyond those without which nothing is read; a shop that has not granted it is not
-/// asked for the subscription.
-fn own_scope(topic: Topic) -> Option<&'static str> {
-    (topic == Topic::CustomersMerge).then_some("read_customer_merge")
-}
+/// Topics of which a shop that has not granted their scope is not asked: no order and no sale depends on them.
+const OPTIONAL: [Topic; 1] = [Topic::CustomersMerge];
 
 /// The topics for which `edges`, all that Shopify lists, has no subscription to `uri` in JSON, as far as the `scopes` reach.
 #[must_use]
-pub fn missing(edges: &[Value], uri: &str, scopes: &Scopes) -> Vec<String> {
+pub fn missing(edges: &[Value], uri: &str, scopes: &Scopes) -> Vec<Topic> {
     let there: BTreeSet<&str> = edges
         .iter()
         .map(|edge| &edge["node"])
@@ -32,10 +30,11 @@ pub fn missing(edges: &[Value], uri: &str, scopes: &Scopes) -> Vec<String> {
         .filter_map(|node| node["topic"].as_str())
         .collect();
     let wanted = Topic::ALL.iter().filter(|topic| !MANDATORY.contains(topic));
-    let wanted = wanted.filter(|topic| own_scope(**topic).is_none_or(|scope| scopes.has(scope)));
+    let granted = |topic: &Topic| of_topic(*topic).is_none_or(|scope| scopes.has(scope));
+    let wanted = wanted.filter(|topic| !OPTIONAL.contains(topic) || granted(topic));
     wanted
-        .map(|topic| enumeration(*topic))
-        .filter(|topic| !there.contains(topic.as_str()))
+        .copied()
+        .filter(|topic| !there.contains(enumeration(*topic).as_str()))
         .collect()
 }
 
@@ -57,11 +56,9 @@ mod tests {
         ];
         let missing_with = |handles: &[&str]| {
             let scopes = handles.iter().map(|handle| json!({"handle": handle})).collect();
-            super::missing(
-                &edges,
-                uri,
-                &Scopes::read(&json!({"accessScopes": Value::Array(scopes)})),
-            )
+            let scopes = Scopes::read(&json!({"accessScopes": Value::Array(scopes)}));
+            let topics = super::missing(&edges, uri, &scopes);
+            topics.into_iter().map(enumeration).collect::<Vec<_>>()
         };
         let missing = missing_with(&["read_orders"]);
         assert!(!missing.contains(&"CUSTOMERS_MERGE".to_owned()));

@@ -45,7 +45,8 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
         comparison.add(&page, &there)?;
         after = page.next;
     }
-    let comparison = comparison.believed(resource, there.len(), input["most"].as_u64().unwrap_or(MOST))?;
+    let most = input["most"].as_u64().unwrap_or(MOST);
+    let comparison = comparison.believed(&run.shop_domain, resource, there.len(), most)?;
     let absent: Vec<String> = comparison.absent.iter().map(i64::to_string).collect();
     let known = i64::try_from(comparison.known).ok();
     Ok(Outcome {

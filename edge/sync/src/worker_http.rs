@@ -72,7 +72,7 @@ async fn perform(env: &Env, name: &str, call: &Call) -> Result<Response> {
 async fn step(env: &Env, name: &str, run: &Run, input: &Value) -> std::result::Result<Outcome, StepError> {
     match name {
         "preflight" => worker_shopify::preflight(env, run).await,
-        "initiate" => worker_watermark::initiate(env, run).await,
+        "initiate" => worker_watermark::initiate(env, run, input).await,
         "slices" => worker_watermark::slices(env, run, input).await,
         "halve" => worker_watermark::halve(input),
         "request" => worker_shopify::request(env, run, input).await,

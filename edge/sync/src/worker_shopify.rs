@@ -2,36 +2,27 @@
 
 use serde_json::{json, Value};
 use weir_domain::watermark::Window;
-use worker::{console_error, console_warn, Env};
+use worker::{console_warn, Env};
 
 use crate::admin::{user_error, Scopes};
 use crate::bindings::webhook_url;
-use crate::operation::{find_own, Operation};
+use crate::operation::{alike, Operation};
 use crate::queries::bulk_query;
+use crate::scopes::{enough, refusal, ALL_ORDERS, DAYS_READABLE};
 use crate::step::{Counts, Outcome, Run, StepError};
-use crate::subscriptions::missing;
+use crate::subscriptions::{enumeration, missing};
 use crate::worker_admin::call;
 use crate::worker_watermark;
-
-/// Scopes without which nothing can be read.
-const NEEDED_SCOPES: [&str; 2] = ["read_orders", "read_products"];
 
 /// Checks scopes and shop before anything is asked for: `{scopes, days_readable}`.
 pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
     let scopes = Scopes::read(&data["currentAppInstallation"]);
-    if let Some(absent) = NEEDED_SCOPES.iter().find(|scope| !scopes.has(scope)) {
-        let detail = format!(
-            "{} has not granted {absent}; install the app again with it",
-            run.shop_domain
-        );
-        console_error!("{detail}");
-        return Err(StepError::lasting("missing_scope", detail));
-    }
-    let everything = scopes.has("read_all_orders");
+    enough(&run.shop_domain, &scopes)?;
+    let everything = scopes.has(ALL_ORDERS);
     if !everything {
         console_warn!(
-            "WARNING: {} has not granted read_all_orders: only orders of the last 60 days are readable, older ones stay unknown",
+            "WARNING: {} has not granted {ALL_ORDERS}: only orders of the last {DAYS_READABLE} days are readable, older ones stay unknown",
             run.shop_domain
         );
     }
@@ -42,7 +33,7 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         ));
     }
     Ok(Outcome::of(json!({
-        "scopes": scopes.handles(), "days_readable": if everything { Value::Null } else { json!(60) },
+        "scopes": scopes.handles(), "days_readable": if everything { Value::Null } else { json!(DAYS_READABLE) },
     })))
 }
 
@@ -55,7 +46,7 @@ pub async fn request(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
     let kind = input["kind"].as_str().unwrap_or_default();
     let query = bulk_query(kind, &window).ok_or_else(|| bad("kind"))?;
     let recent = call(env, &run.shop_domain, "RecentOperations", &json!({})).await?;
-    let found = find_own(&recent["bulkOperations"], &query, &excluded).map(str::to_owned);
+    let found = own(env, run, alike(&recent["bulkOperations"], &query, &excluded)).await?;
     let was_found = found.is_some();
     let operation_id = match found {
         Some(operation_id) => operation_id,
@@ -64,6 +55,22 @@ pub async fn request(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
     let owner = json!({"operation_id": operation_id, "workflow": run.workflow, "instance_id": run.instance_id});
     worker_watermark::call(env, &run.shop_domain, "expect", &owner).await?;
     Ok(Outcome::of(json!({"operation_id": operation_id, "found": was_found})))
+}
+
+/// The first of `candidates` that no other run waits for or has had: a backfill that is told to read again asks the same as
+/// one before.
+async fn own(env: &Env, run: &Run, candidates: Vec<&str>) -> Result<Option<String>, StepError> {
+    for operation_id in candidates {
+        let call = json!({"operation_id": operation_id});
+        let owner = worker_watermark::call(env, &run.shop_domain, "whose", &call).await?;
+        if owner["instance_id"]
+            .as_str()
+            .is_none_or(|owner| owner == run.instance_id)
+        {
+            return Ok(Some(operation_id.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 async fn start(env: &Env, run: &Run, query: &str) -> Result<String, StepError> {
@@ -102,7 +109,8 @@ pub async fn poll(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     Ok(Outcome::of(json!({"operations": states})))
 }
 
-/// Creates the subscriptions that are missing: `{created}`.
+/// Creates the subscriptions that are missing: `{created}`. One that Shopify refuses costs the others nothing; they are all
+/// named at the end.
 pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     let uri = webhook_url(env)?;
     let (mut edges, mut after) = (Vec::new(), Value::Null);
@@ -117,19 +125,26 @@ pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     }
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
     let missing = missing(&edges, &uri, &Scopes::read(&data["currentAppInstallation"]));
-    for topic in &missing {
-        console_warn!(
-            "{}: the subscription to {topic} was missing; created again",
-            run.shop_domain
-        );
-        let data = call(env, &run.shop_domain, "Subscribe", &json!({"topic": topic, "uri": uri})).await?;
-        if let Some(error) = user_error(&data["webhookSubscriptionCreate"]) {
-            return Err(error);
+    let (mut names, mut refused) = (Vec::new(), Vec::new());
+    for topic in missing {
+        let name = enumeration(topic);
+        match subscribe(env, run, &name, &uri).await? {
+            Some(message) => refused.push(refusal(topic, &run.shop_domain, &message)),
+            None => {
+                console_warn!(
+                    "{}: the subscription to {name} was missing; created again",
+                    run.shop_domain
+                );
+                names.push(name);
+            }
         }
     }
-    let created = i64::try_from(missing.len()).unwrap_or(i64::MAX);
+    if !refused.is_empty() {
+        return Err(StepError::lasting("subscription_refused", refused.join(", ")));
+    }
+    let created = i64::try_from(names.len()).unwrap_or(i64::MAX);
     Ok(Outcome {
-        output: json!({"created": missing}),
+        output: json!({"created": names}),
         counts: Counts {
             read: i64::try_from(edges.len()).ok(),
             upserted: Some(created),
@@ -137,4 +152,16 @@ pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
         },
         ..Outcome::default()
     })
+}
+
+/// Creates a subscription, or returns why Shopify does not want it.
+async fn subscribe(env: &Env, run: &Run, topic: &str, uri: &str) -> Result<Option<String>, StepError> {
+    match call(env, &run.shop_domain, "Subscribe", &json!({"topic": topic, "uri": uri})).await {
+        Ok(data) => match user_error(&data["webhookSubscriptionCreate"]) {
+            Some(error) if error.retry_after_millis.is_some() => Err(error),
+            error => Ok(error.map(|error| error.detail)),
+        },
+        Err(error) if error.kind == "access_denied" => Ok(Some(error.detail)),
+        Err(error) => Err(error),
+    }
 }

@@ -1,11 +1,12 @@
 //! Steps about the watermark: where a run begins and ends, and moving it.
 
 use serde_json::{json, Value};
-use weir_domain::watermark::{self, daily_window, floor, month_slices, Window};
+use weir_domain::watermark::{self, backfill_end, backfill_key, daily_window, month_slices, read_since, Window};
 use worker::{Env, Method, Request, RequestInit};
 
 use crate::agree::Totals;
 use crate::bindings::{now, overlap, watermark_object};
+use crate::scopes::all_readable;
 use crate::step::{Outcome, Run, StepError};
 
 /// Calls the shop's watermark object. Its refusals are final: another attempt would be refused again.
@@ -36,27 +37,42 @@ fn instant(text: Option<&str>) -> Option<jiff::Timestamp> {
     text.and_then(|text| text.parse().ok())
 }
 
-/// The window of a daily run: `{window, watermark}`.
-pub async fn initiate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
+/// The window of a daily run: `{window, watermark, read_since: {expected, to}}`. `{days_readable}` as from the preflight.
+pub async fn initiate(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let watermark = reached(env, &run.shop_domain, watermark::ORDERS).await?;
-    let window = daily_window(instant(watermark.as_deref()), now(), overlap(env));
+    let since = reached(env, &run.shop_domain, watermark::READ_SINCE).await?;
+    let found = instant(watermark.as_deref());
+    let window = daily_window(found, now(), overlap(env));
+    let sees_all = input["days_readable"].is_null();
+    let to = watermark::text(read_since(instant(since.as_deref()), found, window, sees_all));
     Ok(Outcome {
-        output: json!({"window": window, "watermark": watermark}),
+        output: json!({"window": window, "watermark": watermark, "read_since": {"expected": since, "to": to}}),
         watermark: (watermark, None),
         ..Outcome::default()
     })
 }
 
-/// The next months of a backfill from `{from}`: `{slices, watermark, complete}`. It ends where the daily sync's floor is.
+/// The next months of a backfill from `{from}`, or from where its parts so far have ended: `{slices, key, watermark,
+/// complete}`. It ends at `{until}`, an instant or `now`, or where the daily runs begin to have read everything.
+/// `{days_readable}` as from the preflight.
 pub async fn slices(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
-    let watermark = reached(env, &run.shop_domain, watermark::BACKFILL).await?;
+    let bad = |name: &str| StepError::lasting("bad_parameter", format!("`{name}` is not an RFC 3339 time"));
+    let until = match input["until"].as_str() {
+        None => None,
+        Some("now") => Some(now()),
+        text => Some(instant(text).ok_or_else(|| bad("until"))?),
+    };
+    let since = reached(env, &run.shop_domain, watermark::READ_SINCE).await?;
+    let key = backfill_key(&run.instance_id);
+    let watermark = reached(env, &run.shop_domain, &key).await?;
     let from = instant(watermark.as_deref()).or_else(|| instant(input["from"].as_str()));
-    let from = from.ok_or_else(|| StepError::lasting("bad_parameter", "`from` is not an RFC 3339 time"))?;
-    let all = month_slices(from, floor(now()));
+    let from = from.ok_or_else(|| bad("from"))?;
+    all_readable(&run.shop_domain, from, now(), input["days_readable"].as_i64())?;
+    let all = month_slices(from, backfill_end(until, instant(since.as_deref()), now()));
     let most = usize::try_from(input["most"].as_u64().unwrap_or(12)).unwrap_or(12);
     let slices: Vec<&Window> = all.iter().take(most).collect();
     Ok(Outcome {
-        output: json!({"slices": slices, "watermark": watermark, "complete": all.len() <= most}),
+        output: json!({"slices": slices, "key": key, "watermark": watermark, "complete": all.len() <= most}),
         watermark: (watermark, None),
         ..Outcome::default()
     })
@@ -72,16 +88,24 @@ pub fn halve(input: &Value) -> Result<Outcome, StepError> {
     }))
 }
 
-/// Moves the watermark `{key}` from `{expected}` to `{to}`, provided that `{totals}` agree.
+/// Moves the watermark `{key}` from `{expected}` to `{to}`, provided that `{totals}` agree; first, where there is a
+/// `{read_since}`, that one, so that a run that dies in between claims less and not more.
 pub async fn advance(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let totals: Totals = serde_json::from_value(input["totals"].clone())
         .map_err(|error| StepError::lasting("bad_call", error.to_string()))?;
     totals.agree()?;
-    let body = json!({
-        "key": input["key"], "expected": input["expected"], "to": input["to"],
-        "instance_id": run.instance_id, "moved_at": watermark::text(now()),
-    });
-    let answer = call(env, &run.shop_domain, "advance", &body).await?;
+    let move_on = |key: Value, from_to: &Value| {
+        json!({
+            "key": key, "expected": from_to["expected"], "to": from_to["to"],
+            "instance_id": run.instance_id, "moved_at": watermark::text(now()),
+        })
+    };
+    let since = &input["read_since"];
+    if since.is_object() && since["expected"] != since["to"] {
+        let body = move_on(watermark::READ_SINCE.into(), since);
+        call(env, &run.shop_domain, "advance", &body).await?;
+    }
+    let answer = call(env, &run.shop_domain, "advance", &move_on(input["key"].clone(), input)).await?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Ok(Outcome {
         output: answer,

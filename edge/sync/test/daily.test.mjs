@@ -52,9 +52,10 @@ test("a second start on the same day finds the first and is no error", async () 
   const shop = w.shop();
   const first = await shop.start(DAILY);
   const second = await shop.start(DAILY);
-  assert.deepEqual([first.status, second.status, second.instance_id], ["started", "exists", first.instance_id]);
+  assert.deepEqual([first.status, second.instance_id], ["started", first.instance_id]);
+  assert.ok(["queued", "running", "waiting", "complete"].includes(second.status), second.status);
   await w.end(DAILY, first.instance_id);
-  assert.equal((await shop.start(DAILY)).status, "exists");
+  assert.equal((await shop.start(DAILY)).status, "complete");
   assert.equal(shop.shopify.operations.all.length, 3, "nothing was asked for twice");
 });
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Shopkeeper } from "../../fake-shopify/history.mjs";
 import { madeUpShop, orderNode } from "../../fake-shopify/shop.mjs";
+import { SCOPES } from "../../fake-shopify/shopify.mjs";
 import { DAILY, until, world } from "./world.mjs";
 
 const w = await world();
@@ -116,15 +117,16 @@ test("more deletions than are believable are none until somebody says so", async
   for (const order of [...shop.shopify.data.orders]) keeper.deleteOrder(order);
   const run = await shop.run(RECONCILE, { most: 5 });
   assert.equal(run.status, "errored", JSON.stringify(run));
-  assert.match(run.error.message, /too_many_deletions: 20 of 20 known orders .* most: 20/);
+  const command = `weir sync deletions --shop ${shop.domain} --most 20 --again`;
+  assert.match(run.error.message, new RegExp(`too_many_deletions: 20 of 20 known orders .*: ${command}$`));
   assert.deepEqual(deleted(shop), []);
-  const again = await reconciled(shop, { date: "2026-11-25", most: 20 });
+  const again = await reconciled(shop, { most: 20, again: true });
   assert.deepEqual(again.order_ids, { there: 0, absent: 20, deleted: 20 });
 });
 
 test("without the scope for all orders those that the app cannot see are not missed", async () => {
   const { shop, keeper } = await known({ data: madeUpShop({ count: 20, days: 100 }) });
-  shop.shopify.scopes = ["read_orders", "read_products"];
+  shop.shopify.scopes = SCOPES.filter((scope) => scope !== "read_all_orders");
   const { orders } = shop.shopify.data;
   const [old, recent] = [orders[0], orders.at(-1)];
   assert.ok(Date.now() - Date.parse(old.createdAt) > 60 * DAY);

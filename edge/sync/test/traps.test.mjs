@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
+import { SCOPES } from "../../fake-shopify/shopify.mjs";
 import { DAILY, step, until, world } from "./world.mjs";
 
 const w = await world();
@@ -167,7 +168,7 @@ test("one's own operation is found again by its text; a stranger's is left alone
   const [, first] = shop.shopify.operations.all;
   // What a step does that is repeated because its answer was lost.
   const [, from, to] = /'([^']+)' updated_at:<'([^']+)'/.exec(first.query);
-  const answer = await step(w, "request", shop, { kind: "orders_core", window: { from, to }, excluded: [] });
+  const answer = await step(w, "request", shop, { kind: "orders_core", window: { from, to }, excluded: [] }, { instance_id });
   assert.deepEqual(answer, { operation_id: first.id, found: true });
   release();
   assert.equal((await w.end(DAILY, instance_id)).status, "complete");
@@ -240,8 +241,8 @@ test("another version of the API raises the alarm and nothing is read", async ()
 test("a missing scope fails before anything is asked for; without read_all_orders it is said loudly", async () => {
   const none = w.shop({ scopes: ["read_products"] });
   const run = await fails(none, "missing_scope");
-  assert.match(run.error.message, /read_orders/);
-  const some = w.shop({ scopes: ["read_orders", "write_products"] });
+  assert.match(run.error.message, /has not granted read_orders, read_customers, read_returns;/);
+  const some = w.shop({ scopes: ["read_orders", "write_products", "read_customers", "read_returns"] });
   const { output } = await whole(some);
   assert.equal(output.days_readable, 60);
   assert.ok(w.log.some((line) => line.includes(some.domain) && line.includes("60 days")), w.log.join("\n"));
@@ -250,12 +251,17 @@ test("a missing scope fails before anything is asked for; without read_all_order
 test("a failed run stays failed; another one of the same day is started on demand only", async () => {
   const shop = w.shop({ scopes: [] });
   const failed = await fails(shop, "missing_scope");
-  shop.shopify.scopes = ["read_orders", "read_all_orders", "read_products"];
-  assert.deepEqual((await shop.start(DAILY)).status, "exists");
+  shop.shopify.scopes = SCOPES;
+  const found = await shop.start(DAILY);
+  assert.deepEqual([found.status, found.instance_id], ["errored", failed.instance_id]);
+  assert.match(found.error, /missing_scope/);
   const again = await shop.start(DAILY, { again: true });
   assert.deepEqual([again.status, again.instance_id], ["started", `${failed.instance_id}-2`]);
   assert.equal((await w.end(DAILY, again.instance_id)).status, "complete");
-  assert.equal((await shop.start(DAILY, { again: true })).status, "exists", "it succeeded: there is nothing to do again");
+  for (const body of [{ again: true }, {}]) {
+    const done = await shop.start(DAILY, body);
+    assert.deepEqual([done.status, done.instance_id], ["complete", again.instance_id], "it succeeded: there is nothing to do again");
+  }
   const ids = shop.telemetry().map(({ event_id }) => event_id);
   assert.equal(new Set(ids).size, ids.length);
 });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
+import { SCOPES } from "../../fake-shopify/shopify.mjs";
 import { DAILY, step, until, world } from "./world.mjs";
 
 const w = await world();
@@ -19,12 +20,79 @@ test("a backfill reads month by month up to the floor, with a watermark of its o
   const second = await w.end("full_backfill", `${head}-part2`);
   assert.equal(second.output?.complete, true, JSON.stringify(second));
   const floor = now - 128 * DAY;
-  assert.ok(Math.abs(Date.parse(await shop.watermark("orders_backfill_watermark")) - floor) < 60_000);
+  assert.ok(Math.abs(Date.parse(await shop.watermark(`orders_backfill_watermark/${head}`)) - floor) < 60_000);
   assert.equal(await shop.watermark(), null, "the daily watermark is another");
   assert.equal(shop.ids().size, 24 + 6);
   assert.ok(shop.events().every(({ source }) => source === "backfill"));
   const { moves } = await shop.status();
   assert.equal(moves.length, first.output.slices + second.output.slices, "progress is visible month by month");
+});
+
+test("a backfill tells history anew, older than before and up to now, each run under a watermark of its own", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 8, days: 20, now }) });
+  const days = (count) => new Date(now - count * DAY).toISOString();
+  const operations = () => shop.shopify.operations.all.length;
+  const read = async (body) => {
+    const before = operations();
+    const { instance_id, status } = await shop.start("full_backfill", body);
+    assert.equal(status, "started");
+    const run = await w.end("full_backfill", instance_id);
+    assert.equal(run.status, "complete", JSON.stringify(run));
+    return { instance_id, run, asked: operations() - before };
+  };
+  const recent = { from: days(60), until: "now" };
+  const first = await read(recent);
+  assert.ok(first.run.output.slices > 0 && first.asked === 3 * first.run.output.slices + 2);
+  assert.equal(shop.ids().size, 8 + 2, "the newest days too");
+  assert.equal(await shop.watermark(), null, "the daily watermark is another");
+  const told = shop.events().length;
+  assert.deepEqual((await shop.start("full_backfill", recent)).status, "complete", "not by chance");
+  const again = await read({ ...recent, again: true });
+  assert.equal(again.instance_id, `${first.instance_id}-2`);
+  assert.equal(again.asked, first.asked, "nothing of the first run's operations is taken for its own");
+  assert.deepEqual([shop.events().length, shop.ids().size], [2 * told, 10], "told again under the same ids");
+  const older = await read({ from: days(200), until: "now" });
+  assert.ok(older.run.output.slices > first.run.output.slices);
+  assert.equal((await shop.status()).watermarks.filter(({ key }) => key.startsWith("orders_backfill_watermark/")).length, 3);
+});
+
+test("a backfill whose later part failed goes on there, and says meanwhile that it failed", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 24, days: 400, now: now - 130 * DAY }) });
+  const body = { from: new Date(now - 540 * DAY).toISOString() };
+  // The first part reads twelve months; of the second one the last slice fails.
+  const isLate = ({ query }) => Date.parse(/updated_at:>='([^']+)'/.exec(query)?.[1]) > now - 160 * DAY;
+  shop.faults.ending = (operation) => (isLate(operation) ? { status: "FAILED", errorCode: "ACCESS_DENIED" } : {});
+  const first = await shop.start("full_backfill", body);
+  assert.equal((await w.end("full_backfill", first.instance_id)).output?.complete, false);
+  const failed = await w.end("full_backfill", `${first.instance_id}-part2`);
+  assert.equal(failed.status, "errored", JSON.stringify(failed));
+  const found = await shop.start("full_backfill", body);
+  assert.deepEqual([found.status, found.instance_id], ["errored", `${first.instance_id}-part2`]);
+  assert.match(found.error, /access_denied/);
+  shop.faults.ending = undefined;
+  const more = await shop.start("full_backfill", { ...body, again: true });
+  assert.deepEqual([more.status, more.instance_id], ["started", `${first.instance_id}-part3`]);
+  const last = await w.end("full_backfill", more.instance_id);
+  assert.deepEqual([last.status, last.output?.complete], ["complete", true], JSON.stringify(last));
+  assert.equal(shop.ids().size, 24 + 6);
+});
+
+test("what a shop hides is not counted as read: a backfill needs the scope, and ends where all was shown", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 8, days: 100, now }), scopes: SCOPES.filter((scope) => scope !== "read_all_orders") });
+  const from = new Date(now - 200 * DAY).toISOString();
+  const daily = await shop.run();
+  assert.equal(daily.output.days_readable, 60);
+  assert.equal(await shop.watermark("orders_read_since"), daily.output.window.to);
+  const refused = await shop.run("full_backfill", { from });
+  assert.match(refused.error.message, /missing_scope: .*read_all_orders/);
+  shop.shopify.scopes = SCOPES;
+  const granted = await shop.run("full_backfill", { from, again: true });
+  assert.equal(granted.output?.reached, daily.output.window.to, JSON.stringify(granted));
+  await shop.run("daily_shopify_bulk_sync", { date: "2026-11-25" });
+  assert.equal(await shop.watermark("orders_read_since"), daily.output.window.to, "since then nothing was hidden");
 });
 
 test("specifications go to the lake once, and again only when one changed", async () => {
@@ -46,7 +114,7 @@ test("a refresh sends changed thresholds first, survives a lake that starts, and
   const run = await w.end("measurement_refresh", instance_id);
   assert.equal(run.status, "complete", JSON.stringify(run));
   assert.deepEqual(w.lake.refreshes, [{ now: "2026-11-24T10:00:00Z" }]);
-  assert.equal((await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" })).status, "exists");
+  assert.equal((await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" })).status, "complete");
   assert.equal(w.lake.refreshes.length, 1);
   assert.ok(w.lake.sync_v1.some(({ workflow, step, status }) => workflow === "measurement_refresh" && step === "refresh" && status === "failed"));
 });
@@ -59,6 +127,18 @@ test("subscriptions that Shopify removed are created again, and only those", asy
   assert.ok(run.output.created.includes("BULK_OPERATIONS_FINISH") && !run.output.created.includes("ORDERS_CREATE"));
   const again = await shop.run("webhook_reconcile", { date: "2026-11-25" });
   assert.deepEqual(again.output.created, []);
+});
+
+test("a topic that a shop does not allow costs the others nothing, and the scope is named", async () => {
+  const shop = w.shop({ scopes: SCOPES.filter((scope) => scope !== "read_returns" && scope !== "read_fulfillments") });
+  const run = await shop.run("webhook_reconcile");
+  assert.equal(run.status, "errored", JSON.stringify(run));
+  assert.match(run.error.message, new RegExp(`subscription_refused: .*fulfillments/create at ${shop.domain}: You cannot .*; grant read_fulfillments`));
+  assert.match(run.error.message, /returns\/request at .*; grant read_returns/);
+  const topics = shop.shopify.subscriptions.map(({ topic }) => topic);
+  assert.ok(topics.includes("PRODUCTS_DELETE") && topics.includes("BULK_OPERATIONS_FINISH") && !topics.includes("RETURNS_REQUEST"));
+  shop.shopify.scopes = SCOPES;
+  assert.ok((await shop.run("webhook_reconcile", { again: true })).output.created.includes("RETURNS_REQUEST"));
 });
 
 test("the archive can be replayed: the same rows, the same events, no watermark", async () => {
@@ -120,6 +200,7 @@ test("routes need the token and say what is wrong", async () => {
   assert.equal((await post(`workflows/${DAILY}`, { shop: "stranger.myshopify.com" })).body.reason, "unknown_shop");
   assert.equal((await post("workflows/full_backfill", { shop: shop.domain })).body.detail, "from is missing");
   assert.equal((await post("workflows/full_backfill", { shop: shop.domain, from: "yesterday" })).body.reason, "bad_parameter");
+  assert.equal((await post("workflows/full_backfill", { shop: shop.domain, from: "2026-01-01", until: "soon" })).body.detail, "until is no time");
   assert.equal((await post("workflows/no_such_workflow", {})).status, 404);
   assert.equal((await w.call(`workflows/${DAILY}/no-such-instance`)).body.reason, "unknown_instance");
   assert.equal((await post("finished", { shop: "stranger.myshopify.com", operation_id: "x" })).status, 404);

@@ -117,9 +117,9 @@ export async function until(what, condition, patienceMillis = 30_000) {
 }
 
 /** Takes a step as the workflow does, over the binding that leads to steps. */
-export async function step(world, route, shop, input) {
+export async function step(world, route, shop, input, more = {}) {
   const { SELF } = await world.stack.miniflare.getBindings("sync");
-  const run = { workflow: DAILY, instance_id: "by-hand", shop_domain: shop.domain, step: route, attempt: 1, source: "bulk_sync" };
+  const run = { workflow: DAILY, instance_id: "by-hand", shop_domain: shop.domain, step: route, attempt: 1, source: "bulk_sync", ...more };
   const response = await SELF.fetch(`http://sync/internal/step/${route}`, {
     method: "POST",
     headers: { authorization: `Bearer ${world.options.internalToken}` },

@@ -1,18 +1,20 @@
 // Starting workflows and looking at them: by schedule, and over HTTP with a token.
 
-import { createOnce } from "./workflows.mjs";
+import { createOnce, find, partId } from "./workflows.mjs";
 
 const day = () => new Date().toISOString().slice(0, 10);
 const handle = (shop) => shop.replace(/\.myshopify\.com$/, "").replace(/[^a-zA-Z0-9_-]/g, "_");
 const plain = (text) => text.replace(/[^a-zA-Z0-9_-]/g, "_");
 
+const daysOf = ({ from, until }) => [from, until].filter(Boolean).map((day) => plain(day.slice(0, 10))).join("-");
+
 /**
  * The workflows by name: binding, whose it is, and the part of the instance's id after name and shop. The id makes a second
- * start of the same run find the first.
+ * start of the same run find the first. `watermarkOf`: the key of the watermark of a run that is done in parts, by its id.
  */
 const WORKFLOWS = {
   daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date },
-  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: ({ from }) => plain(from.slice(0, 10)), needs: ["from"] },
+  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], watermarkOf: (id) => `orders_backfill_watermark/${id}` },
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
   webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date },
@@ -42,20 +44,54 @@ export async function scheduled(cron, env) {
   throw new Error(message);
 }
 
+/** Most characters of an instance's id, of Cloudflare's 100: the number of the run and of its part follow. */
+const MAX_ID = 87;
+
+/** The id of the first run. A handle is cut where it has to be, what sets runs apart never. */
+function firstId(name, shop, run) {
+  const room = MAX_ID - name.length - run.length - 2;
+  return [name, ...(shop === undefined ? [] : [handle(shop).slice(0, room)]), run].join("-").slice(0, MAX_ID);
+}
+
 /**
- * Starts a run, or finds it. `again` starts another one under the next id where the last one failed: the failed one stays as
- * it is, and its telemetry too.
+ * Starts a run, or finds its newest instance: then `status` is how that is. `again` starts another one under the next id where
+ * the last one failed: the failed one stays as it is, and its telemetry too. A run that is done in parts goes on with its next
+ * part then, and begins anew where it is complete.
  */
 async function start(env, name, { again = false, ...given }) {
-  const { binding, perShop, run } = WORKFLOWS[name];
+  const { binding, perShop, run, watermarkOf } = WORKFLOWS[name];
   const params = { date: day(), ...given };
-  const first = [name, ...(perShop ? [handle(params.shop)] : []), run(params)].join("-").slice(0, 95);
+  const workflow = env[binding];
+  const first = firstId(name, perShop ? params.shop : undefined, run(params));
+  const runId = (number) => (number === 1 ? first : `${first}-${number}`);
+  const known = async (id) => (await find(workflow, id)) ?? (watermarkOf && (await forgotten(env, params.shop, watermarkOf(id))));
+  const begin = async (id) => {
+    const status = (await createOnce(workflow, id, params)) ? "started" : (await find(workflow, id)).status;
+    return { workflow: name, instance_id: id, status };
+  };
+  const last = await lastOf(runId, known);
+  if (!last) return begin(first);
+  const part = watermarkOf && (await lastOf((number) => partId(last.id, number), (id) => find(workflow, id)));
+  const { id, status, error } = part ?? last;
+  if (again && ["errored", "terminated"].includes(status)) return begin(part ? partId(last.id, part.number + 1) : runId(last.number + 1));
+  if (status === "forgotten" || (again && part && status === "complete")) return begin(runId(last.number + 1));
+  return { workflow: name, instance_id: id, status, error: error?.message ?? error ?? null };
+}
+
+/** The last of the instances `idOf(1)`, `idOf(2)`, ... that `known` finds; undefined when there is none. */
+async function lastOf(idOf, known) {
+  let last;
   for (let number = 1; ; number += 1) {
-    const id = number === 1 ? first : `${first}-${number}`;
-    if (await createOnce(env[binding], id, params)) return { workflow: name, instance_id: id, status: "started" };
-    const { status } = await (await env[binding].get(id)).status();
-    if (!again || !["errored", "terminated"].includes(status)) return { workflow: name, instance_id: id, status: "exists" };
+    const found = await known(idOf(number));
+    if (!found) return last;
+    last = { ...found, number, id: idOf(number) };
   }
+}
+
+/** A run whose instances Cloudflare no longer keeps (30 days) has left its watermark, and its id must not go on from there. */
+async function forgotten(env, shop, key) {
+  const { watermark } = await watermarks(env, "get", shop, { key });
+  return watermark ? { status: "forgotten" } : undefined;
 }
 
 const json = (status, body) => Response.json(body, { status });
@@ -86,6 +122,8 @@ export async function route(request, env) {
   return refuse(404, "not_found");
 }
 
+const isTime = (text, orNow) => typeof text === "string" && ((orNow && text === "now") || !Number.isNaN(Date.parse(text)));
+
 async function begin(request, env, name) {
   const body = await request.json().catch(() => null);
   if (body === null || typeof body !== "object") return refuse(400, "bad_parameter", "the body is a JSON object");
@@ -93,7 +131,8 @@ async function begin(request, env, name) {
   if (perShop && !JSON.parse(env.SHOPS).includes(body.shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
   const absent = needs.find((parameter) => typeof body[parameter] !== "string" || body[parameter] === "");
   if (absent) return refuse(400, "bad_parameter", `${absent} is missing`);
-  if (body.from !== undefined && Number.isNaN(Date.parse(body.from))) return refuse(400, "bad_parameter", "from is no time");
+  const wrong = ["from", "until"].find((day) => body[day] !== undefined && !isTime(body[day], day === "until"));
+  if (wrong) return refuse(400, "bad_parameter", `${wrong} is no time`);
   return json(200, await start(env, name, body));
 }
 

@@ -15,10 +15,10 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
     const runner = runnerOf("daily_shopify_bulk_sync", "bulk_sync", this, event, step);
     return runner.guarded(async () => {
       const { days_readable } = await runner.do("preflight", "preflight");
-      const { window, watermark } = await runner.do("initiate", "initiate");
+      const { window, watermark, read_since } = await runner.do("initiate", "initiate", { days_readable });
       const totals = await synchronise(runner, window, event.payload.date);
       const deleted_products = await deletedProducts(runner, window.from, totals);
-      const move = { key: "orders_last_watermark", expected: watermark, to: window.to, totals };
+      const move = { key: "orders_last_watermark", expected: watermark, to: window.to, read_since, totals };
       await runner.do("advance", "advance", move);
       return { window, totals, deleted_products, days_readable };
     });
@@ -28,39 +28,45 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
 /** Slices of one instance of a backfill; a run has a limited number of steps, so the next instance goes on. */
 const SLICES_AN_INSTANCE = 12;
 
-/** What lies before the daily sync's floor, month by month from the oldest. payload: shop, from (RFC 3339). */
+/**
+ * History, month by month from the oldest, told anew by each run. payload: shop, from (RFC 3339), until (RFC 3339, or "now";
+ * without it up to where the daily runs have begun to read everything).
+ */
 export class FullBackfill extends WorkflowEntrypoint {
   run(event, step) {
-    const { shop, from } = event.payload;
+    const { shop, from, until } = event.payload;
     const runner = runnerOf("full_backfill", "backfill", this, event, step);
     return runner.guarded(async () => {
       const { days_readable } = await runner.do("preflight", "preflight");
-      const plan = await runner.do("slices", "slices", { from, most: SLICES_AN_INSTANCE });
+      const plan = await runner.do("slices", "slices", { from, until, days_readable, most: SLICES_AN_INSTANCE });
       let expected = plan.watermark;
       for (const window of plan.slices) {
         const month = window.from.slice(0, 7);
         const totals = await synchronise(runner, window, `backfill-${month}`, `${month} `);
-        const move = { key: "orders_backfill_watermark", expected, to: window.to, totals };
+        const move = { key: plan.key, expected, to: window.to, totals };
         await runner.do(`advance ${month}`, "advance", move);
         expected = window.to;
         // Shopify's bulk capacity is the merchant's too: other apps get their turn between two months.
         await step.sleep(`pause ${month}`, Number(this.env.BACKFILL_PAUSE_MILLIS ?? 60_000));
       }
       const output = { slices: plan.slices.length, reached: expected, complete: plan.complete };
-      if (!plan.complete) await this.#goOn(step, event, shop, from);
+      if (!plan.complete) await this.#goOn(step, event, { shop, from, until });
       // Now everything is known that is there; what is known beyond it was deleted.
       else output.deletions = await missing(runner, `backfill-${from.slice(0, 10)}`, { days_readable });
       return output;
     });
   }
 
-  async #goOn(step, event, shop, from) {
+  async #goOn(step, event, params) {
     const [, head, number = "1"] = /^(.*?)(?:-part(\d+))?$/.exec(event.instanceId);
     await step.do("continue", async () => {
-      await createOnce(this.env.FULL_BACKFILL, `${head}-part${Number(number) + 1}`, { shop, from });
+      await createOnce(this.env.FULL_BACKFILL, partId(head, Number(number) + 1), params);
     });
   }
 }
+
+/** The id of the `number`th instance of a run that is done in parts. */
+export const partId = (head, number) => (number === 1 ? head : `${head}-part${number}`);
 
 async function missing(runner, date, limits) {
   const { window } = await runner.do("initiate", "initiate");
@@ -87,7 +93,7 @@ export class DeletionReconcile extends WorkflowEntrypoint {
  * since the local runtime does not refuse a second one; created with the refusal in mind, since two may look at once.
  */
 export async function createOnce(workflow, id, params) {
-  if (await exists(workflow, id)) return false;
+  if (await find(workflow, id)) return false;
   try {
     await workflow.create({ id, params });
     return true;
@@ -97,12 +103,12 @@ export async function createOnce(workflow, id, params) {
   }
 }
 
-async function exists(workflow, id) {
+/** How the instance `id` is, {status, error, output}; undefined when there is none. */
+export async function find(workflow, id) {
   try {
-    await (await workflow.get(id)).status();
-    return true;
+    return await (await workflow.get(id)).status();
   } catch (error) {
-    if (/not.?found|does not exist/i.test(String(error))) return false;
+    if (/not.?found|does not exist/i.test(String(error))) return undefined;
     throw error;
   }
 }

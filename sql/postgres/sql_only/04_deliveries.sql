@@ -133,7 +133,8 @@ begin
             told_zone := weir_sql.text_of(read.document, 'iana_timezone', '');
             if told_zone <> zone then
                 perform weir_sql.refuse('time_zone_changed', 'iana_timezone', 'expected ' || zone || ', as registered; '
-                    'call weir.register_shop with what the body says, run weir backfill and replay this');
+                    'call weir.register_shop with what the body says, run weir backfill from its first order --until now --again, '
+                    'and replay this');
             end if;
         end if;
         if not weir_sql.is_supported(given.topic) then

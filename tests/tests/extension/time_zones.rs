@@ -104,7 +104,7 @@ async fn a_shop_that_says_another_zone_is_not_passed_over() {
     assert_eq!(
         answer["deliveries"][0]["detail"],
         "iana_timezone: expected Asia/Tokyo, as registered; call weir.register_shop with what the body says, run weir \
-         backfill and replay this"
+         backfill from its first order --until now --again, and replay this"
     );
     for (zone, verdict) in [(r#""Asia/Tokyo""#, "ignored"), ("null", "ignored"), ("5", "rejected")] {
         assert_eq!(verdicts(&ingest(&edge, &batch(zone)).await)[0], verdict, "{zone}");

@@ -35,8 +35,8 @@ fn replacing(target: &Target, version: &Version, previous: &Version, table_count
          #    Deploy Workers of this checkout. They acknowledge an event when both streams have it, and send it again to\n\
          #    both when one fails; the log names the stream.\n\
          # 2. Read both by the view below, {table_count} tables: an event has one event_id in all and counts once.\n\
-         #    Run `weir backfill` before a `weir` of this checkout refreshes: it reads the new table, and the history is told\n\
-         #    again to it under the same ids.\n\
+         #    Before a `weir` of this checkout refreshes, run `weir backfill --from` its first order `--until now --again` for\n\
+         #    each shop: it reads the new table, and all of the history is told again to it under the same ids.\n\
          # 3. Cut over: when every reader uses the view or the new table, remove the binding {old_binding} and deploy.\n\
          #    Until then going back is removing {new_binding}. {old} and its table stay as history; when nothing is bound to\n\
          #    it, its pipeline, sink and stream may be deleted, the table not.\n",

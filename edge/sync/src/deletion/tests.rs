@@ -43,10 +43,13 @@ fn what_is_absent_is_believed_up_to_a_limit() {
     comparison.add(&page(&["1", "2"]), &[2, 5]).unwrap();
     comparison.add(&page(&["4", "5"]), &[2, 5]).unwrap();
     assert_eq!((comparison.absent.as_slice(), comparison.known), ([1, 4].as_slice(), 4));
-    assert!(comparison.clone().believed(Resource::Order, 2, 2).is_ok());
-    let error = comparison.clone().believed(Resource::Order, 2, 1).unwrap_err();
+    assert!(comparison.clone().believed("s", Resource::Order, 2, 2).is_ok());
+    let error = comparison.clone().believed("s", Resource::Order, 2, 1).unwrap_err();
     assert_eq!(error.kind, "too_many_deletions");
-    assert!(error.detail.contains("2 of 4 known orders") && error.detail.contains("most: 2"));
+    assert!(
+        error.detail.contains("2 of 4 known orders")
+            && error.detail.contains("weir sync deletions --shop s --most 2 --again")
+    );
     assert!(comparison.add(&page(&["x"]), &[]).is_err());
 }
 
