@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use weir_domain::webhook::Delivery;
+use weir_domain::webhook::{batch_text, Delivery};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::ingest::{IngestError, IngestResult, IngestTransport, Verdict};
 use weir_edge_shared::stream::{EventViolation, StreamSender};
@@ -49,12 +49,30 @@ async fn process(
     transport: &impl IngestTransport,
     streams: &StreamVersions<impl StreamSender>,
 ) -> Result<Vec<Decision>, IngestError> {
-    let request = serde_json::to_string(deliveries).map_err(|error| IngestError::connection(error.to_string()))?;
-    let answer = transport.ingest(&request).await?;
+    let answer = ingest(deliveries, transport).await?;
     let result = IngestResult::parse(&answer, deliveries.len())?;
     let checked = CheckedEvents::check(streams, &result)?;
     let sent = streams.send(&checked.rows).await.map_err(|error| error.to_string());
     Ok(decide(&result, &checked.violations, &sent))
+}
+
+/// What `weir.ingest` takes as something else than deliveries (invalid_parameter_value).
+const NO_DELIVERIES: &str = "22023";
+
+/// One call, with the bodies as they came. Quoted, as a JSON list, are those that hold U+0000, which no literal can, and a batch
+/// for an extension that knows no other form.
+async fn ingest(deliveries: &[Delivery], transport: &impl IngestTransport) -> Result<String, IngestError> {
+    let unwritable = |error: serde_json::Error| IngestError::connection(error.to_string());
+    if deliveries.iter().all(|delivery| !delivery.body.contains('\0')) {
+        let parts: Vec<_> = deliveries.iter().map(|one| (one.headers(), &*one.body)).collect();
+        let text = batch_text(&parts).map_err(unwritable)?;
+        match transport.ingest(&text).await {
+            Err(error) if error.sqlstate.as_deref() == Some(NO_DELIVERIES) => {}
+            answer => return answer,
+        }
+    }
+    let list = serde_json::to_string(deliveries).map_err(unwritable)?;
+    transport.ingest(&list).await
 }
 
 /// The events of a batch, each once, parted into those to send and those the stream would drop.

@@ -26,11 +26,25 @@ function textRow(value) {
   return Buffer.concat([message("T", ...column), message("D", int16(1), int32(text.length), text), message("C", "SELECT 1"), READY]);
 }
 
-/** `select weir.f('...'::json)::text` -> { name, argument }. */
+/** A batch whose bodies stand after its lines, as the array of deliveries that it is. */
+function deliveriesOf(text) {
+  const [, sizes, headers, bodies] = /^([^\n]*)\n([^\n]*)\n(.*)$/s.exec(text);
+  const bytes = Buffer.from(bodies);
+  let start = 0;
+  return JSON.parse(headers).map((delivery, index) => {
+    const end = start + JSON.parse(sizes).body_bytes[index];
+    const body = bytes.subarray(start, end).toString();
+    start = end;
+    return { ...delivery, body };
+  });
+}
+
+/** `select weir.f('...'::json)::text` -> { name, argument }; deliveries always as an array. */
 function callOf(sql) {
   const [, name, literal, cast] = /^select weir\.(\w+)\('(.*)'(::json)?\)::text$/s.exec(sql) ?? [];
   if (literal === undefined) return undefined;
   const text = literal.replaceAll("''", "'");
+  if (name === "ingest" && !cast) return { name, argument: deliveriesOf(text) };
   return { name, argument: cast ? JSON.parse(text) : text };
 }
 

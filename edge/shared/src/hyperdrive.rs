@@ -78,7 +78,7 @@ impl HyperdriveTransport {
 
 impl IngestTransport for HyperdriveTransport {
     async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
-        self.call("weir.ingest", &[Argument::Json(deliveries)]).await
+        self.call("weir.ingest", &[Argument::of_ingest(deliveries)]).await
     }
 }
 

@@ -57,7 +57,8 @@ impl IngestError {
 
 /// How the edge reaches `weir.ingest`: Hyperdrive in the Worker, a fault-injecting fake in tests.
 pub trait IngestTransport {
-    /// Calls `weir.ingest` once with `deliveries`, a JSON array, and returns its JSON result.
+    /// Calls `weir.ingest` once with `deliveries`, a JSON array or the text of [`weir_domain::webhook::batch_text`], and returns
+    /// its JSON result.
     ///
     /// # Errors
     /// [`IngestError`] when the call failed; then it is unknown whether it was committed, and repeating it is safe.

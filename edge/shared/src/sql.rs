@@ -14,7 +14,7 @@ pub struct NulInLiteral {
 /// `text` as a string literal, quotes included.
 ///
 /// Doubling quotes is all it takes under `standard_conforming_strings = on` (the default since 9.1): a backslash is an
-/// ordinary character there. [`ingest_statement`] does not rely on that setting either.
+/// ordinary character there.
 ///
 /// # Errors
 /// [`NulInLiteral`] when the text contains U+0000.
@@ -34,14 +34,6 @@ pub fn quote_literal(text: &str) -> Result<String, NulInLiteral> {
     Ok(literal)
 }
 
-/// The one statement of a batch: `deliveries` is the JSON array that `weir.ingest` takes; one row with one text column.
-///
-/// # Errors
-/// [`NulInLiteral`] when the text contains U+0000 (serialised JSON never does: it escapes control characters).
-pub fn ingest_statement(deliveries: &str) -> Result<String, NulInLiteral> {
-    call_statement("weir.ingest", &[Argument::Json(deliveries)])
-}
-
 /// An argument of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Argument<'a> {
@@ -49,6 +41,18 @@ pub enum Argument<'a> {
     Text(&'a str),
     /// JSON text.
     Json(&'a str),
+}
+
+impl<'a> Argument<'a> {
+    /// What `weir.ingest` takes: a JSON array, or text whose first line is a JSON object
+    /// ([`weir_domain::webhook::batch_text`]).
+    #[must_use]
+    pub fn of_ingest(deliveries: &'a str) -> Self {
+        match deliveries.starts_with('{') {
+            true => Self::Text(deliveries),
+            false => Self::Json(deliveries),
+        }
+    }
 }
 
 /// The call of `function`, a name of ours and never of a payload, with its answer as one text column.
@@ -100,10 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn the_statement_is_one_call() {
+    fn a_batch_is_one_argument_of_either_form() {
+        let statement = |deliveries| call_statement("weir.ingest", &[Argument::of_ingest(deliveries)]).unwrap();
         assert_eq!(
-            ingest_statement("[\"'); drop table t; --\"]").unwrap(),
+            statement("[\"'); drop table t; --\"]"),
             "select weir.ingest('[\"''); drop table t; --\"]'::json)::text"
+        );
+        assert_eq!(
+            statement("{\"body_bytes\": [1]}\n[{}]\n'"),
+            "select weir.ingest('{\"body_bytes\": [1]}\n[{}]\n''')::text"
         );
     }
 

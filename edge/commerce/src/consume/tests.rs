@@ -11,11 +11,36 @@ use super::*;
 struct FakeIngest<F: Fn(&[Delivery]) -> Result<Value, IngestError>> {
     answer: F,
     calls: RefCell<Vec<usize>>,
+    /// Only takes a JSON list.
+    is_old: bool,
+}
+
+/// What `batch_text` has written.
+fn read_unquoted(text: &str) -> Vec<Delivery> {
+    let lines: Vec<&str> = text.splitn(3, '\n').collect();
+    let sizes: Value = serde_json::from_str(lines[0]).unwrap();
+    let mut deliveries: Vec<Value> = serde_json::from_str(lines[1]).unwrap();
+    let mut bodies = lines[2];
+    for (delivery, size) in deliveries.iter_mut().zip(sizes["body_bytes"].as_array().unwrap()) {
+        let (body, rest) = bodies.split_at(size.as_u64().unwrap() as usize);
+        (delivery["body"], bodies) = (body.into(), rest);
+    }
+    assert_eq!(bodies, "");
+    serde_json::from_value(deliveries.into()).unwrap()
 }
 
 impl<F: Fn(&[Delivery]) -> Result<Value, IngestError>> IngestTransport for FakeIngest<F> {
     async fn ingest(&self, deliveries: &str) -> Result<String, IngestError> {
-        let deliveries: Vec<Delivery> = serde_json::from_str(deliveries).unwrap();
+        let deliveries: Vec<Delivery> = match deliveries.starts_with('{') {
+            true if self.is_old => {
+                return Err(IngestError {
+                    sqlstate: Some(NO_DELIVERIES.into()),
+                    message: "the deliveries are not a JSON list".into(),
+                })
+            }
+            true => read_unquoted(deliveries),
+            false => serde_json::from_str(deliveries).unwrap(),
+        };
         self.calls.borrow_mut().push(deliveries.len());
         (self.answer)(&deliveries).map(|answer| answer.to_string())
     }
@@ -71,13 +96,27 @@ fn run(
     stream: &FakeStream,
     answer: impl Fn(&[Delivery]) -> Result<Value, IngestError>,
 ) -> (Vec<Decision>, Vec<usize>) {
-    let deliveries: Vec<_> = ids.iter().map(|id| delivery(id)).collect();
+    run_on(
+        &ids.iter().map(|id| delivery(id)).collect::<Vec<_>>(),
+        stream,
+        answer,
+        false,
+    )
+}
+
+fn run_on(
+    deliveries: &[Delivery],
+    stream: &FakeStream,
+    answer: impl Fn(&[Delivery]) -> Result<Value, IngestError>,
+    is_old: bool,
+) -> (Vec<Decision>, Vec<usize>) {
     let transport = FakeIngest {
         answer,
         calls: RefCell::default(),
+        is_old,
     };
     let streams = StreamVersions::bound("commerce", |one| (one.stream == "commerce_v1").then_some(stream)).unwrap();
-    let decisions = block_on(consume(&deliveries, &transport, &streams));
+    let decisions = block_on(consume(deliveries, &transport, &streams));
     (decisions, transport.calls.into_inner())
 }
 
@@ -94,6 +133,22 @@ fn one_call_for_the_batch_then_the_events_then_the_acknowledgement() {
     assert_eq!(decisions, [Decision::Acknowledge, Decision::Acknowledge]);
     assert_eq!(calls, [2]);
     assert_eq!(*stream.sent.borrow(), [event("event-a"), event("event-b")]);
+}
+
+#[test]
+fn an_extension_that_knows_only_quoted_bodies_gets_them_quoted() {
+    for (is_old, body) in [(true, "{\"a\":\n\"é\"}"), (false, "{\0}"), (true, "{\0}")] {
+        let mut deliveries = [delivery("a"), delivery("b")];
+        deliveries[0].body = body.into();
+        let sent = deliveries.clone();
+        let answer = move |given: &[Delivery]| {
+            assert_eq!(given, sent);
+            accept(given)
+        };
+        let (decisions, calls) = run_on(&deliveries, &FakeStream::default(), answer, is_old);
+        assert_eq!(decisions, [Decision::Acknowledge, Decision::Acknowledge]);
+        assert_eq!(calls, [2]);
+    }
 }
 
 #[test]
