@@ -48,6 +48,14 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
+    /// What a change was computed from is no longer what the table holds.
+    #[error(
+        "{table}: another writer has changed its rows meanwhile, nothing of this change was committed; run it again"
+    )]
+    Overtaken {
+        /// The table.
+        table: String,
+    },
     /// No or a wrong bearer token.
     #[error("missing or wrong bearer token")]
     Unauthorized,
@@ -78,7 +86,7 @@ impl Error {
             Self::Invalid(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Conflict { .. } | Self::Overtaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -146,10 +146,17 @@ impl Server {
         let listener = tokio::net::TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
-        let lake = Arc::new(match config.catalog {
+        let lake = match config.catalog {
             Some(catalog) => Lake::connect(catalog).await?,
             None => Lake::new(&format!("{url}/iceberg"), (!open).then(|| config.token.clone())).await?,
-        });
+        };
+        // The warehouse is this server's alone: what is there was left by one that was killed.
+        let spill = warehouse.join("spill");
+        match std::fs::remove_dir_all(&spill) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => std::fs::create_dir_all(&spill)?,
+        }
+        let lake = Arc::new(lake.spilling_below(spill));
         let limits = Limits {
             commit_interval: config.commit_interval,
             roll_bytes: config.roll_bytes,

@@ -9,7 +9,7 @@ use iceberg::table::Table;
 use iceberg::TableIdent;
 
 use super::commit::{CommitOutcome, COMMIT_ID};
-use super::snapshot::{Change, Replaced};
+use super::snapshot::{BuiltOn, Change, Replaced};
 use super::write::{self, Written};
 use super::Lake;
 use crate::Result;
@@ -66,6 +66,7 @@ impl Lake {
             added,
             replaced: Replaced::Nothing,
             properties,
+            built_on: BuiltOn::Anything,
         };
         self.commit(table, change).await
     }

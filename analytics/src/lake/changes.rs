@@ -63,18 +63,15 @@ impl Lake {
     /// As [`Self::load`].
     pub async fn is_unchanged_since(&self, table: &TableIdent, snapshot: i64) -> Result<bool> {
         let table = self.load(table).await?;
-        let metadata = table.metadata();
-        let mut id = metadata.current_snapshot_id();
-        while let Some(found) = id {
-            if found == snapshot {
-                return Ok(true);
-            }
-            id = match metadata.snapshot_by_id(found) {
-                Some(later) if later.summary().operation == Operation::Replace => later.parent_snapshot_id(),
-                _ => None,
-            };
-        }
-        Ok(false)
+        Ok(is_unchanged(table.metadata(), Some(snapshot)))
+    }
+
+    /// The table's current snapshot, if it has any.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn current_snapshot(&self, table: &TableIdent) -> Result<Option<i64>> {
+        Ok(self.load(table).await?.metadata().current_snapshot_id())
     }
 
     /// Files with the rows added between two snapshots. `since` none is before the first.
@@ -144,6 +141,21 @@ impl Lake {
         }
         planned(&table, snapshot, table.scan().with_filter(filter)).await
     }
+}
+
+/// Whether the rows are those of a snapshot (before the first, if none is named): nothing or only rewrites came after it.
+pub(super) fn is_unchanged(metadata: &TableMetadata, since: Option<i64>) -> bool {
+    let mut id = metadata.current_snapshot_id();
+    while id != since {
+        id = match id.and_then(|id| metadata.snapshot_by_id(id)) {
+            // A rewrite is of something: what came before the first one has expired.
+            Some(later) if later.summary().operation == Operation::Replace && later.parent_snapshot_id().is_some() => {
+                later.parent_snapshot_id()
+            }
+            _ => return false,
+        };
+    }
+    true
 }
 
 fn newest_change(metadata: &TableMetadata, until: Option<i64>) -> Option<Commit> {

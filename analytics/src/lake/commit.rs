@@ -13,8 +13,9 @@ use iceberg_catalog_rest::CommitTableRequest;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::changes::is_unchanged;
 use super::config::{Access, CatalogConfig};
-use super::snapshot::{prepare, Change};
+use super::snapshot::{prepare, BuiltOn, Change};
 use super::{write, Lake};
 use crate::failpoint;
 use crate::{Error, Result};
@@ -169,7 +170,7 @@ impl Lake {
     /// Commits a change, again on every conflict.
     ///
     /// # Errors
-    /// [`Error::Conflict`] after too many conflicts, or if the table's partitioning changed since the files were
+    /// [`Error::Overtaken`] if the rows are not those the change is built on; [`Error::Conflict`] after too many conflicts, or if the table's partitioning changed since the files were
     /// written; [`Error::Remote`] if the catalog refuses.
     pub(super) async fn commit(&self, written_for: &Table, change: Change<'_>) -> Result<CommitOutcome> {
         let ident = written_for.identifier();
@@ -184,6 +185,13 @@ impl Lake {
                     rows: if attempt == 0 { 0 } else { rows },
                     already_committed: attempt == 0,
                 });
+            }
+            if let BuiltOn::Rows(snapshot) = change.built_on {
+                if !is_unchanged(metadata, snapshot) {
+                    return Err(Error::Overtaken {
+                        table: ident.to_string(),
+                    });
+                }
             }
             if metadata.default_partition_spec_id() != written_for.metadata().default_partition_spec_id()
                 || metadata.uuid() != written_for.metadata().uuid()

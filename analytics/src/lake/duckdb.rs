@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::Connection;
+use uuid::Uuid;
 
 use super::config::S3Config;
 use super::Lake;
@@ -14,11 +15,46 @@ use crate::Result;
 pub const EXTENSION_DIR: &str = "WEIR_DUCKDB_EXTENSION_DIR";
 
 /// How a connection is made ready for the lake; to be handed to a blocking thread.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DuckDb {
     s3: Option<S3Config>,
+    /// Folder of the folders into which databases spill.
+    spill_root: PathBuf,
     /// The database behind [`Self::reader`], once one was asked for.
-    shared: Arc<Mutex<Option<Connection>>>,
+    shared: Arc<Mutex<Option<Shared>>>,
+}
+
+impl Default for DuckDb {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    database: Connection,
+    /// Dropped after it.
+    _spill: Spill,
+}
+
+/// A folder that one database spills into, removed on drop. Two databases must never share one: each takes the files of the
+/// other for its own, and reads wrong values from them without an error.
+#[derive(Debug)]
+pub struct Spill(PathBuf);
+
+impl Spill {
+    /// Where it is; `DuckDB` makes it only when it spills.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Lake {
@@ -33,8 +69,19 @@ impl DuckDb {
     pub(super) fn new(s3: Option<S3Config>) -> Self {
         Self {
             s3,
+            spill_root: std::env::temp_dir(),
             shared: Arc::default(),
         }
+    }
+
+    pub(super) fn spilling_below(&mut self, folder: PathBuf) {
+        self.spill_root = folder;
+    }
+
+    /// A folder for one database to spill into. It has to outlive every connection to it.
+    #[must_use]
+    pub fn spill(&self, what: &str) -> Spill {
+        Spill(self.spill_root.join(format!("weir-{what}-{}", Uuid::new_v4())))
     }
 
     /// A connection to a database that all readers of this lake share, since to start one takes longer than a short
@@ -45,24 +92,28 @@ impl DuckDb {
     pub fn reader(&self) -> Result<Connection> {
         // A panic in between leaves a connection or none.
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = shared.as_ref() {
+        if let Some(shared) = shared.as_ref() {
             // One that a fatal error has made unusable refuses this, and is replaced.
-            if let Ok(reader) = engine::another(database) {
+            if let Ok(reader) = engine::another(&shared.database) {
                 return Ok(reader);
             }
         }
-        let database = self.open(&std::env::temp_dir().join(format!("weir-reads-{}", std::process::id())))?;
+        let spill = self.spill("reads");
+        let database = self.open(&spill)?;
         let reader = engine::another(&database)?;
-        *shared = Some(database);
+        *shared = Some(Shared {
+            database,
+            _spill: spill,
+        });
         Ok(reader)
     }
 
-    /// An in-memory DuckDB that spills into `spill_folder` and reads the lake's files. Blocks.
+    /// An in-memory DuckDB that spills into a folder of its own and reads the lake's files. Blocks.
     ///
     /// # Errors
     /// If DuckDB cannot start, or the lake is on S3 and the httpfs extension cannot be had.
-    pub fn open(&self, spill_folder: &Path) -> Result<Connection> {
-        let connection = engine::open(spill_folder)?;
+    pub fn open(&self, spill: &Spill) -> Result<Connection> {
+        let connection = engine::open(spill.path())?;
         if let Some(s3) = &self.s3 {
             let folder = std::env::var_os(EXTENSION_DIR).map(PathBuf::from);
             connection.execute_batch(&s3_settings(s3, folder.as_deref()))?;
@@ -135,6 +186,21 @@ mod tests {
         one.execute_batch("create table kept as select 3 as n").unwrap();
         engine::temporary_view(&other, "told", "kept").unwrap();
         assert_eq!(number(&other).unwrap(), 3);
+    }
+
+    #[test]
+    fn no_two_databases_spill_into_one_folder() {
+        let duckdb = DuckDb::default();
+        let (one, other) = (duckdb.spill("refresh"), duckdb.spill("refresh"));
+        assert_ne!(one.path(), other.path());
+        let connection = duckdb.open(&one).unwrap();
+        let told = "select current_setting('temp_directory')";
+        let told: String = connection.query_row(told, [], |row| row.get(0)).unwrap();
+        assert_eq!(Path::new(&told), one.path());
+        std::fs::create_dir_all(one.path()).unwrap();
+        let path = one.path().to_owned();
+        drop((connection, one));
+        assert!(!path.exists());
     }
 
     #[test]

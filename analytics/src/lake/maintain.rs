@@ -12,7 +12,7 @@ use iceberg::TableIdent;
 use serde::Serialize;
 
 use super::commit::COMMIT_ID;
-use super::snapshot::{Change, Replaced};
+use super::snapshot::{BuiltOn, Change, Replaced};
 use super::{write, Lake};
 use crate::{Error, Result};
 
@@ -95,6 +95,7 @@ impl Lake {
                     added: &added,
                     replaced: Replaced::Files(&replaced),
                     properties: &HashMap::from([(COMMIT_ID.to_owned(), id)]),
+                    built_on: BuiltOn::Anything,
                 };
                 self.commit(&table, change).await?;
                 merged += replaced.len();
@@ -124,6 +125,7 @@ impl Lake {
             added: &[],
             replaced: Replaced::Manifests,
             properties: &HashMap::from([(COMMIT_ID.to_owned(), format!("manifests-{}", uuid::Uuid::new_v4()))]),
+            built_on: BuiltOn::Anything,
         };
         self.commit(&table, change).await?;
         Ok(count)

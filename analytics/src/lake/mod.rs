@@ -46,6 +46,7 @@ use iceberg_storage_opendal::OpenDalStorageFactory;
 pub use commit::{CommitOutcome, COMMIT_ID};
 pub use config::{CatalogConfig, WAREHOUSE};
 pub use overwrite::{Prepared, Scope};
+pub use snapshot::BuiltOn;
 pub use tables::TableDefinition;
 
 use crate::Result;
@@ -95,6 +96,13 @@ impl Lake {
             catalog,
             commits,
         })
+    }
+
+    /// Lets its databases spill below a folder, instead of the one for temporary files.
+    #[must_use]
+    pub fn spilling_below(mut self, folder: std::path::PathBuf) -> Self {
+        self.duckdb.spilling_below(folder);
+        self
     }
 
     /// Loads a table's current metadata; asks again, a few times, when the catalog does not answer.

@@ -83,7 +83,8 @@ impl Lake {
         let duckdb = self.duckdb();
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         tokio::task::spawn_blocking(move || {
-            let connection = duckdb.open(&std::env::temp_dir())?;
+            let spill = duckdb.spill("orphans");
+            let connection = duckdb.open(&spill)?;
             // Only names, sizes and times are asked for: no content is read.
             let mut statement = connection.prepare(
                 "select filename, size from read_blob(?) \

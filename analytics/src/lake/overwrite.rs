@@ -10,7 +10,7 @@ use iceberg::table::Table;
 use iceberg::TableIdent;
 
 use super::commit::{CommitOutcome, COMMIT_ID};
-use super::snapshot::{Change, Replaced};
+use super::snapshot::{BuiltOn, Change, Replaced};
 use super::{days, write, Lake};
 use crate::failpoint;
 use crate::{Error, Result};
@@ -69,7 +69,7 @@ impl Lake {
             return Err(Error::Invalid(format!("an overwrite needs the property {COMMIT_ID}")));
         };
         let prepared = self.prepare_overwrite(table, &batches, scope, commit_id).await?;
-        self.complete(prepared, properties).await
+        self.complete(prepared, properties, BuiltOn::Anything).await
     }
 
     /// The first half of [`Self::overwrite`], for a writer that decides later whether to commit: [`Self::complete`] or
@@ -139,8 +139,14 @@ impl Lake {
     /// The snapshot that puts what was prepared in place of the rows in its scope. `properties` are those of its summary.
     ///
     /// # Errors
-    /// If the commit fails.
-    pub async fn complete(&self, prepared: Prepared, mut properties: HashMap<String, String>) -> Result<CommitOutcome> {
+    /// [`Error::Overtaken`] if the table's rows are not those it was built on, and its files are taken away; or if the commit
+    /// fails.
+    pub async fn complete(
+        &self,
+        prepared: Prepared,
+        mut properties: HashMap<String, String>,
+        built_on: BuiltOn,
+    ) -> Result<CommitOutcome> {
         let (table, added) = match prepared.files {
             ControlFlow::Break(done) => return Ok(done),
             ControlFlow::Continue(files) => files,
@@ -151,8 +157,13 @@ impl Lake {
             added: &added,
             replaced: Replaced::Scope(&prepared.scope),
             properties: &properties,
+            built_on,
         };
         let outcome = self.commit(&table, change).await;
+        if let Err(Error::Overtaken { .. }) = outcome {
+            // Upkeep finds what storage does not remove now.
+            let _ = remove(&table, &added).await;
+        }
         failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
         outcome
     }
@@ -163,12 +174,17 @@ impl Lake {
     /// If storage refuses; upkeep finds them later.
     pub async fn discard(&self, prepared: Prepared) -> Result<()> {
         if let ControlFlow::Continue((table, added)) = prepared.files {
-            for file in &added {
-                table.file_io().delete(file.file_path()).await?;
-            }
+            remove(&table, &added).await?;
         }
         Ok(())
     }
+}
+
+async fn remove(table: &Table, files: &[DataFile]) -> Result<()> {
+    for file in files {
+        table.file_io().delete(file.file_path()).await?;
+    }
+    Ok(())
 }
 
 fn within(scope: &Scope, added: &[DataFile]) -> Result<()> {

@@ -1,7 +1,6 @@
 //! `select` over the lake's tables, for people.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use duckdb::Connection;
 use serde::Serialize;
@@ -35,10 +34,12 @@ impl Lake {
     pub async fn query(&self, sql: &str) -> Result<Answer> {
         let mut relations = BTreeMap::new();
         let mut files = Vec::new();
+        // As DuckDB compares names.
+        let named = sql.to_lowercase();
         for ident in self.tables().await? {
             let name = (ident.namespace().to_url_string(), ident.name().to_owned());
             // Only what the text names: a table costs a read of its manifests.
-            if !sql.contains(&name.1) {
+            if !named.contains(&name.1.to_lowercase()) {
                 continue;
             }
             // Planned once: what the view reads and what may be read are the files of one snapshot.
@@ -50,8 +51,8 @@ impl Lake {
         let (duckdb, sql) = (self.duckdb(), sql.to_owned());
         tokio::task::spawn_blocking(move || {
             // A folder of its own: DuckDB lets a confined connection read all of the folder it spills into.
-            let spill = Spill(std::env::temp_dir().join(format!("weir-query-{}", uuid::Uuid::new_v4())));
-            let connection = duckdb.open(&spill.0)?;
+            let spill = duckdb.spill("query");
+            let connection = duckdb.open(&spill)?;
             only_select(&connection, &sql)?;
             for ((namespace, table), relation) in relations {
                 let (namespace, table) = (quoted(&namespace), quoted(&table));
@@ -66,16 +67,6 @@ impl Lake {
             })
         })
         .await?
-    }
-}
-
-/// Removed on drop, after the connection.
-struct Spill(PathBuf);
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        // DuckDB makes the folder only when it spills.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -101,14 +92,15 @@ fn confine(connection: &Connection, files: &[String]) -> Result<()> {
 
 fn run(connection: &Connection, sql: &str) -> Result<Answer> {
     let sql = sql.trim().trim_end_matches(';');
-    let mut described = connection.prepare(&format!("select column_name from (describe {sql})"))?;
+    // On lines of its own: the text may end in a comment.
+    let mut described = connection.prepare(&format!("select column_name from (describe {sql}\n)"))?;
     let columns: Vec<String> = described
         .query_map([], |row| row.get(0))?
         .collect::<std::result::Result<_, _>>()?;
     // Values as JSON, so that lists and records come out whole; positions, for names may repeat.
     let names: Vec<_> = (0..columns.len()).map(|index| format!("c{index}")).collect();
     let mut statement = connection.prepare(&format!(
-        "select to_json([{}])::varchar from ({sql}) as t({}) limit {}",
+        "select to_json([{}])::varchar from ({sql}\n) as t({}) limit {}",
         names
             .iter()
             .map(|name| format!("to_json({name})"))

@@ -22,6 +22,16 @@ pub(super) struct Change<'a> {
     pub added: &'a [DataFile],
     pub replaced: Replaced<'a>,
     pub properties: &'a HashMap<String, String>,
+    pub built_on: BuiltOn,
+}
+
+/// What the rows of a table have to be for a change of it to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltOn {
+    /// Whatever they are.
+    Anything,
+    /// Those of this snapshot, or none: the change was computed from them.
+    Rows(Option<i64>),
 }
 
 /// Which present files go.

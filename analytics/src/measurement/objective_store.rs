@@ -10,8 +10,11 @@ use uuid::Uuid;
 use weir_domain::objective::ObjectiveSpecification;
 
 use super::{engine, reads, tables};
-use crate::lake::{Lake, Scope, COMMIT_ID};
+use crate::lake::{BuiltOn, Lake, Scope};
 use crate::{Error, Result};
+
+/// So often the specifications are read again because another server has published in between.
+const MAX_ATTEMPTS: usize = 5;
 
 const READ: &str = include_str!("../../../sql/duckdb/read_objective.sql");
 
@@ -20,7 +23,12 @@ const READ: &str = include_str!("../../../sql/duckdb/read_objective.sql");
 /// # Errors
 /// If the table cannot be read.
 pub async fn load(lake: &Lake) -> Result<Vec<ObjectiveSpecification>> {
-    let relation = lake.duckdb_relation(&tables::objective_spec(), None).await?;
+    at(lake, None).await
+}
+
+/// Every revision of a snapshot, of the current one if none is named.
+async fn at(lake: &Lake, snapshot: Option<i64>) -> Result<Vec<ObjectiveSpecification>> {
+    let relation = lake.duckdb_relation(&tables::objective_spec(), snapshot).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
@@ -43,16 +51,31 @@ pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecifica
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let mut all = load(lake).await?;
+    let given: Vec<_> = given
+        .iter()
+        .map(|value| ObjectiveSpecification::from_json(value).map_err(|error| Error::Invalid(error.to_string())))
+        .collect::<Result<_>>()?;
+    for _ in 1..MAX_ATTEMPTS {
+        match add(lake, &given).await {
+            Err(Error::Overtaken { .. }) => {}
+            ended => return ended,
+        }
+    }
+    add(lake, &given).await
+}
+
+/// As [`publish`], unless another writer comes in between.
+async fn add(lake: &Lake, given: &[ObjectiveSpecification]) -> Result<Vec<ObjectiveSpecification>> {
+    let held = lake.current_snapshot(&tables::objective_spec()).await?;
+    let mut all = at(lake, held).await?;
     let mut is_changed = false;
-    for value in given {
-        let new = ObjectiveSpecification::from_json(value).map_err(|error| Error::Invalid(error.to_string()))?;
+    for new in given {
         let same_revision = |held: &&ObjectiveSpecification| {
             (&held.shop_domain, &held.objective_spec_id, held.revision)
                 == (&new.shop_domain, &new.objective_spec_id, new.revision)
         };
         match all.iter().find(same_revision) {
-            Some(held) if *held == new => {}
+            Some(held) if held == new => {}
             Some(_) => {
                 return Err(Error::Invalid(format!(
                     "revision: {} of {:?} for {} is already published with other content; publish a higher one",
@@ -60,13 +83,13 @@ pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecifica
                 )));
             }
             None => {
-                all.push(new);
+                all.push(new.clone());
                 is_changed = true;
             }
         }
     }
     if is_changed {
-        write(lake, &all).await?;
+        write(lake, &all, BuiltOn::Rows(held)).await?;
     }
     Ok(all)
 }
@@ -80,7 +103,7 @@ pub async fn publish_file(lake: &Lake, path: &Path) -> Result<()> {
     publish(lake, &json).await.map(|_| ())
 }
 
-async fn write(lake: &Lake, all: &[ObjectiveSpecification]) -> Result<()> {
+async fn write(lake: &Lake, all: &[ObjectiveSpecification], built_on: BuiltOn) -> Result<()> {
     let table = tables::objective_spec();
     let schema = lake.arrow_schema(&table).await?;
     let mut decoder = arrow_json::ReaderBuilder::new(Arc::clone(&schema)).build_decoder()?;
@@ -88,7 +111,9 @@ async fn write(lake: &Lake, all: &[ObjectiveSpecification]) -> Result<()> {
     let batches: Vec<_> = decoder.flush()?.into_iter().collect();
     let content = serde_json::to_vec(all)?;
     let commit_id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, &content).to_string();
-    let properties = HashMap::from([(COMMIT_ID.to_owned(), commit_id)]);
-    lake.overwrite(&table, batches, Scope::WholeTable, properties).await?;
+    let files = lake
+        .prepare_overwrite(&table, &batches, Scope::WholeTable, commit_id)
+        .await?;
+    lake.complete(files, HashMap::new(), built_on).await?;
     Ok(())
 }

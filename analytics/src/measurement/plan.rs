@@ -30,6 +30,18 @@ pub struct Plan {
     pub reason: Option<String>,
     /// What it computes from.
     pub inputs: Inputs,
+    /// What it writes over.
+    pub written: Written,
+}
+
+/// The current snapshots of the measurement's tables when the plan was made. It commits only over their rows: those of another
+/// refresh in between may tell of events that this one has not read.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// Of `measurement.sales`.
+    pub sales: Option<i64>,
+    /// Of `measurement.performance`.
+    pub performance: Option<i64>,
 }
 
 impl Plan {
@@ -43,6 +55,7 @@ impl Plan {
             publication: stream_table(&telemetry::publication())?,
             commerce_snapshot: self.inputs.commerce_snapshot,
             publication_snapshot: self.inputs.publication_snapshot,
+            written: self.written,
         };
         pinned.full(lake, self.request, Some(reason)).await
     }
@@ -54,6 +67,7 @@ struct Pinned {
     publication: TableIdent,
     commerce_snapshot: Option<i64>,
     publication_snapshot: Option<i64>,
+    written: Written,
 }
 
 /// Pins the snapshots, and decides what has to be read.
@@ -64,6 +78,11 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
     let commerce = stream_table(&telemetry::commerce())?;
     let publication = stream_table(&telemetry::publication())?;
     let pinned = Pinned {
+        // First: whatever is committed after this is found out when the refresh commits.
+        written: Written {
+            sales: lake.current_snapshot(&tables::sales()).await?,
+            performance: lake.current_snapshot(&tables::performance()).await?,
+        },
         commerce_snapshot: lake.load(&commerce).await?.metadata().current_snapshot_id(),
         publication_snapshot: lake.load(&publication).await?.metadata().current_snapshot_id(),
         commerce,
@@ -118,6 +137,7 @@ impl Pinned {
                 specifications: objective_store::load(lake).await?,
                 now: request.now,
             },
+            written: self.written,
         })
     }
 
@@ -191,6 +211,7 @@ impl Pinned {
                 specifications: objective_store::load(lake).await?,
                 now: request.now,
             },
+            written: self.written,
         }))
     }
 

@@ -125,7 +125,7 @@ pub async fn reconcile(lake: &Lake, told: Told) -> Result<Answer> {
     let relation = files.numbered(&files.paths());
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
-        let spill = std::env::temp_dir().join(format!("weir-reconcile-{}", std::process::id()));
+        let spill = duckdb.spill("reconcile");
         let connection = duckdb.open(&spill)?;
         engine::order_ledger_of(&connection, &relation, &told.shop_domain)?;
         compare(&connection, told)

@@ -86,18 +86,31 @@ pub struct Outcome {
     #[serde(skip)]
     pub rows_to_write: usize,
     /// How many of those are new with this run's commits; 0 when the same refresh had been run before.
-    #[serde(skip)]
     pub rows_committed: usize,
     /// Tables in which a new snapshot was committed; none when the same refresh had been run before.
     pub committed_tables: Vec<String>,
 }
 
-/// Runs one refresh, and tells `progress` of each step that begins.
+/// So often a refresh begins anew because another server's has changed what it built on.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Runs one refresh, and tells `progress` of each step that begins. It begins anew where another server's refresh of the same
+/// lake came in between.
 ///
 /// # Errors
 /// From the lake or DuckDB; nothing is written if the computation fails. If writing performance fails after sales,
-/// readers see neither, and the next refresh completes it.
+/// readers see neither, and the next refresh completes it. [`crate::Error::Overtaken`] if others came in between each time.
 pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Result<Outcome> {
+    for _ in 1..MAX_ATTEMPTS {
+        match attempt(lake, request, progress).await {
+            Err(crate::Error::Overtaken { .. }) => progress.restart(),
+            ended => return ended,
+        }
+    }
+    attempt(lake, request, progress).await
+}
+
+async fn attempt(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Result<Outcome> {
     progress.begin(Step::Query);
     let mut plan = plan::plan(lake, request).await?;
     failpoint::reached("refresh_after_query");
@@ -126,8 +139,11 @@ pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Res
 async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(inputs::Outcome, Prepared)> {
     let (inputs, progress, duckdb) = (plan.inputs.clone(), Arc::clone(progress), lake.duckdb());
     let (sender, receiver) = mpsc::unbounded_channel();
+    // Sales are asked of the database after the thread that computed has ended; and the thread goes on if nobody waits for it.
+    let spill = Arc::new(duckdb.spill("refresh"));
+    let spilled = Arc::clone(&spill);
     let computing = tokio::task::spawn_blocking(move || {
-        let spill = std::env::temp_dir().join(format!("weir-refresh-{}", std::process::id()));
+        let spill = spilled;
         let connection = duckdb.open(&spill)?;
         // Nobody takes the rows any more once one of them could not be written.
         let outcome = engine::compute(&connection, &inputs, &progress, &mut |ready| drop(sender.send(ready)))?;
@@ -149,7 +165,9 @@ async fn compute(lake: &Lake, plan: &Plan, progress: &Arc<Progress>) -> Result<(
         }
         Ok::<_, crate::Error>(outcome)
     };
-    match done.await {
+    let done = done.await;
+    drop(spill);
+    match done {
         Ok(outcome) => Ok((outcome, prepared)),
         Err(error) => {
             prepared.discard(lake).await;

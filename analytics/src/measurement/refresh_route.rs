@@ -61,12 +61,13 @@ pub(super) async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap,
     let in_lines = headers
         .get(header::ACCEPT)
         .is_some_and(|accepted| accepted.as_bytes() == LINES.as_bytes());
+    // On its own: whoever asked may go away, and half a refresh is of no use. It keeps its turn until it has ended.
     if !in_lines {
-        return Ok(Json(run(app, request, Progress::default()).await?).into_response());
+        let refresh = tokio::spawn(run(app, request, Progress::default()));
+        return Ok(Json(refresh.await??).into_response());
     }
     let (listener, told) = mpsc::unbounded_channel();
     let (answer, answered) = mpsc::unbounded_channel();
-    // On its own: whoever asked may go away, and half a refresh is of no use.
     tokio::spawn(async move {
         let last = match run(app, request, Progress::told_to(listener)).await {
             Ok(outcome) => json!({ "outcome": outcome }),
@@ -87,7 +88,10 @@ async fn run(app: Arc<App>, request: Request, progress: Progress) -> Result<Outc
     let _turn = app.refresh.lock().await;
     let progress = Arc::new(progress);
     let result = refresh::run(&app.lake, request, &progress).await;
-    telemetry::report(&app.pipelines, &progress, &result).await?;
+    // What was done is the answer, also where nobody can be told of its steps now.
+    if let Err(error) = telemetry::report(&app.pipelines, &progress, &result).await {
+        eprintln!("the steps of a refresh are not told: {error}");
+    }
     result
 }
 

@@ -20,7 +20,7 @@ use super::plan::Plan;
 use super::refresh::{How, Outcome};
 use super::tables;
 use crate::failpoint;
-use crate::lake::{self, Lake, Scope};
+use crate::lake::{self, BuiltOn, Lake, Scope};
 use crate::{Error, Result};
 
 /// The rows of a refresh in files, of which a table knows nothing before [`Self::commit`].
@@ -101,7 +101,16 @@ impl Prepared {
             (base::MODE, Some(plan.mode.to_owned())),
             (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
         ]);
-        let sales = sales.commit(lake, own, outcome).await?;
+        let sales = match sales
+            .commit(lake, own, BuiltOn::Rows(plan.written.sales), outcome)
+            .await
+        {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                performance.discard(lake).await;
+                return Err(error);
+            }
+        };
         failpoint::reached("refresh_between_commits");
         let own = properties(&[
             (base::REFRESH_ID, Some(performance.refresh_id.clone())),
@@ -115,30 +124,41 @@ impl Prepared {
             (base::SALES, Some(sales.to_string())),
             (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
         ]);
-        performance.commit(lake, own, outcome).await?;
+        let built_on = BuiltOn::Rows(plan.written.performance);
+        performance.commit(lake, own, built_on, outcome).await?;
         Ok(())
     }
 
     /// Takes the files away again.
     pub async fn discard(self, lake: &Lake) {
         for pending in [self.sales, self.performance].into_iter().flatten() {
-            if let Files::Written(files) = pending.files {
-                // Upkeep removes what storage does not remove now.
-                let _ = lake.discard(*files).await;
-            }
+            pending.discard(lake).await;
         }
     }
 }
 
 impl Pending {
+    async fn discard(self, lake: &Lake) {
+        if let Files::Written(files) = self.files {
+            // Upkeep removes what storage does not remove now.
+            let _ = lake.discard(*files).await;
+        }
+    }
+
     /// The snapshot with the rows.
-    async fn commit(self, lake: &Lake, own: HashMap<String, String>, outcome: &mut Outcome) -> Result<i64> {
+    async fn commit(
+        self,
+        lake: &Lake,
+        own: HashMap<String, String>,
+        built_on: BuiltOn,
+        outcome: &mut Outcome,
+    ) -> Result<i64> {
         outcome.rows_to_write += self.count;
         let files = match self.files {
             Files::Held(snapshot) => return Ok(snapshot),
             Files::Written(files) => files,
         };
-        let done = lake.complete(*files, own).await?;
+        let done = lake.complete(*files, own, built_on).await?;
         if !done.already_committed {
             outcome.committed_tables.push(self.table.to_string());
             outcome.rows_committed += self.count;

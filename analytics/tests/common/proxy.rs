@@ -19,6 +19,8 @@ pub enum Fault {
     LoseAnswer,
     /// It is forwarded after so many milliseconds.
     Delay(u64),
+    /// It is forwarded when the test says so.
+    Hold,
 }
 
 type Rule = Box<dyn FnMut(&Method, &str) -> Option<Fault> + Send>;
@@ -28,6 +30,8 @@ struct Inner {
     target: String,
     http: reqwest::Client,
     rule: Arc<Mutex<Rule>>,
+    /// A request is held; it may go on.
+    held: Arc<[tokio::sync::Notify; 2]>,
     faults: Arc<Mutex<Vec<Fault>>>,
 }
 
@@ -51,6 +55,7 @@ impl Proxy {
             target: target.to_owned(),
             http: reqwest::Client::new(),
             rule: Arc::new(Mutex::new(Box::new(rule))),
+            held: Arc::default(),
             faults: Arc::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,6 +68,16 @@ impl Proxy {
     /// Another rule from now on.
     pub fn rule(&self, rule: impl FnMut(&Method, &str) -> Option<Fault> + Send + 'static) {
         *self.inner.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// Waits for a request that is held.
+    pub async fn held(&self) {
+        self.inner.held[0].notified().await;
+    }
+
+    /// Lets it go on.
+    pub fn release(&self) {
+        self.inner.held[1].notify_one();
     }
 
     /// Faults that have happened.
@@ -82,6 +97,10 @@ async fn forward(State(proxy): State<Inner>, request: Request) -> Response {
             return (StatusCode::from_u16(status).unwrap(), [("retry-after", "1")]).into_response()
         }
         Some(Fault::Delay(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
+        Some(Fault::Hold) => {
+            proxy.held[0].notify_one();
+            proxy.held[1].notified().await;
+        }
         Some(Fault::LoseAnswer) | None => {}
     }
     let body = to_bytes(body, usize::MAX).await.unwrap();

@@ -17,6 +17,7 @@ mod as_of;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+mod concurrent;
 mod crash;
 mod days;
 mod golden;
