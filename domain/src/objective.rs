@@ -103,10 +103,17 @@ pub struct ObjectiveSpecification {
     pub engagement_weights: Option<EngagementWeights>,
     /// Order in which rules give the label; labels it leaves out follow in the default order.
     pub precedence: Option<Vec<Label>>,
-    /// From when the revision holds, RFC 3339.
+    /// From when the revision holds, RFC 3339, to the millisecond.
     #[serde(serialize_with = "as_rfc3339")]
     pub valid_from: Timestamp,
+    /// When its validity was ended by deleting it, to the millisecond; `None` while it may govern. It is told of a revision
+    /// ([`Self::told`]), never published with it.
+    #[serde(serialize_with = "as_optional_rfc3339", skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
+
+/// What a specification that is told of has beside its fields.
+const ENDED_AT: &str = "ended_at";
 
 const FIELDS: [&str; 14] = [
     "objective_spec_id",
@@ -144,7 +151,26 @@ impl ObjectiveSpecification {
             engagement_weights: None,
             precedence: None,
             valid_from: Timestamp::UNIX_EPOCH,
+            ended_at: None,
         }
+    }
+
+    /// Reads what is told of a revision: its JSON form, and `ended_at` if it has ended.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn told(value: &Value) -> Result<Self, ObjectiveError> {
+        let Some(object) = value.as_object().filter(|object| object.contains_key(ENDED_AT)) else {
+            return Self::from_json(value);
+        };
+        let mut published = object.clone();
+        published.remove(ENDED_AT);
+        Ok(Self {
+            ended_at: text(object, ENDED_AT)?
+                .map(|text| instant(ENDED_AT, &text))
+                .transpose()?,
+            ..Self::from_json(&Value::Object(published))?
+        })
     }
 
     /// Reads and validates the JSON form.
@@ -178,7 +204,8 @@ impl ObjectiveSpecification {
                 .map(EngagementWeights::from_json)
                 .transpose()?,
             precedence: precedence(object)?,
-            valid_from: valid_from(object)?,
+            valid_from: instant("valid_from", &required_text(object, "valid_from")?)?,
+            ended_at: None,
         })
     }
 
@@ -209,25 +236,44 @@ impl TryFrom<Value> for ObjectiveSpecification {
     type Error = ObjectiveError;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        Self::from_json(&value)
+        Self::told(&value)
     }
 }
 
-/// The specification in force at `now` for each (shop, product type): the newest revision already valid. Of two with
-/// the same revision the later `valid_from` holds, then the greater id, so that the answer does not depend on order.
+/// The specification in force at `now` for each (shop, product type). Of a specification that is its newest revision that is
+/// valid and has not ended, whatever it is narrowed to: an earlier one of another product type has been replaced too. Of two
+/// specifications for the same products the one with the later `valid_from` holds, then the greater id, so that the answer
+/// does not depend on order; revisions of different ones say nothing of each other.
 #[must_use]
 pub fn in_force(specifications: &[ObjectiveSpecification], now: Timestamp) -> Vec<&ObjectiveSpecification> {
-    let mut newest: BTreeMap<(&str, Option<&str>), &ObjectiveSpecification> = BTreeMap::new();
-    let rank = |spec: &ObjectiveSpecification| (spec.revision, spec.valid_from, spec.objective_spec_id.clone());
-    for spec in specifications.iter().filter(|spec| spec.valid_from <= now) {
-        let slot = newest
-            .entry((&spec.shop_domain, spec.product_type.as_deref()))
-            .or_insert(spec);
+    let may_govern =
+        |spec: &&ObjectiveSpecification| spec.valid_from <= now && spec.ended_at.is_none_or(|end| end > now);
+    let revisions = greatest(
+        specifications.iter().filter(may_govern),
+        |spec| (spec.shop_domain.as_str(), spec.objective_spec_id.as_str()),
+        |spec| spec.revision,
+    );
+    greatest(
+        revisions.into_iter(),
+        |spec| (spec.shop_domain.as_str(), spec.product_type.as_deref()),
+        |spec| (spec.valid_from, spec.objective_spec_id.as_str()),
+    )
+}
+
+/// Of each key the specification that ranks highest, by key.
+fn greatest<'a, K: Ord, R: Ord>(
+    specifications: impl Iterator<Item = &'a ObjectiveSpecification>,
+    key: impl Fn(&'a ObjectiveSpecification) -> K,
+    rank: impl Fn(&'a ObjectiveSpecification) -> R,
+) -> Vec<&'a ObjectiveSpecification> {
+    let mut kept: BTreeMap<K, &ObjectiveSpecification> = BTreeMap::new();
+    for spec in specifications {
+        let slot = kept.entry(key(spec)).or_insert(spec);
         if rank(spec) > rank(slot) {
             *slot = spec;
         }
     }
-    newest.into_values().collect()
+    kept.into_values().collect()
 }
 
 /// The narrowest specification that governs a product: one for its product type, else the shop's.
@@ -247,6 +293,15 @@ pub fn narrowest<'a>(
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn as_rfc3339<S: serde::Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{instant:.3}"))
+}
+
+// As above.
+#[allow(clippy::ref_option)]
+fn as_optional_rfc3339<S: serde::Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match instant {
+        Some(instant) => as_rfc3339(instant, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn refuse(field: &str, problem: impl Into<String>) -> ObjectiveError {
@@ -329,10 +384,12 @@ fn precedence(object: &Map<String, Value>) -> Result<Option<Vec<Label>>, Objecti
     Ok(Some(order))
 }
 
-fn valid_from(object: &Map<String, Value>) -> Result<Timestamp, ObjectiveError> {
-    let text = required_text(object, "valid_from")?;
-    text.parse()
-        .map_err(|_| refuse("valid_from", format!("{text:?} is not an RFC 3339 instant")))
+/// An instant to the millisecond, as the lake keeps it.
+fn instant(field: &str, text: &str) -> Result<Timestamp, ObjectiveError> {
+    let instant: Option<Timestamp> = text.parse().ok();
+    instant
+        .and_then(|instant| Timestamp::from_millisecond(instant.as_millisecond()).ok())
+        .ok_or_else(|| refuse(field, format!("{text:?} is not an RFC 3339 instant")))
 }
 
 #[cfg(test)]
@@ -413,5 +470,45 @@ mod tests {
         assert_eq!(governing(Some("Hats")), Some(("default", 2)));
         assert_eq!(governing(None), Some(("default", 2)));
         assert_eq!(narrowest(&current, "other.myshopify.com", None), None);
+    }
+
+    #[test]
+    fn a_revision_replaces_the_ones_before_it_whatever_they_were_narrowed_to() {
+        let in_force = |all: &[ObjectiveSpecification], now: &str| -> Vec<(Option<String>, String, i64)> {
+            let now = now.parse().unwrap();
+            let governing = super::in_force(all, now).into_iter();
+            governing
+                .map(|spec| (spec.product_type.clone(), spec.objective_spec_id.clone(), spec.revision))
+                .collect()
+        };
+        let shoes = with("product_type", json!("Shoes")).unwrap();
+        let mut boots = with("product_type", json!("Boots")).unwrap();
+        boots.revision = 2;
+        let own =
+            |spec: &ObjectiveSpecification| (spec.product_type.clone(), spec.objective_spec_id.clone(), spec.revision);
+        let noon = "2026-06-01T12:00:00Z";
+        assert_eq!(in_force(&[shoes.clone(), boots.clone()], noon), [own(&boots)]);
+        // Revisions of different specifications are not compared.
+        let mut later = with("product_type", json!("Shoes")).unwrap();
+        (later.objective_spec_id, later.revision) = ("a".to_owned(), 0);
+        later.valid_from = "2026-02-01T00:00:00Z".parse().unwrap();
+        assert_eq!(in_force(&[shoes.clone(), later.clone()], noon), [own(&later)]);
+        // One that has ended leaves its place to the one before.
+        let ended = json!("2026-06-01T12:00:00.0009Z");
+        let mut told = serde_json::to_value(&boots).unwrap();
+        told["ended_at"] = ended;
+        let ended = ObjectiveSpecification::told(&told).unwrap();
+        assert!(ObjectiveSpecification::from_json(&told).is_err());
+        let all = [shoes.clone(), ended.clone()];
+        assert_eq!(in_force(&all, "2026-06-01T11:59:59.999Z"), [own(&ended)]);
+        assert_eq!(in_force(&all, noon), [own(&shoes)]);
+        let told_again = serde_json::to_value(&ended).unwrap();
+        assert_eq!(ObjectiveSpecification::told(&told_again), Ok(ended));
+    }
+
+    #[test]
+    fn times_are_kept_to_the_millisecond() {
+        let fine = with("valid_from", json!("2026-01-01T00:00:00.123456+00:00")).unwrap();
+        assert_eq!(fine, with("valid_from", json!("2026-01-01T00:00:00.123Z")).unwrap());
     }
 }

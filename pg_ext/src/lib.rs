@@ -115,7 +115,8 @@ fn publish_objective(specification: &str) -> String {
     objective::publish(specification)
 }
 
-/// `weir.objective_snapshot() -> json`: the specifications in force and to come, with the number of the newest change.
+/// `weir.objective_snapshot() -> json`: the specifications in force and to come, those that were ended, and the number of
+/// the newest change.
 #[pg_extern(sql = r#"create function weir.objective_snapshot() returns json
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]

@@ -41,7 +41,7 @@ async fn at(lake: &Lake, snapshot: Option<i64>) -> Result<Vec<ObjectiveSpecifica
     .await?
 }
 
-/// Adds one specification, or a list of them, and returns all that are then held.
+/// Adds one specification, or a list of them, or tells that one has ended, and returns all that are then held.
 ///
 /// # Errors
 /// [`Error::Invalid`] with the field at fault, or if a revision is already held with other content: a revision is
@@ -53,7 +53,7 @@ pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecifica
     };
     let given: Vec<_> = given
         .iter()
-        .map(|value| ObjectiveSpecification::from_json(value).map_err(|error| Error::Invalid(error.to_string())))
+        .map(|value| ObjectiveSpecification::told(value).map_err(|error| Error::Invalid(error.to_string())))
         .collect::<Result<_>>()?;
     for _ in 1..MAX_ATTEMPTS {
         match add(lake, &given).await {
@@ -70,12 +70,18 @@ async fn add(lake: &Lake, given: &[ObjectiveSpecification]) -> Result<Vec<Object
     let mut all = at(lake, held).await?;
     let mut is_changed = false;
     for new in given {
-        let same_revision = |held: &&ObjectiveSpecification| {
+        let same_revision = |held: &&mut ObjectiveSpecification| {
             (&held.shop_domain, &held.objective_spec_id, held.revision)
                 == (&new.shop_domain, &new.objective_spec_id, new.revision)
         };
-        match all.iter().find(same_revision) {
-            Some(held) if held == new => {}
+        match all.iter_mut().find(same_revision) {
+            Some(held) if is_same(held, new) => {
+                // An end is final: who tells of the revision without it has told earlier.
+                if held.ended_at.is_none() && new.ended_at.is_some() {
+                    held.ended_at = new.ended_at;
+                    is_changed = true;
+                }
+            }
             Some(_) => {
                 return Err(Error::Invalid(format!(
                     "revision: {} of {:?} for {} is already published with other content; publish a higher one",
@@ -92,6 +98,16 @@ async fn add(lake: &Lake, given: &[ObjectiveSpecification]) -> Result<Vec<Object
         write(lake, &all, BuiltOn::Rows(held)).await?;
     }
     Ok(all)
+}
+
+/// Whether they were published as the same.
+fn is_same(held: &ObjectiveSpecification, new: &ObjectiveSpecification) -> bool {
+    let ended_at = held.ended_at;
+    *held
+        == ObjectiveSpecification {
+            ended_at,
+            ..new.clone()
+        }
 }
 
 /// Publishes what a file holds: one specification or a list.

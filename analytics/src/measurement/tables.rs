@@ -203,6 +203,7 @@ fn objective_columns() -> Vec<Column> {
         ("engagement_weights", Weights, false, "What interactions add to the value, null for nothing [IAO: data set]"),
         ("precedence", Texts, false, "Order of the labels, null for the default [IAO: data set]"),
         ("valid_from", Instant, true, "From when the revision holds [BFO: temporal instant]"),
+        ("ended_at", Instant, false, "When its validity was ended, null while it may govern [BFO: temporal instant]"),
     ]
 }
 

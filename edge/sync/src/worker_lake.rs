@@ -73,7 +73,11 @@ pub async fn replicate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     let key = json!({"key": SPECIFICATIONS});
     let reached = worker_watermark::call(env, &run.shop_domain, "sequence", &key).await?;
     let sequence = snapshot["sequence"].as_i64().unwrap_or_default();
-    let specifications = snapshot["specifications"].as_array().cloned().unwrap_or_default();
+    // Those that were ended too: the lake goes on with what it was told last.
+    let lists = ["specifications", "ended"]
+        .iter()
+        .filter_map(|name| snapshot[*name].as_array());
+    let specifications: Vec<Value> = lists.flatten().cloned().collect();
     let read = i64::try_from(specifications.len()).unwrap_or(i64::MAX);
     let is_new = reached["reached"].as_i64() != Some(sequence);
     if is_new && !specifications.is_empty() {

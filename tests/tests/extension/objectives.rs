@@ -191,6 +191,18 @@ async fn deleting_an_objective_ends_its_validity_and_history_stays() {
     }
     admin.execute(delete, &[&0_i64]).await.unwrap();
     assert_eq!(governing(&edge).await, (sequence + 2, vec![other.clone()]));
+    // The lake is told which have ended, or it would go on with them.
+    let row = edge
+        .query_one("select weir.objective_snapshot()::text", &[])
+        .await
+        .unwrap();
+    let snapshot: Value = serde_json::from_str(row.get(0)).unwrap();
+    let ended = snapshot["ended"].as_array().unwrap().iter();
+    let ended: Vec<_> = ended
+        .map(|told| weir_domain::objective::ObjectiveSpecification::told(told).unwrap())
+        .map(|told| (told.objective_spec_id, told.revision, told.ended_at.is_some()))
+        .collect();
+    assert_eq!(ended, [("lamps".to_owned(), 1, true), ("lamps".to_owned(), 2, true)]);
     let answer = objective_changes(&edge, sequence).await;
     let changes = answer["changes"].as_array().unwrap();
     let told: Vec<_> = changes
