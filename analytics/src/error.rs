@@ -3,6 +3,7 @@
 use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::Json;
+use iceberg::ErrorKind;
 use serde_json::json;
 
 /// Result of this crate.
@@ -85,6 +86,9 @@ impl Error {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Iceberg(error) if matches!(error.kind(), ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict { .. } | Self::Overtaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -94,12 +98,17 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let body = Json(json!({ "error": { "status": status.as_u16(), "message": self.to_string() } }));
+        let answer = answer(self.status(), &self.to_string());
         match self {
-            Self::Busy(_) => (status, [(header::RETRY_AFTER, "1")], body).into_response(),
-            Self::Unauthorized => (status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response(),
-            _ => (status, body).into_response(),
+            Self::Busy(_) => ([(header::RETRY_AFTER, "1")], answer).into_response(),
+            Self::Unauthorized => ([(header::WWW_AUTHENTICATE, "Bearer")], answer).into_response(),
+            _ => answer,
         }
     }
+}
+
+/// The answer that says of a request why it failed.
+pub(crate) fn answer(status: StatusCode, message: &str) -> Response {
+    let error = json!({ "error": { "status": status.as_u16(), "message": message } });
+    (status, Json(error)).into_response()
 }

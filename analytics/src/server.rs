@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
-use axum::http::{header, HeaderMap};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{header, HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::StreamExt;
@@ -24,7 +26,7 @@ use crate::lake::maintain::{Done, Upkeep};
 use crate::lake::{catalog_server, tables, CatalogConfig, Lake, TableDefinition};
 use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
 use crate::pipeline::{Limits, Pipelines};
-use crate::{measurement, Error, Result};
+use crate::{error, measurement, Error, Result};
 
 /// How to run the server.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub roll_bytes: u64,
     /// Uncommitted journal bytes above which new rows are refused.
     pub backlog_bytes: u64,
+    /// How far back answers of the past can be given again.
+    pub as_of: Duration,
 }
 
 /// What every handler sees.
@@ -60,6 +64,7 @@ pub struct App {
     pub tables: Vec<TableIdent>,
     /// Held for the length of a refresh: refreshes of one lake run one after another.
     pub refresh: tokio::sync::Mutex<()>,
+    as_of: Duration,
     token: String,
 }
 
@@ -86,11 +91,32 @@ impl App {
     /// # Errors
     /// Of the first table where it fails; all others are done.
     pub async fn maintain(&self, upkeep: Upkeep) -> Result<BTreeMap<String, Done>> {
+        self.maintain_each(|_| upkeep).await
+    }
+
+    /// As [`Self::maintain`], but what was said of products stays readable for as long as the server was told.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn keep_in_shape(&self, upkeep: Upkeep) -> Result<BTreeMap<String, Done>> {
+        self.maintain_each(|table| self.keeping_answers(table, upkeep)).await
+    }
+
+    /// Upkeep of a table that lets answers of the past be given again.
+    #[must_use]
+    pub fn keeping_answers(&self, table: &TableIdent, mut upkeep: Upkeep) -> Upkeep {
+        if *table == measurement::tables::performance() {
+            upkeep.keep_for = upkeep.keep_for.max(self.as_of);
+        }
+        upkeep
+    }
+
+    async fn maintain_each(&self, upkeep: impl Fn(&TableIdent) -> Upkeep) -> Result<BTreeMap<String, Done>> {
         // A refresh reads a snapshot's files for as long as it runs.
         let _alone = self.refresh.lock().await;
         let (mut done, mut failed) = (BTreeMap::new(), None);
         for table in &self.tables {
-            match self.lake.maintain(table, upkeep).await {
+            match self.lake.maintain(table, upkeep(table)).await {
                 Ok(of_table) => {
                     done.insert(table.to_string(), of_table);
                 }
@@ -106,7 +132,7 @@ impl App {
         ticks.reset();
         loop {
             ticks.tick().await;
-            if let Err(error) = self.maintain(Upkeep::default()).await {
+            if let Err(error) = self.keep_in_shape(Upkeep::default()).await {
                 eprintln!("upkeep: {error}");
             }
         }
@@ -169,6 +195,7 @@ impl Server {
             pipelines,
             tables: definitions.iter().map(|definition| definition.ident.clone()).collect(),
             refresh: tokio::sync::Mutex::new(()),
+            as_of: config.as_of,
             token: config.token,
         });
 
@@ -256,17 +283,47 @@ fn definitions() -> Result<Vec<TableDefinition>> {
     Ok(definitions)
 }
 
+/// What is asked is held in memory: enough for the figures of half a million orders in one `POST /v1/reconcile`.
+const MAX_QUESTION_BYTES: usize = 64 << 20;
+
 fn router(app: Arc<App>, catalog: Router) -> Router {
-    Router::new()
-        .route("/healthz", get(health))
-        .route("/v1/streams/{stream}", post(ingest))
+    let questions = Router::new()
         .route("/v1/flush", post(flush))
         .route("/v1/maintain", post(maintain))
         .merge(crate::lake::routes::routes())
         .merge(measurement::routes())
+        .layer(DefaultBodyLimit::max(MAX_QUESTION_BYTES))
+        .route_layer(middleware::from_fn_with_state(app.clone(), answer));
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/v1/streams/{stream}", post(ingest))
+        .merge(questions)
         .with_state(app)
         .nest("/iceberg", catalog)
 }
+
+/// Who asks is told nothing without the token, also not what is wrong with the question; and every refusal is JSON.
+async fn answer(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response> {
+    app.authorise(request.headers())?;
+    let response = next.run(request).await;
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !response.status().is_client_error() || !is_text {
+        return Ok(response);
+    }
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Err(Error::TooLarge(MAX_QUESTION_BYTES));
+    }
+    let status = response.status();
+    let text = axum::body::to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await;
+    let text = text.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(error::answer(status, &String::from_utf8_lossy(&text)))
+}
+
+/// What axum says of a question it cannot read is short.
+const MAX_REFUSAL_BYTES: usize = 1 << 16;
 
 async fn health(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "status": "ok", "backlog_bytes": app.pipelines.backlog_bytes() }))
@@ -312,27 +369,33 @@ async fn read(body: axum::body::Body, announced: usize, limit: usize) -> Result<
     Ok(kept)
 }
 
-async fn flush(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>> {
-    app.authorise(&headers)?;
+async fn flush(State(app): State<Arc<App>>) -> Result<Json<Value>> {
     Ok(Json(json!({ "committed": app.pipelines.flush().await? })))
 }
 
 /// Body of `POST /v1/maintain`.
 #[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Maintain {
     keep_hours: Option<u64>,
 }
 
-async fn maintain(State(app): State<Arc<App>>, headers: HeaderMap, body: axum::body::Bytes) -> Result<Json<Value>> {
-    app.authorise(&headers)?;
+async fn maintain(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<Json<Value>> {
     let request: Maintain = if body.is_empty() {
         Maintain::default()
     } else {
         serde_json::from_slice(&body)?
     };
-    let mut upkeep = Upkeep::default();
-    if let Some(hours) = request.keep_hours {
-        upkeep.keep_for = Duration::from_secs(hours.saturating_mul(3600));
-    }
-    Ok(Json(json!({ "tables": app.maintain(upkeep).await? })))
+    let done = match request.keep_hours {
+        None => app.keep_in_shape(Upkeep::default()).await?,
+        Some(hours) => {
+            let keep_for = Duration::from_secs(hours.saturating_mul(3600));
+            let upkeep = Upkeep {
+                keep_for,
+                ..Upkeep::default()
+            };
+            app.maintain(upkeep).await?
+        }
+    };
+    Ok(Json(json!({ "tables": done })))
 }

@@ -1,20 +1,21 @@
 -- What telemetry says of shops and of visitors.
 -- Reads:  commerce_new (rows since the last refresh; all of them in a full one), publication_telemetry, shop_before.
--- Writes: shop, engagement_event.
+-- Writes: told_zone, shop (a view of it), engagement_event.
 -- Guarantees: one row per event_id whatever the order or number of deliveries. Grouping by columns of fixed size spills
 -- to disk; an aggregate that carries lists or structs per event does not (5 million events fail at 1 GiB), nor does a
 -- window function over the raw table.
 
+-- Every zone that is told of a shop; the caller takes those out (null) that are none.
+create or replace table told_zone as
+select shop_domain, shop_time_zone, max(received_at)::timestamptz as told_at
+from commerce_new
+group by shop_domain, shop_time_zone
+union all
+select shop_domain, shop_time_zone, told_at
+from shop_before;
+
 -- The zone that defines a shop's days: what its event received last says.
-create or replace table shop as
-with told as (
-    select shop_domain, shop_time_zone, max(received_at)::timestamptz as told_at
-    from commerce_new
-    group by shop_domain, shop_time_zone
-    union all
-    select shop_domain, shop_time_zone, told_at
-    from shop_before
-)
+create or replace view shop as
 select
     shop_domain,
     coalesce(
@@ -22,7 +23,7 @@ select
         'UTC'
     ) as shop_time_zone,
     max(told_at) filter (where shop_time_zone is not null) as told_at
-from told
+from told_zone
 group by shop_domain;
 
 create or replace table engagement_event as

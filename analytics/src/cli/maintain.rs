@@ -10,7 +10,8 @@ use crate::Result;
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Hours for which old snapshots stay readable.
+    /// Hours for which old snapshots stay readable, also those of measurement.performance; a day without it, and of these as
+    /// long as the server keeps them (`weir serve --as-of-days`).
     #[arg(long)]
     keep_hours: Option<u64>,
 }

@@ -44,6 +44,7 @@ pub async fn run(args: Args) -> Result<()> {
         "sales_rows",
         "performance_rows",
         "committed_tables",
+        "warnings",
     ];
     let rows = names
         .iter()

@@ -37,9 +37,12 @@ pub struct Args {
     /// Bytes of uncommitted journal, on disk, above which new rows get 503.
     #[arg(long, default_value_t = 1024 * 1024 * 1024)]
     pub backlog_bytes: u64,
-    /// Minutes between rounds of upkeep: merging small files, expiring snapshots older than a day.
+    /// Minutes between rounds of upkeep: merging small files, expiring snapshots older than a day (but see --as-of-days).
     #[arg(long, default_value_t = 60)]
     pub maintain_interval_minutes: u64,
+    /// Days for which `weir explain --as-of` can look back: upkeep keeps the snapshots of measurement.performance so long.
+    #[arg(long, default_value_t = 30)]
+    pub as_of_days: u64,
 }
 
 /// Serves until SIGTERM or SIGINT, then commits what is journaled and ends.
@@ -57,6 +60,7 @@ pub async fn run(args: Args) -> Result<()> {
         commit_interval: Duration::from_millis(args.commit_interval_ms),
         roll_bytes: args.roll_bytes,
         backlog_bytes: args.backlog_bytes,
+        as_of: Duration::from_secs(args.as_of_days.saturating_mul(24 * 3600)),
     })
     .await?;
     server.maintain_every(Duration::from_secs(args.maintain_interval_minutes.saturating_mul(60)));

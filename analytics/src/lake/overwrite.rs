@@ -161,7 +161,7 @@ impl Lake {
         };
         let outcome = self.commit(&table, change).await;
         if let Err(Error::Overtaken { .. }) = outcome {
-            // Upkeep finds what storage does not remove now.
+            // `weir lake orphans` finds what storage does not remove now.
             let _ = remove(&table, &added).await;
         }
         failpoint::reached(&format!("after_lake_commit_before_reply:{}", table.identifier()));
@@ -171,7 +171,7 @@ impl Lake {
     /// Takes the files of what is not to be committed away.
     ///
     /// # Errors
-    /// If storage refuses; upkeep finds them later.
+    /// If storage refuses; `weir lake orphans` finds them later.
     pub async fn discard(&self, prepared: Prepared) -> Result<()> {
         if let ControlFlow::Continue((table, added)) = prepared.files {
             remove(&table, &added).await?;

@@ -11,7 +11,8 @@ use jiff::civil::Date;
 
 use super::inputs::{Computed, Inputs, Outcome, Ready, SalesFrom};
 use super::parameters::{
-    define_local_date, governing, insert_shop_days, insert_specifications, unusable, with_newest_sales,
+    define_local_date, governing, insert_shop_days, insert_specifications, pass_over_unknown_zones, unusable,
+    with_newest_sales,
 };
 use super::steps::{Progress, Step};
 use super::{daily_sales, identity, oracle, sql};
@@ -32,6 +33,11 @@ const WRONG_OPTIMIZERS: &str = "common_subplan,join_filter_pushdown,top_n_window
 /// What every connection has to be told. Times of the lake are instants; a day is told by a zone that is named.
 const SESSION: &str = "set TimeZone = 'UTC'";
 
+/// What decides how a query is answered.
+pub(super) fn settings() -> String {
+    format!("set disabled_optimizers = '{WRONG_OPTIMIZERS}'; {SESSION}")
+}
+
 /// Opens an in-memory DuckDB that spills into `spill_folder`.
 ///
 /// # Errors
@@ -40,8 +46,8 @@ pub fn open(spill_folder: &Path) -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
     // Offline and repeatable: no extension is fetched; json, parquet and icu are inside the library.
     connection.execute_batch(&format!(
-        "set autoinstall_known_extensions = false; set disabled_optimizers = '{WRONG_OPTIMIZERS}'; {SESSION}; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; \
-         set temp_directory = {}",
+        "set autoinstall_known_extensions = false; {}; set memory_limit = '{MEMORY_LIMIT_GIB}GiB'; set temp_directory = {}",
+        settings(),
         literal(&spill_folder.display().to_string())
     ))?;
     Ok(connection)
@@ -90,6 +96,7 @@ pub fn compute(
     ready: &mut dyn FnMut(Ready),
 ) -> Result<Outcome> {
     prepare(connection, inputs)?;
+    let warnings = pass_over_unknown_zones(connection)?;
     let mut shops = insert_shop_days(connection, inputs.now)?;
     if let Some(reason) = inputs
         .before
@@ -167,6 +174,7 @@ pub fn compute(
         order_count,
         sales_rows,
         product_count,
+        warnings,
     })))
 }
 

@@ -5,7 +5,7 @@ use weir_domain::objective::ObjectiveSpecification;
 
 use super::base::ShopBefore;
 use super::inputs::Inputs;
-use super::sql;
+use super::{engine, sql};
 
 /// The DuckDB this crate is pinned to; its hash functions name days of sales.
 const DUCKDB_VERSION: &str = "1.5.5";
@@ -15,10 +15,18 @@ fn namespace() -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"refresh.weir")
 }
 
-/// Identity of what computes: the SQL and the DuckDB that runs it. Rows that another one wrote are not built upon.
+/// To be raised by one when something else changes what is computed: SQL that Rust puts together, the order of statements.
+const EDITION: u32 = 1;
+
+/// Identity of what computes: the SQL, the `DuckDB` that runs it and how that is set. Rows that another one wrote are not
+/// built upon.
 #[must_use]
 pub fn computation_id() -> String {
-    let text = format!("{}{}{DUCKDB_VERSION}", env!("CARGO_PKG_VERSION"), sql::ALL.concat());
+    computation_of(&sql::ALL.concat(), &engine::settings())
+}
+
+fn computation_of(sql: &str, settings: &str) -> String {
+    let text = format!("{}{sql}{DUCKDB_VERSION}{settings}{EDITION}", env!("CARGO_PKG_VERSION"));
     Uuid::new_v5(&namespace(), text.as_bytes()).to_string()
 }
 
@@ -47,4 +55,18 @@ pub fn performance_refresh_id(inputs: &Inputs, specs: &[ObjectiveSpecification],
         name.push_str(&format!("\u{1f}{} {}", shop.shop_domain, shop.computed_on));
     }
     Uuid::new_v5(&namespace(), name.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_computed_with_other_settings_is_not_built_upon() {
+        let settings = engine::settings();
+        assert!(settings.contains("common_subplan"), "{settings}");
+        let others = settings.replace("common_subplan", "");
+        assert_eq!(computation_of(&sql::ALL.concat(), &settings), computation_id());
+        assert_ne!(computation_of(&sql::ALL.concat(), &others), computation_id());
+    }
 }

@@ -116,6 +116,8 @@ pub struct Computed {
     pub sales_rows: u64,
     /// Products classified.
     pub product_count: u64,
+    /// What was passed over, for people.
+    pub warnings: Vec<String>,
 }
 
 /// The rows of `measurement.sales` to be written, day by day, asked of the connection that computed them.

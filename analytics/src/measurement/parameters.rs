@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use duckdb::{params, Connection};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use weir_domain::objective::{in_force, ObjectiveSpecification};
 
@@ -13,6 +14,29 @@ use crate::{Error, Result};
 
 /// Engagement is counted anew over 30 days; what the last refresh knew of the days before must reach up to them.
 const MAX_DAYS_SINCE: i32 = 29;
+
+/// Takes the zones out that are none, so that a shop keeps the last one that is and no other shop waits for it. What was taken
+/// out, for people.
+pub(super) fn pass_over_unknown_zones(connection: &Connection) -> Result<Vec<String>> {
+    let told: Vec<(String, String)> = connection
+        .prepare("select shop_domain, shop_time_zone from told_zone where shop_time_zone is not null order by all")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut warnings = Vec::new();
+    for (shop_domain, zone) in told {
+        if TimeZone::get(&zone).is_ok() {
+            continue;
+        }
+        connection.execute(
+            "update told_zone set shop_time_zone = null where shop_domain = ? and shop_time_zone = ?",
+            params![shop_domain, zone],
+        )?;
+        warnings.push(format!(
+            "{shop_domain}: an event says the time zone {zone:?}, which is none of IANA's; the last one that is, or UTC, holds"
+        ));
+    }
+    Ok(warnings)
+}
 
 /// Each shop with its own date at `now`, also as the SQL's `shop_day`. Its newest sale is not known yet.
 pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Result<Vec<ShopBefore>> {

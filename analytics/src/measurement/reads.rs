@@ -22,6 +22,7 @@ const READ_WINDOWS: &str = include_str!("../../../sql/duckdb/read_windows.sql");
 
 /// Which rows of `measurement.sales`; absent fields do not restrict.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SalesFilter {
     /// The shop's myshopify.com domain.
     pub shop: Option<String>,
@@ -125,7 +126,7 @@ pub async fn performance_snapshot(lake: &Lake, moment: Timestamp) -> Result<i64>
     snapshot.ok_or_else(|| {
         Error::NotFound(format!(
             "nothing is kept of what was said at {moment}: no refresh had written by then, or its snapshot has expired \
-             (`weir maintain --keep-hours` says how long they are kept)"
+             (`weir serve --as-of-days` says how long they are kept)"
         ))
     })
 }
@@ -244,6 +245,7 @@ async fn performance_days(lake: &Lake, snapshot: Option<i64>, day: Option<&str>)
 
 /// Which days of a product; absent fields do not restrict.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HistoryFilter {
     /// Product id.
     pub product: String,

@@ -89,6 +89,8 @@ pub struct Outcome {
     pub rows_committed: usize,
     /// Tables in which a new snapshot was committed; none when the same refresh had been run before.
     pub committed_tables: Vec<String>,
+    /// What was passed over and by whom it was told: nothing of it is lost, but somebody should look.
+    pub warnings: Vec<String>,
 }
 
 /// So often a refresh begins anew because another server's has changed what it built on.
@@ -193,5 +195,6 @@ fn outcome(plan: &Plan, computed: &Computed) -> Outcome {
         rows_to_write: 0,
         rows_committed: 0,
         committed_tables: Vec::new(),
+        warnings: computed.warnings.clone(),
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             performance_rows: 2,
             rows_committed: 2,
             committed_tables: vec!["measurement.performance".to_owned()],
+            warnings: Vec::new(),
         };
         let all = progress(&[Step::Query, Step::Compute, Step::Classify, Step::Write]);
         let events = told(&all, &Ok(outcome));

@@ -140,7 +140,7 @@ impl Prepared {
 impl Pending {
     async fn discard(self, lake: &Lake) {
         if let Files::Written(files) = self.files {
-            // Upkeep removes what storage does not remove now.
+            // `weir lake orphans` finds what storage does not remove now.
             let _ = lake.discard(*files).await;
         }
     }

@@ -33,6 +33,7 @@ pub fn config(warehouse: &Path) -> Config {
         commit_interval: Duration::from_secs(3600),
         roll_bytes: 16 << 20,
         backlog_bytes: 256 << 20,
+        as_of: Duration::from_secs(24 * 3600),
     }
 }
 

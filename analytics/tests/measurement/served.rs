@@ -2,6 +2,9 @@
 
 use serde_json::{json, Value};
 
+use weir_analytics::lake::maintain::Upkeep;
+use weir_analytics::measurement::tables;
+
 use crate::harness::{demo_events, demo_order, sale, Served, NOON};
 use crate::world::{objective, order, SHOP};
 
@@ -155,4 +158,142 @@ async fn what_is_wrong_is_refused_with_its_name() {
         .await;
     assert_eq!(unknown.0, 404);
     served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_read_is_refused_in_json_and_only_to_who_may_ask() {
+    let served = Served::start().await;
+    let client = &served.client;
+    for (status, path) in [
+        (400, "/v1/explain"),
+        (400, "/v1/sales?shop_domain=demo.myshopify.com"),
+        (400, "/v1/performance?shops=demo.myshopify.com"),
+        (400, "/v1/history?product=1&since=2026-03-01"),
+        (404, "/v1/lake/snapshots?table=commerce.nothing"),
+    ] {
+        assert_eq!(
+            client.get(served.address(path)).send().await.unwrap().status(),
+            401,
+            "{path}"
+        );
+        let (answered, body) = served.answer(client.get(served.address(path))).await;
+        assert_eq!(answered, status, "{path}: {body}");
+        assert_eq!(body["error"]["status"], status, "{path}");
+        assert!(body["error"]["message"].as_str().unwrap().len() > 10, "{path}: {body}");
+    }
+    // What would be expired for good is not guessed.
+    let (status, body) = served.try_post("/v1/maintain", &json!({ "keep_hour": 720 })).await;
+    assert_eq!(status, 422, "{body}");
+    // The figures of many orders are one question.
+    let orders: Vec<_> = (0..25_000)
+        .map(|number| {
+            json!({
+                "day": "2026-03-20", "order_id": number.to_string(), "rows": 1, "net_sales": 100,
+                "digest": "0123456789abcdef0123456789abcdef"
+            })
+        })
+        .collect();
+    let told = json!({ "shop_domain": SHOP, "from": "2026-03-01", "to": "2026-03-31", "days": [], "orders": orders });
+    assert!(told.to_string().len() > 2 << 20);
+    let (status, body) = served.try_post("/v1/reconcile", &told).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+#[tokio::test]
+async fn what_one_shop_tells_wrongly_holds_up_no_other() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    let mut lost = order(
+        "lost.myshopify.com",
+        "Mars/Phobos",
+        "m",
+        1,
+        "2026-03-30T00:00:00.000Z",
+        &[sale("9", "2026-03-30", 1)],
+    );
+    lost["received_at"] = "2999-01-01T00:00:00.000Z".into();
+    let mut moved = demo_order("c", 1, &[sale("1", "2026-03-22", 5)]);
+    moved["shop_time_zone"] = "Mars/Phobos".into();
+    moved["received_at"] = "2026-03-30T00:00:00.000Z".into();
+    served.ingest(&[lost, moved]).await;
+    let outcome = served.refresh(NOON).await;
+    assert_eq!(outcome["mode"], "incremental", "{outcome}");
+    let warnings: Vec<&str> = outcome["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one.as_str().unwrap())
+        .collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (warning, shop) in warnings.iter().zip([SHOP, "lost.myshopify.com"]) {
+        assert!(
+            warning.starts_with(shop) && warning.contains("Mars/Phobos"),
+            "{warning}"
+        );
+    }
+    let sales = served.get("/v1/sales?from=2026-03-22").await["sales"].clone();
+    let days: Vec<_> = sales
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["shop_domain"], &row["day"]))
+        .collect();
+    assert!(days.contains(&(&json!(SHOP), &json!("2026-03-22"))), "{days:?}");
+    assert!(
+        days.contains(&(&json!("lost.myshopify.com"), &json!("2026-03-30"))),
+        "{days:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_specification_is_published_again_and_ended_once() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    let first = objective(json!({ "threshold_30d": 20, "valid_from": "2026-01-01T00:00:00.123456+00:00" }));
+    served.post("/v1/objective", &first).await;
+    // The lake keeps milliseconds.
+    served.post("/v1/objective", &first).await;
+    let second = objective(json!({ "revision": 2, "threshold_30d": 21 }));
+    served.post("/v1/objective", &second).await;
+    served.refresh(NOON).await;
+    let governing =
+        || async { served.get("/v1/performance").await["performance"][0]["objective_spec_revision"].clone() };
+    assert_eq!(governing().await, 2);
+    let mut ended = second.clone();
+    ended["ended_at"] = "2026-03-30T00:00:00.000Z".into();
+    served.post("/v1/objective", &ended).await;
+    let held = served.post("/v1/objective", &second).await;
+    assert_eq!(held["objectives"][1]["ended_at"], "2026-03-30T00:00:00.000Z", "{held}");
+    served.refresh(NOON).await;
+    assert_eq!(governing().await, 1);
+}
+
+#[tokio::test]
+async fn what_was_said_outlives_the_rest_of_the_past() {
+    let served = Served::start().await;
+    for units in [20, 21, 22] {
+        let revision = units - 19;
+        served
+            .ingest(&[demo_order("a", revision, &[sale("1", "2026-03-20", units)])])
+            .await;
+        served.refresh(NOON).await;
+    }
+    let kept = || async {
+        let lake = &served.server.app().lake;
+        let mut counts = Vec::new();
+        for table in [tables::sales(), tables::performance()] {
+            counts.push(lake.load(&table).await.unwrap().metadata().snapshots().count());
+        }
+        counts
+    };
+    let upkeep = Upkeep {
+        keep_for: std::time::Duration::ZERO,
+        keep_last: 1,
+        ..Upkeep::default()
+    };
+    served.server.app().keep_in_shape(upkeep).await.unwrap();
+    assert_eq!(kept().await, [1, 3]);
+    served.server.app().maintain(upkeep).await.unwrap();
+    assert_eq!(kept().await, [1, 1]);
 }

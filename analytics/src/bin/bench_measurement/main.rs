@@ -71,6 +71,7 @@ async fn server(warehouse: &str) -> Server {
         commit_interval: Duration::from_secs(3600),
         roll_bytes: 16 << 20,
         backlog_bytes: 256 << 20,
+        as_of: Duration::from_secs(24 * 3600),
     };
     Server::start(config).await.expect("a warehouse that nobody else uses")
 }
