@@ -224,6 +224,7 @@ mod tests {
             commit_interval: Duration::from_secs(3600),
             roll_bytes: 1 << 20,
             backlog_bytes: 1 << 20,
+            as_of: Duration::ZERO,
         })
         .await
         .unwrap();
