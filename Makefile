@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 RUN := set -euo pipefail; . scripts/env.sh;
 
-.PHONY: setup build demo test check audit bench clean
+.PHONY: setup build install demo test check audit bench clean
 setup: ; @bash scripts/setup.sh
 build: setup ; @bash scripts/build.sh
+install: setup ; @bash scripts/install.sh
 demo: build ; @$(RUN) exec "$${CARGO_TARGET_DIR:-target}/debug/demo"
 test: build ; @bash scripts/test.sh
 check: setup ; @bash scripts/check.sh

@@ -152,3 +152,10 @@ async fn orphans_are_listed_first_and_deleted_when_asked() {
         .contains("60 minutes at least"));
     assert!(young.exists());
 }
+
+#[test]
+fn the_command_finds_its_libraries_in_any_terminal() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+    let output = command.arg("--version").env_remove("LD_LIBRARY_PATH").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,4 +1,5 @@
 -- GET /v1/sales: rows of measurement.sales as JSON texts. $1 shop, $2 first day, $3 last day, $4 product; null is any.
+-- $5: not more rows than that.
 select to_json(fact)
 from (
     select * exclude (order_times) replace (
@@ -11,4 +12,5 @@ from (
       and ($3::date is null or day <= $3::date)
       and ($4::varchar is null or product_id = $4)
     order by shop_domain, day, product_id, currency
+    limit $5
 ) as fact;

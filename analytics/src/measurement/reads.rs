@@ -78,11 +78,22 @@ pub struct PerformanceRow {
     pub others: serde_json::Map<String, Value>,
 }
 
-/// Rows of `measurement.sales` by shop, day, product.
+/// An answer is held in memory, beside the rows that wait in the journal.
+pub const MAX_SALES: usize = 100_000;
+
+/// Rows of `measurement.sales` by shop, day, product, [`MAX_SALES`] at most.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
+/// [`Error::Invalid`] for a day that is none, or if there are more; else from the lake or DuckDB.
 pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
+    sales_at_most(lake, filter, MAX_SALES).await
+}
+
+/// As [`sales`], with another bound.
+///
+/// # Errors
+/// As [`sales`].
+pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Result<Vec<Value>> {
     check_day("from", filter.from.as_deref())?;
     check_day("to", filter.to.as_deref())?;
     let relation = sales_relation(lake).await?;
@@ -96,7 +107,13 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
             to,
             product,
         } = filter;
-        json_rows(&connection, READ_SALES, params![shop, from, to, product])
+        let rows = json_rows(&connection, READ_SALES, params![shop, from, to, product, most + 1])?;
+        if rows.len() > most {
+            return Err(Error::Invalid(format!(
+                "more than {most} rows of sales: ask for some of them with shop, from, to or product, or for sums with `weir lake sql`"
+            )));
+        }
+        Ok(rows)
     })
     .await?
 }

@@ -3,7 +3,9 @@
 use serde_json::{json, Value};
 
 use weir_analytics::lake::maintain::Upkeep;
+use weir_analytics::measurement::reads::{sales_at_most, SalesFilter};
 use weir_analytics::measurement::tables;
+use weir_analytics::Error;
 
 use crate::harness::{demo_events, demo_order, sale, Served, NOON};
 use crate::world::{objective, order, SHOP};
@@ -296,4 +298,25 @@ async fn what_was_said_outlives_the_rest_of_the_past() {
     assert_eq!(kept().await, [1, 3]);
     served.server.app().maintain(upkeep).await.unwrap();
     assert_eq!(kept().await, [1, 1]);
+}
+
+#[tokio::test]
+async fn more_sales_than_an_answer_holds_are_refused_and_not_cut_off() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    let lake = &served.server.app().lake;
+    let all = || SalesFilter::default();
+    let rows = sales_at_most(lake, all(), 3).await.unwrap();
+    assert_eq!(rows.len(), 3);
+    let error = sales_at_most(lake, all(), 2).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid(text) if text.contains("more than 2 rows")),
+        "{error}"
+    );
+    let one_day = SalesFilter {
+        to: Some("2026-03-20".to_owned()),
+        ..all()
+    };
+    assert_eq!(sales_at_most(lake, one_day, 2).await.unwrap().len(), 1);
 }
