@@ -212,6 +212,29 @@ async fn a_crash_before_the_commit_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_the_disk_has_changed_is_kept_and_the_rest_of_it_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await;
+    for id in ["a", "b"] {
+        send(first.url(), &[event(id, "2026-11-24T10:00:00.000Z")]).await;
+    }
+    drop(first);
+    let journal = folder.path().join("journal/commerce_v1");
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&journal).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let segment = files().remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+
+    let second = start(folder.path()).await;
+    assert_eq!(event_ids("duckdb", second.url(), COMMERCE).await, ["b"]);
+    assert_eq!(files(), [segment.with_extension("damaged")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_process_ends_on_sigterm_with_its_rows_committed_and_survives_sigkill() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, url) = spawn(folder.path()).await;

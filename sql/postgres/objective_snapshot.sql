@@ -8,7 +8,8 @@ select json_build_object(
         where artifact.ended_at is null and artifact.revision >= coalesce((
             select max(in_force.revision)
             from configuration.macrodata_artifact as in_force
-            where in_force.artifact_id = artifact.artifact_id and in_force.valid_from <= now()
+            where in_force.artifact_id = artifact.artifact_id and in_force.shop_domain = artifact.shop_domain
+                and in_force.valid_from <= now()
                 and in_force.ended_at is null
         ), 0)
     ), '[]'::json),

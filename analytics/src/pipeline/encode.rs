@@ -71,6 +71,7 @@ impl Encoder {
             return Ok(None);
         }
         let (encoder, commit_id, mut frames) = (self.clone(), segment.commit_id(), segment.frames()?);
+        let (path, aside) = (segment.path.clone(), segment.path.with_extension("damaged"));
         let runtime = Handle::current();
         let replaying: JoinHandle<Result<Written>> = tokio::task::spawn_blocking(move || {
             runtime.block_on(async move {
@@ -81,6 +82,19 @@ impl Encoder {
                     for batch in encoder.rows.decode(&json)? {
                         files.add_batch(batch).await?;
                     }
+                }
+                if frames.damaged() > 0 {
+                    // They may have been acknowledged: what there is of them outlives the segment.
+                    match std::fs::hard_link(&path, &aside) {
+                        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+                        _ => {}
+                    }
+                    let (table, damaged) = (&encoder.table, frames.damaged());
+                    eprintln!(
+                        "{table}: {damaged} batches of acknowledged rows cannot be read any more, the disk has changed them; the \
+                         others are committed and the segment is kept as {}",
+                        aside.display()
+                    );
                 }
                 if frames.rest() > 0 {
                     let (table, rest) = (&encoder.table, frames.rest());

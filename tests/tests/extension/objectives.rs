@@ -137,6 +137,19 @@ async fn governing(client: &Client) -> (i64, Vec<(Value, Value)>) {
 }
 
 #[tokio::test]
+async fn shops_may_name_their_specifications_alike() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let insert = "insert into configuration.macrodata_artifact (artifact_id, body) values ('default', $1::text::json)";
+    for shop in [SHOP, "other.myshopify.com"] {
+        let body = json!({"shop_domain": shop, "measure": "net_units", "threshold_7d": 5});
+        admin.execute(insert, &[&body.to_string()]).await.unwrap();
+    }
+    let (_, ids) = governing(&edge).await;
+    assert_eq!(ids, [(json!("default"), json!(1)), (json!("default"), json!(2))]);
+}
+
+#[tokio::test]
 async fn deleting_an_objective_ends_its_validity_and_history_stays() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();

@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -106,6 +106,7 @@ pub(in crate::pipeline) fn json_at(file: &File, offset: u64) -> std::io::Result<
 pub struct Frames {
     file: BufReader<File>,
     rest: u64,
+    damaged: usize,
 }
 
 impl Frames {
@@ -114,6 +115,7 @@ impl Frames {
         Ok(Self {
             rest: file.metadata()?.len(),
             file: BufReader::new(file),
+            damaged: 0,
         })
     }
 
@@ -122,11 +124,56 @@ impl Frames {
         self.rest
     }
 
+    /// Frames passed over because they do not say any more what was written, though one behind them does.
+    pub(in crate::pipeline) fn damaged(&self) -> usize {
+        self.damaged
+    }
+
     /// The next frame's row count and JSON.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn next_frame(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
+        loop {
+            let before = self.rest;
+            if let Some(frame) = self.frame_here()? {
+                return Ok(Some(frame));
+            }
+            // A crash cuts off the last frames; what a whole one follows was damaged later.
+            if !self.has_whole_frame_after(before)? {
+                self.rest = before;
+                return Ok(None);
+            }
+            self.damaged += 1;
+        }
+    }
+
+    /// Goes on behind the frame that begins `rest` bytes before the end, if a whole one begins there.
+    fn has_whole_frame_after(&mut self, rest: u64) -> std::io::Result<bool> {
+        let end = self.file.get_ref().metadata()?.len();
+        let start = end - rest;
+        if rest < HEADER as u64 {
+            return Ok(false);
+        }
+        let mut header = [0; HEADER];
+        self.file.get_ref().read_exact_at(&mut header, start)?;
+        let (length, _, _) = fields(&header);
+        let next = start + (HEADER + length) as u64;
+        if length == 0 || next + HEADER as u64 >= end {
+            return Ok(false);
+        }
+        self.file.get_ref().read_exact_at(&mut header, next)?;
+        let (length, _, _) = fields(&header);
+        let is_within = length > 0 && next + (HEADER + length) as u64 <= end;
+        if !is_within || json_at(self.file.get_ref(), next).is_err() {
+            return Ok(false);
+        }
+        self.file.seek(SeekFrom::Start(next))?;
+        self.rest = end - next;
+        Ok(true)
+    }
+
+    fn frame_here(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
         let mut header = [0; HEADER];
         if self.rest < HEADER as u64 {
             return Ok(None);
@@ -182,6 +229,21 @@ mod tests {
         bytes[last] ^= 1;
         assert_eq!(read(&bytes).0.len(), 1);
         assert_eq!(read(&[0; 64]).0.len(), 0);
+    }
+
+    #[test]
+    fn a_damaged_frame_costs_no_whole_one_behind_it() {
+        let frames = [bytes_of(1, b"[1]"), bytes_of(2, b"[2, 2]"), bytes_of(3, b"[3, 3, 3]")];
+        let third = vec![(3, b"[3, 3, 3]".to_vec())];
+        let mut bytes = frames.concat();
+        bytes[HEADER] ^= 1;
+        assert_eq!(
+            read(&bytes),
+            ([vec![(2, b"[2, 2]".to_vec())], third.clone()].concat(), 0)
+        );
+        // Two in a row: the length of the second tells nothing of what follows the first.
+        bytes[frames[0].len() + HEADER] ^= 1;
+        assert_eq!(read(&bytes), (Vec::new(), bytes.len() as u64));
     }
 
     #[test]
