@@ -1,6 +1,9 @@
 //! `weir reconcile` over PostgreSQL and `weir serve`: what the two agree on, and what one of them lacks or has otherwise.
 
+use std::process::Stdio;
+
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio_postgres::Client;
 use weir_tests::lake::{weir_binary, LakeServer, TOKEN};
@@ -74,11 +77,23 @@ impl Sides {
 
     /// Exit code, standard output and standard error of `weir reconcile`, as a login that may only read.
     async fn reconcile(&self, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
+        let output = self
+            .command()?
+            .args(["--settle-seconds", "0"])
+            .args(arguments)
+            .output()
+            .await?;
+        let text = |bytes| String::from_utf8(bytes);
+        Ok((output.status.code(), text(output.stdout)?, text(output.stderr)?))
+    }
+
+    fn command(&self) -> Result<Command> {
         let url = self
             .database
             .admin_url
             .replace("postgres://postgres:", "postgres://ledger_reader:");
-        let output = Command::new(weir_binary()?)
+        let mut command = Command::new(weir_binary()?);
+        command
             .args([
                 "reconcile",
                 "--url",
@@ -88,12 +103,8 @@ impl Sides {
                 "--database-url",
                 &url,
             ])
-            .args(arguments)
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        let text = |bytes| String::from_utf8(bytes);
-        Ok((output.status.code(), text(output.stdout)?, text(output.stderr)?))
+            .kill_on_drop(true);
+        Ok(command)
     }
 
     async fn differences(&self) -> Result<Value> {
@@ -151,8 +162,14 @@ async fn days_and_orders_that_differ_are_named_with_the_side_that_lacks_them() -
     let (_, table, said) = sides.reconcile(&["--shop", sides.shop.domain]).await?;
     assert!(table.contains(&order_id) && table.contains("missing"), "{table} {said}");
 
-    // Acknowledged, not yet committed: on its way is not missing.
+    // On its way, and acknowledged but not yet committed, is not missing.
+    let mut command = sides.command()?;
+    command.args(["--shop", sides.shop.domain, "--settle-seconds", "10"]);
+    let mut asking = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(asking.stderr.take().expect("standard error")).lines();
+    assert!(said.next_line().await?.expect("a line").starts_with("they differ"));
     sides.tell_lake(&late).await?;
+    assert!(asking.wait().await?.success());
     sides.assert_equal().await?;
 
     let wrong = "update commerce.sales_ledger set units_sold = units_sold + $2 where order_id = $1::text::bigint and kind = 'sale'";

@@ -1,5 +1,7 @@
 //! `weir reconcile`.
 
+use std::time::Duration;
+
 use jiff::civil::{date, Date};
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
@@ -30,6 +32,9 @@ pub struct Args {
     /// Last day, included; the last there is by default.
     #[arg(long, value_name = "DAY", default_value_t = date(9999, 12, 31), hide_default_value = true)]
     to: Date,
+    /// Seconds after which both are asked again if they differ: what PostgreSQL has just taken may be on its way to the lake.
+    #[arg(long, default_value_t = 3)]
+    settle_seconds: u64,
 }
 
 /// Compares PostgreSQL's sales ledger with the lake's and prints the days and orders that differ.
@@ -42,9 +47,22 @@ pub async fn run(args: Args) -> Result<()> {
         .map_err(option_named)?;
     let (from, to) = (args.from.to_string(), args.to.to_string());
     let days = "select weir.reconcile($1, $2::text::date, $3::text::date)::text";
-    let mut body = ask(&database, days, &[&args.shop, &from, &to]).await?;
-    (body["from"], body["to"]) = (from.into(), to.into());
+    let told = async || -> Result<Value> {
+        let mut body = ask(&database, days, &[&args.shop, &from, &to]).await?;
+        (body["from"], body["to"]) = (from.as_str().into(), to.as_str().into());
+        Ok(body)
+    };
+    let mut body = told().await?;
     let mut answer = args.client.post("/v1/reconcile", &body).await?;
+    if answer["equal"] != true {
+        eprintln!(
+            "they differ; asking again in {} s, some may be on its way",
+            args.settle_seconds
+        );
+        tokio::time::sleep(Duration::from_secs(args.settle_seconds)).await;
+        body = told().await?;
+        answer = args.client.post("/v1/reconcile", &body).await?;
+    }
     let differing: Vec<String> = listed(&answer, "days")
         .iter()
         .map(|one| cell(&figure(one, "day")))
