@@ -166,7 +166,9 @@ const refreshed = (number) => ({
   changed_days: ["2026-11-24"],
   sales_rows: 2,
   performance_rows: 1,
+  rows_committed: 2,
   committed_tables: ["measurement.sales"],
+  warnings: [],
 });
 
 /** `weir serve` as far as the sync Worker knows it. `down`: what the next calls are answered, but for telemetry of steps. `refusals`: how often each stream still answers 503. */

@@ -102,10 +102,13 @@ test("specifications go to the lake once, and again only when one changed", asyn
   const once = await step(w, "replicate", { domain: "*" }, {});
   const twice = await step(w, "replicate", { domain: "*" }, {});
   assert.deepEqual([once.published, twice.published, w.lake.objectives.length - before], [1, 0, 1]);
-  store.specifications = { sequence: 4, specifications: [{ objective_spec_id: "default", revision: 2 }] };
+  // One that was ended is told too, or the lake goes on with it.
+  const ended = { objective_spec_id: "lamps", revision: 1, ended_at: "2026-11-24T10:00:00.000Z" };
+  store.specifications = { sequence: 4, specifications: [{ objective_spec_id: "default", revision: 2 }], ended: [ended] };
   const run = await w.run("artifact_replication", {});
   assert.equal(run.status, "complete", JSON.stringify(run));
-  assert.deepEqual(run.output, { sequence: 4, published: 1 });
+  assert.deepEqual(run.output, { sequence: 4, published: 2 });
+  assert.deepEqual(w.lake.objectives.at(-1)[1], ended);
 });
 
 test("a refresh sends changed thresholds first, survives a lake that starts, and is the same within its hour", async () => {
@@ -117,6 +120,8 @@ test("a refresh sends changed thresholds first, survives a lake that starts, and
   assert.equal((await w.start("measurement_refresh", { now: "2026-11-24T10:00:00Z" })).status, "complete");
   assert.equal(w.lake.refreshes.length, 1);
   assert.ok(w.lake.sync_v1.some(({ workflow, step, status }) => workflow === "measurement_refresh" && step === "refresh" && status === "failed"));
+  const refreshed = w.lake.sync_v1.find(({ workflow, step, status }) => workflow === "measurement_refresh" && step === "refresh" && status === "succeeded");
+  assert.deepEqual([refreshed.records_read, refreshed.records_upserted], [3, 2]);
 });
 
 test("subscriptions that Shopify removed are created again, and only those", async () => {
