@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -134,46 +134,24 @@ impl Frames {
     /// # Errors
     /// If the file cannot be read.
     pub fn next_frame(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
-        loop {
-            let before = self.rest;
-            if let Some(frame) = self.frame_here()? {
-                return Ok(Some(frame));
+        let before = self.rest;
+        // A crash cuts off the last frames; one that a whole one follows was damaged later.
+        for damaged in 0..2 {
+            match self.read()? {
+                Some(frame) if frame.is_whole => {
+                    self.damaged += damaged;
+                    return Ok(Some((frame.rows, json(frame.payload)?)));
+                }
+                Some(_) => {}
+                None => break,
             }
-            // A crash cuts off the last frames; what a whole one follows was damaged later.
-            if !self.has_whole_frame_after(before)? {
-                self.rest = before;
-                return Ok(None);
-            }
-            self.damaged += 1;
         }
+        self.rest = before;
+        Ok(None)
     }
 
-    /// Goes on behind the frame that begins `rest` bytes before the end, if a whole one begins there.
-    fn has_whole_frame_after(&mut self, rest: u64) -> std::io::Result<bool> {
-        let end = self.file.get_ref().metadata()?.len();
-        let start = end - rest;
-        if rest < HEADER as u64 {
-            return Ok(false);
-        }
-        let mut header = [0; HEADER];
-        self.file.get_ref().read_exact_at(&mut header, start)?;
-        let (length, _, _) = fields(&header);
-        let next = start + (HEADER + length) as u64;
-        if length == 0 || next + HEADER as u64 >= end {
-            return Ok(false);
-        }
-        self.file.get_ref().read_exact_at(&mut header, next)?;
-        let (length, _, _) = fields(&header);
-        let is_within = length > 0 && next + (HEADER + length) as u64 <= end;
-        if !is_within || json_at(self.file.get_ref(), next).is_err() {
-            return Ok(false);
-        }
-        self.file.seek(SeekFrom::Start(next))?;
-        self.rest = end - next;
-        Ok(true)
-    }
-
-    fn frame_here(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
+    /// What stands where a frame is expected; none if the file ends within it.
+    fn read(&mut self) -> std::io::Result<Option<Found>> {
         let mut header = [0; HEADER];
         if self.rest < HEADER as u64 {
             return Ok(None);
@@ -187,12 +165,20 @@ impl Frames {
         }
         let mut payload = vec![0; length];
         self.file.read_exact(&mut payload)?;
-        if crc32fast::hash(&payload) != checksum {
-            return Ok(None);
-        }
         self.rest -= bytes;
-        Ok(Some((rows, json(payload)?)))
+        Ok(Some(Found {
+            rows,
+            is_whole: crc32fast::hash(&payload) == checksum,
+            payload,
+        }))
     }
+}
+
+/// A frame as the file has it.
+struct Found {
+    rows: u32,
+    payload: Vec<u8>,
+    is_whole: bool,
 }
 
 #[cfg(test)]
