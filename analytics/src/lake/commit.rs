@@ -4,6 +4,7 @@
 //! also after an answer that was lost, the table's history is searched for it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
 use iceberg::spec::{DataFile, TableMetadata};
@@ -146,6 +147,21 @@ impl CommitClient {
         }
         Ok(response)
     }
+}
+
+/// What `attempt` comes to, which begins anew where another writer has changed what it built on, and is made at most so many
+/// times.
+///
+/// # Errors
+/// Of `attempt`; [`Error::Overtaken`] if others came in between each time.
+pub async fn unless_overtaken<T, F: Future<Output = Result<T>>>(attempts: usize, attempt: impl Fn() -> F) -> Result<T> {
+    for _ in 1..attempts {
+        match attempt().await {
+            Err(Error::Overtaken { .. }) => {}
+            ended => return ended,
+        }
+    }
+    attempt().await
 }
 
 impl Lake {

@@ -43,7 +43,7 @@ use iceberg::{Catalog, CatalogBuilder, ErrorKind, TableIdent};
 use iceberg_catalog_rest::{RestCatalog, RestCatalogBuilder};
 use iceberg_storage_opendal::OpenDalStorageFactory;
 
-pub use commit::{CommitOutcome, COMMIT_ID};
+pub use commit::{unless_overtaken, CommitOutcome, COMMIT_ID};
 pub use config::{CatalogConfig, WAREHOUSE};
 pub use overwrite::{Prepared, Scope};
 pub use snapshot::BuiltOn;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use weir_domain::objective::ObjectiveSpecification;
 
 use super::{engine, reads, tables};
-use crate::lake::{BuiltOn, Lake, Scope};
+use crate::lake::{unless_overtaken, BuiltOn, Lake, Scope};
 use crate::{Error, Result};
 
 /// So often the specifications are read again because another server has published in between.
@@ -55,13 +55,7 @@ pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecifica
         .iter()
         .map(|value| ObjectiveSpecification::told(value).map_err(|error| Error::Invalid(error.to_string())))
         .collect::<Result<_>>()?;
-    for _ in 1..MAX_ATTEMPTS {
-        match add(lake, &given).await {
-            Err(Error::Overtaken { .. }) => {}
-            ended => return ended,
-        }
-    }
-    add(lake, &given).await
+    unless_overtaken(MAX_ATTEMPTS, || add(lake, &given)).await
 }
 
 /// As [`publish`], unless another writer comes in between.

@@ -83,8 +83,8 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
             sales: lake.current_snapshot(&tables::sales()).await?,
             performance: lake.current_snapshot(&tables::performance()).await?,
         },
-        commerce_snapshot: lake.load(&commerce).await?.metadata().current_snapshot_id(),
-        publication_snapshot: lake.load(&publication).await?.metadata().current_snapshot_id(),
+        commerce_snapshot: lake.current_snapshot(&commerce).await?,
+        publication_snapshot: lake.current_snapshot(&publication).await?,
         commerce,
         publication,
     };
@@ -93,12 +93,7 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
     }
     let Some(base) = Base::read(lake).await? else {
         // What it read stood in the summary of its commit, which upkeep removes when it is old.
-        let newest = lake
-            .load(&tables::performance())
-            .await?
-            .metadata()
-            .current_snapshot_id();
-        let reason = match newest {
+        let reason = match pinned.written.performance {
             Some(_) => "the last refresh is not to be told from measurement.performance: its snapshot has expired, or another writer came after it",
             None => "there is no earlier refresh to build on",
         };

@@ -20,7 +20,7 @@ use super::plan::{self, Plan};
 use super::steps::{Progress, Step};
 use super::write::{self, Prepared};
 use crate::failpoint;
-use crate::lake::Lake;
+use crate::lake::{unless_overtaken, Lake};
 use crate::Result;
 
 /// What is asked for.
@@ -103,16 +103,11 @@ const MAX_ATTEMPTS: usize = 3;
 /// From the lake or DuckDB; nothing is written if the computation fails. If writing performance fails after sales,
 /// readers see neither, and the next refresh completes it. [`crate::Error::Overtaken`] if others came in between each time.
 pub async fn run(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Result<Outcome> {
-    for _ in 1..MAX_ATTEMPTS {
-        match attempt(lake, request, progress).await {
-            Err(crate::Error::Overtaken { .. }) => progress.restart(),
-            ended => return ended,
-        }
-    }
-    attempt(lake, request, progress).await
+    unless_overtaken(MAX_ATTEMPTS, || attempt(lake, request, progress)).await
 }
 
 async fn attempt(lake: &Lake, request: Request, progress: &Arc<Progress>) -> Result<Outcome> {
+    progress.restart();
     progress.begin(Step::Query);
     let mut plan = plan::plan(lake, request).await?;
     failpoint::reached("refresh_after_query");

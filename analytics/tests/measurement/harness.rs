@@ -85,7 +85,7 @@ impl Served {
 
     pub async fn snapshots(&self) -> [Option<i64>; 2] {
         let lake = &self.server.app().lake;
-        let current = |table| async move { lake.load(&table).await.unwrap().metadata().current_snapshot_id() };
+        let current = |table| async move { lake.current_snapshot(&table).await.unwrap() };
         [current(tables::sales()).await, current(tables::performance()).await]
     }
 }
