@@ -82,7 +82,7 @@ const ROOMS: [Room; 6] = [
         prefix: "archive/",
         holds: Content::Results,
     },
-    // Copies of refused lines on their way through a replay.
+    // Copies of refused lines, which replays of earlier deployments made; they read the archive now.
     Room {
         name: "sync/replay",
         binding: SYNC_BUCKET,
