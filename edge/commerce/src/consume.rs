@@ -19,18 +19,35 @@ pub async fn consume(
     transport: &impl IngestTransport,
     streams: &StreamVersions<impl StreamSender>,
 ) -> Vec<Decision> {
-    match process(deliveries, transport, streams).await {
+    match ingest(deliveries, transport).await {
         // One poisonous delivery fails the whole statement. Alone, it is found; its neighbours are not held up.
-        Err(error) if error.may_be_of_one() && deliveries.len() > 1 => {
-            let mut decisions = Vec::with_capacity(deliveries.len());
-            for delivery in deliveries {
-                let alone = std::slice::from_ref(delivery);
-                decisions.extend(settle(process(alone, transport, streams).await, 1));
-            }
-            decisions
-        }
-        outcome => settle(outcome, deliveries.len()),
+        Err(error) if error.may_be_of_one() && deliveries.len() > 1 => one_by_one(deliveries, transport, streams).await,
+        answer => settle(process(answer, deliveries, streams).await, deliveries.len()),
     }
+}
+
+/// Decides each delivery by a call of its own, until PostgreSQL or the stream does not answer any more: a hundred that are waited
+/// for until their time is over would outlast the invocation. The others are retried.
+async fn one_by_one(
+    deliveries: &[Delivery],
+    transport: &impl IngestTransport,
+    streams: &StreamVersions<impl StreamSender>,
+) -> Vec<Decision> {
+    let mut decisions = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let alone = std::slice::from_ref(delivery);
+        let answer = ingest(alone, transport).await;
+        let mut is_over = answer.as_ref().is_err_and(|error| error.sqlstate.is_none());
+        let outcome = process(answer, alone, streams).await;
+        // Of an answer as it should be only the stream's failure is to be retried.
+        is_over |= matches!(outcome.as_deref(), Ok([Decision::Retry { .. }]));
+        decisions.extend(settle(outcome, 1));
+        if let (true, Some(last)) = (is_over, decisions.last().cloned()) {
+            decisions.resize(deliveries.len(), last);
+            break;
+        }
+    }
+    decisions
 }
 
 fn settle(outcome: Result<Vec<Decision>, IngestError>, delivery_count: usize) -> Vec<Decision> {
@@ -44,13 +61,13 @@ fn settle(outcome: Result<Vec<Decision>, IngestError>, delivery_count: usize) ->
     vec![decision; delivery_count]
 }
 
+/// Sends the events of `answer`, which PostgreSQL gave to `deliveries`, and decides each of these.
 async fn process(
+    answer: Result<String, IngestError>,
     deliveries: &[Delivery],
-    transport: &impl IngestTransport,
     streams: &StreamVersions<impl StreamSender>,
 ) -> Result<Vec<Decision>, IngestError> {
-    let answer = ingest(deliveries, transport).await?;
-    let result = IngestResult::parse(&answer, deliveries.len())?;
+    let result = IngestResult::parse(&answer?, deliveries.len())?;
     let checked = CheckedEvents::check(streams, &result)?;
     let sent = streams.send(&checked.rows).await.map_err(|error| error.to_string());
     Ok(decide(&result, &checked.violations, &sent))

@@ -247,6 +247,34 @@ fn a_data_error_of_the_whole_statement_is_pinned_on_its_delivery() {
 }
 
 #[test]
+fn once_postgres_or_the_stream_is_silent_nobody_else_of_the_batch_is_asked_about() {
+    let poisoned = |deliveries: &[Delivery]| {
+        (deliveries.len() > 1).then(|| IngestError {
+            sqlstate: Some("22P05".into()),
+            message: String::new(),
+        })
+    };
+    let silent = |deliveries: &[Delivery]| match deliveries[0].webhook_id.as_str() {
+        "b" => Err(IngestError::connection("no answer")),
+        _ => poisoned(deliveries).map_or_else(|| accept(deliveries), Err),
+    };
+    let (decisions, calls) = run(&["a", "b", "c", "d"], &FakeStream::default(), silent);
+    assert_eq!(calls, [4, 1, 1]);
+    assert_eq!(decisions[0], Decision::Acknowledge);
+    assert!(retries(&decisions[1..]) && decisions.len() == 4);
+
+    let stream = FakeStream {
+        down: true,
+        ..FakeStream::default()
+    };
+    let down = |deliveries: &[Delivery]| poisoned(deliveries).map_or_else(|| accept(deliveries), Err);
+    let (decisions, calls) = run(&["bad", "b", "c"], &stream, down);
+    assert_eq!(calls, [3, 1, 1]);
+    assert_eq!(decisions[0], Decision::quarantine("missing_field", "id"));
+    assert!(retries(&decisions[1..]) && decisions.len() == 3);
+}
+
+#[test]
 fn an_error_of_the_server_is_not_blamed_on_the_deliveries() {
     for (code, attempts) in [
         ("57P01", &[2][..]),
