@@ -6,7 +6,7 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use weir_domain::telemetry::event_id;
-use weir_domain::webhook::{header, is_supported, Delivery};
+use weir_domain::webhook::{header, is_supported, Delivery, Topic};
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::object_key::MAX_PART_CHARS;
 
@@ -39,7 +39,8 @@ pub struct Refusal {
     pub reason: &'static str,
     /// For the sender: what and where. Never a value from the body.
     pub detail: String,
-    /// Set when Shopify really sent this (the signature holds) but it cannot be processed: kept before answering.
+    /// Set when Shopify really sent this (the signature holds) but it cannot be processed, or not for this shop: kept before
+    /// answering.
     pub keep: Option<Box<(Delivery, Body)>>,
 }
 
@@ -107,15 +108,8 @@ impl Admission {
             find(name).ok_or_else(|| Refusal::new(400, "missing_header", format!("{name} is missing")))
         };
         let shop_domain = require(header::SHOP_DOMAIN)?.to_ascii_lowercase();
-        if !self.shops.contains(&shop_domain) {
-            return Err(Refusal::new(404, "unknown_shop", "this shop is not registered here"));
-        }
-        let topic = require(header::TOPIC)?;
-        if !is_supported(&topic) {
-            return Err(Refusal::new(415, "unsupported_topic", "weir does not take this topic"));
-        }
-        let mut delivery = Delivery {
-            webhook_id: require(header::WEBHOOK_ID)?,
+        let of = |webhook_id, topic, shop_domain| Delivery {
+            webhook_id,
             topic,
             shop_domain,
             triggered_at: find(header::TRIGGERED_AT),
@@ -124,6 +118,22 @@ impl Admission {
             source: None,
             body: String::new(),
         };
+        if !self.shops.contains(&shop_domain) {
+            let refusal = Refusal::new(404, "unknown_shop", "this shop is not registered here");
+            let named = find(header::WEBHOOK_ID).zip(find(header::TOPIC));
+            let owed = named.filter(|(_, topic)| is_owed(topic, &body, &shop_domain));
+            let keep = owed.map(|(webhook_id, topic)| {
+                let mut delivery = of(webhook_id, topic, shop_domain);
+                shorten(&mut delivery);
+                Box::new((delivery, Body::from_bytes(&body)))
+            });
+            return Err(Refusal { keep, ..refusal });
+        }
+        let topic = require(header::TOPIC)?;
+        if !is_supported(&topic) {
+            return Err(Refusal::new(415, "unsupported_topic", "weir does not take this topic"));
+        }
+        let mut delivery = of(require(header::WEBHOOK_ID)?, topic, shop_domain);
         if let Some(detail) = shorten(&mut delivery) {
             return Err(Refusal {
                 keep: Some(Box::new((delivery, Body::from_bytes(&body)))),
@@ -141,6 +151,21 @@ impl Admission {
             }),
         }
     }
+}
+
+/// Whether `body` is a request about privacy of `shop_domain`, by its own word, for no header is signed. Such a one is owed an answer
+/// also when the shop is not taken any more: `shop/redact` comes two days after the app is gone.
+fn is_owed(topic: &str, body: &[u8], shop_domain: &str) -> bool {
+    let is_about_privacy = matches!(
+        Topic::parse(topic),
+        Some(Topic::ShopRedact | Topic::CustomersRedact | Topic::CustomersDataRequest)
+    );
+    is_about_privacy
+        && serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| {
+            body["shop_domain"]
+                .as_str()
+                .is_some_and(|told| told.eq_ignore_ascii_case(shop_domain))
+        })
 }
 
 /// The value of header `name`, in either form of the name; `None` when it is absent or blank.
@@ -346,6 +371,30 @@ mod tests {
             assert_eq!(delivery.webhook_id, "w-1");
             assert_eq!(kept, Body::from_bytes(body));
         }
+    }
+
+    #[test]
+    fn of_a_shop_that_is_not_taken_requests_about_privacy_are_kept() {
+        let kept = |topic: &str, shop: &str, body: &str| {
+            let mut headers = headers(body.as_bytes());
+            headers[0].1 = topic.into();
+            headers[2].1 = shop.into();
+            let refusal = admit(body.as_bytes(), &headers).unwrap_err();
+            assert_eq!((refusal.status, refusal.reason), (404, "unknown_shop"));
+            refusal.keep.map(|kept| kept.0)
+        };
+        let body = r#"{"shop_id": 1, "shop_domain": "gone.myshopify.com"}"#;
+        for topic in ["shop/redact", "customers/redact", "customers/data_request"] {
+            let delivery = kept(topic, "Gone.myshopify.com", body).unwrap();
+            assert_eq!((delivery.webhook_id.as_str(), delivery.topic.as_str()), ("w-1", topic));
+        }
+        assert_eq!(
+            kept("shop/redact", "other.myshopify.com", body),
+            None,
+            "another shop's body"
+        );
+        assert_eq!(kept("orders/create", "gone.myshopify.com", body), None);
+        assert_eq!(kept("shop/redact", "gone.myshopify.com", "{}"), None);
     }
 
     #[test]

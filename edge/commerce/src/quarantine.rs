@@ -85,9 +85,9 @@ impl QuarantineRecord {
     #[must_use]
     pub fn with_body(mut self, body: Body) -> Self {
         match body {
-            // Not JSON, or it would not be here: nothing of it can be told apart.
-            _ if keepable(&self.delivery.topic, "").is_some() => self.delivery.body.clear(),
-            Body::Text(text) => self.delivery.body = text,
+            Body::Text(text) => self.delivery.body = keepable(&self.delivery.topic, &text).unwrap_or(text),
+            // Nothing of it can be told apart.
+            Body::Base64(_) if keepable(&self.delivery.topic, "").is_some() => self.delivery.body.clear(),
             Body::Base64(encoded) => self.body_base64 = Some(encoded),
         }
         self

@@ -53,6 +53,23 @@ test("a signed body that is not JSON is kept before the 422", async (t) => {
   assert.deepEqual(postgres.calls, []);
 });
 
+test("of a shop that is not taken any more its requests about privacy are kept, and can be replayed", async (t) => {
+  const { deliver, internal, quarantine, postgres } = await world(t);
+  const shop = "gone.myshopify.com";
+  const redact = JSON.stringify({ shop_id: 7, shop_domain: shop });
+  const customer = JSON.stringify({ shop_id: 7, shop_domain: shop, customer: { id: 8, email: "jane@example.com" }, orders_to_redact: [9] });
+  for (const [id, topic, body] of [["shop", "shop/redact", redact], ["customer", "customers/redact", customer]]) {
+    const answer = await deliver(body, { id, topic, shop });
+    assert.deepEqual([answer.status, answer.body.reason], [404, "unknown_shop"]);
+  }
+  const kept = Object.fromEntries((await quarantine()).map((record) => [record.webhook_id, record]));
+  assert.equal(kept.shop.record.delivery.body, redact);
+  assert.ok(!JSON.stringify(kept).includes("jane"));
+  assert.deepEqual(JSON.parse(kept.customer.record.delivery.body), { customer: { id: 8 }, orders_to_redact: [9], shop_id: 7 });
+  assert.equal((await internal(`${kept.shop.key}/replay`, { method: "POST" })).status, 200);
+  await until("the replay", () => postgres.calls.flat().some(({ webhook_id }) => webhook_id === "shop"));
+});
+
 test("a header too long for a key or a message is refused and named; the body is kept, and can be replayed", async (t) => {
   const { deliver, internal, quarantine, postgres, lake } = await world(t);
   const long = "w".repeat(4000);
