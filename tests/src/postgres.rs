@@ -60,6 +60,13 @@ pub async fn weir(arguments: &[&str]) -> Result<String> {
 pub const EDGE_LOGIN: &str = "weir_edge_login";
 const EDGE_PASSWORD: &str = "weir_edge_test_password";
 
+/// How the login is set up, by the statements of docs/deploy.md.
+fn edge_login_settings() -> impl Iterator<Item = &'static str> {
+    let text = include_str!("../../docs/deploy.md");
+    text.lines()
+        .filter(|line| line.starts_with("alter role weir_edge_login set "))
+}
+
 /// A running cluster.
 pub struct Cluster {
     port: u16,
@@ -144,10 +151,19 @@ impl Cluster {
             if prepared.is_empty() {
                 let login = format!("create role {EDGE_LOGIN} login password '{EDGE_PASSWORD}' in role weir_edge");
                 admin.batch_execute(&login).await?;
+                for setting in edge_login_settings() {
+                    admin.batch_execute(setting).await?;
+                }
             }
             prepared.push(install);
         }
         Ok(template)
+    }
+
+    /// Everything the server wrote to its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.service.log()
     }
 
     async fn wait_until_ready(&self) -> Result<Client> {

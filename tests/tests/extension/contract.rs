@@ -15,6 +15,7 @@ mod publication;
 mod readback;
 mod redacted_orders;
 mod retention;
+mod server_log;
 mod time_zones;
 mod undated;
 mod unquoted;
