@@ -108,7 +108,8 @@ pub async fn run_bulk(edge: &Client, shop: &BulkShop, bulk: &Bulk) -> Vec<Value>
     bulk_events(edge, SHOP, &operations, 37).await
 }
 
-fn told(bodies: &[(&str, String)]) -> BulkShop {
+/// A shop of which these were told.
+pub fn told(bodies: &[(&str, String)]) -> BulkShop {
     let mut shop = BulkShop::default();
     for (topic, body) in bodies {
         shop.tell(
@@ -120,7 +121,8 @@ fn told(bodies: &[(&str, String)]) -> BulkShop {
     shop
 }
 
-fn at(text: &str) -> Bulk {
+/// How it is read at a time.
+pub fn at(text: &str) -> Bulk {
     Bulk {
         first_operation: 1,
         started_at: text.parse().unwrap(),

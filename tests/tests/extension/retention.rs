@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
 
+use super::bulk::{at, run_bulk, told};
 use super::{content, delivery, ingest, order, shop, types, verdicts};
 
 #[tokio::test]
@@ -41,4 +42,12 @@ async fn old_deliveries_are_forgotten_and_their_repetition_changes_nothing() {
     assert_eq!(verdicts(&again), ["accepted", "accepted", "duplicate"]);
     assert_eq!(types(&again), ["order_created"]);
     assert_eq!(orders(content(&database).await), before);
+    // Were their events never sent, a run that reads the orders sends them.
+    let read = told(&[("orders/create", order(8, 1, "")), ("orders/create", order(30, 1, ""))]);
+    let events = run_bulk(&edge, &read, &at("2026-11-25T00:00:00Z")).await;
+    for id in ["8", "30"] {
+        let of_order = events.iter().filter(|event| event["order_id"] == id);
+        let types: Vec<_> = of_order.filter_map(|event| event["event_type"].as_str()).collect();
+        assert!(types.contains(&"order_created"), "{id}: {types:?}");
+    }
 }
