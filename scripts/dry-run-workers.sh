@@ -17,8 +17,9 @@ trap 'rm -rf "$out"' EXIT
 # wrangler writes its log and cache below these; a CI machine's home is not its business.
 export XDG_CONFIG_HOME="$out/config" WRANGLER_LOG_PATH="$out/log" CI=1
 
-# Environments of all workers to which no address leads: neither routes nor workers.dev; and a WEBHOOK_URL that is no route
-# of the commerce Worker, so that Shopify would deliver to nobody.
+# Environments of all workers to which no address leads: neither routes nor workers.dev; a WEBHOOK_URL that is no route of the
+# commerce Worker, so that Shopify would deliver to nobody; and requests that the platform would log or trace: addresses, user
+# agents and queries of visitors would lie in the account's logs.
 "$WEIR_NODE" - "${workers[@]}" <<'EOF'
 const { unstable_readConfig: read } = require("wrangler");
 const of = (worker, env) => read({ config: `edge/${worker}/wrangler.jsonc`, env }, { hideWarnings: true });
@@ -26,8 +27,11 @@ const faults = [];
 for (const env of ["dev", "staging", "production"]) {
   const hosts = (of("commerce", env).routes ?? []).map((route) => (route.pattern ?? route).split("/")[0]);
   for (const worker of process.argv.slice(2)) {
-    const { routes = [], workers_dev, vars } = of(worker, env);
+    const { routes = [], workers_dev, vars, observability } = of(worker, env);
     if (routes.length === 0 && workers_dev !== true) faults.push(`${worker} (${env}): no address leads to it; give it routes or workers_dev`);
+    if (observability?.logs?.invocation_logs !== false || observability.traces?.enabled !== false) {
+      faults.push(`${worker} (${env}): observability needs "invocation_logs": false and no traces`);
+    }
     const target = vars.WEBHOOK_URL && new URL(vars.WEBHOOK_URL).host;
     if (target && hosts.length > 0 && !hosts.includes(target)) faults.push(`${worker} (${env}): WEBHOOK_URL names ${target}, the commerce Worker is at ${hosts}`);
   }
