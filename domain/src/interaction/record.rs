@@ -5,7 +5,7 @@ use serde_json::{json, Map, Value};
 use super::address::{clean, host};
 use super::device::DeviceClass;
 use super::given::Given;
-use super::visitor::{keys, Visitor};
+use super::visitor::{keys, Keys, Visitor};
 use crate::events::wire_time;
 use crate::telemetry::event_id;
 
@@ -13,6 +13,8 @@ use crate::telemetry::event_id;
 const MAX_PAST_MILLIS: i64 = 24 * 3_600_000;
 /// How far ahead, for clocks that are a little fast.
 const MAX_FUTURE_MILLIS: i64 = 5 * 60_000;
+/// 2000-01-01T00:00:00Z. Before it nothing was sold here: seconds given for milliseconds end in 1970.
+const EARLIEST_MILLIS: i64 = 946_684_800_000;
 
 /// The request that an interaction came with.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,9 @@ pub struct Request<'a> {
     pub do_not_track: bool,
     /// Secret of the visitor keys; without it there are none.
     pub visitor_secret: &'a [u8],
+    /// Whether it came with the token, from a server that tells of visitors. It is none itself: neither a person nor a program
+    /// among them, so nothing is said of who asked; and it may tell late, from a queue or a file.
+    pub is_trusted: bool,
 }
 
 impl Given {
@@ -53,8 +58,8 @@ impl Given {
     #[must_use]
     pub fn record(&self, event_id: &str, request: &Request<'_>) -> Value {
         let received_at = wire_time(request.received_at_millis.saturating_mul(1000));
-        let occurred_at = wire_time(self.occurred_at_millis(request.received_at_millis).saturating_mul(1000));
-        let device = DeviceClass::of(request.user_agent);
+        let occurred_at = wire_time(self.occurred_at_millis(request).saturating_mul(1000));
+        let device = (!request.is_trusted).then(|| DeviceClass::of(request.user_agent));
         let mut row = Map::new();
         let mut put = |name: &str, value: Value| {
             row.insert(name.to_owned(), value);
@@ -66,25 +71,10 @@ impl Given {
         put("event_hour", json!(hour_of(&occurred_at)));
         put("source", json!("interaction"));
         put("shop_domain", json!(self.shop_domain));
-        put("device_class", json!(device.as_str()));
-        put("is_bot", json!(device == DeviceClass::Bot));
-        let keys = (!request.do_not_track)
-            .then(|| {
-                let Request { ip, user_agent, .. } = *request;
-                let visitor = Visitor {
-                    ip,
-                    user_agent,
-                    shop_domain: &self.shop_domain,
-                };
-                keys(
-                    request.visitor_secret,
-                    visitor,
-                    &received_at[..10],
-                    hour_of(&received_at),
-                )
-            })
-            .flatten();
+        put("is_bot", json!(device == Some(DeviceClass::Bot)));
+        let keys = self.keys(request, &received_at);
         let (visitor_key, session_key) = keys.map(|keys| (keys.visitor_key, keys.session_key)).unzip();
+        let country = request.country.filter(|_| !request.is_trusted).and_then(country);
         let optional = [
             ("publisher_id", self.publisher_id.clone()),
             ("item_id", self.item_id.clone()),
@@ -94,7 +84,8 @@ impl Given {
             ("order_id", self.order_id.clone()),
             ("url", self.url.as_deref().and_then(clean)),
             ("referrer_host", self.referrer.as_deref().and_then(host)),
-            ("country", request.country.and_then(country)),
+            ("country", country),
+            ("device_class", device.map(|class| class.as_str().to_owned())),
             ("visitor_key", visitor_key),
             ("session_key", session_key),
         ];
@@ -111,9 +102,35 @@ impl Given {
         Value::Object(row)
     }
 
-    /// The sender's clock where it is plausible, else the receipt.
-    fn occurred_at_millis(&self, received_at_millis: i64) -> i64 {
-        let window = received_at_millis - MAX_PAST_MILLIS..=received_at_millis + MAX_FUTURE_MILLIS;
+    /// Who it was, by hashes. An event that names an order has none: its order leads to the customer, and the hash would lead
+    /// from there to all else that the visitor did that day, in the lake also when the customer is forgotten.
+    fn keys(&self, request: &Request<'_>, received_at: &str) -> Option<Keys> {
+        if request.is_trusted || request.do_not_track || self.order_id.is_some() {
+            return None;
+        }
+        let visitor = Visitor {
+            ip: request.ip,
+            user_agent: request.user_agent,
+            shop_domain: &self.shop_domain,
+        };
+        keys(
+            request.visitor_secret,
+            visitor,
+            &received_at[..10],
+            hour_of(received_at),
+        )
+    }
+
+    /// The sender's clock where it is plausible, else the receipt. With the token the past is believed: of two attributions of
+    /// an order the later one wins, and both may come days after.
+    fn occurred_at_millis(&self, request: &Request<'_>) -> i64 {
+        let received_at_millis = request.received_at_millis;
+        let earliest = if request.is_trusted {
+            EARLIEST_MILLIS
+        } else {
+            received_at_millis - MAX_PAST_MILLIS
+        };
+        let window = earliest..=received_at_millis + MAX_FUTURE_MILLIS;
         self.occurred_at_millis
             .filter(|millis| window.contains(millis))
             .unwrap_or(received_at_millis)
@@ -147,6 +164,7 @@ mod tests {
             country: Some("JP"),
             do_not_track: false,
             visitor_secret: b"secret",
+            is_trusted: false,
         }
     }
 
@@ -198,6 +216,75 @@ mod tests {
         );
         assert!(untracked.get("visitor_key").is_none() && untracked.get("session_key").is_none());
         assert_eq!(untracked["event_id"], tracked["event_id"]);
+    }
+
+    #[test]
+    fn a_server_that_tells_of_visitors_is_none_itself() {
+        let by_server = Request {
+            user_agent: "python-requests/2.32",
+            ..request()
+        };
+        let told = row(
+            &given(),
+            &Request {
+                is_trusted: true,
+                ..by_server
+            },
+        );
+        publication().validate(&told).unwrap();
+        assert_eq!(told["is_bot"], false);
+        for of_the_requester in ["visitor_key", "session_key", "country", "device_class"] {
+            assert!(told.get(of_the_requester).is_none(), "{told}");
+        }
+        let untrusted = row(&given(), &by_server);
+        assert_eq!(
+            (&untrusted["is_bot"], &untrusted["device_class"]),
+            (&json!(true), &json!("bot"))
+        );
+    }
+
+    #[test]
+    fn what_names_an_order_names_no_visitor() {
+        let about_an_order = Given {
+            order_id: Some("7".into()),
+            ..given()
+        };
+        let row = row(&about_an_order, &request());
+        assert!(
+            row.get("visitor_key").is_none() && row.get("session_key").is_none(),
+            "{row}"
+        );
+        assert_eq!((&row["country"], &row["device_class"]), (&json!("JP"), &json!("phone")));
+    }
+
+    #[test]
+    fn with_the_token_the_past_is_believed_and_the_future_is_not() {
+        let at = |millis| {
+            let event = Given {
+                occurred_at_millis: Some(millis),
+                ..given()
+            };
+            let request = Request {
+                is_trusted: true,
+                ..request()
+            };
+            let row = row(&event, &request);
+            publication().validate(&row).unwrap();
+            row["occurred_at"].as_str().unwrap().to_owned()
+        };
+        let monday = NOON - 8 * 24 * 3_600_000;
+        assert_eq!(at(monday), "2026-11-16T12:00:00.000Z");
+        assert_eq!(at(EARLIEST_MILLIS), "2000-01-01T00:00:00.000Z");
+        let received = "2026-11-24T12:00:00.000Z";
+        let seconds_for_milliseconds = monday / 1000;
+        for other in [
+            seconds_for_milliseconds,
+            i64::MIN,
+            NOON + MAX_FUTURE_MILLIS + 1,
+            i64::MAX,
+        ] {
+            assert_eq!(at(other), received);
+        }
     }
 
     #[test]

@@ -58,8 +58,6 @@ pub struct Surroundings<'a> {
     pub request: Request<'a>,
     /// The known shops, lower case.
     pub shops: &'a [String],
-    /// Whether the sender holds the token.
-    pub is_trusted: bool,
     /// Catalogue of each shop of the batch; one that is absent knows nothing.
     pub catalogues: &'a HashMap<String, std::rc::Rc<Catalogue>>,
     /// Schema of the stream.
@@ -109,7 +107,7 @@ fn admit(given: Given, around: &Surroundings<'_>) -> Result<Given, Refusal> {
             "this shop is not registered here",
         ));
     }
-    if given.kind.needs_token() && !around.is_trusted {
+    if given.kind.needs_token() && !around.request.is_trusted {
         return Err(Refusal::new(
             "unauthorised",
             "event_type",
@@ -207,9 +205,9 @@ mod tests {
                     country: Some("JP"),
                     do_not_track: false,
                     visitor_secret: b"secret",
+                    is_trusted,
                 },
                 shops: &[SHOP.into()],
-                is_trusted,
                 catalogues: &HashMap::from([(SHOP.to_owned(), Rc::new(catalogue))]),
                 schema: &weir_domain::telemetry::publication(),
             },

@@ -145,7 +145,6 @@ async fn prepared(
     let around = Surroundings {
         request: sender.request(),
         shops,
-        is_trusted: sender.is_trusted,
         catalogues: &catalogues,
         schema: &publication(),
     };

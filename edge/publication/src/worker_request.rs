@@ -33,8 +33,8 @@ pub struct Sender {
     country: Option<String>,
     do_not_track: bool,
     settings: Rc<Settings>,
-    /// Whether it holds the token of the internal routes.
-    pub is_trusted: bool,
+    /// Whether it holds the token of the internal routes: a server that tells of visitors.
+    is_trusted: bool,
     /// The page that the browser says it is on.
     pub page: Option<String>,
     /// Whether a browser fetches ahead of a click that may never come.
@@ -71,6 +71,7 @@ impl Sender {
             country: self.country.as_deref(),
             do_not_track: self.do_not_track,
             visitor_secret: self.settings.visitor_secret.as_bytes(),
+            is_trusted: self.is_trusted,
         }
     }
 

@@ -163,6 +163,26 @@ test("a pixel is an impression of the page that embeds it", async (t) => {
   assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&event_type=attribution&order_id=7`)).status, 422);
 });
 
+test("a server with the token is no visitor: no program, no keys, and it may tell late; what names an order has no keys at all", async (t) => {
+  const { send, lake } = await world(t);
+  const monday = new Date(Date.now() - 3 * 86_400_000).toISOString();
+  const headers = { "user-agent": "python-requests/2.32" };
+  const told = [event("view", "a", { occurred_at: monday }), event("conversion", "b", { order_id: "7" })];
+  assert.equal((await send(told, { token: INTERNAL_TOKEN, headers })).status, 202);
+  for (const row of lake.published) {
+    assert.equal(row.is_bot, false);
+    for (const name of ["visitor_key", "session_key", "country", "device_class"]) assert.equal(row[name], undefined, name);
+  }
+  assert.equal(lake.published[0].occurred_at, monday);
+
+  assert.equal((await send([event("view", "c", { occurred_at: monday })], { headers })).status, 202);
+  const [, , program] = lake.published;
+  assert.deepEqual([program.is_bot, program.occurred_at], [true, program.received_at]);
+  assert.equal((await send([event("conversion", "d", { order_id: "7" })])).status, 202);
+  const [, , , bought] = lake.published;
+  assert.deepEqual([bought.device_class, bought.country, bought.visitor_key, bought.session_key], ["phone", "JP", undefined, undefined]);
+});
+
 test("the token lets a publisher's system attribute an order", async (t) => {
   const { send, postgres } = await world(t);
   const events = [event("attribution", "a", { order_id: "gid://shopify/Order/7", publisher_id: "p-1" })];

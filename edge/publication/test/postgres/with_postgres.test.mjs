@@ -72,6 +72,30 @@ test("an attribution may come before its order", async (t) => {
   assert.deepEqual(await publication.quarantine(), []);
 });
 
+test("of attributions told days later the later one wins, in either sequence", async (t) => {
+  const commerce = await commerceWorld(t, { postgres });
+  const publication = await world(t, { postgres });
+  const before = (hours) => new Date(Date.now() - hours * 3_600_000).toISOString();
+  // Eight orders: by chance alone, which ids of events are, one of them would go to the other.
+  const ids = Array.from({ length: 8 }, newId);
+  const both = (id, index) => {
+    const told = [attribution(id, { publisher_id: "p-1", occurred_at: before(73) }), attribution(id, { publisher_id: "p-2", occurred_at: before(72) })];
+    return index % 2 ? told.reverse() : told;
+  };
+  assert.equal((await publication.send(ids.flatMap(both), trusted)).status, 202);
+  for (const [index, id] of ids.entries()) {
+    let deliveries = 0;
+    const found = await until("the order with its publisher", async () => {
+      deliveries += 1;
+      await commerce.deliver(order(id), { id: `${id}-${deliveries}` });
+      const all = [...commerce.lake.events, ...publication.lake.events];
+      return all.find(({ order_id, publisher_id }) => order_id === String(id) && publisher_id);
+    });
+    assert.equal(found.publisher_id, "p-2", `order ${index}`);
+  }
+  assert.deepEqual(await publication.quarantine(), []);
+});
+
 test("the answer is lost after the commit, then the stream fails: the order's event comes all the same, once", async (t) => {
   const way = await faultyWay(postgres);
   t.after(way.stop);
