@@ -22,8 +22,8 @@ pub enum Cached {
     Fresh(Rc<Catalogue>),
     /// Older; still better than none when KV does not answer.
     Stale(Rc<Catalogue>),
-    /// Not to be asked for now, since KV failed moments ago or is being asked: the last one, or one that knows nothing.
-    Paused(Rc<Catalogue>),
+    /// Not to be asked for now, since KV failed moments ago or is being asked: the last one, if there ever was one.
+    Paused(Option<Rc<Catalogue>>),
     /// Never read here.
     Absent,
 }
@@ -59,17 +59,10 @@ impl CatalogueCache {
             .insert(shop_domain.to_owned(), now_millis.saturating_add(PAUSE_MILLIS));
     }
 
-    /// The last catalogue of `shop_domain` that could be read, or one that knows nothing.
+    /// The last catalogue of `shop_domain` that could be read, were it only that none is published yet.
     #[must_use]
-    pub fn last(&self, shop_domain: &str) -> Rc<Catalogue> {
-        let known = self.shops.get(shop_domain);
-        known.map(|(catalogue, _)| Rc::clone(catalogue)).unwrap_or_default()
-    }
-
-    /// Whether a catalogue of `shop_domain` was ever read here, were it only that none is published yet.
-    #[must_use]
-    pub fn knows(&self, shop_domain: &str) -> bool {
-        self.shops.contains_key(shop_domain)
+    pub fn last(&self, shop_domain: &str) -> Option<Rc<Catalogue>> {
+        self.shops.get(shop_domain).map(|(catalogue, _)| Rc::clone(catalogue))
     }
 
     /// Keeps what was read at `now_millis`. An older revision never replaces a newer one: KV's edges lag behind each other.
@@ -110,19 +103,19 @@ mod tests {
     fn after_a_failure_kv_is_left_alone_for_a_while() {
         let mut cache = CatalogueCache::default();
         cache.pause("a", 1000);
-        assert!(matches!(cache.get("a", 1000, 60), Cached::Paused(known) if *known == Catalogue::default()));
+        assert!(matches!(cache.get("a", 1000, 60), Cached::Paused(None)));
         assert!(matches!(cache.get("b", 1000, 60), Cached::Absent));
         assert!(matches!(cache.get("a", 1000 + PAUSE_MILLIS, 60), Cached::Absent));
-        assert!(!cache.knows("a"));
+        assert_eq!(cache.last("a"), None);
         cache.put("a", revision(1), 2000);
-        assert!(cache.knows("a"));
+        assert_eq!(cache.last("a").unwrap().revision, 1);
         assert!(
             matches!(cache.get("a", 2060, 60), Cached::Stale(_)),
             "what was read ends the pause"
         );
         cache.pause("a", 2060);
         assert!(matches!(cache.get("a", 2059, 60), Cached::Fresh(_)));
-        assert!(matches!(cache.get("a", 2060, 60), Cached::Paused(known) if known.revision == 1));
+        assert!(matches!(cache.get("a", 2060, 60), Cached::Paused(Some(known)) if known.revision == 1));
         assert!(matches!(cache.get("a", 2060 + PAUSE_MILLIS, 60), Cached::Stale(_)));
     }
 

@@ -58,7 +58,7 @@ pub struct Surroundings<'a> {
     pub request: Request<'a>,
     /// The known shops, lower case.
     pub shops: &'a [String],
-    /// Catalogue of each shop of the batch; one that is absent knows nothing.
+    /// Catalogue of each shop of the batch; without those that nobody could read.
     pub catalogues: &'a HashMap<String, std::rc::Rc<Catalogue>>,
     /// Schema of the stream.
     pub schema: &'a StreamSchema,
@@ -119,6 +119,11 @@ fn admit(given: Given, around: &Surroundings<'_>) -> Result<Given, Refusal> {
 
 fn take(mut given: Given, event_id: &str, verdict: &mut Verdict, around: &Surroundings<'_>, prepared: &mut Prepared) {
     let catalogue = around.catalogues.get(&given.shop_domain);
+    if catalogue.is_none() && given.kind == Kind::Attribution && names_what_the_catalogue_knows(&given) {
+        verdict.verdict = "retry";
+        verdict.detail = Some("the catalogue, which says whose this is, is not there".into());
+        return;
+    }
     let is_known = catalogue.is_some_and(|catalogue| catalogue.enrich(&mut given));
     if given.kind == Kind::Attribution && given.publisher_id.is_none() && given.program_id.is_none() {
         prepared.counters.count(
@@ -153,6 +158,12 @@ fn take(mut given: Given, event_id: &str, verdict: &mut Verdict, around: &Surrou
             reject(verdict, violation.reason, violation.detail);
         }
     }
+}
+
+/// Whether the catalogue may say another publisher than the sender. To whom an order is due is not guessed while it is out:
+/// once recorded, the event is known by its id and stays as it is.
+fn names_what_the_catalogue_knows(given: &Given) -> bool {
+    given.link_code.is_some() || given.item_id.is_some() || given.program_id.is_some()
 }
 
 fn reject(verdict: &mut Verdict, reason: &'static str, detail: String) {
@@ -194,6 +205,11 @@ mod tests {
 
     fn prepared(events: &Value, is_trusted: bool) -> Prepared {
         let catalogue: Catalogue = serde_json::from_value(json!({"items": {"i-1": {"publisher_id": "p-1"}}})).unwrap();
+        prepared_with(events, is_trusted, Some(catalogue))
+    }
+
+    fn prepared_with(events: &Value, is_trusted: bool, catalogue: Option<Catalogue>) -> Prepared {
+        let catalogue = catalogue.map(|catalogue| (SHOP.to_owned(), Rc::new(catalogue)));
         let events = crate::batch::read(events.to_string().as_bytes(), None).unwrap();
         prepare(
             events,
@@ -208,7 +224,7 @@ mod tests {
                     is_trusted,
                 },
                 shops: &[SHOP.into()],
-                catalogues: &HashMap::from([(SHOP.to_owned(), Rc::new(catalogue))]),
+                catalogues: &catalogue.into_iter().collect(),
                 schema: &weir_domain::telemetry::publication(),
             },
         )
@@ -269,6 +285,38 @@ mod tests {
             prepared(&json!([to_nobody]), true).verdicts[0].reason,
             Some("missing_field")
         );
+    }
+
+    #[test]
+    fn while_nobody_can_read_the_catalogue_only_what_it_could_decide_comes_again() {
+        let of_publisher = |mut event: Value| {
+            event["publisher_id"] = json!("p-9");
+            event
+        };
+        let mut by_link = event("attribution", "a");
+        by_link["item_id"] = Value::Null;
+        by_link["link_code"] = json!("spring");
+        let mut by_publisher = of_publisher(event("attribution", "b"));
+        by_publisher["item_id"] = Value::Null;
+        let batch = json!([
+            by_link,
+            event("attribution", "c"),
+            of_publisher(event("attribution", "d")),
+            by_publisher,
+            event("conversion", "e"),
+        ]);
+        let verdicts = |catalogue| {
+            let prepared = prepared_with(&batch, true, catalogue);
+            let said = prepared.verdicts.iter().map(|one| one.verdict).collect::<Vec<_>>();
+            (said, prepared.rows.len())
+        };
+        assert_eq!(
+            verdicts(None),
+            (vec!["retry", "retry", "retry", "accepted", "accepted"], 2)
+        );
+        // One that is read and does not know them decides.
+        let (said, _) = verdicts(Some(Catalogue::default()));
+        assert_eq!(said, ["rejected", "rejected", "accepted", "accepted", "accepted"]);
     }
 
     #[test]

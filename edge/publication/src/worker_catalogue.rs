@@ -19,19 +19,20 @@ thread_local! {
     static CACHE: RefCell<CatalogueCache> = RefCell::default();
 }
 
-/// The catalogue of `shop_domain`; one that cannot be read is the last one that could, or knows nothing. KV is asked again when
-/// the time to live is over, and after a failure when [`crate::cache::PAUSE_MILLIS`] are.
-pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Rc<Catalogue> {
+/// The catalogue of `shop_domain`; while it cannot be read the last one that could, and `None` where there was none. KV is asked
+/// again when the time to live is over, and after a failure when [`crate::cache::PAUSE_MILLIS`] are.
+pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Option<Rc<Catalogue>> {
     let settings = Settings::of(env);
     match CACHE.with_borrow(|cache| cache.get(shop_domain, now_millis, settings.catalogue_ttl_millis)) {
-        Cached::Fresh(catalogue) | Cached::Paused(catalogue) => return catalogue,
+        Cached::Fresh(catalogue) => return Some(catalogue),
+        Cached::Paused(last) => return last,
         // One request asks; the others go on with the last one meanwhile.
         Cached::Stale(_) => CACHE.with_borrow_mut(|cache| cache.pause(shop_domain, now_millis)),
         Cached::Absent => {}
     }
     let outcome = within(settings.patience(), "catalogue", read(env, shop_domain)).await;
     CACHE.with_borrow_mut(|cache| match outcome {
-        Ok(catalogue) => cache.put(shop_domain, catalogue, now_millis),
+        Ok(catalogue) => Some(cache.put(shop_domain, catalogue, now_millis)),
         Err(cause) => {
             console_warn!("{cause}; going on without");
             // Counted from now: the clock has moved on while KV was waited for.
@@ -39,11 +40,6 @@ pub async fn catalogue_of(env: &Env, shop_domain: &str, now_millis: i64) -> Rc<C
             cache.last(shop_domain)
         }
     })
-}
-
-/// Whether [`catalogue_of`] says what was once read, and not only nothing because KV fails.
-pub fn is_catalogue_known(shop_domain: &str) -> bool {
-    CACHE.with_borrow(|cache| cache.knows(shop_domain))
 }
 
 async fn read(env: &Env, shop_domain: &str) -> std::result::Result<Catalogue, String> {

@@ -137,10 +137,9 @@ async fn prepared(
     let named: HashSet<&String> = events.iter().flatten().map(|given| &given.shop_domain).collect();
     let mut catalogues = HashMap::new();
     for shop_domain in named.into_iter().filter(|shop| shops.contains(shop)) {
-        catalogues.insert(
-            shop_domain.clone(),
-            catalogue_of(env, shop_domain, sender.received_at_millis()).await,
-        );
+        if let Some(catalogue) = catalogue_of(env, shop_domain, sender.received_at_millis()).await {
+            catalogues.insert(shop_domain.clone(), catalogue);
+        }
     }
     let around = Surroundings {
         request: sender.request(),

@@ -8,7 +8,7 @@ use crate::batch::Refusal;
 use crate::bindings::Settings;
 use crate::query::click;
 use crate::redirect::Redirect;
-use crate::worker_catalogue::{catalogue_of, is_catalogue_known};
+use crate::worker_catalogue::catalogue_of;
 use crate::worker_events::record;
 use crate::worker_http::is_within_rate;
 use crate::worker_request::{random_key, Sender};
@@ -26,20 +26,19 @@ pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<R
     };
     let sender = Sender::of(&request, settings.clone());
     let goal = match &link.url {
-        Some(url) => Some(url.clone()),
-        None => {
-            let catalogue = catalogue_of(&env, &link.shop_domain, sender.received_at_millis()).await;
-            catalogue.links.get(&link.code).map(|known| known.url.clone())
-        }
-    };
-    let Some(goal) = goal else {
-        if is_catalogue_known(&link.shop_domain) {
-            return answer(404, "not_found", "the catalogue has no such link");
-        }
-        // Whoever keeps links would strike this one off at a 404.
-        let response = answer(503, "unavailable", "the catalogue is not there; try again")?;
-        response.headers().set("retry-after", RETRY_AFTER_SECONDS)?;
-        return Ok(response);
+        Some(url) => url.clone(),
+        None => match catalogue_of(&env, &link.shop_domain, sender.received_at_millis()).await {
+            Some(catalogue) => match catalogue.links.get(&link.code) {
+                Some(known) => known.url.clone(),
+                None => return answer(404, "not_found", "the catalogue has no such link"),
+            },
+            None => {
+                // Whoever keeps links would strike this one off at a 404.
+                let response = answer(503, "unavailable", "the catalogue is not there; try again")?;
+                response.headers().set("retry-after", RETRY_AFTER_SECONDS)?;
+                return Ok(response);
+            }
+        },
     };
     if !is_redirect_target(&goal) {
         console_error!("link {} leads to no http(s) address", link.code);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { event as commerceEvent, until } from "../../commerce/test/doubles.mjs";
-import { CATALOGUE, event, recordAll, SHOP, world } from "./world.mjs";
+import { CATALOGUE, event, INTERNAL_TOKEN, recordAll, SHOP, world } from "./world.mjs";
 
 /** Wraps the Worker: what is named in `broken` (POST /broken) hangs or throws. */
 const BREAKABLE = `
@@ -351,6 +351,27 @@ test("KV that hangs or fails is not asked again by each click; the last catalogu
     }
     const again = (await reads({})) - warm;
     assert.ok(again >= 1 && again <= 2, `${way}: ${again} reads for ten clicks and their records`);
+  }
+});
+
+test("an attribution by link or item comes again while KV is down, and is the catalogue's once it is back", async (t) => {
+  for (const way of ["hang", "fail"]) {
+    const { send, lake, catalogues, broken } = await breakable(t, { patienceMillis: 300 });
+    await (await catalogues()).put(`catalogue/${SHOP}`, JSON.stringify(CATALOGUE));
+    await broken({ catalogue: way });
+    const told = (event_key, more) => ({ event_type: "attribution", event_key, shop_domain: SHOP, order_id: "7", ...more });
+    const batch = [told("a", { link_code: "spring" }), told("b", { item_id: "i-1", publisher_id: "p-9" }), told("c", { publisher_id: "p-9" })];
+    const answer = await send(batch, { token: INTERNAL_TOKEN });
+    assert.deepEqual([answer.status, verdicts(answer)], [503, ["retry", "retry", "accepted"]], way);
+    await broken({});
+    // KV is left alone for ten seconds after a failure.
+    const again = await until("the catalogue", async () => {
+      const { status, body } = await send(batch, { token: INTERNAL_TOKEN });
+      return status === 202 && body;
+    }, 30_000);
+    assert.deepEqual(verdicts({ body: again }), ["accepted", "accepted", "accepted"]);
+    const publisher = (index) => lake.published.find(({ event_id }) => event_id === again.verdicts[index].event_id).publisher_id;
+    assert.deepEqual([publisher(0), publisher(1), publisher(2)], ["p-1", "p-1", "p-9"]);
   }
 });
 
