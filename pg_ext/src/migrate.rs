@@ -35,6 +35,8 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(14, "014_customer_merge"),
     migration!(15, "015_redacted_order"),
     migration!(16, "016_units_since"),
+    migration!(18, "018_objective_shop"),
+    migration!(19, "019_link_product"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -22,7 +22,9 @@ insert into weir_sql.script (name, version, script) values
     ('013_raw_compression', 13, :'013_raw_compression'),
     ('014_customer_merge', 14, :'014_customer_merge'),
     ('015_redacted_order', 15, :'015_redacted_order'),
-    ('016_units_since', 16, :'016_units_since');
+    ('016_units_since', 16, :'016_units_since'),
+    ('018_objective_shop', 18, :'018_objective_shop'),
+    ('019_link_product', 19, :'019_link_product');
 
 -- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
 create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$

@@ -140,6 +140,9 @@ async fn governing(client: &Client) -> (i64, Vec<(Value, Value)>) {
 async fn shops_may_name_their_specifications_alike() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
+    let other = r#"{"shop_id": 2, "shop_domain": "other.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY"}"#;
+    let register = "select weir.register_shop($1::text::json)::text";
+    admin.query_one(register, &[&other]).await.unwrap();
     let insert = "insert into configuration.macrodata_artifact (artifact_id, body) values ('default', $1::text::json)";
     for shop in [SHOP, "other.myshopify.com"] {
         let body = json!({"shop_domain": shop, "measure": "net_units", "threshold_7d": 5});
@@ -147,6 +150,24 @@ async fn shops_may_name_their_specifications_alike() {
     }
     let (_, ids) = governing(&edge).await;
     assert_eq!(ids, [(json!("default"), json!(1)), (json!("default"), json!(2))]);
+}
+
+#[tokio::test]
+async fn an_objective_of_a_shop_that_is_none_is_refused() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    for statement in [
+        "select weir.publish_objective($1::text::json)::text",
+        "insert into configuration.macrodata_artifact (artifact_id, body) values ('default', $1::text::json)",
+    ] {
+        for stranger in ["demoo.myshopify.com".to_owned(), SHOP.to_uppercase()] {
+            let body = json!({"shop_domain": stranger, "threshold_30d": 5}).to_string();
+            let error = admin.execute(statement, &[&body]).await.expect_err(&stranger);
+            let error = error.as_db_error().unwrap();
+            assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE);
+            assert!(error.detail().unwrap().starts_with("shop_domain: "), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]
