@@ -219,11 +219,31 @@ fn shopify_id(row: &Value, name: &str) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept.
+/// Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept, nor a path with an
+/// at sign inside of a part (`/@name` is none): the Worker has masked e-mails before, but here anybody's event arrives.
 fn address_only(url: &str) -> Option<String> {
     let address = url.split(['?', '#']).next().unwrap_or_default();
-    let authority = address.split("//").nth(1)?.split('/').next()?;
-    (!authority.is_empty() && !authority.contains('@')).then(|| address.to_owned())
+    let (before, rest) = address.split_once("//")?;
+    let authority = rest.split('/').next()?;
+    if authority.is_empty() || authority.contains('@') {
+        return None;
+    }
+    let host_end = before.len() + "//".len() + authority.len();
+    let (host, path) = address.split_at(host_end);
+    Some(if has_at_sign(path) { host } else { address }.to_owned())
+}
+
+/// Whether an at sign follows anything else than a slash, however often it is percent-encoded.
+fn has_at_sign(path: &str) -> bool {
+    let mut path = path.to_ascii_lowercase();
+    while path.contains("%25") {
+        path = path.replace("%25", "%");
+    }
+    let signs = ["@", "\u{ff20}", "\u{fe6b}", "%40", "%ef%bc%a0", "%ef%b9%ab"];
+    let follows = |at: usize| path[..at].chars().next_back().is_some_and(|letter| letter != '/');
+    signs
+        .iter()
+        .any(|sign| path.match_indices(sign).any(|(at, _)| follows(at)))
 }
 
 #[cfg(test)]

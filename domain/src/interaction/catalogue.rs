@@ -70,6 +70,8 @@ pub struct CatalogueLink {
     pub program_id: Option<String>,
     /// Where on the page.
     pub placement: Option<String>,
+    /// Product that it leads to, decimal.
+    pub product_id: Option<String>,
 }
 
 impl Catalogue {
@@ -84,6 +86,7 @@ impl Catalogue {
                 (&mut given.item_id, &link.item_id),
                 (&mut given.program_id, &link.program_id),
                 (&mut given.placement, &link.placement),
+                (&mut given.product_id, &link.product_id),
             ];
             for (field, known) in fields {
                 if known.is_some() {
@@ -125,7 +128,7 @@ mod tests {
                 "publishers":{"p-1":{"name":"One"},"p-2":{"name":"Two"}},
                 "items":{"i-1":{"publisher_id":"p-1","title":"Lamps","url":"https://one.example/lamps","kind":null}},
                 "programs":{"g-1":{"name":"Spring","publisher_id":"p-2"},"g-2":{"name":"All"}},
-                "links":{"spring":{"url":"https://shop.example/p","publisher_id":"p-1","item_id":"i-1","program_id":"g-2","placement":"hero"}}}"#,
+                "links":{"spring":{"url":"https://shop.example/p","publisher_id":"p-1","item_id":"i-1","program_id":"g-2","placement":"hero","product_id":"7"}}}"#,
         )
         .unwrap()
     }
@@ -164,9 +167,10 @@ mod tests {
                 of(&event.publisher_id),
                 of(&event.item_id),
                 of(&event.program_id),
-                of(&event.placement)
+                of(&event.placement),
+                of(&event.product_id)
             ],
-            ["p-1", "i-1", "g-2", "hero"]
+            ["p-1", "i-1", "g-2", "hero", "7"]
         );
     }
 

@@ -8,6 +8,16 @@ use sha2::Sha256;
 /// Bytes of the signature: 128 bits, 22 letters in the link.
 const SIGNATURE_BYTES: usize = 16;
 
+/// Longest code of a link, in bytes.
+const MAX_CODE_BYTES: usize = 200;
+
+/// Whether a text can be the code of a link: what stands unescaped in the last part of an address, and is no way upwards.
+#[must_use]
+pub fn is_link_code(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=MAX_CODE_BYTES).contains(&text.len()) && text.bytes().all(plain) && ![".", ".."].contains(&text)
+}
+
 /// What is signed. A link with its own `url` cannot be turned into another one, nor one of a shop into another shop's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link<'a> {
@@ -89,6 +99,26 @@ mod tests {
         ];
         for other in others {
             assert!(!other.is_signed_by(&signature, &[SECRET]), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_one_part_of_an_address() {
+        for code in ["x7", "Spring_2026.a-b", "...", &"a".repeat(MAX_CODE_BYTES)] {
+            assert!(is_link_code(code), "{code}");
+        }
+        for other in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a:b",
+            "a b",
+            "a%2Fb",
+            "é",
+            &"a".repeat(MAX_CODE_BYTES + 1),
+        ] {
+            assert!(!is_link_code(other), "{other}");
         }
     }
 

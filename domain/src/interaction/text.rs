@@ -42,8 +42,19 @@ pub fn looks_like_email(text: &str) -> bool {
     true
 }
 
+/// What is read as a full stop: IDNA's four, and the small ones that turn into one.
+const STOPS: [char; 6] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{fe52}', '\u{2024}'];
+
+/// Characters that nobody sees: they keep a text apart for programs and not for people.
+fn is_unseen(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
 fn has_address(text: &str) -> bool {
-    text.match_indices(['@', '\u{ff20}']).any(|(at, sign)| {
+    let text: String = text.chars().filter(|letter| !is_unseen(*letter)).collect();
+    text.match_indices(['@', '\u{ff20}', '\u{fe6b}']).any(|(at, sign)| {
         let of_local = |letter: char| letter.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.\"".contains(letter);
         let local = text[..at]
             .chars()
@@ -51,9 +62,10 @@ fn has_address(text: &str) -> bool {
             .is_some_and(|letter| of_local(letter) && letter != '/');
         let domain: String = text[at + sign.len()..]
             .chars()
-            .take_while(|letter| letter.is_alphanumeric() || ".-\u{3002}".contains(*letter))
+            .take_while(|letter| letter.is_alphanumeric() || "-_".contains(*letter) || STOPS.contains(letter))
             .collect();
-        local && domain.trim_end_matches('.').contains(['.', '\u{3002}']) && domain.starts_with(char::is_alphanumeric)
+        let begins = domain.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+        local && begins && domain.trim_end_matches(STOPS).contains(STOPS)
     })
 }
 
@@ -89,6 +101,15 @@ mod tests {
             "to=jane@example.com&x",
             "jane＠example.com",
             "日本@例え.jp",
+            "jane@example．com",
+            "jane@example｡com",
+            "jane@mail_host.example",
+            "jane@_mail.example",
+            "jane\u{200b}@example.com",
+            "jane@\u{2060}example.com",
+            "jane@example\u{ad}.com",
+            "jane﹫example.com",
+            "jane%E2%80%8B%40example.com",
         ] {
             assert!(looks_like_email(address), "{address}");
         }

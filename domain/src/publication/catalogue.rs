@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::is_catalogue_id;
+use crate::interaction::address::is_redirect_target;
+use crate::interaction::link::is_link_code;
 use crate::shopify::json::Json;
 
 /// Longest text of the catalogue, in bytes.
@@ -44,6 +46,8 @@ pub struct Link {
     pub item_id: Option<String>,
     pub program_id: Option<String>,
     pub placement: Option<String>,
+    /// Shopify's number of the product that it leads to, decimal.
+    pub product_id: Option<String>,
 }
 
 /// A change of a shop's catalogue, by id. An entry that is null is taken out; what is not named stays.
@@ -89,14 +93,22 @@ impl CatalogueChange {
             links: entries(
                 &json,
                 "links",
-                &["url", "publisher_id", "item_id", "program_id", "placement"],
+                &[
+                    "url",
+                    "publisher_id",
+                    "item_id",
+                    "program_id",
+                    "placement",
+                    "product_id",
+                ],
                 |entry| {
                     Ok(Link {
-                        url: entry.address("url")?,
+                        url: entry.redirect_target("url")?,
                         publisher_id: entry.optional("publisher_id", Record::text)?,
                         item_id: entry.optional("item_id", Record::text)?,
                         program_id: entry.optional("program_id", Record::text)?,
                         placement: entry.optional("placement", Record::bounded)?,
+                        product_id: entry.optional("product_id", Record::shopify_id)?,
                     })
                 },
             )?,
@@ -122,7 +134,13 @@ fn entries<T>(
             return Err(format!("{part}: an id is 1 to 128 letters, digits and . _ : / -"));
         }
         let entry = match entry {
+            // Also one that could not be put: an earlier version took others.
             Json::Null => None,
+            _ if part == "links" && !is_link_code(id) => {
+                return Err(format!(
+                    "{part}: a code is 1 to 128 letters, digits and . _ -, and not . or .."
+                ));
+            }
             entry => Some(read(&Record::of(entry, &format!("{part}.{id}"), fields)?)?),
         };
         found.insert(id.clone().into_owned(), entry);
@@ -177,13 +195,32 @@ impl<'j, 'a> Record<'j, 'a> {
         Ok(text.to_owned())
     }
 
-    /// An address that a browser may be sent to. Anything else, such as javascript:, would run where the visitor is.
+    /// An address that a browser may open. Anything else, such as javascript:, would run where the visitor is.
     fn address(&self, name: &str) -> Result<String, String> {
         let url = self.bounded(name)?;
         if !url.starts_with("https://") && !url.starts_with("http://") {
             return Err(self.wrong(name, "expected http:// or https://"));
         }
         Ok(url)
+    }
+
+    /// An address that the redirect leads to: it answers 404 for any other.
+    fn redirect_target(&self, name: &str) -> Result<String, String> {
+        let url = self.address(name)?;
+        if !is_redirect_target(&url) {
+            return Err(self.wrong(name, "expected an absolute address in ASCII, without user and spaces"));
+        }
+        Ok(url)
+    }
+
+    fn shopify_id(&self, name: &str) -> Result<String, String> {
+        const MAX_DIGITS: usize = 19; // of a 64-bit integer
+        let id = self.required(name)?;
+        let is_plain = id.len() <= MAX_DIGITS && id.bytes().all(|digit| digit.is_ascii_digit());
+        if !is_plain || !id.parse::<i64>().is_ok_and(|id| id > 0) {
+            return Err(self.wrong(name, "expected a Shopify id in decimal digits"));
+        }
+        Ok(id.to_owned())
     }
 
     fn optional(

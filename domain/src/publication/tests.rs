@@ -61,6 +61,17 @@ fn an_address_keeps_nothing_that_could_name_a_person() {
             Some("https://a.example/lamp"),
         ),
         ("https://bea:secret@a.example/lamp", None),
+        ("https://a.example/u/b@example.com/lamp", Some("https://a.example")),
+        ("https://a.example/u/b%40example.com", Some("https://a.example")),
+        ("https://a.example/u/b%252540example.com?x", Some("https://a.example")),
+        ("https://a.example/b%EF%bc%A0example.com", Some("https://a.example")),
+        ("https://a.example/b＠example.com", Some("https://a.example")),
+        (
+            "https://a.example/@lamps/ten%20lamps",
+            Some("https://a.example/@lamps/ten%20lamps"),
+        ),
+        ("https://a.example", Some("https://a.example")),
+        ("//a.example/x", Some("//a.example/x")),
         ("mailto:b@example.com", None),
     ] {
         assert_eq!(address_only(url).as_deref(), kept, "{url}");
@@ -73,6 +84,20 @@ fn a_catalogue_sends_nobody_where_a_browser_should_not_go() {
     assert!(CatalogueChange::parse(&link("https://shop.example/lamp")).is_ok());
     let refused = CatalogueChange::parse(&link("javascript:alert(1)")).unwrap_err();
     assert!(refused.contains("links.l1.url"), "{refused}");
+    for url in [
+        "https://shop.example/a b",
+        "https://shop.example/é",
+        "https://a@shop.example/",
+        "https://shop.example\\@evil.example/",
+        "https://",
+        "https:///x",
+    ] {
+        let refused = CatalogueChange::parse(&link(url)).unwrap_err();
+        assert!(
+            refused.starts_with("links.l1.url: expected an absolute"),
+            "{url}: {refused}"
+        );
+    }
     let gone = CatalogueChange::parse(r#"{"shop_domain": "d", "publishers": {"p": null}}"#).unwrap();
     assert_eq!(gone.publishers["p"], None);
     // The last of a repeated name counts, as in PostgreSQL.
@@ -84,6 +109,34 @@ fn a_catalogue_sends_nobody_where_a_browser_should_not_go() {
             .name,
         "P"
     );
+}
+
+#[test]
+fn a_link_that_no_redirect_could_serve_is_refused_and_can_still_be_taken_out() {
+    let links = |code: &str, link: Value| json!({"shop_domain": "d", "links": {code: link}}).to_string();
+    for code in ["a/b", "a:b", ".", ".."] {
+        let refused = CatalogueChange::parse(&links(code, json!({"url": "https://a"}))).unwrap_err();
+        assert!(refused.starts_with("links: a code is"), "{code}: {refused}");
+        assert_eq!(
+            CatalogueChange::parse(&links(code, Value::Null)).unwrap().links[code],
+            None
+        );
+    }
+    let link = |product_id: Value| links("x", json!({"url": "https://a", "product_id": product_id}));
+    let known = CatalogueChange::parse(&link(json!("9223372036854775807"))).unwrap();
+    let product_id = known.links["x"].as_ref().unwrap().product_id.as_deref();
+    assert_eq!(product_id, Some("9223372036854775807"));
+    for other in [
+        json!("0"),
+        json!(""),
+        json!("-7"),
+        json!("7.0"),
+        json!("9223372036854775808"),
+        json!(7),
+    ] {
+        let refused = CatalogueChange::parse(&link(other)).unwrap_err();
+        assert!(refused.starts_with("links.x.product_id: expected"), "{refused}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! signed, so that nobody can make this host lead elsewhere.
 
 use weir_domain::interaction::address::is_redirect_target;
-use weir_domain::interaction::link::Link;
+use weir_domain::interaction::link::{is_link_code, Link};
 use weir_domain::interaction::text::percent_decode;
 use weir_edge_shared::internal::parameter;
 
@@ -67,8 +67,7 @@ impl Redirect {
     /// # Errors
     /// What is wrong: a target that no browser may be sent to, a code that is none, no secret.
     pub fn signed(&self, secret: &[u8]) -> Result<String, &'static str> {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        if self.code.is_empty() || self.code.len() > 200 || !self.code.chars().all(plain) {
+        if !is_link_code(&self.code) {
             return Err("code: expected letters, digits, '-', '_' and '.'");
         }
         if !self.url.as_deref().is_none_or(is_redirect_target) {

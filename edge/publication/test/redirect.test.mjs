@@ -38,8 +38,8 @@ test("leads where the catalogue says, and the click has what the catalogue knows
   assert.equal(answer.headers.get("cache-control"), "no-store");
   const [click] = await until("the click", () => lake.published.length && lake.published);
   assert.deepEqual(
-    [click.event_type, click.publisher_id, click.item_id, click.program_id, click.placement, click.url, click.referrer_host],
-    ["click", "p-1", "i-1", "g-1", "hero", "https://blog.example/a", "blog.example"],
+    [click.event_type, click.publisher_id, click.item_id, click.program_id, click.placement, click.product_id, click.url, click.referrer_host],
+    ["click", "p-1", "i-1", "g-1", "hero", "7", "https://blog.example/a", "blog.example"],
   );
 });
 

@@ -15,7 +15,7 @@ export const CATALOGUE = {
   publishers: { "p-1": { name: "One" } },
   items: { "i-1": { publisher_id: "p-1", title: "Lamps" } },
   programs: { "g-1": { name: "Spring", publisher_id: "p-1" } },
-  links: { spring: { url: "https://shop.example/p?a=1", publisher_id: "p-1", item_id: "i-1", program_id: "g-1", placement: "hero" } },
+  links: { spring: { url: "https://shop.example/p?a=1", publisher_id: "p-1", item_id: "i-1", program_id: "g-1", placement: "hero", product_id: "7" } },
 };
 
 /** Answers as the extension does: accepts interactions and gives the catalogue. Orders' events are those of `events`. */

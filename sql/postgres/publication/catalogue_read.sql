@@ -21,7 +21,7 @@ select json_build_object(
     'links', coalesce((
         select json_object_agg(code, json_strip_nulls(json_build_object(
             'url', url, 'publisher_id', publisher_id, 'item_id', item_id, 'program_id', program_id,
-            'placement', placement
+            'placement', placement, 'product_id', product_id::text
         )) order by code collate "C")
         from publication.link as part where part.shop_id = shop.shop_id
     ), '{}')

@@ -39,15 +39,16 @@ with publisher as (
     delete from publication.link as old using link as new
     where old.shop_id = $1 and old.code = new.id and json_typeof(new.entry) = 'null' returning 1
 ), link_put as (
-    insert into publication.link as old (shop_id, code, url, publisher_id, item_id, program_id, placement)
+    insert into publication.link as old (shop_id, code, url, publisher_id, item_id, program_id, placement, product_id)
     select $1, id, entry ->> 'url', entry ->> 'publisher_id', entry ->> 'item_id', entry ->> 'program_id',
-        entry ->> 'placement'
+        entry ->> 'placement', (entry ->> 'product_id')::bigint
     from link where json_typeof(entry) = 'object'
     on conflict (shop_id, code) do update set
         url = excluded.url, publisher_id = excluded.publisher_id, item_id = excluded.item_id,
-        program_id = excluded.program_id, placement = excluded.placement
-    where (old.url, old.publisher_id, old.item_id, old.program_id, old.placement)
-        is distinct from (excluded.url, excluded.publisher_id, excluded.item_id, excluded.program_id, excluded.placement)
+        program_id = excluded.program_id, placement = excluded.placement, product_id = excluded.product_id
+    where (old.url, old.publisher_id, old.item_id, old.program_id, old.placement, old.product_id)
+        is distinct from (excluded.url, excluded.publisher_id, excluded.item_id, excluded.program_id, excluded.placement,
+            excluded.product_id)
     returning 1
 )
 select (select count(*) from publisher_gone) + (select count(*) from publisher_put)

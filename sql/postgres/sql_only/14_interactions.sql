@@ -114,14 +114,22 @@ begin
 end
 $$;
 
--- Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept.
+-- Scheme, host and path. Queries and credentials can name a person; an address that is none is not kept, nor a path with an at
+-- sign inside of a part, however often it is percent-encoded.
 create function weir_sql.address_only(url text) returns text
 language plpgsql immutable parallel safe as $$
 begin
     return (
-        select case when authority <> '' and strpos(authority, '@') = 0 then address end
-        from (select substring(url from '^[^?#]*') as address) as whole
+        select case when authority <> '' and strpos(authority, '@') = 0 then
+            case when regexp_replace(substr(address, host_end), '%(25)+', '%', 'g') ~* sign
+                then left(address, host_end - 1) else address end
+        end
+        from (
+            select substring(url from '^[^?#]*') as address,
+                '[^/](@|\uff20|\ufe6b|%40|%ef%bc%a0|%ef%b9%ab)' as sign
+        ) as whole
         cross join lateral (select split_part(split_part(address, '//', 2), '/', 1) as authority) as part
+        cross join lateral (select strpos(address, '//') + 2 + length(authority) as host_end) as place
     );
 end
 $$;

@@ -20,6 +20,11 @@ begin
 end
 $$;
 
+-- Whether a browser may be sent there (interaction::address::is_redirect_target, of addresses that begin with http:// or https://):
+-- ASCII that can be seen and no backslash, and a host without a user.
+create function weir_sql.is_redirect_target(url text) returns boolean language sql immutable strict parallel safe
+return url ~ '^[\u0021-\u005b\u005d-\u007e]*$' and url ~ '^https?://[a-zA-Z0-9.:_\u005b\u005d-]+([/?#]|$)';
+
 -- Raises WR001 unless an entry's field is a text of its kind, or absent where it may be.
 create function weir_sql.check_entry_field(entry jsonb, path text, name text, kind text, is_optional boolean) returns void
 language plpgsql immutable as $$
@@ -28,10 +33,16 @@ begin
         return;
     elsif jsonb_typeof(entry -> name) is distinct from 'string' then
         perform weir_sql.refuse('', path || '.' || name, 'expected text');
+    elsif kind = 'shopify_id' then
+        if entry ->> name !~ '^[0-9]{1,19}$' or (entry ->> name)::numeric not between 1 and 9223372036854775807 then
+            perform weir_sql.refuse('', path || '.' || name, 'expected a Shopify id in decimal digits');
+        end if;
     elsif kind <> 'text' and octet_length(entry ->> name) not between 1 and 2048 then
         perform weir_sql.refuse('', path || '.' || name, 'expected 1 to 2048 bytes');
-    elsif kind = 'address' and entry ->> name !~ '^https?://' then
+    elsif kind in ('address', 'target') and entry ->> name !~ '^https?://' then
         perform weir_sql.refuse('', path || '.' || name, 'expected http:// or https://');
+    elsif kind = 'target' and not weir_sql.is_redirect_target(entry ->> name) then
+        perform weir_sql.refuse('', path || '.' || name, 'expected an absolute address in ASCII, without user and spaces');
     end if;
 end
 $$;
@@ -51,7 +62,8 @@ begin
         select * from (values ('publishers', '{name}'::text[], '{bounded}'::text[], '{f}'::boolean[]),
             ('items', '{publisher_id,title,url,kind}', '{text,bounded,address,text}', '{f,f,t,t}'),
             ('programs', '{name,publisher_id}', '{bounded,text}', '{f,t}'),
-            ('links', '{url,publisher_id,item_id,program_id,placement}', '{address,text,text,text,bounded}', '{f,t,t,t,t}')
+            ('links', '{url,publisher_id,item_id,program_id,placement,product_id}',
+                '{target,text,text,text,bounded,shopify_id}', '{f,t,t,t,t,t}')
         ) as known (name, fields, kinds, optional)
     loop
         continue when not change ? part.name;
@@ -62,7 +74,11 @@ begin
             if not weir_sql.is_catalogue_id(one.id) then
                 perform weir_sql.refuse('', part.name, 'an id is 1 to 128 letters, digits and . _ : / -');
             end if;
+            -- Also one that could not be put: an earlier version took others.
             continue when one.entry = 'null';
+            if part.name = 'links' and (one.id !~ '^[A-Za-z0-9._-]+$' or one.id in ('.', '..')) then
+                perform weir_sql.refuse('', part.name, 'a code is 1 to 128 letters, digits and . _ -, and not . or ..');
+            end if;
             perform weir_sql.check_record(one.entry, part.name || '.' || one.id, part.fields);
             for field in select * from unnest(part.fields, part.kinds, part.optional) as each (name, kind, is_optional) loop
                 perform weir_sql.check_entry_field(one.entry, part.name || '.' || one.id, field.name, field.kind,

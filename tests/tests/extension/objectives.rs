@@ -140,7 +140,8 @@ async fn governing(client: &Client) -> (i64, Vec<(Value, Value)>) {
 async fn shops_may_name_their_specifications_alike() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
-    let other = r#"{"shop_id": 2, "shop_domain": "other.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY"}"#;
+    let other =
+        r#"{"shop_id": 2, "shop_domain": "other.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY"}"#;
     let register = "select weir.register_shop($1::text::json)::text";
     admin.query_one(register, &[&other]).await.unwrap();
     let insert = "insert into configuration.macrodata_artifact (artifact_id, body) values ('default', $1::text::json)";

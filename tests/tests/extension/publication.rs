@@ -384,7 +384,7 @@ async fn a_catalogue_is_published_read_and_revised() {
         "items": {"i1": {"publisher_id": "daily-lamp", "title": "Ten lamps", "url": "https://a.example/ten"}},
         "programs": {"autumn": {"name": "Autumn"}},
         "links": {"x7": {"url": "https://shop.example/lamp", "publisher_id": "daily-lamp", "item_id": "i1",
-            "program_id": "autumn", "placement": "top"}}});
+            "program_id": "autumn", "placement": "top", "product_id": "9007199254740993"}}});
     let mut expected = change.clone();
     expected["revision"] = 1.into();
     assert_eq!(publish(change.clone()).await.unwrap()["changed"], 4);
@@ -407,6 +407,18 @@ async fn a_catalogue_is_published_read_and_revised() {
         (
             json!({"shop_domain": SHOP, "links": {"x": {"url": "javascript:alert(1)"}}}),
             "links.x.url",
+        ),
+        (
+            json!({"shop_domain": SHOP, "links": {"x": {"url": "https://shop.example/a b"}}}),
+            "links.x.url",
+        ),
+        (
+            json!({"shop_domain": SHOP, "links": {"a/b": {"url": "https://shop.example/"}}}),
+            "links: a code",
+        ),
+        (
+            json!({"shop_domain": SHOP, "links": {"x": {"url": "https://shop.example/", "product_id": "12x"}}}),
+            "links.x.product_id",
         ),
         (json!({"shop_domain": "nobody.myshopify.com"}), "No shop"),
     ] {

@@ -19,7 +19,8 @@ pub fn interaction(random: &mut Random, event_id: &str) -> Value {
         "program_id": maybe(random, |_| "summer:2026".into()), "order_id": order.to_string()});
     let more = json!({"item_id": "i1", "placement": "top \u{e9}", "product_id": id(random, 10, 5).to_string(),
         "url": random.one(&["https://a.example/lamp?email=b#c", "https://b:c@a.example/", "mailto:a", "//a.example",
-            "https://", "a//b//c?d", "https:///x"]),
+            "https://", "a//b//c?d", "https:///x", "https://a.example/b@c.example", "https://a.example/@b/c%2525",
+            "https://a.example/%C3%A9/b%252540c?d", "https://a.example/b%eF%Bc%a0c", "https://a.example/\u{e9}\u{ff20}c", "a//b/%40"]),
         "referrer_host": "a.example", "country": "JP", "device_class": "phone", "session_key": "s", "visitor_key": "v",
         "is_bot": random.below(2) == 0, "engaged_seconds": random.one(&["1.25", "@1", "@2", "3"])});
     for (name, value) in more.as_object().unwrap() {
@@ -82,10 +83,10 @@ pub fn catalogue(random: &mut Random) -> Value {
             "programs",
             &|random| json!({"name": "G", "publisher_id": maybe(random, publisher)}),
         ),
-        (
-            "links",
-            &|random| json!({"url": url(random), "publisher_id": maybe(random, publisher), "placement": maybe(random, |_| "top".into())}),
-        ),
+        ("links", &|random| {
+            json!({"url": url(random), "publisher_id": maybe(random, publisher), "placement": maybe(random, |_| "top".into()),
+                "product_id": maybe(random, |random| random.one(&["7", "007", "9007199254740993"]).into())})
+        }),
     ];
     for (part, entry) in parts {
         let entries: Map<String, Value> = (0..random.below(4))
@@ -98,10 +99,41 @@ pub fn catalogue(random: &mut Random) -> Value {
     match random.below(12) {
         0 => change["shop_domain"] = "nobody.myshopify.com".into(),
         1 => change["items"] = json!({"a b": null}),
-        2 => change["links"] = json!({"x": {"url": random.one(&["javascript:alert(1)", "", "https:/a"])}}),
+        2 => {
+            let url = random.one(&[
+                "javascript:alert(1)",
+                "",
+                "https:/a",
+                "https://",
+                "https:///x",
+                "https://a b",
+                "https://a/\u{e9}",
+                "https://a\u{131}.example/",
+                "https://a@b.example/",
+                "https://a.example/@b",
+                "https://a\\@b.example",
+                "https://[::1]:80?x",
+                "https://a.example#x\u{7f}",
+                "HTTPS://a.example",
+            ]);
+            change["links"] = json!({"x": {"url": url}});
+        }
         3 => change["publishers"] = json!({"x": {"name": random.one(&["", "n"]).repeat(2049)}}),
         4 => change["programs"] = json!({"x": {"name": "n", "surprise": 1}}),
         5..=6 => spoil(random, &mut change),
+        8 => {
+            let code = random.one(&["a/b", "a:b", ".", "..", "...", "a.b-c_D"]);
+            let id = random.one(&[
+                "0",
+                "9223372036854775807",
+                "9223372036854775808",
+                "-7",
+                "7 ",
+                "",
+                "\u{664}",
+            ]);
+            change["links"] = json!({code: maybe(random, |_| json!({"url": "https://d", "product_id": id}))});
+        }
         // There or not: a link may name an item and a program.
         7 => change["links"] = json!({"y": {"url": "https://d", "item_id": "p1", "program_id": "p2"}}),
         _ => {}
