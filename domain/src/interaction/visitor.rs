@@ -3,6 +3,8 @@
 //! The key of a day is derived from a secret, so that without the secret nobody can try out all addresses, and two days
 //! cannot be joined. No cookie and nothing stored at the visitor's.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -52,10 +54,20 @@ pub fn keys(secret: &[u8], visitor: Visitor<'_>, day: &str, hour: u8) -> Option<
 }
 
 /// The key under which requests from `ip` are counted for the rate limit; nothing else knows it. `None` without address.
+///
+/// Of IPv6 the network of 64 bits: whoever has one address there has all of them.
 #[must_use]
 pub fn rate_limit_key(secret: &[u8], ip: &str) -> Option<String> {
-    (!ip.is_empty())
-        .then(|| hash(secret, &["weir rate limit", ip]))
+    let whole = match ip.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => ip.to_owned(),
+    };
+    (!whole.is_empty())
+        .then(|| hash(secret, &["weir rate limit", &whole]))
         .flatten()
         .map(|digest| hex(&digest[..HASH_BYTES]))
 }
@@ -138,6 +150,16 @@ mod tests {
             ..visitor()
         };
         assert_ne!(one, key(SECRET, shifted));
+    }
+
+    #[test]
+    fn a_network_of_one_visitor_has_one_rate() {
+        let key = |ip| rate_limit_key(SECRET, ip).unwrap();
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:DB8:1:2:ffff:eeee:dddd:cccc"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:203.0.113.7"), key("203.0.113.7"));
+        assert_ne!(key("203.0.113.7"), key("203.0.113.8"));
+        assert_ne!(key("unknown"), key("elsewhere"));
     }
 
     #[test]
