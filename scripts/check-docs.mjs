@@ -1,5 +1,5 @@
 // Whether README.md and docs/*.md name what there is: verbs and options of `weir` by its own --help; variables, SQL functions,
-// routes and messages by the sources; names, vars and secrets of the Workers by their wrangler.jsonc; links by the files. Prints
+// routes, messages, fields of interactions by the sources; names, vars and secrets of the Workers by their wrangler.jsonc; links by the files. Prints
 // every fault. Says nothing of what the words mean.
 // usage: node scripts/check-docs.mjs     (after `make build`)
 
@@ -101,6 +101,19 @@ for (const page of pages) {
     if (!existsSync(join(root, page, "..", target))) faults.push(`${page}: ${target} is not there`);
   }
 }
+
+// What a sender may say, and why an event of theirs is refused.
+const interactions = text("docs/interactions.md");
+const quoted = (path, pattern) => [...text(path).matchAll(pattern)].map(([, name]) => name);
+const told = [
+  ...quoted("domain/src/interaction/given.rs", /fields\s*\.\w+\("(\w+)"/g),
+  ...quoted("domain/src/interaction/given.rs", /Refusal::new\(\s*"(\w+)"/g),
+  ...quoted("domain/src/interaction/given.rs", /Err\(Refusal::new\("(\w+)"/g),
+  ...quoted("domain/src/interaction/kind.rs", /=> "(\w+)"/g),
+  ...quoted("edge/publication/src/prepare.rs", /(?:Refusal::new\(\s*|KEY_TWICE: &str = )"(\w+)"/g),
+  ...quoted("edge/publication/src/batch.rs", /Refusal::new\(\s*\d+,\s*"(\w+)"/g),
+];
+for (const name of new Set(told)) if (!interactions.includes(`\`${name}\``)) faults.push(`docs/interactions.md: ${name} is not named`);
 
 // What wrangler.jsonc binds has to be created by hand, and is named in the page that says so.
 const { unstable_readConfig: read } = createRequire(import.meta.url)("wrangler");

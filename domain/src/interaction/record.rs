@@ -6,6 +6,7 @@ use super::address::{clean, host};
 use super::device::DeviceClass;
 use super::given::Given;
 use super::visitor::{keys, Keys, Visitor};
+use super::Kind;
 use crate::events::wire_time;
 use crate::telemetry::event_id;
 
@@ -52,6 +53,26 @@ impl Given {
             .find_map(|(prefix, id)| id.as_ref().map(|id| format!("{prefix}{id}")))
             .unwrap_or_default();
         event_id(&self.shop_domain, self.kind.as_str(), &entity, &self.event_key)
+    }
+
+    /// Whether `other`, under the same id, is this event once more. It may come at another time, from another page and with
+    /// other claims; but an id holds only the first of what an event is about, and to whom an attribution gives an order is what
+    /// it says.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        self.said() == other.said()
+    }
+
+    fn said(&self) -> [Option<&String>; 6] {
+        let is_credit = |_: &&String| self.kind == Kind::Attribution;
+        [
+            self.order_id.as_ref(),
+            self.item_id.as_ref(),
+            self.link_code.as_ref(),
+            self.product_id.as_ref(),
+            self.publisher_id.as_ref().filter(is_credit),
+            self.program_id.as_ref().filter(is_credit),
+        ]
     }
 
     /// The row under the id `event_id`.
@@ -151,7 +172,6 @@ fn country(code: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interaction::Kind;
     use crate::telemetry::publication;
 
     const NOON: i64 = 1_795_521_600_000; // 2026-11-24T12:00:00Z

@@ -1,6 +1,6 @@
 //! From what was sent to rows of the stream, with one verdict per event.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -64,11 +64,14 @@ pub struct Surroundings<'a> {
     pub schema: &'a StreamSchema,
 }
 
+/// Reason class of an event whose id another one of the batch has, which says something else.
+const KEY_TWICE: &str = "event_key_used_twice";
+
 /// Decides each of `events` and makes the rows of those accepted.
 #[must_use]
 pub fn prepare(events: Vec<Result<Given, Refusal>>, around: &Surroundings<'_>) -> Prepared {
     let mut prepared = Prepared::default();
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<String, Given> = HashMap::new();
     for (index, event) in events.into_iter().enumerate() {
         let mut verdict = Verdict {
             index,
@@ -81,10 +84,18 @@ pub fn prepare(events: Vec<Result<Given, Refusal>>, around: &Surroundings<'_>) -
             Ok(given) => {
                 let event_id = given.event_id();
                 verdict.event_id = Some(event_id.clone());
-                if seen.insert(event_id.clone()) {
-                    take(given, &event_id, &mut verdict, around, &mut prepared);
-                } else {
-                    verdict.verdict = "duplicate";
+                match seen.get(&event_id) {
+                    None => {
+                        seen.insert(event_id.clone(), given.clone());
+                        take(given, &event_id, &mut verdict, around, &mut prepared);
+                    }
+                    Some(first) if first.says_the_same_as(&given) => verdict.verdict = "duplicate",
+                    Some(_) => {
+                        let counted = [given.kind.as_str(), "rejected", KEY_TWICE];
+                        prepared.counters.count(&given.shop_domain, &counted, &[]);
+                        let detail = "event_key: another event of this batch has it; each has a key of its own";
+                        reject(&mut verdict, KEY_TWICE, detail.into());
+                    }
                 }
             }
             Err(refusal) => {
@@ -267,6 +278,33 @@ mod tests {
             prepared.verdicts[0].event_id.as_deref(),
             prepared.rows[0].event["event_id"].as_str()
         );
+    }
+
+    #[test]
+    fn two_facts_under_one_key_are_told_apart_from_one_fact_twice() {
+        let bought = |product: &str| {
+            let mut event = event("conversion", "a");
+            event["product_id"] = json!(product);
+            event
+        };
+        let mut later = bought("1");
+        later["occurred_at"] = json!(1_795_521_600_000_i64);
+        later["publisher_id"] = json!("claimed");
+        let credit = |publisher: &str| {
+            let mut event = event("attribution", "a");
+            event["publisher_id"] = json!(publisher);
+            event
+        };
+        let batch = json!([bought("1"), bought("2"), later, credit("p-1"), credit("p-2")]);
+        let prepared = prepared(&batch, true);
+        let verdicts: Vec<_> = prepared.verdicts.iter().map(|one| (one.verdict, one.reason)).collect();
+        let (first, twice) = (("accepted", None), ("rejected", Some(KEY_TWICE)));
+        assert_eq!(verdicts, [first, twice, ("duplicate", None), first, twice]);
+        assert!(prepared.verdicts[1]
+            .detail
+            .as_deref()
+            .unwrap()
+            .starts_with("event_key: "));
     }
 
     #[test]

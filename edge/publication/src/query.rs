@@ -47,7 +47,7 @@ pub fn pixel(url: &str, page: Option<&str>, fallback_key: &str) -> Result<Given,
         }
     }
     for name in ["engaged_seconds", "occurred_at"] {
-        if let Some(text) = decoded(url, name) {
+        if let Some(text) = decoded(url, name).filter(|text| !text.is_empty()) {
             // A number is one; anything else is read as the text it is.
             event.insert(
                 name.into(),
@@ -96,6 +96,13 @@ mod tests {
             pixel("https://w/v1/p.gif", None, "k").unwrap_err().detail,
             "shop_domain: required"
         );
+        let empty = pixel(
+            "https://w/v1/p.gif?shop_domain=d&engaged_seconds=&occurred_at=",
+            None,
+            "k",
+        )
+        .unwrap();
+        assert_eq!((empty.engaged_seconds, empty.occurred_at_millis), (None, None));
         let bad = pixel("https://w/v1/p.gif?shop_domain=d&engaged_seconds=x", None, "k");
         assert_eq!(bad.unwrap_err().reason, "type_mismatch");
     }

@@ -71,6 +71,10 @@ pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Resp
         Ok(given) => given,
         Err(EventRefusal { reason, detail }) => return answer(422, reason, &detail),
     };
+    if sender.is_prefetch {
+        // Of a page that nobody may ever see.
+        return image();
+    }
     if !given.kind.is_domain_level() {
         context.wait_until(record(given, sender, env));
         return image();

@@ -14,12 +14,25 @@ const SNIPPET: &str = include_str!("snippet.min.js");
 /// Routes a request.
 pub async fn route(request: Request, env: Env, context: Context) -> Result<Response> {
     let path = request.path();
+    let origin = || request.headers().get("origin");
     match (request.method(), path.as_str()) {
         (Method::Get, "/healthz") => Response::from_json(&json!({"status": "ok"})),
         (Method::Get | Method::Head, "/v1/snippet.js") => snippet(),
-        (Method::Options, "/v1/events") => preflight(),
-        (Method::Post, "/v1/events") => for_any_page(crate::worker_events::batch(request, env, &context).await?),
-        (Method::Get, "/v1/p.gif") => for_any_page(crate::worker_events::pixel(request, env, &context).await?),
+        (Method::Options, "/v1/events") => preflight(origin()?.as_deref()),
+        (Method::Post, "/v1/events") => {
+            let origin = origin()?;
+            for_any_page(
+                crate::worker_events::batch(request, env, &context).await?,
+                origin.as_deref(),
+            )
+        }
+        (Method::Get, "/v1/p.gif") => {
+            let origin = origin()?;
+            for_any_page(
+                crate::worker_events::pixel(request, env, &context).await?,
+                origin.as_deref(),
+            )
+        }
         (_, "/healthz" | "/v1/events" | "/v1/p.gif" | "/v1/snippet.js") => answer(405, "method_not_allowed", ""),
         (Method::Get | Method::Head, path) if path.starts_with("/r/") => {
             crate::worker_redirect::redirect(request, env, &context).await

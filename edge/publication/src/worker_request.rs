@@ -93,17 +93,22 @@ pub fn random_key() -> String {
     format!("{:x}-{:x}", word(), word())
 }
 
-/// `response` as any page may read it. There is no cookie and no credential, so any origin is as good as another.
-pub fn for_any_page(response: Response) -> Result<Response> {
+/// `response` as any page may read it that is at `origin`. Nothing here knows a cookie, so any origin is as good as another; but
+/// a beacon always has credentials with it, and of JSON a browser asks before whether those are welcome, to which `*` is no answer.
+pub fn for_any_page(response: Response, origin: Option<&str>) -> Result<Response> {
     let headers = response.headers().clone();
-    headers.set("access-control-allow-origin", "*")?;
+    headers.set("access-control-allow-origin", origin.unwrap_or("*"))?;
+    if origin.is_some() {
+        headers.set("access-control-allow-credentials", "true")?;
+        headers.set("vary", "origin")?;
+    }
     headers.set("cache-control", "no-store")?;
     Ok(response.with_headers(headers))
 }
 
 /// The answer to a preflight.
-pub fn preflight() -> Result<Response> {
-    let response = for_any_page(Response::empty()?.with_status(204))?;
+pub fn preflight(origin: Option<&str>) -> Result<Response> {
+    let response = for_any_page(Response::empty()?.with_status(204), origin)?;
     let headers = response.headers().clone();
     headers.set("access-control-allow-methods", "POST, OPTIONS")?;
     headers.set("access-control-allow-headers", "content-type, dnt, sec-gpc")?;

@@ -129,11 +129,13 @@ test("any page may send, and read what became of it", async (t) => {
     headers: { origin: "https://blog.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
   });
   assert.equal(preflight.status, 204);
-  assert.equal(preflight.headers.get("access-control-allow-origin"), "*");
+  const allowed = ({ headers }) => ["origin", "credentials"].map((what) => headers.get(`access-control-allow-${what}`));
+  assert.deepEqual(allowed(preflight), ["https://blog.example", "true"]);
   assert.match(preflight.headers.get("access-control-allow-methods"), /POST/);
   assert.match(preflight.headers.get("access-control-allow-headers"), /content-type/);
   const answer = await send([event("view", "a")], { headers: { origin: "https://blog.example" } });
-  assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+  assert.deepEqual([...allowed(answer), answer.headers.get("vary")], ["https://blog.example", "true", "origin"]);
+  assert.deepEqual(allowed(await send([event("view", "b")])), ["*", null]);
   assert.equal(answer.headers.get("set-cookie"), null);
 });
 
@@ -159,6 +161,11 @@ test("a pixel is an impression of the page that embeds it", async (t) => {
   assert.equal(Buffer.from(await image.arrayBuffer()).subarray(0, 6).toString(), "GIF89a");
   const [row] = await until("the row", () => lake.published.length && lake.published);
   assert.deepEqual([row.event_type, row.item_id, row.placement, row.url], ["impression", "i-1", "foot", "https://blog.example/a"]);
+  // Of a page that the browser fetches ahead of anybody; what is empty is not there.
+  assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&item_id=ahead`, { "sec-purpose": "prefetch;prerender" })).status, 200);
+  assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&item_id=i-2&occurred_at=&engaged_seconds=`)).status, 200);
+  await until("the next row", () => lake.published.length === 2);
+  assert.equal(lake.published[1].item_id, "i-2");
   assert.equal((await get("/v1/p.gif")).status, 422);
   assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}&event_type=attribution&order_id=7`)).status, 422);
 });

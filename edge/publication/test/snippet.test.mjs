@@ -22,7 +22,7 @@ async function publisher(t, worker) {
     response.setHeader("content-type", "text/html");
     response.end(`<!doctype html><body style="margin:0">
       <script async src="${worker}/v1/snippet.js" data-weir-shop="${SHOP}" data-weir-item="${page}"></script>
-      <p id="top" data-weir-item="top" data-weir-placement="hero" style="height:100px;margin:0"><a href="#x">inside</a></p>
+      <p id="top" data-weir-item="top" data-weir-placement="hero" style="height:100px;margin:0"><a href="#x">inside</a> <a id="signed" href="${worker}/r/x7?shop=${SHOP}&s=0">signed</a></p>
       <p style="height:5000px">reading</p>
       <p id="bottom" data-weir-item="bottom" data-weir-product="7" style="height:100px;margin:0">below</p>`);
   });
@@ -69,15 +69,59 @@ test("view, impressions as they come into view, a click, and the time on the pag
   for (const type of ["mousePressed", "mouseReleased"]) await call("Input.dispatchMouseEvent", { type, x, y, button: "left", clickCount: 1 });
   await until("the click", () => of("click").length === 1);
   assert.deepEqual([of("click")[0].item_id, of("click")[0].placement], ["top", "hero"]);
+  // Of a signed link the redirect tells; here nobody follows it.
+  await evaluate("addEventListener('click', (event) => event.preventDefault()); document.querySelector('#signed').click()");
+  await evaluate("document.querySelector('#top a').click()");
+  await until("the click after it", () => of("click").length === 2);
   assert.deepEqual(await evaluate("[document.cookie, localStorage.length, sessionStorage.length]"), ["", 0, 0]);
 
   await open("about:blank");
   await until("the engagement", () => of("engagement").length === 1);
   assert.equal(of("engagement")[0].item_id, "article");
   assert.ok(of("engagement")[0].engaged_seconds > 0);
+  assert.equal(of("click").length, 2, "not the one on the signed link");
   assert.equal(of("impression").length, 2, "once per element, also when it comes into view again");
   assert.equal(new Set(lake.published.map(({ event_id }) => event_id)).size, lake.published.length);
   assert.ok(!JSON.stringify(lake.published).includes("jane"));
+});
+
+test("a page that is rendered ahead begins when it is seen, and a day is the longest span", async (t) => {
+  const { lake, url } = await world(t);
+  const page = await publisher(t, url);
+  const { open, beforePages, evaluate } = await browser(t);
+  const of = (type) => lake.published.filter(({ event_type, item_id }) => event_type === type && item_id === "ahead");
+  await beforePages(`
+    window.ahead = new URL(location).searchParams.get("page") === "ahead";
+    Object.defineProperty(document, "prerendering", { get: () => ahead });
+  `);
+  await open(page("ahead"));
+  assert.equal(await evaluate("performance.getEntriesByName(document.scripts[0].src).length"), 1, "the snippet was loaded");
+  // A page that is seen sends meanwhile what it has.
+  await open(page("seen"));
+  await until("another page's", () => lake.published.some(({ item_id }) => item_id === "seen"));
+  assert.deepEqual([of("view"), of("engagement")], [[], []]);
+
+  await open(page("ahead"));
+  await evaluate("ahead = false; document.dispatchEvent(new Event('prerenderingchange'))");
+  await until("its view", () => of("view").length === 1);
+  await evaluate("performance.now = () => 2 * 86_400_000");
+  await open("about:blank");
+  await until("its engagement", () => of("engagement").length === 1);
+  assert.equal(of("engagement")[0].engaged_seconds, 86_400);
+});
+
+test("any page may send JSON too, as a beacon with its credentials", async (t) => {
+  const { lake, url } = await world(t);
+  const page = await publisher(t, url);
+  const { open, evaluate } = await browser(t);
+  await open(page("article"));
+  const event = { event_type: "view", event_key: "own", shop_domain: SHOP, item_id: "own" };
+  const type = "application/json";
+  await evaluate(`navigator.sendBeacon("${url}/v1/events", new Blob([${JSON.stringify(JSON.stringify([event]))}], { type: "${type}" }))`);
+  await until("the beacon", () => lake.published.some(({ item_id }) => item_id === "own"));
+  const answer = await evaluate(`fetch("${url}/v1/events", { method: "POST", credentials: "include", headers: { "content-type": "${type}" },
+    body: ${JSON.stringify(JSON.stringify([{ ...event, event_key: "other" }]))} }).then((response) => response.json())`);
+  assert.equal(answer.accepted, 1);
 });
 
 test("who does not want to be tracked is not", async (t) => {
