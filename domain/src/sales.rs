@@ -310,8 +310,14 @@ fn scaled(amount: i64, numerator: i64, denominator: i64) -> i64 {
         return 0;
     }
     let (sign, denominator) = (i128::from(denominator.signum()), i128::from(denominator).abs());
-    let doubled = 2 * i128::from(amount) * i128::from(numerator) * sign + denominator;
-    i64::try_from(doubled.div_euclid(2 * denominator)).unwrap_or(i64::MAX)
+    let doubled = (2 * i128::from(amount)).saturating_mul(i128::from(numerator) * sign);
+    let doubled = doubled.saturating_add(denominator);
+    clamped(doubled.div_euclid(2 * denominator))
+}
+
+/// As 64 bits. No order that is read comes near the ends; lines that earlier versions stored may.
+fn clamped(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// The share of the first `units` of `quantity`.
@@ -330,21 +336,28 @@ fn share(value: Value, from: i64, to: i64, quantity: i64) -> Value {
     }
 }
 
+/// A line's discount without its tax, if its prices contain tax. Beyond all measure where next to nothing was paid and the tax
+/// is far more than that.
+#[must_use]
+pub(crate) fn net_discount(line: &Line) -> Amount {
+    line_value(line, true).discount
+}
+
 fn line_value(line: &Line, taxes_included: bool) -> Value {
     let one = |price: i64, discount: i64, tax: i64| {
         let listed = price.saturating_mul(line.quantity);
         if !taxes_included {
             return (listed, discount);
         }
-        let paid = listed - discount;
-        let net = paid - tax;
+        let paid = listed.saturating_sub(discount);
+        let net = paid.saturating_sub(tax);
         let discount = if paid == 0 {
             // Nothing was paid, so no tax shows what part of the discount was tax; the rates tell, if known.
             scaled(discount, 1_000_000_000, 1_000_000_000 + line.tax_rate)
         } else {
             scaled(discount, net, paid)
         };
-        (net + discount, discount)
+        (net.saturating_add(discount), discount)
     };
     let (gross, discount) = one(line.unit_price.shop, line.discount.shop, line.tax.shop);
     let (shown_gross, shown_discount) = one(

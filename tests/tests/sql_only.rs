@@ -6,6 +6,8 @@ mod bodies;
 mod contract;
 #[path = "sql_only/differential.rs"]
 mod differential;
+#[path = "sql_only/extremes.rs"]
+mod extremes;
 #[path = "sql_only/install.rs"]
 mod install;
 #[path = "sql_only/pair.rs"]

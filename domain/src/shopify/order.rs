@@ -10,6 +10,7 @@ use crate::order_state::{
     Refund, RefundLine, Return,
 };
 use crate::publication::is_catalogue_id;
+use crate::sales::net_discount;
 
 /// Most units of one line that are believed. Keeps quantity x price inside i64.
 const MAX_QUANTITY: i64 = 1_000_000;
@@ -105,7 +106,7 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
         Some(_) => Some(self::quantity(node, "current_quantity")?),
         None => None,
     };
-    Ok(Line {
+    let line = Line {
         line_item_id: node.id("id")?,
         product_id: node.int("product_id")?,
         variant_id: node.int("variant_id")?,
@@ -118,7 +119,9 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
         discount,
         tax,
         tax_rate,
-    })
+    };
+    discount_fits(node, "discount_allocations", &line)?;
+    Ok(line)
 }
 
 /// Refuses a line whose value is beyond belief.
@@ -132,6 +135,20 @@ pub(super) fn value_fits(node: &Node<'_>, unit_price: Amount, quantity: i64) -> 
         Ok(())
     } else {
         Err(node.mismatch("quantity", "expected a line value below 10^15 minor units"))
+    }
+}
+
+/// Refuses a line whose discount or tax is beyond belief. `name` is the member that lists the discounts.
+pub(super) fn discount_fits(node: &Node<'_>, name: &str, line: &Line) -> Result<(), BodyError> {
+    let fits = |amount: Amount| {
+        amount.shop.unsigned_abs() <= MAX_LINE_VALUE.unsigned_abs()
+            && amount.presentment.unsigned_abs() <= MAX_LINE_VALUE.unsigned_abs()
+    };
+    // Prices may contain tax, which a bulk operation does not say in the line.
+    if [line.discount, line.tax, net_discount(line)].into_iter().all(fits) {
+        Ok(())
+    } else {
+        Err(node.mismatch(name, "expected a discount and a tax below 10^15 minor units"))
     }
 }
 
@@ -246,7 +263,9 @@ pub(super) fn refund(
         if moved.is_success() && moved.kind.as_deref() == Some("refund") {
             // Transactions of one refund share a currency; one that does not is left to order_transactions/create.
             match &mut paid {
-                Some((sum, paid_currency)) if *paid_currency == moved_currency => *sum += moved.amount,
+                Some((sum, paid_currency)) if *paid_currency == moved_currency => {
+                    *sum = sum.saturating_add(moved.amount);
+                }
                 Some(_) => {}
                 None => paid = Some((moved.amount, moved_currency)),
             }

@@ -357,8 +357,8 @@ $$;
 -- The sum of two amounts.
 create function weir_sql.plus(a jsonb, b jsonb) returns jsonb language plpgsql immutable parallel safe as $$
 begin
-    return jsonb_build_object('shop', (a ->> 'shop')::bigint + (b ->> 'shop')::bigint,
-        'presentment', (a ->> 'presentment')::bigint + (b ->> 'presentment')::bigint);
+    return jsonb_build_object('shop', weir_sql.clamped((a ->> 'shop')::numeric + (b ->> 'shop')::bigint),
+        'presentment', weir_sql.clamped((a ->> 'presentment')::numeric + (b ->> 'presentment')::bigint));
 end
 $$;
 

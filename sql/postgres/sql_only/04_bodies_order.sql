@@ -14,6 +14,29 @@ begin
 end
 $$;
 
+-- Raises unless a line's discount and tax are within what is believed. Prices may contain tax, which a bulk operation does not
+-- say in the line; where next to nothing was paid and the tax is far more than that, the discount without it has no end.
+create function weir_sql.check_discount(line jsonb, path text) returns void
+language plpgsql immutable parallel safe as $$
+declare
+    side text;
+    discount bigint;
+    tax bigint;
+begin
+    foreach side in array array['shop', 'presentment'] loop
+        discount := (line -> 'discount' ->> side)::bigint;
+        tax := (line -> 'tax' ->> side)::bigint;
+        if discount not between -1000000000000000 and 1000000000000000
+            or tax not between -1000000000000000 and 1000000000000000
+            or (discount <> 0 and weir_sql.net_discount((line -> 'unit_price' ->> side)::bigint * (line ->> 'quantity')::bigint,
+                discount, tax, (line ->> 'tax_rate')::bigint) not between -1000000000000000 and 1000000000000000)
+        then
+            perform weir_sql.refuse('type_mismatch', path, 'expected a discount and a tax below 10^15 minor units');
+        end if;
+    end loop;
+end
+$$;
+
 -- A tax rate in billionths, from its digits; what is no plain decimal counts as unknown, 0.
 create function weir_sql.rate_of(node jsonb, path text) returns numeric language plpgsql immutable parallel safe as $$
 declare
@@ -40,6 +63,7 @@ declare
     items jsonb;
     part jsonb;
     left_units bigint;
+    line jsonb;
 begin
     perform weir_sql.check_value(unit_price, units, path || 'quantity');
     items := weir_sql.objects_of(node, 'discount_allocations', path);
@@ -56,11 +80,13 @@ begin
     if weir_sql.int_of(node, 'current_quantity', path) is not null then
         left_units := weir_sql.quantity_of(node, 'current_quantity', path);
     end if;
-    return jsonb_build_object('line_item_id', weir_sql.id_of(node, 'id', path),
+    line := jsonb_build_object('line_item_id', weir_sql.id_of(node, 'id', path),
         'product_id', weir_sql.int_of(node, 'product_id', path), 'variant_id', weir_sql.int_of(node, 'variant_id', path),
         'title', weir_sql.text_of(node, 'title', path), 'vendor', weir_sql.text_of(node, 'vendor', path),
         'is_gift_card', weir_sql.bool_of(node, 'gift_card', path), 'quantity', units, 'current_quantity', left_units,
         'unit_price', unit_price, 'discount', discount, 'tax', tax, 'tax_rate', weir_sql.clamped(tax_rate));
+    perform weir_sql.check_discount(line, path || 'discount_allocations');
+    return line;
 end
 $$;
 
@@ -128,7 +154,7 @@ begin
         if item ->> 'status' = 'success' and item ->> 'kind' = 'refund'
             and coalesce(paid_currency = item ->> 'currency', true)
         then
-            paid := coalesce(paid, 0) + (item ->> 'amount')::bigint;
+            paid := weir_sql.clamped(coalesce(paid, 0)::numeric + (item ->> 'amount')::bigint);
             paid_currency := item ->> 'currency';
         end if;
     end loop;

@@ -18,9 +18,15 @@ begin
     end if;
     divisor := 2 * abs(denominator::numeric);
     dividend := 2 * amount::numeric * numerator * sign(denominator::numeric) + abs(denominator::numeric);
-    return (div(dividend, divisor) - case when dividend < 0 and mod(dividend, divisor) <> 0 then 1 else 0 end)::bigint;
+    return weir_sql.clamped(
+        div(dividend, divisor) - case when dividend < 0 and mod(dividend, divisor) <> 0 then 1 else 0 end);
 end
 $$;
+
+-- What was paid for a line without its tax, where prices contain tax.
+create function weir_sql.net_paid(listed bigint, discount bigint, tax bigint) returns bigint
+language sql immutable parallel safe
+return weir_sql.clamped(weir_sql.clamped(listed::numeric - discount)::numeric - tax);
 
 -- A line's discount without its tax, where prices contain tax.
 create function weir_sql.net_discount(listed bigint, discount bigint, tax bigint, tax_rate bigint) returns bigint
@@ -28,7 +34,7 @@ language sql immutable parallel safe
 return case
     -- Nothing was paid, so no tax shows what part of the discount was tax; the rates tell, if known.
     when listed = discount then weir_sql.scaled(discount, 1000000000, 1000000000 + tax_rate)
-    else weir_sql.scaled(discount, listed - discount - tax, listed - discount)
+    else weir_sql.scaled(discount, weir_sql.net_paid(listed, discount, tax), weir_sql.clamped(listed::numeric - discount))
 end;
 
 -- Whether a refund, made `at`, is told in full and is none of those that the agreements, read as of `read_at`, book. Where
@@ -52,9 +58,9 @@ create function weir_sql.ledger_row(product_id text, day text, kind text, units_
 language sql stable parallel safe
 return jsonb_build_object('product_id', product_id, 'day', day, 'kind', kind,
     'units_sold', units_sold, 'units_returned', units_returned, 'gross_sales', gross, 'discounts', off,
-    'returns', returned, 'net_sales', gross - off - returned, 'presentment_gross_sales', p_gross,
-    'presentment_discounts', p_off, 'presentment_returns', p_returned,
-    'presentment_net_sales', p_gross - p_off - p_returned);
+    'returns', returned, 'net_sales', weir_sql.clamped(weir_sql.clamped(gross::numeric - off)::numeric - returned),
+    'presentment_gross_sales', p_gross, 'presentment_discounts', p_off, 'presentment_returns', p_returned,
+    'presentment_net_sales', weir_sql.clamped(weir_sql.clamped(p_gross::numeric - p_off)::numeric - p_returned));
 
 -- Whether an order was only sold: no agreements were read of it, and nothing was refunded, edited, removed or cancelled.
 create function weir_sql.is_only_sold(state jsonb) returns boolean language sql immutable parallel safe
@@ -85,8 +91,10 @@ with lines as (
         and not (line ->> 'is_gift_card')::boolean and (line ->> 'quantity')::bigint > 0
 ), sums as (
     select n, product_id, zone, placed_at, weir_sql.clamped(sum(quantity)) as units,
-        weir_sql.clamped(sum(case when taxes_included then listed - discount - tax + net.off else listed end)) as gross,
-        weir_sql.clamped(sum(case when taxes_included then p_listed - p_discount - p_tax + net.p_off else p_listed end)) as p_gross,
+        weir_sql.clamped(sum(case when taxes_included
+            then weir_sql.clamped(weir_sql.net_paid(listed, discount, tax)::numeric + net.off) else listed end)) as gross,
+        weir_sql.clamped(sum(case when taxes_included
+            then weir_sql.clamped(weir_sql.net_paid(p_listed, p_discount, p_tax)::numeric + net.p_off) else p_listed end)) as p_gross,
         weir_sql.clamped(sum(case when taxes_included then net.off else discount end)) as off,
         weir_sql.clamped(sum(case when taxes_included then net.p_off else p_discount end)) as p_off
     from lines cross join lateral (
@@ -188,8 +196,10 @@ with orders as materialized (
 ), valued as (
     -- Value without tax.
     select lines.*,
-        case when taxes_included then listed - discount - tax + net.off else listed end as gross,
-        case when taxes_included then p_listed - p_discount - p_tax + net.p_off else p_listed end as p_gross,
+        case when taxes_included
+            then weir_sql.clamped(weir_sql.net_paid(listed, discount, tax)::numeric + net.off) else listed end as gross,
+        case when taxes_included
+            then weir_sql.clamped(weir_sql.net_paid(p_listed, p_discount, p_tax)::numeric + net.p_off) else p_listed end as p_gross,
         case when taxes_included then net.off else discount end as off,
         case when taxes_included then net.p_off else p_discount end as p_off
     from lines cross join lateral (

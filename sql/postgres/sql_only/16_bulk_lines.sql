@@ -233,6 +233,7 @@ declare
     tax_rate numeric := 0;
     items jsonb;
     item_path text;
+    line jsonb;
 begin
     perform weir_sql.check_value(unit_price, units, 'quantity');
     items := weir_sql.objects_of(node, 'discountAllocations', '');
@@ -246,13 +247,15 @@ begin
         tax := weir_sql.plus(tax, weir_sql.money_bag(items -> n, 'priceSet', item_path));
         tax_rate := tax_rate + weir_sql.rate_of(items -> n, item_path);
     end loop;
-    return jsonb_build_object('line_item_id', (weir_sql.required_gid(node, 'id', '')).id,
+    line := jsonb_build_object('line_item_id', (weir_sql.required_gid(node, 'id', '')).id,
         'product_id', weir_sql.id_of_object(node, 'product', ''), 'variant_id', weir_sql.id_of_object(node, 'variant', ''),
         'title', weir_sql.text_of(node, 'title', ''), 'vendor', weir_sql.text_of(node, 'vendor', ''),
         'is_gift_card', weir_sql.bool_of(node, 'isGiftCard', ''), 'quantity', units,
         'current_quantity', case when weir_sql.int_of(node, 'currentQuantity', '') is not null
             then weir_sql.quantity_of(node, 'currentQuantity', '') end,
         'unit_price', unit_price, 'discount', discount, 'tax', tax, 'tax_rate', weir_sql.clamped(tax_rate));
+    perform weir_sql.check_discount(line, 'discountAllocations');
+    return line;
 end
 $$;
 

@@ -1,7 +1,7 @@
 //! Fields of a node, named as the GraphQL Admin API names them, as weir's facts.
 
 use super::super::json::{fault, Node};
-use super::super::order::{quantity, rate, referred_by, value_fits};
+use super::super::order::{discount_fits, quantity, rate, referred_by, value_fits};
 use super::super::{BodyError, Reason};
 use super::line::{Gid, OrderPart, ReadAt};
 use crate::money::Currency;
@@ -84,7 +84,7 @@ pub(super) fn line_item(node: &Node<'_>) -> Result<Line, BodyError> {
         tax = tax + amount(&one, "priceSet")?;
         tax_rate = tax_rate.saturating_add(rate(&one)?);
     }
-    Ok(Line {
+    let line = Line {
         line_item_id: required_gid(node, "id")?.id,
         product_id: id_of(node, "product")?,
         variant_id: id_of(node, "variant")?,
@@ -100,7 +100,9 @@ pub(super) fn line_item(node: &Node<'_>) -> Result<Line, BodyError> {
         discount,
         tax,
         tax_rate,
-    })
+    };
+    discount_fits(node, "discountAllocations", &line)?;
+    Ok(line)
 }
 
 fn refund(node: &Node<'_>, observed_at: i64, read_at: ReadAt) -> Result<Refund, BodyError> {
