@@ -172,6 +172,15 @@ $$;
 create function weir_sql.at(micros bigint) returns timestamptz language sql stable strict parallel safe
 return to_timestamp(micros / 1000000) + (micros % 1000000) * interval '1 microsecond';
 
+-- A time zone under a name that can only mean it: PostgreSQL takes an abbreviation before the zone of the same name, and it
+-- knows CET as one hour ahead of UTC in summer too. These are tzdata's own aliases (file backward, 2024b).
+create function weir_sql.zone(name text) returns text language sql immutable parallel safe
+return case upper(name collate "C")
+    when 'CET' then 'Europe/Brussels' when 'MET' then 'Europe/Brussels' when 'EET' then 'Europe/Athens'
+    when 'WET' then 'Europe/Lisbon' when 'EST' then 'America/Panama' when 'MST' then 'America/Phoenix'
+    when 'HST' then 'Pacific/Honolulu' else name
+end;
+
 -- As on the wire: RFC 3339 UTC with milliseconds.
 create function weir_sql.wire_time(micros bigint) returns text language sql stable strict parallel safe
 return to_char(weir_sql.at(micros) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');

@@ -103,7 +103,7 @@ with lines as (
     ) as net
     group by n, product_id, zone, placed_at
 )
-select n, jsonb_agg(weir_sql.ledger_row(product_id, to_char(weir_sql.at(placed_at) at time zone zone, 'YYYY-MM-DD'), 'sale', units,
+select n, jsonb_agg(weir_sql.ledger_row(product_id, to_char(weir_sql.at(placed_at) at time zone weir_sql.zone(zone), 'YYYY-MM-DD'), 'sale', units,
     0, gross, off, 0, p_gross, p_off, 0) order by product_id collate "C")
 from sums group by n;
 end
@@ -359,7 +359,7 @@ with orders as materialized (
     from agreed where line_type in ('adjustment', 'unknown')
 ), days as (
     select entries.n, coalesce(product_id, 'unknown') as product_id,
-        to_char(weir_sql.at(at) at time zone orders.zone, 'YYYY-MM-DD') as day, kind,
+        to_char(weir_sql.at(at) at time zone weir_sql.zone(orders.zone), 'YYYY-MM-DD') as day, kind,
         weir_sql.clamped(sum(units_sold)) as units_sold, weir_sql.clamped(sum(units_returned)) as units_returned,
         weir_sql.clamped(sum(gross)) as gross, weir_sql.clamped(sum(p_gross)) as p_gross,
         weir_sql.clamped(sum(off)) as off, weir_sql.clamped(sum(p_off)) as p_off,

@@ -33,6 +33,8 @@ pub const SHOPS: &[Shop] = &[
     shop(4, "kuwait.myshopify.com", "Asia/Kuwait", "KWD", "USD"),
     shop(5, "adelaide.myshopify.com", "Australia/Adelaide", "AUD", "KWD"),
     shop(6, "la.myshopify.com", "America/Los_Angeles", "USD", "USD"),
+    // PostgreSQL knows an abbreviation of this name too, which has no summer time.
+    shop(7, "brussels.myshopify.com", "CET", "EUR", "USD"),
 ];
 
 /// Texts that stand for JSON that `serde_json::Value` cannot hold; [`with_raw_numbers`] puts them in.

@@ -119,3 +119,39 @@ async fn a_discount_without_end_that_is_stored_holds_up_nothing() {
         pair.same_tables().await;
     }
 }
+
+/// PostgreSQL takes an abbreviation, which has no summer time, before the zone of the same name.
+#[tokio::test]
+async fn a_zone_that_is_named_like_an_abbreviation_has_summer_time() {
+    let pair = Pair::new().await;
+    for (number, zone) in ["CET", "MET", "EET", "WET", "EST", "MST", "HST", "cet"]
+        .into_iter()
+        .enumerate()
+    {
+        let domain = format!("{zone}.myshopify.com");
+        let shop = json!({"shop_id": 100 + number, "shop_domain": domain, "iana_time_zone": zone, "currency": "USD"});
+        let call = format!("select weir.register_shop('{shop}')::text");
+        pair.same(&call).await.unwrap();
+        let mut batch = Vec::new();
+        for (id, time) in [
+            (1, "2026-07-01T22:30:00Z"),
+            (2, "2026-12-01T22:30:00Z"),
+            (3, "2026-07-01T09:30:00Z"),
+        ] {
+            let body = order(id, 1, "").replace("2026-11-01T16:30:00Z", time);
+            let mut one = delivery(&format!("{id}"), "orders/create", &body);
+            one["shop_domain"] = domain.as_str().into();
+            batch.push(one);
+        }
+        let answer = ingest(&pair, &batch).await;
+        let days = answer["events"].as_array().unwrap();
+        let days: Vec<_> = days
+            .iter()
+            .map(|event| event["sales"][0]["day"].as_str().unwrap())
+            .collect();
+        if zone == "CET" {
+            assert_eq!(days, ["2026-07-02", "2026-12-01", "2026-07-01"]);
+        }
+    }
+    pair.same_tables().await;
+}
