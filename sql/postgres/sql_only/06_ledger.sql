@@ -23,10 +23,26 @@ begin
 end
 $$;
 
--- What was paid for a line without its tax, where prices contain tax.
-create function weir_sql.net_paid(listed bigint, discount bigint, tax bigint) returns bigint
-language sql immutable parallel safe
-return weir_sql.clamped(weir_sql.clamped(listed::numeric - discount)::numeric - tax);
+-- Whether sums of these amounts fit 64 bits. Lines that earlier versions stored may have others, for which numeric is there,
+-- at ten times the time.
+create function weir_sql.are_plain(a bigint, b bigint, c bigint) returns boolean language sql immutable parallel safe
+return a between -2000000000000000000 and 2000000000000000000 and b between -2000000000000000000 and 2000000000000000000
+    and c between -2000000000000000000 and 2000000000000000000;
+
+-- What is left of an amount.
+create function weir_sql.less(amount bigint, one bigint, other bigint) returns bigint language sql immutable parallel safe
+return case when weir_sql.are_plain(amount, one, other) then amount - one - other
+    else weir_sql.clamped(weir_sql.clamped(amount::numeric - one)::numeric - other) end;
+
+-- What a line was sold for without its tax, where prices contain tax; `off` is its discount without tax.
+create function weir_sql.net_gross(listed bigint, discount bigint, tax bigint, off bigint) returns bigint
+language plpgsql immutable parallel safe as $$
+begin
+    -- Not in language sql: it would not be inlined, for `off` is no cheap expression.
+    return case when weir_sql.are_plain(discount, tax, off) then listed - discount - tax + off
+        else weir_sql.clamped(weir_sql.less(listed, discount, tax)::numeric + off) end;
+end
+$$;
 
 -- A line's discount without its tax, where prices contain tax.
 create function weir_sql.net_discount(listed bigint, discount bigint, tax bigint, tax_rate bigint) returns bigint
@@ -34,7 +50,7 @@ language sql immutable parallel safe
 return case
     -- Nothing was paid, so no tax shows what part of the discount was tax; the rates tell, if known.
     when listed = discount then weir_sql.scaled(discount, 1000000000, 1000000000 + tax_rate)
-    else weir_sql.scaled(discount, weir_sql.net_paid(listed, discount, tax), weir_sql.clamped(listed::numeric - discount))
+    else weir_sql.scaled(discount, weir_sql.less(listed, discount, tax), weir_sql.less(listed, discount, 0))
 end;
 
 -- Whether a refund, made `at`, is told in full and is none of those that the agreements, read as of `read_at`, book. Where
@@ -58,9 +74,9 @@ create function weir_sql.ledger_row(product_id text, day text, kind text, units_
 language sql stable parallel safe
 return jsonb_build_object('product_id', product_id, 'day', day, 'kind', kind,
     'units_sold', units_sold, 'units_returned', units_returned, 'gross_sales', gross, 'discounts', off,
-    'returns', returned, 'net_sales', weir_sql.clamped(weir_sql.clamped(gross::numeric - off)::numeric - returned),
+    'returns', returned, 'net_sales', weir_sql.less(gross, off, returned),
     'presentment_gross_sales', p_gross, 'presentment_discounts', p_off, 'presentment_returns', p_returned,
-    'presentment_net_sales', weir_sql.clamped(weir_sql.clamped(p_gross::numeric - p_off)::numeric - p_returned));
+    'presentment_net_sales', weir_sql.less(p_gross, p_off, p_returned));
 
 -- Whether an order was only sold: no agreements were read of it, and nothing was refunded, edited, removed or cancelled.
 create function weir_sql.is_only_sold(state jsonb) returns boolean language sql immutable parallel safe
@@ -91,10 +107,10 @@ with lines as (
         and not (line ->> 'is_gift_card')::boolean and (line ->> 'quantity')::bigint > 0
 ), sums as (
     select n, product_id, zone, placed_at, weir_sql.clamped(sum(quantity)) as units,
-        weir_sql.clamped(sum(case when taxes_included
-            then weir_sql.clamped(weir_sql.net_paid(listed, discount, tax)::numeric + net.off) else listed end)) as gross,
-        weir_sql.clamped(sum(case when taxes_included
-            then weir_sql.clamped(weir_sql.net_paid(p_listed, p_discount, p_tax)::numeric + net.p_off) else p_listed end)) as p_gross,
+        weir_sql.clamped(sum(case when taxes_included then weir_sql.net_gross(listed, discount, tax, net.off)
+            else listed end)) as gross,
+        weir_sql.clamped(sum(case when taxes_included then weir_sql.net_gross(p_listed, p_discount, p_tax, net.p_off)
+            else p_listed end)) as p_gross,
         weir_sql.clamped(sum(case when taxes_included then net.off else discount end)) as off,
         weir_sql.clamped(sum(case when taxes_included then net.p_off else p_discount end)) as p_off
     from lines cross join lateral (
@@ -196,10 +212,8 @@ with orders as materialized (
 ), valued as (
     -- Value without tax.
     select lines.*,
-        case when taxes_included
-            then weir_sql.clamped(weir_sql.net_paid(listed, discount, tax)::numeric + net.off) else listed end as gross,
-        case when taxes_included
-            then weir_sql.clamped(weir_sql.net_paid(p_listed, p_discount, p_tax)::numeric + net.p_off) else p_listed end as p_gross,
+        case when taxes_included then weir_sql.net_gross(listed, discount, tax, net.off) else listed end as gross,
+        case when taxes_included then weir_sql.net_gross(p_listed, p_discount, p_tax, net.p_off) else p_listed end as p_gross,
         case when taxes_included then net.off else discount end as off,
         case when taxes_included then net.p_off else p_discount end as p_off
     from lines cross join lateral (
