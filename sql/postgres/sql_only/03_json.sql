@@ -1,14 +1,21 @@
 -- From text to JSON. Guarantees what domain::shopify::json guarantees: exact numbers; U+0000, nesting beyond 64 levels and
 -- numbers that jsonb cannot hold are refused with reason and path; personal data is taken out wherever it is.
 
--- A JSON text in which the escapes that PostgreSQL refuses are characters that no text holds: U+FDD1 for U+0000, U+FDD2
--- for half a surrogate pair; U+FDD0 stands for an escaped backslash.
+-- A JSON text in which U+FDD0 and a letter stand for what PostgreSQL refuses or would be taken for it: 0 for an escaped U+0000,
+-- s for half a surrogate pair, b for an escaped backslash, m for U+FDD0 itself, which a text may hold. The character is none
+-- of Unicode's, but whoever writes a note may write it.
 create function weir_sql.without_bad_escapes(source text) returns text language sql immutable parallel safe
-return regexp_replace(regexp_replace(replace(regexp_replace(replace(source, '\\', U&'\FDD0'),
-        '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', U&'\FDD3\005C1\005C2', 'g'),
-        '\u0000', U&'\FDD1'),
-    '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', U&'\FDD2', 'g'),
-    U&'\FDD3(.{4})(.{4})', '\\u\1\\u\2', 'g');
+return regexp_replace(regexp_replace(replace(regexp_replace(regexp_replace(
+        replace(replace(source, U&'\FDD0', U&'\FDD0m'), '\\', U&'\FDD0b'),
+        '\\u[fF][dD][dD]0', U&'\FDD0m', 'g'),
+        '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', U&'\FDD0p\005C1\005C2', 'g'),
+        '\u0000', U&'\FDD00'),
+    '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', U&'\FDD0s', 'g'),
+    U&'\FDD0p(.{4})(.{4})', '\\u\1\\u\2', 'g');
+
+-- A text of such a JSON text, as it was before.
+create function weir_sql.with_escapes(marked text) returns text language sql immutable parallel safe
+return replace(replace(marked, U&'\FDD0b', '\'), U&'\FDD0m', U&'\FDD0');
 
 -- Raises the first fault of a JSON text, prepared by weir_sql.without_bad_escapes, that jsonb cannot hold, in the sequence
 -- of the text.
@@ -23,12 +30,12 @@ begin
         perform weir_sql.refuse('parse_failure', '', 'nested too deeply');
     elsif kind = 'object' then
         for part in
-            select each.key, each.value, replace(each.key, U&'\FDD0', '\') as name
+            select each.key, each.value, weir_sql.with_escapes(each.key) as name
             from json_each(value) with ordinality as each (key, value, n) order by each.n
         loop
-            if strpos(part.key, U&'\FDD2') > 0 then
+            if strpos(part.key, U&'\FDD0s') > 0 then
                 perform weir_sql.refuse('parse_failure', '', 'not JSON');
-            elsif strpos(part.key, U&'\FDD1') > 0 then
+            elsif strpos(part.key, U&'\FDD00') > 0 then
                 perform weir_sql.refuse('invalid_text', path, 'a key holds U+0000');
             end if;
             perform weir_sql.check_json(part.value, case path when '' then part.name else path || '.' || part.name end,
@@ -39,9 +46,9 @@ begin
             perform weir_sql.check_json(part.item, path || '[' || part.n || ']', depth + 1);
         end loop;
     elsif kind = 'string' then
-        if strpos(value::text, U&'\FDD2') > 0 then
+        if strpos(value::text, U&'\FDD0s') > 0 then
             perform weir_sql.refuse('parse_failure', '', 'not JSON');
-        elsif strpos(value::text, U&'\FDD1') > 0 then
+        elsif strpos(value::text, U&'\FDD00') > 0 then
             perform weir_sql.refuse('invalid_text', path, 'text holds U+0000');
         end if;
     elsif kind = 'number' then
@@ -112,12 +119,12 @@ begin
             steps[cardinality(steps)] := case kinds[cardinality(kinds)]
                 when '[' then (steps[cardinality(steps)]::integer + 1)::text end;
         elsif token <> ':' then
-            exit when strpos(token, U&'\FDD2') > 0 or token = '"';
-            if strpos(token, U&'\FDD1') > 0 then
+            exit when strpos(token, U&'\FDD0s') > 0 or token = '"';
+            if strpos(token, U&'\FDD00') > 0 then
                 perform weir_sql.refuse('invalid_text', coalesce(path, ''), case
                     when steps[cardinality(steps)] is null then 'a key holds U+0000' else 'text holds U+0000' end);
             elsif steps[cardinality(steps)] is null then
-                steps[cardinality(steps)] := replace(token::json #>> '{}', U&'\FDD0', '\');
+                steps[cardinality(steps)] := weir_sql.with_escapes(token::json #>> '{}');
             elsif left(token, 1) <> '"' then
                 exit when token !~ '^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null)$';
                 if weir_sql.is_too_large(token) then

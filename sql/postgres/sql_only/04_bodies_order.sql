@@ -20,16 +20,20 @@ create function weir_sql.check_discount(line jsonb, path text) returns void
 language plpgsql immutable parallel safe as $$
 declare
     side text;
+    listed bigint;
     discount bigint;
     tax bigint;
 begin
     foreach side in array array['shop', 'presentment'] loop
+        listed := (line -> 'unit_price' ->> side)::bigint * (line ->> 'quantity')::bigint;
         discount := (line -> 'discount' ->> side)::bigint;
         tax := (line -> 'tax' ->> side)::bigint;
+        -- Almost always: without its tax a discount is smaller.
+        continue when tax between 0 and listed - discount and discount between 0 and listed;
         if discount not between -1000000000000000 and 1000000000000000
             or tax not between -1000000000000000 and 1000000000000000
-            or (discount <> 0 and weir_sql.net_discount((line -> 'unit_price' ->> side)::bigint * (line ->> 'quantity')::bigint,
-                discount, tax, (line ->> 'tax_rate')::bigint) not between -1000000000000000 and 1000000000000000)
+            or weir_sql.net_discount(listed, discount, tax, (line ->> 'tax_rate')::bigint)
+                not between -1000000000000000 and 1000000000000000
         then
             perform weir_sql.refuse('type_mismatch', path, 'expected a discount and a tax below 10^15 minor units');
         end if;
@@ -116,8 +120,8 @@ declare
     sold jsonb;
     product_id bigint;
     is_gift_card boolean;
-    lines jsonb := '[]';
-    adjustments jsonb := '[]';
+    lines jsonb[] := '{}';
+    adjustments jsonb[] := '{}';
     paid bigint;
     paid_currency text;
 begin
@@ -131,7 +135,7 @@ begin
             product_id := weir_sql.int_of(sold, 'product_id', item_path || 'line_item.');
             is_gift_card := weir_sql.bool_of(sold, 'gift_card', item_path || 'line_item.');
         end if;
-        lines := lines || jsonb_build_object('refund_line_item_id', weir_sql.id_of(item, 'id', item_path),
+        lines[n + 1] := jsonb_build_object('refund_line_item_id', weir_sql.id_of(item, 'id', item_path),
             'line_item_id', weir_sql.int_of(item, 'line_item_id', item_path), 'product_id', product_id,
             'is_gift_card', is_gift_card, 'quantity', weir_sql.quantity_of(item, 'quantity', item_path),
             'restock_type', weir_sql.text_of(item, 'restock_type', item_path),
@@ -142,7 +146,7 @@ begin
     for n in 0 .. jsonb_array_length(items) - 1 loop
         item := items -> n;
         item_path := path || 'order_adjustments[' || n || '].';
-        adjustments := adjustments || jsonb_build_object('adjustment_id', weir_sql.id_of(item, 'id', item_path),
+        adjustments[n + 1] := jsonb_build_object('adjustment_id', weir_sql.id_of(item, 'id', item_path),
             'kind', weir_sql.text_of(item, 'kind', item_path),
             'amount', weir_sql.amount_of(item, 'amount', item_path, currency, presentment),
             'tax', weir_sql.amount_of(item, 'tax_amount', item_path, currency, presentment));
@@ -161,8 +165,8 @@ begin
     return jsonb_build_object('refund_id', weir_sql.id_of(node, 'id', path), 'created_at', created_at,
         'processed_at', weir_sql.time_of(node, 'processed_at', path),
         'observed_at', coalesce(observed_at, created_at, triggered_at), 'triggered_at', triggered_at, 'is_brief', false,
-        'paid_amount', paid, 'paid_currency', paid_currency, 'lines', weir_sql.by_id(lines, 'refund_line_item_id'),
-        'adjustments', weir_sql.by_id(adjustments, 'adjustment_id'));
+        'paid_amount', paid, 'paid_currency', paid_currency, 'lines', weir_sql.by_id(to_jsonb(lines), 'refund_line_item_id'),
+        'adjustments', weir_sql.by_id(to_jsonb(adjustments), 'adjustment_id'));
 end
 $$;
 
@@ -174,13 +178,15 @@ declare
     updated_at bigint := coalesce(weir_sql.time_of(node, 'updated_at', path), created_at, triggered_at);
     items jsonb := weir_sql.objects_of(node, 'line_items', path);
     item_path text;
-    lines jsonb := '[]';
+    told jsonb[] := '{}';
+    lines jsonb;
 begin
     for n in 0 .. jsonb_array_length(items) - 1 loop
         item_path := path || 'line_items[' || n || '].';
-        lines := lines || jsonb_build_object('line_item_id', weir_sql.id_of(items -> n, 'id', item_path),
+        told[n + 1] := jsonb_build_object('line_item_id', weir_sql.id_of(items -> n, 'id', item_path),
             'quantity', weir_sql.quantity_of(items -> n, 'quantity', item_path));
     end loop;
+    lines := to_jsonb(told);
     if jsonb_array_length(lines) > 1 then
         lines := (
             select jsonb_agg(one.line order by one.id) from (
@@ -248,9 +254,10 @@ declare
     taxes_included boolean;
     items jsonb;
     shipments jsonb;
-    lines jsonb := '[]';
-    refunds jsonb := '[]';
-    fulfillments jsonb := '[]';
+    -- Lists of PostgreSQL's own: one that a loop adds to as jsonb is copied each time.
+    lines jsonb[] := '{}';
+    refunds jsonb[] := '{}';
+    fulfillments jsonb[] := '{}';
 begin
     updated_at := coalesce(updated_at, created_at, triggered_at);
     customer := weir_sql.object_of(node, 'customer', '');
@@ -273,20 +280,20 @@ begin
         'referred_by', weir_sql.referred_by(node, 'note_attributes', 'name'));
     items := weir_sql.objects_of(node, 'line_items', '');
     for n in 0 .. jsonb_array_length(items) - 1 loop
-        lines := lines || weir_sql.line(items -> n, 'line_items[' || n || '].', currency, presentment);
+        lines[n + 1] := weir_sql.line(items -> n, 'line_items[' || n || '].', currency, presentment);
     end loop;
     items := weir_sql.objects_of(node, 'refunds', '');
     shipments := weir_sql.objects_of(node, 'fulfillments', '');
     for n in 0 .. jsonb_array_length(items) - 1 loop
-        refunds := refunds || weir_sql.refund(items -> n, 'refunds[' || n || '].', currency, triggered_at, updated_at,
+        refunds[n + 1] := weir_sql.refund(items -> n, 'refunds[' || n || '].', currency, triggered_at, updated_at,
             presentment);
     end loop;
     for n in 0 .. jsonb_array_length(shipments) - 1 loop
-        fulfillments := fulfillments
-            || weir_sql.fulfillment(shipments -> n, 'fulfillments[' || n || '].', triggered_at);
+        fulfillments[n + 1] := weir_sql.fulfillment(shipments -> n, 'fulfillments[' || n || '].', triggered_at);
     end loop;
     return jsonb_build_object('kind', 'order', 'order_id', id, 'header', header, 'customer', customer,
-        'lines', weir_sql.by_id(lines, 'line_item_id'), 'refunds', refunds, 'fulfillments', fulfillments);
+        'lines', weir_sql.by_id(to_jsonb(lines), 'line_item_id'), 'refunds', to_jsonb(refunds),
+        'fulfillments', to_jsonb(fulfillments));
 end
 $$;
 
@@ -316,7 +323,7 @@ declare
     items jsonb;
     side text;
     path text;
-    deltas jsonb := '[]';
+    deltas jsonb[] := '{}';
     lines jsonb;
 begin
     if node is null then
@@ -335,7 +342,7 @@ begin
         items := weir_sql.objects_of(changed, side, 'order_edit.line_items.');
         for n in 0 .. jsonb_array_length(items) - 1 loop
             path := 'order_edit.line_items.' || side || '[' || n || '].';
-            deltas := deltas || jsonb_build_object('id', weir_sql.id_of(items -> n, 'id', path), side,
+            deltas[cardinality(deltas) + 1] := jsonb_build_object('id', weir_sql.id_of(items -> n, 'id', path), side,
                 weir_sql.quantity_of(items -> n, 'delta', path));
         end loop;
     end loop;
@@ -345,7 +352,7 @@ begin
         from (
             select (delta ->> 'id')::bigint as id, coalesce(sum((delta ->> 'additions')::bigint), 0)::bigint as added,
                 coalesce(sum((delta ->> 'removals')::bigint), 0)::bigint as removed
-            from jsonb_array_elements(deltas) as delta group by 1
+            from unnest(deltas) as delta group by 1
         ) as one
     ), '[]');
     return jsonb_build_object('kind', 'edit', 'order_id', weir_sql.id_of(node, 'order_id', 'order_edit.'), 'lines', lines);

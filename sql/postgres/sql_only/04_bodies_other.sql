@@ -81,7 +81,7 @@ declare
     path text;
     digits text;
     price bigint;
-    variants jsonb := '[]';
+    variants jsonb[] := '{}';
     updated_at bigint;
     created_at bigint;
 begin
@@ -93,7 +93,7 @@ begin
         if price not between -1000000000000000 and 1000000000000000 then
             price := null;
         end if;
-        variants := variants || jsonb_build_object('variant_id', weir_sql.id_of(items -> n, 'id', path),
+        variants[n + 1] := jsonb_build_object('variant_id', weir_sql.id_of(items -> n, 'id', path),
             'title', weir_sql.text_of(items -> n, 'title', path), 'sku', weir_sql.text_of(items -> n, 'sku', path),
             'price', price, 'price_text', case when price is null then digits end);
     end loop;
@@ -104,7 +104,7 @@ begin
         'title', weir_sql.text_of(node, 'title', ''), 'vendor', weir_sql.text_of(node, 'vendor', ''),
         'product_type', weir_sql.text_of(node, 'product_type', ''), 'status', weir_sql.text_of(node, 'status', ''),
         'created_at', created_at, 'published_at', weir_sql.time_of(node, 'published_at', ''), 'updated_at', updated_at,
-        'triggered_at', triggered_at, 'deleted_at', null, 'variants', weir_sql.by_id(variants, 'variant_id')));
+        'triggered_at', triggered_at, 'deleted_at', null, 'variants', weir_sql.by_id(to_jsonb(variants), 'variant_id')));
 end
 $$;
 
@@ -123,18 +123,18 @@ $$;
 create function weir_sql.ids_of(node jsonb, name text) returns jsonb language plpgsql immutable as $$
 declare
     items jsonb := node -> name;
-    ids jsonb := '[]';
+    ids bigint[] := '{}';
 begin
     if items is null or items = 'null' then
-        return ids;
+        return '[]';
     end if;
     if jsonb_typeof(items) = 'array' then
         for n in 0 .. jsonb_array_length(items) - 1 loop
             exit when not weir_sql.is_int(weir_sql.digits(items -> n));
-            ids := ids || to_jsonb(weir_sql.digits(items -> n)::bigint);
+            ids[n + 1] := weir_sql.digits(items -> n)::bigint;
         end loop;
-        if jsonb_array_length(ids) = jsonb_array_length(items) then
-            return ids;
+        if cardinality(ids) = jsonb_array_length(items) then
+            return to_jsonb(ids);
         end if;
     end if;
     perform weir_sql.refuse('type_mismatch', name, 'expected a list of 64-bit integers');

@@ -38,29 +38,11 @@ begin
 end
 $$;
 
--- A list sorted by id with a part put in, unless a newer version is there; an equal version is replaced.
-create function weir_sql.put_part(
-    kind text, parts jsonb, part jsonb, out merged jsonb, out is_newer boolean
+-- A known part and what is told of it: the newer version, an equal one replaces the known.
+create function weir_sql.merge_part(
+    kind text, known jsonb, part jsonb, out merged jsonb, out is_newer boolean
 ) language plpgsql immutable parallel safe as $$
-declare
-    id bigint[] := weir_sql.part_id(kind, part);
-    count integer := jsonb_array_length(parts);
-    known jsonb;
-    place integer := 0;
 begin
-    while place < count and weir_sql.part_id(kind, parts -> place) < id loop
-        place := place + 1;
-    end loop;
-    is_newer := true;
-    if place = count then
-        merged := parts || jsonb_build_array(part);
-        return;
-    end if;
-    known := parts -> place;
-    if weir_sql.part_id(kind, known) <> id then
-        merged := jsonb_insert(parts, array[place::text], part);
-        return;
-    end if;
     is_newer := weir_sql.part_version(kind, part) >= weir_sql.part_version(kind, known);
     if not is_newer then
         part := known || case kind
@@ -81,7 +63,70 @@ begin
             'name', greatest((known ->> 'name') collate "C", (part ->> 'name') collate "C"),
             'requested_at', least((known ->> 'requested_at')::bigint, (part ->> 'requested_at')::bigint));
     end if;
-    merged := case when part = known then parts else jsonb_set(parts, array[place::text], part) end;
+    merged := part;
+end
+$$;
+
+-- A list sorted by id with parts put in, each unless a newer version is there, and which of them (their places from 0) were
+-- none older. An edit may name every line of an order: both lists are passed through once, side by side.
+create function weir_sql.put_parts(kind text, parts jsonb, new jsonb, out merged jsonb, out newer integer[])
+language plpgsql immutable parallel safe as $$
+declare
+    count integer := jsonb_array_length(parts);
+    place integer := 0;
+    list jsonb[] := '{}';
+    filled integer := 0;
+    part jsonb;
+    id bigint[];
+    last_id bigint[];
+    known jsonb;
+    known_id bigint[];
+    one record;
+    n integer;
+begin
+    newer := '{}';
+    -- What is told twice of one part stays in its sequence.
+    foreach n in array case jsonb_array_length(new) when 1 then array[0] else array(
+        select each.n - 1 from jsonb_array_elements(new) with ordinality as each (part, n)
+        order by weir_sql.part_id(kind, each.part), each.n
+    ) end loop
+        part := new -> n;
+        id := weir_sql.part_id(kind, part);
+        if id = last_id then
+            known := list[filled];
+        else
+            known := null;
+            while place < count loop
+                known_id := weir_sql.part_id(kind, parts -> place);
+                exit when known_id > id;
+                if known_id = id then
+                    known := parts -> place;
+                else
+                    filled := filled + 1;
+                    list[filled] := parts -> place;
+                end if;
+                place := place + 1;
+            end loop;
+            filled := filled + 1;
+        end if;
+        if known is null then
+            list[filled] := part;
+            newer := newer || n;
+        else
+            one := weir_sql.merge_part(kind, known, part);
+            list[filled] := one.merged;
+            if one.is_newer then
+                newer := newer || n;
+            end if;
+        end if;
+        last_id := id;
+    end loop;
+    while place < count loop
+        filled := filled + 1;
+        list[filled] := parts -> place;
+        place := place + 1;
+    end loop;
+    merged := to_jsonb(list);
 end
 $$;
 
@@ -230,8 +275,7 @@ declare
     raw_from integer := step.raw_from;
     kind text := fact ->> 'kind';
     list text;
-    part jsonb;
-    merged record;
+    put record;
     header jsonb;
     is_stale boolean := false;
     raws jsonb := coalesce(step.raws, '{}');
@@ -253,13 +297,16 @@ begin
                 || weir_sql.removed_points(fact -> 'lines', (header ->> 'updated_at')::bigint)));
         end if;
         foreach list in array array['refunds', 'fulfillments'] loop
-            for n in 0 .. jsonb_array_length(fact -> list) - 1 loop
-                merged := weir_sql.put_part(list, state -> list, fact -> list -> n);
-                state := jsonb_set(state, array[list], merged.merged);
-                if list = 'refunds' and merged.is_newer then
-                    raws := raws || weir_sql.raw_place(list, fact, fact -> list -> n, at, n);
-                end if;
-            end loop;
+            continue when fact -> list = '[]';
+            put := weir_sql.put_parts(list, state -> list, fact -> list);
+            state := jsonb_set(state, array[list], put.merged);
+            if list = 'refunds' and put.newer <> '{}' then
+                raws := raws || (
+                    select jsonb_object_agg(place.key, place.value order by given.n)
+                    from unnest(put.newer) as given (n),
+                        jsonb_each(weir_sql.raw_place(list, fact, fact -> list -> given.n, at, given.n)) as place
+                );
+            end if;
         end loop;
         if not is_stale then
             -- An equal body keeps the stored one, so that a repetition is seen to change nothing.
@@ -272,10 +319,8 @@ begin
         state := jsonb_set(state, '{deleted_at}', to_jsonb(
             least((state ->> 'deleted_at')::bigint, (fact ->> 'at')::bigint)));
     elsif kind = 'edit' then
-        for n in 0 .. jsonb_array_length(fact -> 'lines') - 1 loop
-            merged := weir_sql.put_part('edits', state -> 'edits', fact -> 'lines' -> n);
-            state := jsonb_set(state, '{edits}', merged.merged);
-        end loop;
+        put := weir_sql.put_parts('edits', state -> 'edits', fact -> 'lines');
+        state := jsonb_set(state, '{edits}', put.merged);
     elsif kind = 'agreements' then
         is_stale := coalesce((fact ->> 'updated_at')::bigint < (state ->> 'agreements_updated_at')::bigint, false);
         state := state || jsonb_build_object(
@@ -289,10 +334,10 @@ begin
         end if;
     else
         list := kind || 's';
-        merged := weir_sql.put_part(list, state -> list, fact -> 'part');
-        state := jsonb_set(state, array[list], merged.merged);
-        is_stale := not merged.is_newer;
-        if merged.is_newer and kind <> 'fulfillment' then
+        put := weir_sql.put_parts(list, state -> list, jsonb_build_array(fact -> 'part'));
+        state := jsonb_set(state, array[list], put.merged);
+        is_stale := put.newer = '{}';
+        if not is_stale and kind <> 'fulfillment' then
             raws := raws || weir_sql.raw_place(list, fact, fact -> 'part', at, null);
         end if;
     end if;

@@ -186,7 +186,12 @@ begin
     given.session_key := node ->> 'session_key';
     given.visitor_key := node ->> 'visitor_key';
     given.is_bot := coalesce((node ->> 'is_bot')::boolean, false);
-    given.engaged_seconds := weir_sql.digits(nullif(node -> 'engaged_seconds', 'null'))::double precision;
+    begin
+        given.engaged_seconds := weir_sql.digits(nullif(node -> 'engaged_seconds', 'null'))::double precision;
+    exception when numeric_value_out_of_range then
+        -- Nearer to 0 than any float is; what is larger than all of them was refused above.
+        given.engaged_seconds := case left(weir_sql.digits(node -> 'engaged_seconds'), 1) when '-' then '-0' else '0' end;
+    end;
     if given.event_type = 'attribution' then
         if given.order_id is null then
             perform weir_sql.refuse('missing_field', 'order_id', 'an attribution names its order');

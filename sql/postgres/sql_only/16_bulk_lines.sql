@@ -191,9 +191,9 @@ declare
         'financial_status', weir_sql.lower_of(node, 'displayFinancialStatus', ''));
     bag jsonb;
     items jsonb[];
-    refunds jsonb := '[]';
-    payments jsonb := '[]';
-    fulfillments jsonb := '[]';
+    refunds jsonb[] := '{}';
+    payments jsonb[] := '{}';
+    fulfillments jsonb[] := '{}';
 begin
     -- Webhooks know no status of work that has not shipped yet.
     header := header || jsonb_build_object(
@@ -211,16 +211,16 @@ begin
     items := array[weir_sql.objects_of(node, 'refunds', ''), weir_sql.objects_of(node, 'transactions', ''),
         weir_sql.objects_of(node, 'fulfillments', '')];
     for n in 0 .. jsonb_array_length(items[1]) - 1 loop
-        refunds := refunds || weir_sql.bulk_refund(items[1] -> n, 'refunds[' || n || '].', updated_at, read_at);
+        refunds[n + 1] := weir_sql.bulk_refund(items[1] -> n, 'refunds[' || n || '].', updated_at, read_at);
     end loop;
     for n in 0 .. jsonb_array_length(items[2]) - 1 loop
-        payments := payments || weir_sql.bulk_payment(items[2] -> n, 'transactions[' || n || '].', read_at);
+        payments[n + 1] := weir_sql.bulk_payment(items[2] -> n, 'transactions[' || n || '].', read_at);
     end loop;
     for n in 0 .. jsonb_array_length(items[3]) - 1 loop
-        fulfillments := fulfillments
-            || weir_sql.bulk_fulfillment(items[3] -> n, 'fulfillments[' || n || '].', read_at);
+        fulfillments[n + 1] := weir_sql.bulk_fulfillment(items[3] -> n, 'fulfillments[' || n || '].', read_at);
     end loop;
-    return jsonb_build_object('header', header, 'refunds', refunds, 'payments', payments, 'fulfillments', fulfillments);
+    return jsonb_build_object('header', header, 'refunds', to_jsonb(refunds), 'payments', to_jsonb(payments),
+        'fulfillments', to_jsonb(fulfillments));
 end
 $$;
 

@@ -155,3 +155,126 @@ async fn a_zone_that_is_named_like_an_abbreviation_has_summer_time() {
     }
     pair.same_tables().await;
 }
+
+/// Orders and edits of more lines than any loop that copies its list would get through.
+#[tokio::test]
+async fn long_lists_are_read_and_merged() {
+    const MANY: i64 = 700;
+    let pair = Pair::new().await;
+    let id = 9_007_199_254_740_993_i64;
+    // Not in their sequence, and some twice.
+    let ids = || (0..MANY).map(|n| n * 389 % MANY + 1).chain([5, 7]);
+    let lines = |quantity: i64, gone: i64| -> Vec<Value> {
+        let line = |line| {
+            json!({"id": line, "product_id": 1000 + line % 50, "quantity": quantity, "current_quantity": quantity - gone,
+                "price": "10.00", "discount_allocations": [{"amount": "1.00"}], "tax_lines": [{"price": "0.10", "rate": 0.01}]})
+        };
+        ids().map(line).collect()
+    };
+    let refund = |number: i64| {
+        let item = |line| {
+            json!({"id": 10_000 * number + line, "line_item_id": line, "quantity": line % 2, "subtotal": "9.00",
+                "line_item": {"product_id": 1000 + line % 50}})
+        };
+        let items: Vec<Value> = ids().filter(|line| line % 7 == number % 7).map(item).collect();
+        json!({"id": number, "order_id": id, "created_at": format!("2026-11-{:02}T10:00:00Z", number % 9 + 2), "note": "x",
+            "refund_line_items": items, "order_adjustments": [{"id": number, "kind": "refund_discrepancy", "amount": "0.10"}],
+            "transactions": [{"id": number, "kind": "refund", "status": "success", "amount": "1.00"}]})
+    };
+    let fulfillment = |number: i64| {
+        let items: Vec<Value> = ids()
+            .filter(|line| line % 11 == number % 11)
+            .map(|line| json!({"id": line, "quantity": 1}))
+            .collect();
+        json!({"id": number, "order_id": id, "created_at": "2026-11-05T10:00:00Z", "status": "success", "line_items": items,
+            "updated_at": format!("2026-11-05T10:00:{:02}Z", number % 3)})
+    };
+    let edit = |number: i64, second: i64| {
+        let deltas = |of: i64| -> Vec<Value> {
+            ids()
+                .filter(|line| line % 3 != of)
+                .map(|line| json!({"id": line, "delta": 1 + line % 2}))
+                .collect()
+        };
+        json!({"order_edit": {"id": number, "order_id": id, "committed_at": format!("2026-11-02T10:00:{second:02}Z"),
+            "line_items": {"additions": deltas(number % 3), "removals": deltas(1)}}})
+    };
+    let order = |second: i64, lines: Vec<Value>, refunds: &[i64], shipments: &[i64]| {
+        let refunds: Vec<Value> = refunds.iter().map(|number| refund(*number)).collect();
+        let shipments: Vec<Value> = shipments.iter().map(|number| fulfillment(*number)).collect();
+        json!({"id": id, "currency": "USD", "created_at": "2026-11-01T10:00:00Z", "taxes_included": true, "line_items": lines,
+            "updated_at": format!("2026-11-03T10:00:{second:02}Z"), "refunds": refunds, "fulfillments": shipments})
+    };
+    let told = [
+        ("orders/create", order(1, lines(2, 0), &[], &[])),
+        ("orders/edited", edit(40, 5)),
+        ("orders/edited", edit(30, 3)),
+        ("orders/edited", edit(40, 4)),
+        // Refunds and shipments neither in sequence nor once.
+        (
+            "orders/updated",
+            order(7, lines(4, 1), &[9, 3, 20, 3, 11], &[8, 2, 30, 2]),
+        ),
+        ("refunds/create", refund(10)),
+        ("refunds/create", refund(3)),
+        ("fulfillments/update", fulfillment(5)),
+        ("orders/updated", order(5, lines(3, 2), &[2, 30, 9], &[1, 8, 40])),
+        ("orders/edited", edit(35, 6)),
+        ("orders/updated", order(9, lines(5, 3), &[], &[])),
+        ("orders/edited", edit(40, 5)),
+    ];
+    for (number, (topic, body)) in told.iter().enumerate() {
+        let answer = ingest(&pair, &[delivery(&number.to_string(), topic, &body.to_string())]).await;
+        assert_ne!(verdicts(&answer), ["rejected"], "{answer}");
+    }
+    let count = "select ((select count(*) from commerce.order_edit_line) || ' ' || (select count(*) from commerce.refund)
+        || ' ' || (select count(*) from commerce.fulfillment) || ' ' || (select count(*) from commerce.order_line_item))";
+    let rows = pair.same(count).await.unwrap();
+    assert!(rows[0].ends_with(&format!(" 7 6 {MANY}")), "{rows:?}");
+    pair.same_tables().await;
+
+    let orders: Vec<i64> = (id..id + 3000).rev().collect();
+    let redact = json!({"customer": {"email": "a@example.com"}, "orders_to_redact": orders});
+    let variants: Vec<Value> = ids().map(|n| json!({"id": n, "price": "1.00"})).collect();
+    let batch = [
+        delivery("redact", "customers/redact", &redact.to_string()),
+        delivery(
+            "product",
+            "products/create",
+            &json!({"id": 5, "variants": variants}).to_string(),
+        ),
+    ];
+    assert_eq!(verdicts(&ingest(&pair, &batch).await), ["accepted", "accepted"]);
+    let redacted = "select count(*)::text from privacy.redacted_order";
+    assert_eq!(pair.same(redacted).await.unwrap(), ["3000"]);
+    pair.same_tables().await;
+}
+
+/// A number that is nearer to 0 than any float is 0, and its neighbours are recorded.
+#[tokio::test]
+async fn a_number_below_every_float_is_nothing() {
+    let pair = Pair::new().await;
+    let given = |name: &str, seconds: &str| {
+        let row = json!({"event_id": name, "event_type": "referral", "schema_version": 1, "occurred_at": "2026-11-01T10:00:00Z",
+            "received_at": "2026-11-01T10:00:00Z", "event_date": "2026-11-01", "event_hour": 10, "source": "interaction",
+            "shop_domain": SHOP, "engaged_seconds": "@"});
+        row.to_string().replace("\"@\"", seconds)
+    };
+    let tiny = format!("0.{}1e-300", "0".repeat(90));
+    let batch = [
+        given("a", "1.5"),
+        given("b", &tiny),
+        given("c", &format!("-{tiny}")),
+        // Below every float that has all its digits, and still one.
+        given("d", "0.0000000000001e-300"),
+        given("e", "0e-300"),
+        given("f", "3"),
+    ];
+    let text = format!("[{}]", batch.join(","));
+    let call = "weir.record_interactions($1::text::json)";
+    let answer = pair.answer(call, &[&text], "interactions", &[]).await;
+    for one in answer["interactions"].as_array().unwrap() {
+        assert_eq!(one["verdict"], "accepted", "{answer}");
+    }
+    pair.same_tables().await;
+}
