@@ -30,10 +30,22 @@ insert into weir_sql.script (name, version, script) values
 create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$
 declare
     missing record;
+    newest integer := (select max(version) from weir_sql.script);
+    later record;
     applied integer := 0;
 begin
     perform pg_advisory_xact_lock(hashtextextended('weir.migrate', 0));
     execute (select script from weir_sql.script where name = 'bookkeeping');
+    -- Functions of an older version over newer tables would write what those no longer hold, without an error.
+    select migration.version, migration.name into later from configuration.schema_migration as migration
+    where migration.version > newest order by migration.version desc limit 1;
+    if later.version is not null then
+        raise exception 'the database belongs to a newer version of weir'
+            using errcode = 'object_not_in_prerequisite_state',
+            detail = 'Its newest migration is ' || later.name || '; the newest known here is '
+                || newest || '.',
+            hint = 'Install with that version of weir or a newer one; nothing has been changed.';
+    end if;
     for missing in
         select version, name, script from weir_sql.script
         where version is not null and version not in (select known.version from configuration.schema_migration as known)

@@ -164,3 +164,27 @@ async fn what_is_missing_is_said() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+/// An older version would put its functions over tables that they do not know.
+#[tokio::test]
+async fn a_newer_database_is_left_as_it_is() {
+    let (database, edge) = shop_in(Install::SqlOnly).await;
+    let admin = database.admin().await.unwrap();
+    let newer = "insert into configuration.schema_migration (version, name) values (999, '999_later');
+        create or replace function weir.version() returns text language sql immutable strict parallel safe return '99.0.0'";
+    admin.batch_execute(newer).await.unwrap();
+    let before = definitions(&admin).await;
+    for refused in [
+        Install::SqlOnly.run(&database.admin_url).await,
+        weir(&["db", "migrate", "--url", &database.admin_url]).await,
+    ] {
+        let error = refused.unwrap_err().to_string();
+        assert!(
+            error.contains("belongs to a newer version of weir") && error.contains("999_later"),
+            "{error}"
+        );
+    }
+    assert_eq!(definitions(&admin).await, before);
+    let answer = ingest(&edge, &[delivery("a", "orders/create", r#"{"id": 7}"#)]).await;
+    assert_eq!(answer["deliveries"][0]["verdict"], "accepted");
+}
