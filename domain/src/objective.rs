@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::classification::Label;
 use crate::engagement::EngagementWeights;
+use crate::shopify;
 
 /// What the windows count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -161,7 +162,7 @@ impl ObjectiveSpecification {
     /// As [`Self::from_json`].
     pub fn told(value: &Value) -> Result<Self, ObjectiveError> {
         let Some(object) = value.as_object().filter(|object| object.contains_key(ENDED_AT)) else {
-            return Self::from_json(value);
+            return Self::read(value);
         };
         let mut published = object.clone();
         published.remove(ENDED_AT);
@@ -169,7 +170,7 @@ impl ObjectiveSpecification {
             ended_at: text(object, ENDED_AT)?
                 .map(|text| instant(ENDED_AT, &text))
                 .transpose()?,
-            ..Self::from_json(&Value::Object(published))?
+            ..Self::read(&Value::Object(published))?
         })
     }
 
@@ -179,6 +180,15 @@ impl ObjectiveSpecification {
     /// [`ObjectiveError`] naming the first field that is missing, unknown, of another type, negative or not a whole
     /// number. A misspelt threshold would silently disable its rule, so unknown fields are refused too.
     pub fn from_json(value: &Value) -> Result<Self, ObjectiveError> {
+        let specification = Self::read(value)?;
+        // A time of business, as every other that is told to weir; earlier versions have taken and stored others.
+        match value["valid_from"].as_str().map(shopify::json::instant) {
+            Some(None) => Err(no_instant("valid_from", &value["valid_from"])),
+            _ => Ok(specification),
+        }
+    }
+
+    fn read(value: &Value) -> Result<Self, ObjectiveError> {
         let object = value
             .as_object()
             .ok_or_else(|| refuse("objective_spec", "must be a JSON object"))?;
@@ -388,8 +398,12 @@ fn precedence(object: &Map<String, Value>) -> Result<Option<Vec<Label>>, Objecti
 fn instant(field: &str, text: &str) -> Result<Timestamp, ObjectiveError> {
     let instant: Option<Timestamp> = text.parse().ok();
     instant
-        .and_then(|instant| Timestamp::from_millisecond(instant.as_millisecond()).ok())
-        .ok_or_else(|| refuse(field, format!("{text:?} is not an RFC 3339 instant")))
+        .and_then(|instant| Timestamp::from_millisecond(instant.as_microsecond().div_euclid(1000)).ok())
+        .ok_or_else(|| no_instant(field, &Value::from(text)))
+}
+
+fn no_instant(field: &str, text: &Value) -> ObjectiveError {
+    refuse(field, format!("{text} is not an RFC 3339 instant"))
 }
 
 #[cfg(test)]
@@ -510,5 +524,21 @@ mod tests {
     fn times_are_kept_to_the_millisecond() {
         let fine = with("valid_from", json!("2026-01-01T00:00:00.123456+00:00")).unwrap();
         assert_eq!(fine, with("valid_from", json!("2026-01-01T00:00:00.123Z")).unwrap());
+        let early = with("valid_from", json!("1969-12-31T23:59:59.0005Z")).unwrap();
+        assert_eq!(early, with("valid_from", json!("1969-12-31T23:59:59.000Z")).unwrap());
+    }
+
+    #[test]
+    fn times_are_those_of_business_and_stored_ones_are_read() {
+        for strange in [
+            "0001-01-01T00:00:00Z",
+            "9999-01-01T00:00:00Z",
+            "-000001-01-01T00:00:00Z",
+        ] {
+            assert_eq!(with("valid_from", json!(strange)).unwrap_err().field, "valid_from");
+            let mut stored = specification();
+            stored["valid_from"] = strange.into();
+            assert!(ObjectiveSpecification::told(&stored).is_ok(), "{strange}");
+        }
     }
 }

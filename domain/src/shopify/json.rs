@@ -190,8 +190,51 @@ fn write_members(members: &Members<'_>, out: &mut String) {
 /// An RFC 3339 time as microseconds since 1970; `None` when it is none, or outside the years 1900 to 9998.
 #[must_use]
 pub fn instant(text: &str) -> Option<i64> {
+    if !is_rfc3339(text.as_bytes()) {
+        return None;
+    }
     let time = text.parse::<jiff::Timestamp>().ok()?.as_microsecond();
     TIMES.contains(&time).then_some(time)
+}
+
+/// Whether a text has the form of a time of RFC 3339; seconds and the minutes of an offset may be left out. jiff reads more
+/// (brackets, commas, dates without dashes), which the SQL-only install would have to read the same.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let Some(rest) = after(text, b"9999-99-99T99:99") else {
+        return false;
+    };
+    let rest = match after(rest, b":99") {
+        Some([b'.', rest @ ..]) => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=9).contains(&digits) {
+                return false;
+            }
+            &rest[digits..]
+        }
+        Some(rest) => rest,
+        None => rest,
+    };
+    match rest {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', hours @ ..] => {
+            hours.get(..2).is_some_and(|hours| hours <= b"23")
+                && ["99".as_bytes(), b"9999", b"99:99"]
+                    .iter()
+                    .any(|form| after(hours, form) == Some(&[]))
+        }
+        _ => false,
+    }
+}
+
+/// What follows after a `form` that `text` begins with: 9 is any digit, T what may stand between date and time.
+fn after<'a>(text: &'a [u8], form: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = text.split_at_checked(form.len())?;
+    let fits = |(byte, wanted): (&u8, &u8)| match wanted {
+        b'9' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        _ => byte == wanted,
+    };
+    start.iter().zip(form).all(fits).then_some(rest)
 }
 
 /// A decimal text as minor units; `None` when it is no believable amount of the currency.
@@ -230,6 +273,53 @@ mod tests {
             json.unwrap().to_text_without_personal_data(),
             r#"{"a":[{}],"x":89.990,"id":9007199254740993}"#
         );
+    }
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        let noon = instant("2026-07-01T12:00:00Z");
+        assert!(noon.is_some());
+        for same in [
+            "2026-07-01t12:00z",
+            "2026-07-01 12:00:00.000000000-00:00",
+            "2026-07-01T21:00:00+0900",
+            "2026-07-01T04:00:00-08",
+            "2026-07-02T11:59:00+23:59",
+            "2026-06-30T12:01:00-23:59",
+        ] {
+            assert_eq!(instant(same), noon, "{same}");
+        }
+        // A leap second is the second before it.
+        for (leap, time) in [
+            ("23:59:60Z", "23:59:59Z"),
+            ("23:59:60.123456789Z", "23:59:59.123456789Z"),
+        ] {
+            assert_eq!(
+                instant(&format!("2016-12-31T{leap}")),
+                instant(&format!("2016-12-31T{time}"))
+            );
+        }
+        for none in [
+            "2026-07-01",
+            "20260701T120000Z",
+            "2026-07-01T12Z",
+            "2026-07-01T12:00:00,5Z",
+            "2026-07-01T12:00:00.Z",
+            "2026-07-01T12:00:00.1234567890Z",
+            "2026-07-01T12:00:00+09:00[Asia/Tokyo]",
+            "2026-07-01T12:00:00+09:00:30",
+            "2026-07-01T12:00:00+24:00",
+            "2026-07-01T12:00:61Z",
+            "2026-07-01T24:00:00Z",
+            "2026-02-29T12:00:00Z",
+            "+002026-07-01T12:00:00Z",
+            "2026-W27-3T12:00:00Z",
+            "2026-07-01T12:00:00",
+            "1899-12-31T12:00:00Z",
+            "9999-01-01T00:00:00Z",
+        ] {
+            assert_eq!(instant(none), None, "{none}");
+        }
     }
 
     #[test]

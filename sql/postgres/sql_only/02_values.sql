@@ -110,10 +110,12 @@ create function weir_sql.quantity_of(node jsonb, name text, path text) returns b
 return case when weir_sql.is_digits(node ->> name) and octet_length(node ->> name) < 7 then (node ->> name)::bigint
     else weir_sql.any_quantity_of(node, name, path) end;
 
--- An RFC 3339 time as microseconds since 1970; null when it is none, or outside the years 1900 to 9998.
+-- An RFC 3339 time as microseconds since 1970; null when it is none, or outside the years 1900 to 9998. Seconds and the
+-- minutes of an offset may be left out.
 create function weir_sql.instant(value text) returns bigint language plpgsql stable parallel safe as $$
 declare
     micros bigint;
+    ahead text[];
 begin
     -- As Shopify writes them. A regular expression over so short a text costs more than all else here, so what PostgreSQL
     -- reads is taken where it can only mean the same: it knows the hour 24, the minute and second 60, and years without end.
@@ -127,7 +129,7 @@ begin
             null;
         end;
     end if;
-    if value !~ '^(1899|19\d\d|[2-9]\d{3})-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))[Tt ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?([Zz]|[+-](0\d|1[0-5])(:?[0-5]\d)?)$'
+    if value !~ '^(1899|19\d\d|[2-9]\d{3})-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))[Tt ]([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)(\.\d{1,9})?)?([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)$'
     then
         return null;
     end if;
@@ -142,7 +144,16 @@ begin
     if length(value) > 26 then
         value := regexp_replace(value, '(\.\d{6})\d+', '\1');
     end if;
-    micros := (extract(epoch from value::timestamptz) * 1000000)::bigint;
+    -- A leap second is the second before it.
+    if substr(value, 17, 3) = ':60' then
+        value := overlay(value placing ':59' from 17);
+    end if;
+    -- PostgreSQL knows no offset of 16 hours or more.
+    ahead := regexp_match(value, '([+-])(\d\d):?(\d\d)?$');
+    micros := (extract(epoch from (regexp_replace(value, '([Zz]|[+-]\d\d:?(\d\d)?)$', 'Z'))::timestamptz) * 1000000)::bigint;
+    if ahead is not null then
+        micros := micros - (ahead[1] || '60000000')::bigint * (ahead[2]::bigint * 60 + coalesce(ahead[3], '0')::bigint);
+    end if;
     if micros >= -2208988800000000 and micros < 253370764800000000 then
         return micros;
     end if;

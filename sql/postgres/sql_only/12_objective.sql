@@ -8,6 +8,24 @@ begin
 end
 $$;
 
+-- JSON as domain::objective writes it into a problem: without blanks, names sorted. A number is written as it was given.
+create function weir_sql.compact(value jsonb) returns text language plpgsql immutable parallel safe as $$
+begin
+    return case jsonb_typeof(value)
+        when 'object' then (
+            select '{' || coalesce(string_agg(format('%s:%s', to_json(key), weir_sql.compact(member)), ',' order by key collate "C"), '')
+                || '}'
+            from jsonb_each(value) as each (key, member)
+        )
+        when 'array' then coalesce(weir_sql.digits(value), (
+            select '[' || coalesce(string_agg(weir_sql.compact(item), ',' order by n), '') || ']'
+            from jsonb_array_elements(value) with ordinality as each (item, n)
+        ))
+        else value::text
+    end;
+end
+$$;
+
 create function weir_sql.objective_fields(specification json) returns jsonb language plpgsql as $$
 declare
     fields jsonb;
@@ -32,7 +50,7 @@ begin
     if value is null and is_required then
         perform weir_sql.refuse_objective(field || ': is missing');
     elsif value is not null and (jsonb_typeof(value) <> 'string' or value = '""') then
-        perform weir_sql.refuse_objective(field || ': must be a non-empty text, not ' || value::text);
+        perform weir_sql.refuse_objective(field || ': must be a non-empty text, not ' || weir_sql.compact(value));
     end if;
     return value #>> '{}';
 end
@@ -52,7 +70,7 @@ begin
         end if;
     end if;
     perform weir_sql.refuse_objective(field || ': must be a whole number of at least ' || least_count || ', not '
-        || case jsonb_typeof(value) when 'array' then coalesce(weir_sql.digits(value), value::text) else value::text end);
+        || weir_sql.compact(value));
 end
 $$;
 
@@ -81,8 +99,7 @@ begin
     if given is null then
         return null;
     elsif jsonb_typeof(given) <> 'object' then
-        perform weir_sql.refuse_objective('engagement_weights: must be an object, not '
-            || coalesce(weir_sql.digits(case jsonb_typeof(given) when 'array' then given end), given::text));
+        perform weir_sql.refuse_objective('engagement_weights: must be an object, not ' || weir_sql.compact(given));
     end if;
     select min(key collate "C") into kind from jsonb_object_keys(given) as key where key <> all (kinds);
     if kind is not null then
@@ -96,8 +113,7 @@ begin
         then
             perform weir_sql.refuse_objective('engagement_weights.' || kind
                 || ': must be a whole number of thousandths from 0 to 1000000000, not '
-                || case jsonb_typeof(weight) when 'array' then coalesce(weir_sql.digits(weight), weight::text)
-                    else weight::text end);
+                || weir_sql.compact(weight));
         end if;
         weights := weights || jsonb_build_object(kind, weight);
     end loop;
@@ -110,11 +126,11 @@ declare
     labels jsonb := nullif(fields -> 'precedence', 'null');
 begin
     if labels is not null and jsonb_typeof(labels) <> 'array' then
-        perform weir_sql.refuse_objective('precedence: must be a list of labels, not ' || labels::text);
+        perform weir_sql.refuse_objective('precedence: must be a list of labels, not ' || weir_sql.compact(labels));
     end if;
     for n in 0 .. coalesce(jsonb_array_length(labels), 0) - 1 loop
         if labels -> n not in ('"top_riser"', '"winner"', '"banana"', '"archive_candidate"') then
-            perform weir_sql.refuse_objective('precedence: ' || (labels -> n)::text || ' is not a label with a rule');
+            perform weir_sql.refuse_objective('precedence: ' || weir_sql.compact(labels -> n) || ' is not a label with a rule');
         end if;
         for earlier in 0 .. n - 1 loop
             if labels -> n = labels -> earlier then

@@ -238,6 +238,13 @@ async fn both_installs_agree_on_histories_and_samples() {
 async fn both_installs_refuse_the_same_texts() {
     let pair = Pair::new().await;
     let deep = |levels: usize| format!(r#"{{"id": 1, "x": {}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    let deep_around = |levels: usize, core: &str| {
+        format!(
+            r#"{{"id": 1, "x": {}{core}{}}}"#,
+            "[".repeat(levels),
+            "]".repeat(levels)
+        )
+    };
     let texts = [
         String::new(),
         " ".into(),
@@ -249,6 +256,22 @@ async fn both_installs_refuse_the_same_texts() {
         deep(63),
         deep(64),
         deep(65),
+        // Numbers with an exponent are read another way.
+        deep_around(63, "1e2"),
+        deep_around(64, "1e2"),
+        deep_around(62, "[1e2, -0]"),
+        deep_around(63, "[1e2, -0]"),
+        // Characters that no escape stands for, beside what is.
+        "{\"id\": 1, \"note\": \"\u{fdd0}\u{fdd1}\u{fdd2}\u{fdd3}\", \"x\": -0, \"name\": \"\u{fdd1}\"}".into(),
+        "{\"id\": 1, \"name\": \"\u{fdd0}0\u{fdd0}s\u{fdd0}p12345678\\\\ \\ud83d\\ude00\", \"\u{fdd0}s\": -0}".into(),
+        "{\"id\": 1, \"a\\ufdd00\": -0, \"\u{fdd2}\": 1}".into(),
+        "{\"id\": 1, \"a\\\\ufdd00\": 1e2, \"b\\ufdd0s\": \"\\uFDD00\"}".into(),
+        "{\"id\": 1, \"\u{fdd0}b\\\\\u{fdd0}\": {\"x\": \"\\u0000\"}}".into(),
+        "{\"id\": 1, \"\u{fdd0}b\\\\\u{fdd0}\": {\"x\": \"\\u0000\"}, ".into(),
+        "{\"id\": 1, \"a\": \"\u{fdd1}\", \"b\": \"\\ud800\"}".into(),
+        "{\"id\": 1, \"\u{fdd1}\": \"\u{fdd2}\", \"b\": }".into(),
+        "\u{fdd1}".into(),
+        "{\"id\": \u{fdd0}}".into(),
         deep(3000),
         deep(100_000),
         "[".repeat(100_000),
@@ -355,6 +378,29 @@ async fn both_installs_take_and_refuse_the_same_calls() {
         json!({"objective_spec_id": 5}),
         json!({"objective_spec_id": null}),
         json!({"objective_spec_id": ""}),
+        json!({"engagement_weights": {}}),
+        json!({"engagement_weights": {"views": 1, "clicks": null, "conversions": 1_000_000_000}}),
+        json!({"engagement_weights": 5}),
+        json!({"engagement_weights": [1, 2]}),
+        json!({"engagement_weights": "views"}),
+        json!({"engagement_weights": {"likes": 1, "dislikes": 2, "views": -1}}),
+        json!({"engagement_weights": {"impressions": -1, "clicks": 1.5}}),
+        json!({"engagement_weights": {"views": 0.5}}),
+        json!({"engagement_weights": {"views": 1_000_000_001}}),
+        json!({"engagement_weights": {"views": {"b": [1, "x\n"], "a": {}}}}),
+        json!({"threshold_7d": [1, 2]}),
+        json!({"threshold_7d": {"zz": 1, "b": 2}}),
+        json!({"product_type": [1, {"a": null}]}),
+        json!({"precedence": {"a": 1, "b": [true, false]}}),
+        json!({"precedence": [["winner", "banana"]]}),
+        json!({"precedence": [{"a": 1}]}),
+        json!({"zz": 1, "Zz": 2, "é": 3}),
+        json!({"valid_from": "0001-01-01T00:00:00Z"}),
+        json!({"valid_from": "9999-01-01T00:00:00Z"}),
+        json!({"valid_from": "9998-12-31T23:59:59.999999Z"}),
+        json!({"valid_from": "-000001-01-01T00:00:00Z"}),
+        json!({"valid_from": "1969-12-31T23:59:59.0005Z"}),
+        json!({"valid_from": "2026-06-30T23:59:60+23:59"}),
         json!({"valid_from": "yesterday"}),
         json!({"valid_from": 5}),
         json!({"product_type": "a\u{0}"}),
@@ -406,6 +452,38 @@ async fn both_installs_take_and_refuse_the_same_calls() {
                 "select ((weir.{function}('{text}'::json)::jsonb) - '{{certificate_id, redacted_at}}'::text[])::text"
             ));
         }
+    }
+    for time in [
+        "2026-07-01t12:00z",
+        "2026-07-01 12:00:00.1234567-00:00",
+        "2026-07-01T21:00+0900",
+        "2026-07-01T04:00:00-08",
+        "2026-07-02T11:59:00+23:59",
+        "2026-06-30T12:01:00.5-16:00",
+        "2026-07-01T12:00:00+24:00",
+        "2016-12-31T23:59:60Z",
+        "2016-12-31T23:59:60.5+15:59",
+        "2026-07-01T12:00:61Z",
+        "2026-07-01T12:60:00Z",
+        "2026-07-01T24:00:00Z",
+        "2026-07-01T12Z",
+        "2026-07-01T12:00:00,5Z",
+        "20260701T120000Z",
+        "2026-07-01T12:00:00+09:00[Asia/Tokyo]",
+        "2026-07-01T12:00:00+09:00:30",
+        "2026-02-29T12:00:00Z",
+        "1899-12-31T23:00:00-01:00",
+        "9999-01-01T00:00:00+00:01",
+    ] {
+        // Where it is taken, the order's time says what it was taken for.
+        let id = calls.len();
+        let body = json!({"id": id, "updated_at": time, "line_items": [{"id": 1, "product_id": 2, "quantity": 1, "price": 1}]});
+        let batch = Value::from(vec![delivery(
+            &format!("at {time}"),
+            "orders/create",
+            &body.to_string(),
+        )]);
+        calls.push(format!("select weir.ingest('{batch}'::json)::text"));
     }
     calls.push("select weir.reconcile('nobody', '2026-01-01', '2026-01-02')::text".to_owned());
     calls.push("select weir.purge_deliveries(interval '1 day')::text".to_owned());
