@@ -150,7 +150,7 @@ begin
             given.verdict := 'rejected';
             get stacked diagnostics given.reason = message_text, given.detail = pg_exception_detail;
         when numeric_value_out_of_range then
-            -- Only sums of thousands of amounts near 10^15 come here; one such body must not end its batch.
+            -- Sums are kept within 64 bits; should one be forgotten, its body must not end its batch.
             given.verdict := 'rejected';
             given.reason := 'type_mismatch';
             given.detail := 'amounts that add up to less than 2^63 minor units are expected';

@@ -401,7 +401,7 @@ declare
     clean text := weir_sql.without_bad_escapes(source);
     node jsonb;
 begin
-    if strpos(clean, U&'\FDD2') > 0 then
+    if strpos(clean, U&'\FDD0s') > 0 then
         return null;
     end if;
     node := clean::jsonb;
@@ -433,7 +433,7 @@ begin
         when sqlstate 'WR001' then
             get stacked diagnostics line.reason = message_text, line.detail = pg_exception_detail;
         when numeric_value_out_of_range then
-            -- Only sums of thousands of amounts near 10^15 come here; one such line must not end its chunk.
+            -- Sums are kept within 64 bits; should one be forgotten, its line must not end its chunk.
             line.reason := 'type_mismatch';
             line.detail := 'amounts that add up to less than 2^63 minor units are expected';
     end;
