@@ -643,13 +643,15 @@ impl Product {
         }
     }
 
-    /// Status active and not deleted; `None` when the status is unknown.
+    /// On sale, by a link alone if it is unlisted, and not deleted; `None` when the status is unknown.
     #[must_use]
     pub fn is_active(&self) -> Option<bool> {
         if self.deleted_at.is_some() {
             return Some(false);
         }
-        self.status.as_ref().map(|status| status == "active")
+        self.status
+            .as_ref()
+            .map(|status| matches!(status.as_str(), "active" | "unlisted"))
     }
 
     /// The newer of two versions; a deletion stays, whatever comes after it.

@@ -226,7 +226,7 @@ pub fn commerce() -> StreamSchema {
             optional(
                 "product_is_active",
                 Bool,
-                "status is active and the product is not deleted [IAO: data item]",
+                "status is active or unlisted and the product is not deleted [IAO: data item]",
             ),
             optional(
                 "product_is_deleted",

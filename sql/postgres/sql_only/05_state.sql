@@ -377,9 +377,9 @@ create aggregate weir_sql.order_after(known jsonb, fact jsonb, at integer) (
     sfunc = weir_sql.apply_to_order, stype = weir_sql.order_step, initcond = '(,,,)'
 );
 
--- Status active and not deleted; null when the status is unknown.
+-- On sale, by a link alone if it is unlisted, and not deleted; null when the status is unknown.
 create function weir_sql.is_active(product jsonb) returns boolean language sql immutable parallel safe
-return case when product ->> 'deleted_at' is not null then false else product ->> 'status' = 'active' end;
+return case when product ->> 'deleted_at' is not null then false else product ->> 'status' in ('active', 'unlisted') end;
 
 -- The newer of two versions of a product; a deletion stays, whatever comes after it.
 create function weir_sql.apply_to_product(step weir_sql.product_step, known jsonb, new jsonb, at integer)

@@ -75,7 +75,7 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
             8 => (
                 "products/update",
                 json!({"id": id, "title": random.one(&["Lamp", "Light"]), "updated_at": now,
-                    "status": random.one(&["active", "draft"]),
+                    "status": random.one(&["active", "draft", "unlisted"]),
                     "variants": [{"id": 1 + random.below(2), "price": random.one(&["1.00", "1.005"])}]}),
             ),
             9 => (

@@ -273,7 +273,7 @@ fn product(random: &mut Random, shop: &Shop) -> Value {
         })
         .collect();
     json!({"id": id(random, 10, 5), "title": random.one(&["Lamp", "Löwe \"L\"", "灯"]), "vendor": maybe(random, |_| "Weir".into()),
-        "product_type": maybe(random, |_| "Light".into()), "status": maybe(random, |random| random.one(&["active", "draft", "archived"]).into()),
+        "product_type": maybe(random, |_| "Light".into()), "status": maybe(random, |random| random.one(&["active", "draft", "archived", "unlisted"]).into()),
         "created_at": maybe(random, |random| time(random).into()), "published_at": maybe(random, |random| time(random).into()),
         "updated_at": maybe(random, |random| time(random).into()), "variants": variants, "note": "private",
         "images": [{"id": 1, "note": "private", "src": "x"}]})
