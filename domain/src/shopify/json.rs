@@ -53,6 +53,9 @@ fn is_personal(key: &str) -> bool {
             | "return_reason_note"
             | "properties"
             | "tracking_urls"
+            | "tracking_url"
+            | "tracking_numbers"
+            | "tracking_number"
     )
 }
 
@@ -267,8 +270,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits_and_personal_members_go() {
-        let json =
-            Json::parse(r#"{"id": 9007199254740993, "x": 89.990, "email": "a@example.com", "a": [{"note": 1}]}"#);
+        let json = Json::parse(
+            r#"{"id": 9007199254740993, "x": 89.990, "email": "a@example.com", "a": [{"note": 1,
+            "tracking_number": "1Z", "tracking_numbers": ["1Z"], "tracking_url": "x", "tracking_urls": ["x"]}]}"#,
+        );
         assert_eq!(
             json.unwrap().to_text_without_personal_data(),
             r#"{"a":[{}],"x":89.990,"id":9007199254740993}"#

@@ -172,11 +172,12 @@ create function weir_sql.personal() returns text[] language sql immutable parall
 return array['customer', 'billing_address', 'shipping_address', 'default_address', 'addresses', 'destination',
     'origin_address', 'email', 'phone', 'contact_email', 'browser_ip', 'client_details', 'note', 'note_attributes',
     'customAttributes', 'customer_note', 'return_reason_note', 'order_status_url', 'token', 'cart_token', 'checkout_token', 'checkout_id', 'payment_details', 'receipt',
-    'authorization', 'landing_site', 'referring_site', 'staff_note', 'properties', 'tracking_urls'];
+    'authorization', 'landing_site', 'referring_site', 'staff_note', 'properties',
+    'tracking_urls', 'tracking_url', 'tracking_numbers', 'tracking_number'];
 
 -- Whether one of them is a key in jsonb's own text; inside a string the quotes would be escaped.
 create function weir_sql.names_personal(written text) returns boolean language sql immutable parallel safe
-return written ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls)": ';
+return written ~ '"(customer|billing_address|shipping_address|default_address|addresses|destination|origin_address|email|phone|contact_email|browser_ip|client_details|note|note_attributes|customAttributes|customer_note|return_reason_note|order_status_url|token|cart_token|checkout_token|checkout_id|payment_details|receipt|authorization|landing_site|referring_site|staff_note|properties|tracking_urls|tracking_url|tracking_numbers|tracking_number)": ';
 
 -- Takes them out at every level, value by value.
 create function weir_sql.impersonal_deep(value jsonb) returns jsonb language plpgsql immutable parallel safe as $$

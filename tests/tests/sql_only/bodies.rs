@@ -365,6 +365,7 @@ fn transaction(random: &mut Random, shop: &Shop) -> Value {
 fn fulfillment(random: &mut Random) -> Value {
     json!({"id": id(random, 900, 3), "status": maybe(random, |random| random.one(&["success", "success", "pending", "cancelled"]).into()),
     "tracking_company": maybe(random, |_| "Weir Post".into()), "tracking_urls": ["https://example.com/private"],
+    "tracking_url": "https://example.com/private", "tracking_number": "private", "tracking_numbers": ["private"],
     "created_at": maybe(random, |random| time(random).into()), "updated_at": maybe(random, |random| time(random).into()),
     "destination": {"address1": "private"}, "line_items": maybe(random, |random| {
         (0..random.below(3)).map(|_| json!({"id": id(random, 1, 3), "quantity": random.below(4)})).collect()
