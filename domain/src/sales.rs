@@ -203,21 +203,25 @@ impl Ledger<'_> {
         let reversed: i64 = reversals.iter().map(|(_, units)| units).sum();
         let removed: i64 = edits.iter().map(|edit| edit.removed).sum();
         let open = (line.quantity - reversed).max(0);
-        let gone = match (header.cancelled_at, line.current_quantity) {
-            (None, Some(current)) => (line.quantity - current - reversed).clamp(0, open),
-            // A cancelled order's current quantity is 0 whatever the edits did; only the edits tell.
-            (Some(_), _) => removed.min(open),
-            (None, None) => 0,
-        };
-        let mut worth = Amount::default();
-        let dates: Vec<_> = edits.iter().map(|edit| (edit.committed_at, edit.removed)).collect();
-        let told = |at| {
+        let told = |at: i64| -> i64 {
             reversals
                 .iter()
                 .filter(|(of, _)| *of <= at)
                 .map(|(_, units)| units)
                 .sum()
         };
+        let gone = match (header.cancelled_at, line.current_quantity) {
+            (None, Some(current)) => (line.quantity - current - reversed).clamp(0, open),
+            // A cancelled order's current quantity is 0 whatever was removed before; the edits tell, and earlier bodies.
+            (Some(cancelled_at), _) => {
+                let before = since(&state.removed_since, line).filter(|(at, _)| *at < cancelled_at);
+                let lacked = before.map(|(at, units)| units - told(at)).max();
+                removed.max(lacked.unwrap_or(0)).min(open)
+            }
+            (None, None) => 0,
+        };
+        let mut worth = Amount::default();
+        let dates: Vec<_> = edits.iter().map(|edit| (edit.committed_at, edit.removed)).collect();
         let points = since(&state.removed_since, line);
         for (at, from, to) in spans(gone, &dates, points, told, header.updated_at) {
             let returns = minus(part(net, to, line.quantity), part(net, from, line.quantity));

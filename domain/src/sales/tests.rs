@@ -102,6 +102,39 @@ fn a_cancelled_order_reverses_what_no_refund_has() {
 }
 
 #[test]
+fn a_cancellation_leaves_what_was_removed_before_on_its_day() {
+    // One unit was gone on the 4th, by nothing that told when; the rest went with the cancellation of the 6th.
+    let at = |day: u8, left: u8, extra: &str| {
+        order(extra)
+            .replace(
+                r#""quantity": 3"#,
+                &format!(r#""quantity": 3, "current_quantity": {left}"#),
+            )
+            .replace(
+                r#""updated_at": "2026-11-01T16:30:00Z""#,
+                &format!(r#""updated_at": "2026-11-{day:02}T00:00:00Z""#),
+            )
+    };
+    let cancelled = at(6, 0, r#""cancelled_at": "2026-11-06T00:00:00Z""#);
+    let bodies = [at(1, 3, r#""x": 1"#), at(4, 2, r#""x": 1"#), cancelled];
+    for sequence in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let told: Vec<_> = sequence
+            .map(|index| ("orders/updated", bodies[index].as_str()))
+            .to_vec();
+        check(
+            "USD",
+            "UTC",
+            &told,
+            &[
+                ("11", "2026-11-01", "sale", 3, 0, 3000, 300, 0),
+                ("11", "2026-11-04", "edit", 0, 1, 0, 0, 900),
+                ("11", "2026-11-06", "cancellation", 0, 2, 0, 0, 1800),
+            ],
+        );
+    }
+}
+
+#[test]
 fn test_orders_deleted_orders_and_gift_cards_are_no_sales() {
     check("USD", "UTC", &[("orders/create", &order(r#""test": true"#))], &[]);
     check(

@@ -249,9 +249,18 @@ with orders as materialized (
     ) as back using (n, line_item_id)
     where valued.read_at is null or valued.updated_at > valued.read_at
 ), opened as (
-    -- Removed units that no refund tells of. A cancelled order's current quantity is 0 whatever the edits did.
+    -- Removed units that no refund tells of. A cancelled order's current quantity is 0 whatever was removed before: the edits
+    -- tell, and earlier bodies.
     select sums.*, greatest(quantity - refunded, 0) as open, case
-        when cancelled_at is not null then least(removed, greatest(quantity - refunded, 0))
+        when cancelled_at is not null then least(greatest(removed, (
+            select coalesce(max((point ->> 'units')::bigint - (
+                    select coalesce(sum(reversed.quantity), 0) from reversed
+                    where reversed.n = sums.n and reversed.line_item_id = sums.line_item_id and reversed.at <= (point ->> 'since')::bigint
+                )), 0)
+            from orders cross join jsonb_array_elements(orders.state -> 'removed_since') as point
+            where orders.n = sums.n and (point ->> 'line_item_id')::bigint = sums.line_item_id
+                and (point ->> 'since')::bigint < sums.cancelled_at
+        )), greatest(quantity - refunded, 0))
         when current_quantity is null then 0
         else greatest(least(quantity - current_quantity - refunded, greatest(quantity - refunded, 0)), 0)
     end as gone
