@@ -47,6 +47,7 @@ pub fn migrate() -> i32 {
             "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('weir.migrate', 0))",
         );
         require_current_objects(client);
+        require_utf8(client);
         run_script(client, BOOKKEEPING);
         let applied = applied(client);
         let mut count = 0;
@@ -79,6 +80,19 @@ fn require_current_objects(client: &mut SpiClient<'_>) {
             "the extension's objects are of another version than its library",
             &format!("Objects are of version {objects}, the library is of version {library}."),
             "Run alter extension weir update; then select weir.migrate();",
+        );
+    }
+}
+
+/// Bodies are UTF-8, and PostgreSQL would keep them as they are and take them for something else.
+fn require_utf8(client: &mut SpiClient<'_>) {
+    let mut rows = run(client, "select pg_catalog.getdatabaseencoding()::text", &[]);
+    let encoding: String = rows.next().map_or_else(String::new, |row| cell(&row, 1));
+    if encoding != "UTF8" {
+        report::unsupported(
+            "the database is not encoded in UTF-8",
+            &format!("Its encoding is {encoding}."),
+            "Create a database with encoding UTF8.",
         );
     }
 }

@@ -172,6 +172,7 @@ fn customer_id(fact: &Fact) -> Option<i64> {
 
 /// Takes part in a shop's privacy (shared) or rules it (exclusive), to the end of the transaction.
 pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
+    report::require_read_committed();
     let sql = if exclusive {
         privacy_sql!("lock_exclusive")
     } else {
@@ -233,6 +234,7 @@ pub fn redact_shop(text: &str) -> String {
 
 /// All that is kept of a customer, and the key under which telemetry knows them.
 pub fn customer_data(text: &str) -> String {
+    report::require_read_committed();
     let request = Request::read(text);
     let customer_id = request.customer_id();
     Spi::connect_mut(|client| {

@@ -19,6 +19,24 @@ pub fn not_ready(message: &str, detail: &str, hint: &str) -> ! {
     )
 }
 
+/// Raises SQLSTATE 0A000 for a database in which weir cannot work.
+pub fn unsupported(message: &str, detail: &str, hint: &str) -> ! {
+    raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, detail, hint)
+}
+
+/// Raises SQLSTATE 55000 unless each statement of the transaction sees what others have committed: batches and redactions wait
+/// for each other, and whoever went on with what it saw before would bring the person back.
+pub fn require_read_committed() {
+    // SAFETY: a plain number of this backend, set when its transaction begins.
+    if unsafe { pgrx::pg_sys::XactIsoLevel } > pgrx::pg_sys::XACT_READ_COMMITTED as i32 {
+        not_ready(
+            "the transaction is not read committed",
+            "It would not see what was forgotten while it waited.",
+            "Call it under read committed: alter role ... set default_transaction_isolation to 'read committed'.",
+        );
+    }
+}
+
 /// Raises SQLSTATE 22023 for a shop that nobody has registered.
 pub fn unknown_shop() -> ! {
     invalid_argument(

@@ -1,10 +1,12 @@
--- No row: the shop is known with another currency. `previous_time_zone` is null for a new shop.
-with known as (select iana_time_zone from commerce.shop where shop_id = $1)
+-- No row: the shop is known with another currency. What was before is null for a new shop. clock_timestamp(): a registration
+-- may have waited for a redaction.
+with known as (select iana_time_zone, shop_domain from commerce.shop where shop_id = $1)
 insert into commerce.shop as old (shop_id, shop_domain, name, iana_time_zone, currency)
 values ($1, $2, $3, $4, $5)
 on conflict (shop_id) do update set
     shop_domain = excluded.shop_domain, name = coalesce(excluded.name, old.name),
-    iana_time_zone = excluded.iana_time_zone, updated_at = now()
+    iana_time_zone = excluded.iana_time_zone, updated_at = clock_timestamp()
 where old.currency = excluded.currency
 returning json_build_object('shop_id', shop_id, 'shop_domain', shop_domain, 'iana_time_zone', iana_time_zone,
-    'currency', currency, 'name', name, 'previous_time_zone', (select known.iana_time_zone from known))::text
+    'currency', currency, 'name', name, 'previous_time_zone', (select known.iana_time_zone from known),
+    'previous_shop_domain', (select known.shop_domain from known))::text

@@ -43,6 +43,18 @@ create schema if not exists weir;
 drop schema if exists weir_sql cascade;
 create schema weir_sql;
 
+-- Raises unless each statement of the transaction sees what others have committed: batches and redactions wait for each other,
+-- and whoever went on with what it saw before would bring the person back.
+create function weir_sql.require_read_committed() returns void language plpgsql as $$
+begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'the transaction is not read committed' using errcode = 'object_not_in_prerequisite_state',
+            detail = 'It would not see what was forgotten while it waited.',
+            hint = 'Call it under read committed: alter role ... set default_transaction_isolation to ''read committed''.';
+    end if;
+end
+$$;
+
 -- SHA-1 of FIPS 180-4, where pgcrypto is not to be had.
 create function weir_sql.reckoned_sha1(data bytea) returns bytea language plpgsql immutable strict parallel safe as $$
 declare

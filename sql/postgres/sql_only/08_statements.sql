@@ -55,8 +55,10 @@ select weir_sql.define('webhook_delivery_write', 'bigint[], text[], text[], text
     :'webhook_delivery_write');
 
 -- What an advisory lock returns is nothing, which plpgsql neither leaves unread nor takes into a variable.
-select weir_sql.define('lock_shared', 'bigint', 'void', E'perform * from (\n' || :'lock_shared' || E'\n) as locked');
-select weir_sql.define('lock_exclusive', 'bigint', 'void', E'perform * from (\n' || :'lock_exclusive' || E'\n) as locked');
+select weir_sql.define('lock_shared', 'bigint', 'void',
+    E'perform weir_sql.require_read_committed();\nperform * from (\n' || :'lock_shared' || E'\n) as locked');
+select weir_sql.define('lock_exclusive', 'bigint', 'void',
+    E'perform weir_sql.require_read_committed();\nperform * from (\n' || :'lock_exclusive' || E'\n) as locked');
 select weir_sql.define('redacted_read', 'bigint[], bigint[], bigint[], bigint[]',
     'table (shop_id bigint, customer_id bigint, merged_into bigint, order_id bigint)', :'redacted_read');
 select weir_sql.define('data_request_write', 'bigint, bigint, bigint, text', 'void', :'data_request_write');

@@ -19,6 +19,7 @@ declare
     fields jsonb;
     items jsonb;
 begin
+    perform weir_sql.require_read_committed();
     if strpos(request::text, '\u0000') > 0 then
         perform weir_sql.refuse_request('A text holds U+0000.');
     end if;

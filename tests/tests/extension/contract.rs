@@ -5,6 +5,7 @@ mod bulk;
 mod bulk_histories;
 mod customers;
 mod fresh_tables;
+mod isolation;
 mod known;
 mod long_keys;
 mod migration;

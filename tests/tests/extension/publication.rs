@@ -8,7 +8,7 @@ use weir_domain::telemetry::commerce;
 use super::{content, delivery, ingest, order, shop, types, verdicts, SHOP};
 
 /// An event of stream publication_v1.
-fn interaction(event_id: &str, event_type: &str, second: u8, more: Value) -> Value {
+pub fn interaction(event_id: &str, event_type: &str, second: u8, more: Value) -> Value {
     let at = format!("2026-11-20T10:00:{second:02}.000Z");
     let mut row = json!({"event_id": event_id, "event_type": event_type, "schema_version": 1, "occurred_at": at,
         "received_at": "2026-11-20T10:01:00.000Z", "event_date": "2026-11-20", "event_hour": 10,
