@@ -178,10 +178,11 @@ impl<'t> Delivery<'t> {
         self.reject(error.reason.as_str(), error.place());
     }
 
-    /// Passes over a topic that weir does not read.
+    /// Passes over what asks for nothing: a topic that weir does not read, or, without a reason, a delivery that it understands, such
+    /// as that the app was uninstalled. Whoever keeps what is not read need not keep the others.
     pub fn ignore(&mut self) {
         self.verdict = Some(Verdict::Ignored);
-        self.reason = Some("unsupported_topic");
+        self.reason = (!webhook::is_supported(&self.topic)).then_some("unsupported_topic");
     }
 
     /// Passes over what arrives for a shop that was forgotten.

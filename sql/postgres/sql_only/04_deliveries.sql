@@ -139,7 +139,10 @@ begin
         end if;
         if not weir_sql.is_supported(given.topic) then
             given.verdict := 'ignored';
-            given.reason := 'unsupported_topic';
+            -- Understood, and nothing to do: whoever keeps what is not read need not keep these.
+            if given.topic not in ('shop/update', 'app/uninstalled', 'bulk_operations/finish') then
+                given.reason := 'unsupported_topic';
+            end if;
             return given;
         end if;
         read := weir_sql.read_json(item ->> 'body');

@@ -67,7 +67,7 @@ fn with_raw(text: &str, quote: &str, surrogate: &str) -> String {
     text.replace("@surrogate", surrogate)
 }
 
-const TOPICS: [&str; 36] = [
+const TOPICS: [&str; 39] = [
     "orders/create",
     "orders/create",
     "orders/updated",
@@ -104,6 +104,9 @@ const TOPICS: [&str; 36] = [
     "customers/disable",
     "customers/delete",
     "shop/update",
+    "app/uninstalled",
+    "bulk_operations/finish",
+    "carts/update",
 ];
 
 /// Breaks a text off at a byte, or before the character that the byte lies within.

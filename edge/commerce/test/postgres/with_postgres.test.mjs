@@ -167,6 +167,22 @@ test("requests that an older deployment could not read: one is replayed and done
   assert.deepEqual(objects.map((object) => object.key), [certificate.key], "neither request is kept, nor their contact");
 });
 
+test("what is understood and asks for nothing is kept nowhere", async (t) => {
+  const { deliver, lake, quarantine } = await world(t, { postgres, maxBatchTimeoutSeconds: 1 });
+  const owner = { id: 1, email: "owner@example.com", iana_timezone: "Asia/Tokyo" };
+  for (const topic of ["shop/update", "app/uninstalled", "bulk_operations/finish"]) {
+    assert.equal((await deliver(JSON.stringify(owner), { id: randomUUID(), topic })).status, 200);
+  }
+  const moved = randomUUID();
+  const elsewhere = JSON.stringify({ ...owner, iana_timezone: "Europe/Paris" });
+  assert.equal((await deliver(elsewhere, { id: moved, topic: "shop/update" })).status, 200);
+  assert.equal((await deliver(order(newId(), "#1"), { id: randomUUID() })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+  // Settled in the sequence of the queue: what is kept of the others would be there before.
+  const kept = await until("what asks for something", async () => (await quarantine()).length && quarantine());
+  assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [[moved, "time_zone_changed"]]);
+});
+
 // The last one: afterwards PostgreSQL takes nothing of this shop any more.
 test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is dropped", async (t) => {
   const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
