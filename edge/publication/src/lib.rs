@@ -43,6 +43,8 @@ mod worker_request;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
+    use weir_edge_shared::redelivery::all_decided;
+    use weir_edge_shared::settings::max_delay_seconds;
     use worker::{event, Context, Env, MessageBatch, Request, Response, Result, ScheduleContext, ScheduledEvent};
 
     #[event(fetch)]
@@ -52,7 +54,9 @@ mod entry {
 
     #[event(queue)]
     async fn queue(batch: MessageBatch<String>, env: Env, _context: Context) -> Result<()> {
-        crate::worker_queue::handle(batch, env).await
+        let (messages, max_delay) = (batch.raw_iter().collect(), max_delay_seconds(&env));
+        all_decided(messages, max_delay, crate::worker_queue::handle(batch, env)).await;
+        Ok(())
     }
 
     #[event(scheduled)]

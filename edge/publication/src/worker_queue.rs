@@ -17,8 +17,10 @@ use crate::consume::{record, resend};
 use crate::message::Message;
 use crate::quarantine::QuarantineRecord;
 
-/// Handles a batch of either queue. A message that is neither acknowledged nor retried here is retried by the queue, since
-/// errors are returned.
+/// Handles a batch of either queue.
+///
+/// # Errors
+/// What concerns the whole batch, so that messages are left that are neither acknowledged nor retried.
 pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let storage = storage(&env, BUCKET)?;
     let max_delay = max_delay_seconds(&env);

@@ -35,3 +35,12 @@ test("what an interaction causes goes to both versions of the commerce stream be
   assert.deepEqual(once(lake.second), once(lake.events));
   assert.deepEqual(await quarantine(), []);
 });
+
+test("with no stream of what is caused nothing is acknowledged, and it comes again later, not at once", async (t) => {
+  const { send, log, quarantine } = await world(t, { answer: recordAll(() => []), streamVersions: { commerce: [] }, maxRetries: 1 });
+  assert.equal((await send([event("conversion", "a", { order_id: "7" })])).status, 202);
+  const [kept] = await until("the dead letter", async () => (await quarantine()).length && quarantine());
+  assert.equal(kept.reason ?? kept.record.reason, "retries_exhausted");
+  const unbound = /again in up to \d+ s: .*no stream is bound: COMMERCE_TELEMETRY/;
+  assert.ok(log.some((line) => unbound.test(line)), log.join("\n"));
+});

@@ -1,13 +1,34 @@
 //! A queue message that comes back.
 
-use worker::{console_warn, Date, MessageExt, QueueRetryOptionsBuilder, RawMessage};
+use std::future::Future;
+
+use worker::{console_error, console_warn, Date, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
 
 use crate::backoff::retry_delay_seconds;
 
 /// Has the queue deliver `raw` once more, at most `max_delay` seconds from now, and logs why.
 pub fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
+    let delay = again_later(raw, max_delay);
+    console_warn!("message {} again in {delay} s: {cause}", raw.id());
+}
+
+/// Has the queue deliver once more, each after its own delay, those of `messages` that `handling` their batch left undecided when it
+/// failed. Were its error returned, they would come at once, and their 100 attempts would be over in minutes.
+pub async fn all_decided(messages: Vec<RawMessage>, max_delay: u32, handling: impl Future<Output = Result<()>>) {
+    let Err(error) = handling.await else { return };
+    // What a message was decided to be first holds; the platform passes over what is said of it afterwards.
+    let delays: Vec<_> = messages.iter().map(|raw| again_later(raw, max_delay)).collect();
+    let longest = delays.iter().max().copied().unwrap_or_default();
+    console_error!(
+        "what is open of {} messages again in up to {longest} s: {error}",
+        delays.len()
+    );
+}
+
+/// The delay, in seconds.
+fn again_later(raw: &RawMessage, max_delay: u32) -> u32 {
     let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
     let delay = retry_delay_seconds(age_millis, max_delay);
-    console_warn!("message {} again in {delay} s: {cause}", raw.id());
     raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
+    delay
 }
