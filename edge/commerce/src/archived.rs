@@ -1,5 +1,6 @@
-//! Lines of the raw archive without a person who is to be forgotten.
+//! Lines of the raw archive, and what was refused of them, without a person who is to be forgotten.
 
+use serde_json::Value;
 use weir_domain::shopify::bulk::BulkLine;
 use weir_edge_shared::lines::Lines;
 
@@ -62,8 +63,26 @@ impl<'a> Forgetter<'a> {
     }
 }
 
+/// `text`, a record of the sync Worker's quarantine, without those refused lines and events that name `person`; `None` where
+/// nothing would be left, or nobody can tell what is whose. A replay of it reads the archive, so that the lines are not lost.
+#[must_use]
+pub fn refusals_without(person: &Person, text: &str) -> Option<String> {
+    let mut record: Value = serde_json::from_str(text).ok()?;
+    let mut left = 0;
+    for list in ["rejections", "events"] {
+        if let Some(refusals) = record.get_mut(list).and_then(Value::as_array_mut) {
+            refusals.retain(|refusal| !person.is_named_in(&refusal.to_string(), ""));
+            left += refusals.len();
+        }
+    }
+    let text = record.to_string();
+    (left > 0 && !person.is_named_in(&text, "")).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::redaction::Subject;
 
@@ -132,6 +151,33 @@ mod tests {
             );
         }
         assert_eq!(forget("", 1), (String::new(), 0));
+    }
+
+    #[test]
+    fn other_peoples_refusals_stay() {
+        let jane = person(r#""id": 7,"#);
+        let refusals = |lines: &[String]| {
+            let lines = lines
+                .iter()
+                .map(|line| json!({"reason": "type_mismatch", "id": null, "line": line}));
+            json!({"shop_domain": "d", "run": {"operation_id": "gid://shopify/BulkOperation/7"}, "rejections": lines.collect::<Value>()})
+        };
+        let broken = r#"{"id": "gid://shopify/Order/3", "customer": {"id": "gid://shopify/Customer/7""#.to_owned();
+        let both = refusals(&[order(1, 7), order(2, 8), broken.clone()]);
+        let left: Value = serde_json::from_str(&refusals_without(&jane, &both.to_string()).unwrap()).unwrap();
+        assert_eq!(left, refusals(&[order(2, 8)]));
+        assert_eq!(
+            refusals_without(&jane, &refusals(&[order(1, 7), broken]).to_string()),
+            None
+        );
+        let events = json!({"events": [{"event": {"order_id": "12"}}, {"event": {"order_id": "13"}}]}).to_string();
+        assert_eq!(
+            refusals_without(&jane, &events).unwrap(),
+            json!({"events": [{"event": {"order_id": "13"}}]}).to_string()
+        );
+        for unknown in ["", "{}", r#"{"lines": "gid://shopify/Customer/7"}"#] {
+            assert_eq!(refusals_without(&jane, unknown), None);
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::message::{is_zero, object_key, QueueMessage};
 use crate::redaction::keepable;
 
 const UNREADABLE_MESSAGE: &str = "unreadable_message";
+/// Reason of a dead letter.
+pub const RETRIES_EXHAUSTED: &str = "retries_exhausted";
 
 /// A raw body; bytes that are not text are kept as base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +142,14 @@ impl QuarantineRecord {
     }
 }
 
+/// Whether `text`, a record, says that its delivery was refused for what it is, so that it would be again: not where every
+/// attempt failed, nor where nobody could read it.
+#[must_use]
+pub fn is_refused(text: &str) -> bool {
+    serde_json::from_str::<QuarantineRecord>(text)
+        .is_ok_and(|record| !matches!(record.reason.as_str(), RETRIES_EXHAUSTED | UNREADABLE_MESSAGE))
+}
+
 /// A record of a queue message with `body` that is not one of ours. `id` is the queue's message id.
 #[must_use]
 pub fn unreadable_message(id: &str, body: Body, quarantined_at: String) -> QuarantineRecord {
@@ -232,6 +242,25 @@ mod tests {
         for record in [record, broken] {
             assert!(!serde_json::to_string(&record).unwrap().contains("jane"), "{record:?}");
         }
+    }
+
+    #[test]
+    fn what_failed_is_not_refused() {
+        let record = unreadable_message("1", text("x"), "2026-11-24T10:00:00.000Z".into());
+        for (reason, refused) in [
+            ("unknown_shop", true),
+            (RETRIES_EXHAUSTED, false),
+            (UNREADABLE_MESSAGE, false),
+        ] {
+            let reason = reason.to_owned();
+            let text = serde_json::to_string(&QuarantineRecord {
+                reason,
+                ..record.clone()
+            })
+            .unwrap();
+            assert_eq!(is_refused(&text), refused, "{text}");
+        }
+        assert!(!is_refused("no record"));
     }
 
     #[test]

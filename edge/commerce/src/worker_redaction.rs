@@ -1,8 +1,10 @@
 //! Forgetting in R2: lists the rooms page by page, removes what names the customer or belongs to the shop, writes results of
-//! bulk operations anew without the customer, keeps the certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
+//! bulk operations and their refused lines anew without the customer, keeps the certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
 //!
 //! What is removed of a customer is handed to PostgreSQL once more before: it may be an order that never arrived there, and
 //! PostgreSQL, which has forgotten the customer by now, takes the order without them.
+
+use std::cell::Cell;
 
 use serde_json::Value;
 use weir_domain::webhook::Delivery;
@@ -11,16 +13,18 @@ use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 use weir_edge_shared::object_writer::ObjectWriter;
 use weir_edge_shared::pipeline::PipelineStream;
+use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::sql::Argument;
 use weir_edge_shared::storage::Storage;
 use weir_edge_shared::versions::StreamVersions;
 use worker::{console_log, Include, Object, Result};
 
-use crate::archived::Forgetter;
+use crate::archived::{refusals_without, Forgetter};
 use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
+use crate::quarantine::is_refused;
 use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
 use crate::worker_queue::with_body;
 
@@ -35,21 +39,48 @@ struct Room {
 /// What the objects of a room are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// One delivery, line or event each: an object that names a customer goes.
+    /// One delivery or event each: an object that names a customer goes.
     Records,
+    /// What was refused of a part of an operation: written anew without the customer, and gone where nothing is left. In keys
+    /// their shop comes first.
+    Refusals,
     /// Results of whole operations: they are written anew without the customer. In keys their shop comes first.
     Results,
 }
 
 impl Content {
-    /// How many of the objects that one run may list an object counts as: a result is read twice and may be large.
+    /// How many requests an object counts as: a result is read twice and may be large.
     fn weight(self) -> u32 {
         match self {
-            Self::Records => 1,
+            Self::Records | Self::Refusals => 1,
             Self::Results => 40,
         }
     }
+
+    /// The prefix of the objects of `shop` below `room`, as far as keys tell.
+    fn prefix(self, room: &str, shop: &str) -> String {
+        match self {
+            Self::Records => room.to_owned(),
+            Self::Refusals | Self::Results => format!("{room}{shop}/"),
+        }
+    }
 }
+
+/// What becomes of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Goes,
+    /// Written anew already.
+    Rewritten,
+}
+
+/// Most objects of a page: what an invocation began with may be overdrawn by what they take, some six requests each.
+const PAGE_OBJECTS: u32 = 25;
+/// SQLSTATE of a request that PostgreSQL does not take (invalid_parameter_value).
+const REFUSED: &str = "22023";
+/// What handing in a delivery takes: PostgreSQL, the stream or the queue, R2.
+const HAND_IN_REQUESTS: u32 = 3;
 
 const ROOMS: [Room; 6] = [
     Room {
@@ -74,7 +105,7 @@ const ROOMS: [Room; 6] = [
         name: "sync/quarantine",
         binding: SYNC_BUCKET,
         prefix: "quarantine/",
-        holds: Content::Records,
+        holds: Content::Refusals,
     },
     Room {
         name: "sync/archive",
@@ -99,7 +130,7 @@ pub enum Pass {
     More(Progress),
 }
 
-/// Forgets `subject` at the edge, from `progress` on, as long as there are objects `left` that this invocation may list.
+/// Forgets `subject` at the edge, from `progress` on, as long as there are requests `left` that this invocation may make for it.
 ///
 /// # Errors
 /// Why it has to be tried again.
@@ -115,8 +146,11 @@ pub async fn forget(
         shop_domain: &delivery.shop_domain,
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
+        left: Cell::new(*left),
     };
-    match broom.sweep(progress, left).await? {
+    let swept = broom.sweep(progress).await;
+    *left = broom.left.get();
+    match swept? {
         (progress, false) => Ok(Pass::More(progress)),
         (progress, true) => {
             broom.certify(&progress).await?;
@@ -141,23 +175,27 @@ struct Broom<'a> {
     /// The same as a part of keys.
     shop: String,
     subject: &'a Subject,
+    /// Requests that may still be made.
+    left: Cell<u32>,
 }
 
 impl Broom<'_> {
+    fn charge(&self, requests: u32) {
+        self.left.set(self.left.get().saturating_sub(requests));
+    }
+
     /// Goes on from `progress`; whether everything is swept.
-    async fn sweep(&self, mut progress: Progress, left: &mut u32) -> std::result::Result<(Progress, bool), String> {
+    async fn sweep(&self, mut progress: Progress) -> std::result::Result<(Progress, bool), String> {
         while let Some(room) = ROOMS.get(progress.rooms) {
             // A Worker that is not deployed has no bucket.
             let storage = self.around.far_ends.other_storage(room.binding);
             let cursor = match storage {
-                Some(_) if *left == 0 => return Ok((progress, false)),
+                Some(_) if self.left.get() == 0 => return Ok((progress, false)),
                 Some(storage) => {
-                    let limit = left.div_ceil(room.holds.weight());
-                    let (removed, listed, cursor) = self
-                        .sweep_page(room, &storage, progress.cursor.take(), limit)
+                    let (removed, cursor) = self
+                        .sweep_page(room, &storage, progress.cursor.take())
                         .await
                         .map_err(|error| format!("{}: {error}", room.name))??;
-                    *left = left.saturating_sub(listed * room.holds.weight());
                     *progress.removed.entry(room.name.to_owned()).or_default() += removed;
                     cursor
                 }
@@ -169,93 +207,129 @@ impl Broom<'_> {
         Ok((progress, true))
     }
 
-    /// Sweeps a page of at most `limit` objects: how many were removed or written anew, how many seen, and where the next page
-    /// begins.
+    /// Sweeps a page: how many objects were removed or written anew, and where the next page begins.
     async fn sweep_page(
         &self,
         room: &Room,
         storage: &Storage,
         cursor: Option<String>,
-        limit: u32,
-    ) -> Result<std::result::Result<(u64, u32, Option<String>), String>> {
-        let prefix = match room.holds {
-            Content::Records => room.prefix.to_owned(),
-            Content::Results => format!("{}{}/", room.prefix, self.shop),
-        };
+    ) -> Result<std::result::Result<(u64, Option<String>), String>> {
+        let limit = self.left.get().div_ceil(room.holds.weight()).min(PAGE_OBJECTS);
         let mut page = storage
             .bucket()
             .list()
-            .prefix(prefix)
-            .limit(limit.min(1000))
+            .prefix(room.holds.prefix(room.prefix, &self.shop))
+            .limit(limit)
             .include(vec![Include::CustomMetadata]);
         if let Some(cursor) = cursor {
             page = page.cursor(cursor);
         }
+        self.charge(1);
         let page = storage.wait(page.execute()).await?;
-        let objects = page.objects();
-        let (mut doomed, mut rewritten) = (Vec::new(), 0);
-        for object in &objects {
-            let key = object.key();
-            let has_part = |name: &str| key.split('/').any(|part| part == name);
-            let owner = has_part(&self.shop).then_some(self.shop_domain);
-            if owner.is_none() && !has_part(UNKNOWN) {
-                continue;
-            }
-            let goes = match self.subject {
-                Subject::Shop if owner.is_some() => Ok(true),
-                Subject::Customer(person) if room.holds == Content::Results => {
-                    rewritten += u64::from(write_without(storage, object, person).await?);
-                    Ok(false)
+        let (mut doomed, mut rewritten, mut failed) = (Vec::new(), 0, None);
+        for object in page.objects() {
+            match self.sweep_object(room, storage, &object).await {
+                Ok(Ok(Fate::Goes)) => doomed.push(object.key()),
+                Ok(Ok(Fate::Rewritten)) => rewritten += 1,
+                Ok(Ok(Fate::Stays)) => {}
+                failure => {
+                    failed = Some(failure);
+                    break;
                 }
-                _ => self.take_out(room, storage, object, owner).await?,
-            };
-            match goes {
-                Ok(true) => doomed.push(key),
-                Ok(false) => {}
-                Err(cause) => return Ok(Err(cause)),
             }
         }
         let removed = doomed.len() as u64 + rewritten;
+        // Also when something failed: what is done is done, and the next attempt does not begin with it.
         if !doomed.is_empty() {
             storage.wait(storage.bucket().delete_multiple(doomed)).await?;
         }
-        let cursor = page.truncated().then(|| page.cursor()).flatten();
-        let listed = u32::try_from(objects.len()).unwrap_or(u32::MAX).max(1);
-        Ok(Ok((removed, listed, cursor)))
+        if let Some(failure) = failed {
+            return failure.map(|cause| cause.map(|_| (0, None)));
+        }
+        Ok(Ok((removed, page.truncated().then(|| page.cursor()).flatten())))
     }
 
-    /// Whether `object`, whose key names its `owner` if anybody knew it, is to go; then PostgreSQL has been given what is in it
-    /// of a customer.
+    /// What becomes of `object`.
+    async fn sweep_object(
+        &self,
+        room: &Room,
+        storage: &Storage,
+        object: &Object,
+    ) -> Result<std::result::Result<Fate, String>> {
+        self.charge(room.holds.weight());
+        let key = object.key();
+        let has_part = |name: &str| key.split('/').any(|part| part == name);
+        let owner = has_part(&self.shop).then_some(self.shop_domain);
+        match self.subject {
+            _ if owner.is_none() && !has_part(UNKNOWN) => Ok(Ok(Fate::Stays)),
+            Subject::Shop if owner.is_some() => Ok(Ok(Fate::Goes)),
+            Subject::Customer(person) if room.holds == Content::Results => {
+                let is_written = write_without(storage, object, person).await?;
+                Ok(Ok(if is_written { Fate::Rewritten } else { Fate::Stays }))
+            }
+            _ => self.take_out(room, storage, object, owner).await,
+        }
+    }
+
+    /// What becomes of `object`, whose key names its `owner` if anybody knew it. Where it goes, PostgreSQL has been given what is
+    /// in it of a customer.
     async fn take_out(
         &self,
         room: &Room,
         storage: &Storage,
         object: &Object,
         owner: Option<&str>,
-    ) -> Result<std::result::Result<bool, String>> {
+    ) -> Result<std::result::Result<Fate, String>> {
         let described = described(object)?;
         if described.as_ref().and_then(Subject::of).is_some() {
             // The body of a request, perhaps of this one: it goes when that one is done.
-            return Ok(Ok(false));
+            return Ok(Ok(Fate::Stays));
         }
         let Some(text) = storage.read_text(&object.key()).await? else {
-            return Ok(Ok(false));
+            return Ok(Ok(Fate::Stays));
         };
-        let kept = match room.name {
-            "commerce/bodies" => Kept::body(text, described, owner),
-            "commerce/quarantine" => record(storage, &text, owner).await,
-            _ => Kept::other(text, owner),
+        let (kept, is_refused) = match room.name {
+            "commerce/bodies" => (Kept::body(text, described, owner), false),
+            "commerce/quarantine" => (self.record(storage, &text, owner).await, is_refused(&text)),
+            _ => (Kept::other(text, owner), false),
         };
-        let named = kept.names(self.subject, self.shop_domain);
+        if !kept.names(self.subject, self.shop_domain) {
+            return Ok(Ok(Fate::Stays));
+        }
         match (kept.delivery, self.subject) {
-            (Some((delivery, replays)), Subject::Customer(_)) if named => {
-                Ok(self.hand_in(delivery, replays).await.map(|()| true))
+            // Refused once more it would be kept once more, and find those that find it. It waits for an operator, as numbers.
+            (Some((delivery, _)), Subject::Customer(_)) if is_refused && Subject::of(&delivery).is_some() => {
+                Ok(Ok(Fate::Stays))
             }
-            _ => Ok(Ok(named)),
+            (Some((delivery, replays)), Subject::Customer(_)) => {
+                Ok(self.hand_in(delivery, replays).await.map(|()| Fate::Goes))
+            }
+            (None, Subject::Customer(person)) if room.holds == Content::Refusals => {
+                let Some(without) = refusals_without(person, &kept.text) else {
+                    return Ok(Ok(Fate::Goes));
+                };
+                self.charge(1);
+                put(storage, &object.key(), without, object.custom_metadata()?).await?;
+                Ok(Ok(Fate::Rewritten))
+            }
+            _ => Ok(Ok(Fate::Goes)),
+        }
+    }
+
+    /// A record of the quarantine with its body, wherever that lies.
+    async fn record(&self, storage: &Storage, text: &str, owner: Option<&str>) -> Kept {
+        let (kept, message) = Kept::record(text, owner);
+        let Some(message) = message else { return kept };
+        self.charge(u32::from(message.body_key.is_some()));
+        let replays = message.replays;
+        match with_body(storage, message).await {
+            Ok(delivery) => kept.with(delivery, replays),
+            Err(_) => kept,
         }
     }
 
     async fn hand_in(&self, delivery: Delivery, replays: u32) -> std::result::Result<(), String> {
+        self.charge(HAND_IN_REQUESTS);
         if Subject::of(&delivery).is_some() {
             // Another request that names them: it may name more orders, and has rooms of its own to go through.
             let handed_over = self.around.far_ends.hand_over(delivery, replays).await;
@@ -278,12 +352,14 @@ impl Broom<'_> {
             return Ok(());
         };
         let arguments = [Argument::Json(&request.argument)];
-        let answer = self
-            .around
-            .transport
-            .call(request.function, &arguments)
-            .await
-            .map_err(|error| error.to_string())?;
+        let answer = match self.around.transport.call(request.function, &arguments).await {
+            // It knows no such shop, and so refused the request before, which the quarantine keeps.
+            Err(error) if error.sqlstate.as_deref() == Some(REFUSED) => {
+                console_log!("forgotten at the edge alone: {error}: {:?}", progress.removed);
+                return Ok(());
+            }
+            answer => answer.map_err(|error| error.to_string())?,
+        };
         let storage = &self.around.far_ends.storage;
         let of_answer = serde_json::from_str::<Value>(&answer).unwrap_or_default();
         let earlier = storage
@@ -351,15 +427,4 @@ fn described(object: &Object) -> Result<Option<Delivery>> {
     let metadata = object.custom_metadata()?;
     let described = metadata.get(DELIVERY_METADATA);
     Ok(described.and_then(|text| serde_json::from_str(text).ok()))
-}
-
-/// A record of the quarantine with its body, wherever that lies.
-async fn record(storage: &Storage, text: &str, owner: Option<&str>) -> Kept {
-    let (kept, message) = Kept::record(text, owner);
-    let Some(message) = message else { return kept };
-    let replays = message.replays;
-    match with_body(storage, message).await {
-        Ok(delivery) => kept.with(delivery, replays),
-        Err(_) => kept,
-    }
 }

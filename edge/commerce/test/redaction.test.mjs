@@ -358,6 +358,79 @@ test("customers/redact: an earlier request about the same customer that was neve
   await until("what the earlier one names is gone", async () => (await keysOf(buckets.commerce, "quarantine/")).length === 0);
 });
 
+test("customers/redact: of what was refused of a bulk operation other people's lines stay", async (t) => {
+  const started = await world(t, { answer: postgresOf([]) });
+  const { sync, commerce } = await bucketsOf(started);
+  const refusal = (id, customer) => ({ reason: "type_mismatch", detail: "test", id: `gid://shopify/Order/${id}`, line: orderLine(id, customer) });
+  const run = { operation_id: "gid://shopify/BulkOperation/1", kind: "orders_core", source: "bulk_sync" };
+  const chunk = (...rejections) => JSON.stringify({ shop_domain: SHOP, object: `archive/${SHOP}/${DAY}/1.jsonl`, run, rejections });
+  const [both, hers, theirs] = ["both", "hers", "theirs"].map((name) => `quarantine/${SHOP}/run-1/${name}.json`);
+  await sync.put(both, chunk(refusal(1, CUSTOMER), refusal(2, 6), refusal(ORDER, 9)));
+  await sync.put(hers, chunk(refusal(3, CUSTOMER)));
+  await sync.put(theirs, chunk(refusal(4, 6)));
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  const { certificate } = await certificateOf(commerce);
+  assert.equal(certificate.objects["sync/quarantine"], 2);
+  assert.deepEqual(await keysOf(sync), [both, theirs].sort());
+  assert.deepEqual(await (await sync.get(both)).json(), JSON.parse(chunk(refusal(2, 6))));
+  assert.equal(await (await sync.get(theirs)).text(), chunk(refusal(4, 6)));
+});
+
+test("requests of a shop that PostgreSQL does not know are kept, each once, and none revives another", async (t) => {
+  const requests = [];
+  const refuse = (argument, _number, name) => {
+    if (name !== "ingest") {
+      requests.push(name);
+      return { sqlstate: "22023", text: "the shop is not registered" };
+    }
+    const result = acceptAll(argument);
+    for (const verdict of result.deliveries) Object.assign(verdict, { verdict: "rejected", reason: "unknown_shop", detail: "", event_ids: [] });
+    return { ...result, events: [] };
+  };
+  const started = await world(t, { answer: refuse });
+  const buckets = await bucketsOf(started);
+  const earlier = record("earlier", { reason: "unknown_shop", topic: "customers/redact", customer: { id: CUSTOMER }, orders_to_redact: [77] });
+  await buckets.commerce.put(...earlier);
+  await buckets.commerce.put(...record("by-email", { id: 2, email: EMAIL }));
+  for (const [id, topic, body] of [["customer", "customers/redact", redactCustomer], ["shop", "shop/redact", JSON.stringify({ shop_id: 1, shop_domain: SHOP })]]) {
+    await started.deliver(body, { id, topic });
+    const kept = await until(`the record of ${id}`, async () => {
+      const records = await started.quarantine();
+      return records.some(({ webhook_id }) => webhook_id === id) && records;
+    });
+    // What names the customer is gone, the requests wait for the shop to be registered. Those of the shop go with the shop.
+    assert.deepEqual(kept.map(({ webhook_id }) => webhook_id).sort(), id === "customer" ? ["customer", "earlier"] : ["shop"]);
+    assert.ok(kept.every(({ reason }) => reason === "unknown_shop"));
+  }
+  assert.deepEqual(requests, ["redact_customer", "redact_shop"]);
+  assert.deepEqual(await keysOf(buckets.commerce, "certificates/"), [], "nobody who is not forgotten is certified");
+  assert.ok(!started.log.some((line) => line.includes("again in")));
+  const told = started.postgres.calls.filter(Array.isArray).flat().map(({ webhook_id }) => webhook_id);
+  assert.deepEqual(told, ["customer", "by-email", "shop"]);
+});
+
+test("a redaction that fails half way has done its half", async (t) => {
+  const failing = "w-30";
+  let away = true;
+  const answer = postgresOf([]);
+  const started = await world(t, {
+    answer: (argument, ...more) => (away && Array.isArray(argument) && argument.some(({ webhook_id }) => webhook_id === failing) ? null : answer(argument, ...more)),
+    redactionPassObjects: 60,
+  });
+  const { commerce } = await bucketsOf(started);
+  for (let index = 0; index < 40; index += 1) {
+    await commerce.put(...record(`w-${String(index).padStart(2, "0")}`, { id: index, customer: { id: CUSTOMER } }));
+  }
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  await until("a retry", () => started.log.some((line) => line.includes("again in")));
+  assert.equal((await keysOf(commerce, "quarantine/")).length, 10);
+  away = false;
+  await certificateOf(commerce);
+  assert.deepEqual(await keysOf(commerce, "quarantine/"), []);
+  const handedIn = started.postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id.startsWith("w-") && webhook_id !== failing);
+  assert.equal(handedIn.length, 39, "each once");
+});
+
 test("a message whose large body is gone is kept without it and holds up nobody", async (t) => {
   const { deliver, miniflare, quarantine, postgres } = await world(t, { maxBatchTimeoutSeconds: 1 });
   const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
