@@ -232,7 +232,13 @@ pub fn redact_shop(text: &str) -> String {
     })
 }
 
-/// All that is kept of a customer, and the key under which telemetry knows them.
+#[derive(Deserialize)]
+struct Salt {
+    customer_id: i64,
+    salt: String,
+}
+
+/// All that is kept of a customer and of those merged with them, and the keys under which telemetry knows them.
 pub fn customer_data(text: &str) -> String {
     report::require_read_committed();
     let request = Request::read(text);
@@ -246,10 +252,16 @@ pub fn customer_data(text: &str) -> String {
         };
         let mut data: Value = serde_json::from_str(&cell::<String>(&row, 1))
             .unwrap_or_else(|_| report::internal("data is not readable", "customer_data.sql"));
-        let salt: Option<String> = row.get(2).ok().flatten();
+        let salts: Vec<Salt> = serde_json::from_str(&cell::<String>(&row, 2))
+            .unwrap_or_else(|_| report::internal("salts are not readable", "customer_data.sql"));
+        let key = |one: &Salt| customer_key(&one.salt, &request.shop_domain, one.customer_id);
         data["shop_domain"] = request.shop_domain.as_str().into();
         data["customer_id"] = customer_id.to_string().into();
-        data["customer_key"] = json!(salt.map(|salt| customer_key(&salt, &request.shop_domain, customer_id)));
+        data["customer_key"] = json!(salts.iter().find(|one| one.customer_id == customer_id).map(key));
+        let keys = salts
+            .iter()
+            .map(|one| json!({"customer_id": one.customer_id.to_string(), "customer_key": key(one)}));
+        data["customer_keys"] = keys.collect();
         data.to_string()
     })
 }

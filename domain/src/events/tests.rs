@@ -166,7 +166,12 @@ fn a_product_change_is_named_by_its_version_and_a_deletion_stays() {
     );
     assert_eq!(Product::merged(Some(&gone), &late).is_active(), Some(false));
     // On sale through its link: who knows it buys it. A status that is to come sells nothing until weir knows it.
-    for (status, is_active) in [("unlisted", true), ("draft", false), ("archived", false), ("suspended", false)] {
+    for (status, is_active) in [
+        ("unlisted", true),
+        ("draft", false),
+        ("archived", false),
+        ("suspended", false),
+    ] {
         let status = Some(status.to_owned());
         assert_eq!(Product { status, ..late.clone() }.is_active(), Some(is_active));
     }

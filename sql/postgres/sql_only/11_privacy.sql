@@ -107,7 +107,15 @@ begin
     select * into kept from weir_sql.customer_data(asked.shop_id, asked.customer_id);
     return kept.data::jsonb || jsonb_build_object('shop_domain', asked.shop_domain,
         'customer_id', asked.customer_id::text,
-        'customer_key', weir_sql.customer_key(kept.salt, asked.shop_domain, asked.customer_id));
+        'customer_key', (
+            select weir_sql.customer_key(one ->> 'salt', asked.shop_domain, asked.customer_id)
+            from jsonb_array_elements(kept.salts::jsonb) as one where (one ->> 'customer_id')::bigint = asked.customer_id
+        ),
+        'customer_keys', (
+            select coalesce(jsonb_agg(jsonb_build_object('customer_id', one ->> 'customer_id', 'customer_key',
+                weir_sql.customer_key(one ->> 'salt', asked.shop_domain, (one ->> 'customer_id')::bigint)) order by n), '[]')
+            from jsonb_array_elements(kept.salts::jsonb) with ordinality as each (one, n)
+        ));
 end
 $$;
 

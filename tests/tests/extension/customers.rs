@@ -2,7 +2,9 @@
 
 use serde_json::{json, Value};
 
-use super::{content, delivery, ingest, order, refund, shop, verdicts};
+use super::privacy::call;
+use super::publication::interaction;
+use super::{content, delivery, ingest, order, refund, shop, verdicts, SHOP};
 
 fn customer(second: u8, state: &str, consent: &str) -> String {
     json!({"id": 77, "updated_at": format!("2026-11-01T16:30:{second:02}Z"), "state": state, "verified_email": true,
@@ -266,4 +268,47 @@ async fn a_merge_that_names_no_customer_is_refused() {
             .iter()
             .collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_all_parts_under_every_key_also_when_merged_meanwhile() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let attribution = interaction("e1", "attribution", 1, json!({"order_id": "7", "publisher_id": "p1"}));
+    let asks = json!({"customer": {"id": 77}, "data_request": {"id": 5}});
+    ingest(
+        &edge,
+        &[
+            delivery("a", "orders/create", &of_customer(7, 77, 1)),
+            delivery("b", "refunds/create", &refund(7)),
+        ],
+    )
+    .await;
+    ingest(&edge, &[delivery("c", "orders/create", &of_customer(8, 78, 1))]).await;
+    let record = json!([attribution]).to_string();
+    edge.query_one("select weir.record_interactions($1::text::json)::text", &[&record])
+        .await
+        .unwrap();
+    ingest(&edge, &[delivery("q", "customers/data_request", &asks.to_string())]).await;
+    ingest(&edge, &[merge("m", 77, 78, "completed")]).await;
+    for asked in [77, 78] {
+        let data = call(
+            &admin,
+            "customer_data",
+            &json!({"shop_domain": SHOP, "customer_id": asked}),
+        )
+        .await;
+        assert_eq!(data["customer"]["customer_id"], 78, "{asked}: {data}");
+        assert_eq!(data["merged_customers"][0]["customer_id"], 77);
+        assert_eq!(data["data_requests"][0]["request_id"], 5);
+        let orders = data["orders"].as_array().unwrap();
+        assert_eq!(orders.len(), 2);
+        assert_eq!(orders[0]["refund_lines"][0]["quantity"], 1);
+        assert_eq!(orders[0]["interactions"][0]["event_id"], "e1");
+        assert!(!orders[0]["sales_ledger"].as_array().unwrap().is_empty());
+        let keys = data["customer_keys"].as_array().unwrap();
+        let of: Vec<&str> = keys.iter().map(|one| one["customer_id"].as_str().unwrap()).collect();
+        assert_eq!(of, ["77", "78"]);
+        assert!(keys.iter().any(|one| one["customer_key"] == data["customer_key"]));
+    }
 }
