@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 use crate::lake::{listening, TOKEN};
 use crate::service::Service;
 use crate::shop::Shop;
-use crate::workerd::INTERNAL_TOKEN;
+use crate::workerd::{one_request_each, INTERNAL_TOKEN};
 use crate::{failed, Result};
 
 /// Publisher, item, program and link of [`catalogue`].
@@ -49,9 +49,7 @@ impl PublicationWorker {
         });
         let service = Service::node("publication Worker", "edge/local/local.mjs", &config)?;
         // A redirect is looked at, not followed.
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let client = one_request_each().redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self {
             url: listening(&service.next_line()?, "publication")?,
             client,

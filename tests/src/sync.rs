@@ -9,7 +9,7 @@ use crate::bulk_jsonl::{jsonl, BulkLine, BulkShop, Sequence};
 use crate::lake::{listening, TOKEN};
 use crate::service::Service;
 use crate::shop::Delivery;
-use crate::workerd::{INTERNAL_TOKEN, SECRETS};
+use crate::workerd::{one_request_each, INTERNAL_TOKEN, SECRETS};
 use crate::{failed, Result};
 
 /// How long a run may take. A bound, not a measurement.
@@ -152,7 +152,7 @@ impl SyncWorker {
         let service = Service::node("sync Worker", "edge/local/local.mjs", &config)?;
         Ok(Self {
             url: listening(&service.next_line()?, "sync")?,
-            client: reqwest::Client::new(),
+            client: one_request_each().build()?,
             service,
         })
     }

@@ -15,6 +15,12 @@ pub const SECRETS: [&str; 2] = ["weir_test_secret_new", "weir_test_secret_old"];
 /// Token of the Worker's internal routes.
 pub const INTERNAL_TOKEN: &str = "weir_test_internal_token";
 
+/// A client with a connection for each request. workerd closes one that was idle for five seconds, and when the machine has held it up
+/// so long in the middle of a test, that may be at the moment at which the next request goes out on it.
+pub(crate) fn one_request_each() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().pool_max_idle_per_host(0)
+}
+
 /// A running commerce Worker.
 pub struct CommerceWorker {
     /// Base address of the Worker.
@@ -61,7 +67,7 @@ impl CommerceWorker {
         Ok(Self {
             url: listening(&line, "listening")?,
             admin: listening(&line, "admin")?,
-            client: reqwest::Client::new(),
+            client: one_request_each().build()?,
             service,
             config,
         })

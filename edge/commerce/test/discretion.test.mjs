@@ -73,7 +73,8 @@ async function start(t, answer) {
   t.after(() => runner.kill("SIGKILL"));
   const printed = [];
   for (const stream of [runner.stdout, runner.stderr]) stream.setEncoding("utf8").on("data", (text) => printed.push(text));
-  const [line] = await once(createInterface({ input: runner.stdout }), "line");
+  const ended = once(runner, "exit").then(() => assert.fail(`the Workers did not start: ${printed.join("")}`));
+  const [line] = await Promise.race([once(createInterface({ input: runner.stdout }), "line"), ended]);
   const stop = async () => {
     const closed = once(runner, "close");
     runner.kill("SIGTERM");
