@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use weir_domain::webhook::Delivery;
-use weir_edge_shared::border::{send_text, Intake, SigningKeys};
+use weir_edge_shared::border::{send_message, Intake, SigningKeys};
 use weir_edge_shared::patience::Patience;
 use weir_edge_shared::quarantine_room::put;
 use weir_edge_shared::settings::{number, patience, secret, shops, storage, text};
@@ -13,7 +13,7 @@ use weir_edge_shared::storage::Storage;
 use worker::{Env, Error, Result};
 
 use crate::admission::Admission;
-use crate::message::{HandOver, DELIVERY_METADATA};
+use crate::message::{Encoded, HandOver, DELIVERY_METADATA};
 use crate::quarantine::QuarantineRecord;
 
 /// Queue of admitted deliveries.
@@ -148,13 +148,15 @@ impl FarEnds {
             let put = self.storage.bucket().put(object.key, object.body);
             self.storage.wait(put.custom_metadata(described).execute()).await?;
         }
-        self.send(&packed.text).await
+        self.send(&packed.message).await
     }
 
-    /// Sends `text`, a [`crate::message::QueueMessage`], to the queue; returns when it is durable there.
-    pub async fn send(&self, text: &str) -> Result<()> {
+    /// Sends `message` to the queue; returns when it is durable there.
+    pub async fn send(&self, message: &Encoded) -> Result<()> {
         let queue = self.env.queue(DELIVERIES)?;
-        self.queue.bound(send_text(&queue, text)).await
+        self.queue
+            .bound(send_message(&queue, &message.line, &message.body))
+            .await
     }
 
     /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a

@@ -87,7 +87,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{delivery, HandOver};
+    use crate::message::{delivery, text_of, HandOver};
     use crate::quarantine::{unreadable_message, Body};
 
     const SHOP: &str = "demo.myshopify.com";
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn message(topic: &str, body: &str) -> String {
-        HandOver::pack(delivery("w-7", topic, body), 0).unwrap().text
+        text_of(&HandOver::pack(delivery("w-7", topic, body), 0).unwrap().message)
     }
 
     #[test]

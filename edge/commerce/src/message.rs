@@ -40,16 +40,18 @@ pub struct QueueMessage {
 }
 
 impl QueueMessage {
-    /// The text that travels.
+    /// What travels.
     ///
     /// # Errors
     /// When it does not serialise, which a message does.
-    pub fn encode(mut self) -> serde_json::Result<String> {
+    pub fn encode(mut self) -> serde_json::Result<Encoded> {
         let body = std::mem::take(&mut self.delivery.body);
-        Ok(serde_json::to_string(&self)? + "\n" + &body)
+        let line = serde_json::to_string(&self)?;
+        Ok(Encoded { line, body })
     }
 
-    /// The message in `text`; `None` when it is none of ours. Earlier deployments sent JSON alone, with the body in it.
+    /// The message in `text`, a line and the body behind its end; `None` when it is none of ours. Earlier deployments sent JSON
+    /// alone, with the body in it.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let Some((line, body)) = text.split_once('\n') else {
@@ -61,6 +63,15 @@ impl QueueMessage {
     }
 }
 
+/// A message as it travels: a line of JSON, and the body behind its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// All but the body, JSON.
+    pub line: String,
+    /// The body as Shopify sent it; empty when it lies in R2.
+    pub body: String,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
 pub(crate) fn is_zero(count: &u32) -> bool {
     *count == 0
@@ -69,8 +80,8 @@ pub(crate) fn is_zero(count: &u32) -> bool {
 /// A delivery ready to be handed over: put the object first, if there is one, then send the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOver {
-    /// The queue message, encoded.
-    pub text: String,
+    /// The queue message.
+    pub message: Encoded,
     /// The R2 object of a large body.
     pub object: Option<BodyObject>,
 }
@@ -101,7 +112,7 @@ impl HandOver {
         };
         if message.body_bytes <= MAX_BODY_BYTES {
             return Ok(Self {
-                text: message.encode()?,
+                message: message.encode()?,
                 object: None,
             });
         }
@@ -110,7 +121,7 @@ impl HandOver {
         message.body_key = Some(key.clone());
         let delivery = serde_json::to_string(&message.delivery)?;
         Ok(Self {
-            text: message.encode()?,
+            message: message.encode()?,
             object: Some(BodyObject { key, body, delivery }),
         })
     }
@@ -130,6 +141,12 @@ pub fn object_key(room: &str, delivery: &Delivery, extension: &str) -> String {
 #[must_use]
 pub fn fitting(body_bytes: impl IntoIterator<Item = usize>) -> usize {
     leading(body_bytes, MAX_BATCH_BODY_BYTES)
+}
+
+/// The text of a message of the tests.
+#[cfg(test)]
+pub fn text_of(Encoded { line, body }: &Encoded) -> String {
+    format!("{line}\n{body}")
 }
 
 /// A delivery of the tests.
@@ -159,7 +176,7 @@ mod tests {
     fn a_small_body_travels_in_the_message() {
         let packed = HandOver::pack(delivery("{}".into()), 0).unwrap();
         assert_eq!(packed.object, None);
-        let message = QueueMessage::decode(&packed.text).unwrap();
+        let message = QueueMessage::decode(&text_of(&packed.message)).unwrap();
         assert_eq!((message.delivery, message.body_bytes), (delivery("{}".into()), 2));
     }
 
@@ -167,8 +184,9 @@ mod tests {
     fn a_body_travels_as_it_is() {
         for body in ["", "{}\n", "\n\n\r\n", "{\"a\":\n\"é\\u0000\"}"] {
             let packed = HandOver::pack(delivery(body.into()), 3).unwrap();
-            assert!(packed.text.ends_with(body));
-            let message = QueueMessage::decode(&packed.text).unwrap();
+            let text = text_of(&packed.message);
+            assert!(text.ends_with(body));
+            let message = QueueMessage::decode(&text).unwrap();
             assert_eq!((message.delivery, message.replays), (delivery(body.into()), 3));
         }
     }
@@ -193,14 +211,15 @@ mod tests {
     fn a_large_body_goes_to_r2_under_a_harmless_key() {
         let body = format!("\"{}\"", "é".repeat(60_000));
         let packed = HandOver::pack(delivery(body.clone()), 0).unwrap();
-        assert!(packed.text.len() < 1000);
+        let text = text_of(&packed.message);
+        assert!(text.len() < 1000);
         let object = packed.object.unwrap();
         let key = object.key;
         assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/orders_create/.._w_1.json");
         assert_eq!(object.body, body);
         let described: Delivery = serde_json::from_str(&object.delivery).unwrap();
         assert_eq!(described, delivery(String::new()));
-        let message = QueueMessage::decode(&packed.text).unwrap();
+        let message = QueueMessage::decode(&text).unwrap();
         assert_eq!((message.body_key, message.body_bytes), (Some(key), body.len()));
     }
 

@@ -172,7 +172,7 @@ fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) ->
     };
     counted.write_beside(&context, || received(outcome.as_ref()).points());
     match outcome.map(|delivery| HandOver::pack(delivery, 0)) {
-        Ok(Ok(HandOver { text, object: None })) => Settled::Send(text),
+        Ok(Ok(HandOver { message, object: None })) => Settled::Send(message.line),
         Ok(packed) => Settled::Answer(border::answering(async move {
             let handed_over = async { FarEnds::of(&env)?.hand_over_packed(packed?).await };
             Ok(answer_of(handed_over.await))

@@ -3,7 +3,6 @@
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::border::content;
-use weir_edge_shared::content::Content;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
@@ -49,15 +48,15 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
     let mut entries = Vec::new();
     for raw in batch.raw_iter() {
-        let body = match content(&raw.body()) {
-            Content::Text(text) => match QueueMessage::decode(&text) {
+        let body = match content(&raw.body()).into_text() {
+            Ok(text) => match QueueMessage::decode(&text) {
                 Some(message) => {
                     entries.push(Entry { raw, message });
                     continue;
                 }
                 None => Body::Text(text),
             },
-            Content::Bytes(bytes) => Body::from_bytes(&bytes),
+            Err(bytes) => Body::from_bytes(&bytes),
         };
         let record = unreadable_message(&raw.id(), body, now());
         consumer.keep_then_acknowledge(&raw, &record).await;
@@ -201,7 +200,7 @@ impl Consumer<'_> {
     /// Sends `message` in the place of `raw`, which is acknowledged when that is durable.
     async fn replace(&self, raw: &RawMessage, message: QueueMessage) {
         let sent = match message.encode() {
-            Ok(text) => self.far_ends.send(&text).await,
+            Ok(message) => self.far_ends.send(&message).await,
             Err(error) => Err(error.into()),
         };
         match sent {

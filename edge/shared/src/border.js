@@ -52,9 +52,21 @@ export async function isSigned(keys, signature, body) {
   return false;
 }
 
-const TEXT = { contentType: "text" };
-/** Sends `text` to a queue; settles when it is durable there. */
-export const sendText = (queue, text) => queue.send(text, TEXT);
+const BYTES = { contentType: "bytes" };
+const LINE_BREAK = 10;
+const encoder = new TextEncoder();
+/**
+ * Sends a message to a queue, the text `line` and behind it the bytes of `body`; settles when it is durable there. As bytes, for a
+ * body has been one string already when it came: to make one of it, and bytes of that again, is what a queue takes text for.
+ */
+export function sendMessage(queue, line, body) {
+  const head = encoder.encode(line);
+  const message = new Uint8Array(head.length + 1 + body.length);
+  message.set(head);
+  message[head.length] = LINE_BREAK;
+  message.set(body, head.length + 1);
+  return queue.send(message, BYTES);
+}
 
 /** `answer`, or what `late` gives when that takes longer than `millis`. */
 export const within = (answer, millis, late) =>
@@ -92,8 +104,8 @@ export const intakeOf = (keys, names, limit, discarded, queue, millis, taken, se
  * Takes a signed request to a queue and gives the answer. `intake` has what stays the same: the `keys`, the `names` of the headers
  * that belong to a body, the `limit` and the number of `discarded` bytes of readBody, the `queue`, the `millis` that it may take,
  * what is answered to what was `taken`, and the functions of Rust that decide. `settle` says what becomes of a body, of
- * which there is none when it is too large or none of the keys signed it: the text to send, or else a promise of the answer.
- * `failed` answers for a text that is not durable, `late` when there is no answer in time.
+ * which there is none when it is too large or none of the keys signed it: the line to send before it, or else a promise of the
+ * answer. `failed` answers for a message that is not durable, `late` when there is no answer in time.
  */
 export const takeSigned = (intake, request, announced, signature, env, context) =>
   within(take(intake, request, announced, signature, env, context), intake.millis, intake.late);
@@ -102,10 +114,10 @@ async function take({ keys, names, limit, discarded, queue, taken, settle, faile
   const received = new Date().toISOString();
   const body = await readBody(request, announced, limit, discarded);
   const signed = body && (await isSigned(keys, signature, body)) ? body : undefined;
-  const text = settle(request, withHeaders(received, request.headers, names), signed, !body, env, context);
-  if (typeof text !== "string") return text;
+  const line = settle(request, withHeaders(received, request.headers, names), signed, !body, env, context);
+  if (typeof line !== "string") return line;
   try {
-    await sendText(queue, text);
+    await sendMessage(queue, line, body);
   } catch (error) {
     return failed(error);
   }

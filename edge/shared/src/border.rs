@@ -32,8 +32,8 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = importKeys)]
     async fn keys_of(secrets: &Array) -> std::result::Result<JsValue, JsValue>;
 
-    #[wasm_bindgen(catch, js_name = sendText)]
-    async fn text_to(queue: &JsValue, text: &str) -> std::result::Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = sendMessage)]
+    async fn message_to(queue: &JsValue, line: &str, body: &[u8]) -> std::result::Result<JsValue, JsValue>;
 
     #[wasm_bindgen(js_name = intakeOf)]
     fn intake_of(
@@ -147,7 +147,7 @@ pub struct Received {
 
 /// What becomes of a signed request.
 pub enum Settled {
-    /// This text goes to the queue.
+    /// This line goes to the queue, and the body behind it.
     Send(String),
     /// Something else; a promise of the answer.
     Answer(Promise),
@@ -161,11 +161,11 @@ pub struct IntakeParts<'a> {
     pub headers: &'static [&'static str],
     /// Most bytes of a body.
     pub limit: usize,
-    /// Where the texts go.
+    /// Where the messages go.
     pub queue: &'a Queue,
     /// How long an answer may take.
     pub budget: &'a Budget,
-    /// JSON text of the answer 200 to a request whose text the queue has.
+    /// JSON text of the answer 200 to a request whose message the queue has.
     pub taken: &'a str,
 }
 
@@ -174,7 +174,7 @@ pub struct IntakeParts<'a> {
 pub struct Intake(JsValue);
 
 impl Intake {
-    /// An intake of `parts`. `settle` says what becomes of a request; `failed` answers one whose text the queue did not take.
+    /// An intake of `parts`. `settle` says what becomes of a request; `failed` answers one whose message the queue did not take.
     pub fn new(
         parts: &IntakeParts<'_>,
         settle: impl Fn(Received) -> Settled + 'static,
@@ -197,7 +197,7 @@ impl Intake {
                 context,
             };
             match settle(received) {
-                Settled::Send(text) => text.into(),
+                Settled::Send(line) => line.into(),
                 Settled::Answer(answer) => answer.into(),
             }
         };
@@ -280,12 +280,12 @@ fn copied(body: JsValue) -> Vec<u8> {
     body.unchecked_into::<Uint8Array>().to_vec()
 }
 
-/// Sends `text` to `queue`; returns when it is durable there.
+/// Sends `line` with `body` behind it to `queue`; returns when that is durable there.
 ///
 /// # Errors
 /// When it is not.
-pub async fn send_text(queue: &Queue, text: &str) -> Result<()> {
-    text_to(queue.as_ref(), text).await?;
+pub async fn send_message(queue: &Queue, line: &str, body: &str) -> Result<()> {
+    message_to(queue.as_ref(), line, body.as_bytes()).await?;
     Ok(())
 }
 

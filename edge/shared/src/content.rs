@@ -1,4 +1,4 @@
-//! What a queue message holds. Ours hold text; what somebody else sends there is kept as well.
+//! What a queue message holds. Ours hold text, sent as such or as its bytes; what somebody else sends there is kept as well.
 
 use std::borrow::Cow;
 
@@ -24,6 +24,17 @@ impl Content {
         }
     }
 
+    /// The same as text.
+    ///
+    /// # Errors
+    /// The bytes, when they are not UTF-8.
+    pub fn into_text(self) -> Result<String, Vec<u8>> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Bytes(bytes) => String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes),
+        }
+    }
+
     /// Base64 of bytes that their text does not give back.
     #[must_use]
     pub fn base64(&self) -> Option<String> {
@@ -45,7 +56,8 @@ mod tests {
             (Content::Bytes("é".into()), "é", None),
             (Content::Bytes(vec![b'a', 0xff]), "a\u{fffd}", Some("Yf8=".to_owned())),
         ] {
-            assert_eq!((content.text().as_ref(), content.base64()), (text, base64));
+            assert_eq!((content.text().as_ref(), content.base64()), (text, base64.clone()));
+            assert_eq!(content.into_text().ok().as_deref(), base64.is_none().then_some(text));
         }
     }
 }
