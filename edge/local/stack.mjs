@@ -16,7 +16,7 @@ const DEAD_LETTER_QUEUE = "weir-commerce-deliveries-dead";
  * separated), shops (domains), internalToken (opens /internal/quarantine; none = closed), persist (directory for
  * queue-independent state, or null), sync (what SYNC is bound to: a function, or the configuration of the sync Worker, which
  * then runs beside; none = not bound), port (0 = any), and for tests maxBodyBytes, maxRetries, maxBatchTimeoutSeconds,
- * redactionPassObjects, webhookBudgetMillis, batchBudgetMillis, streamVersions and timeouts (of parts.mjs),
+ * redactionPassObjects, redactionAgainSeconds, webhookBudgetMillis, batchBudgetMillis, streamVersions and timeouts (of parts.mjs),
  * inspectorPort (of heap.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startStack(config) {
@@ -60,6 +60,7 @@ function commerceWorker(config, modules, telemetry) {
       RETRY_MAX_DELAY_SECONDS: "1",
       DEAD_LETTER_QUEUE,
       ...optional("REDACTION_PASS_OBJECTS", config.redactionPassObjects),
+      ...optional("REDACTION_AGAIN_SECONDS", config.redactionAgainSeconds),
       ...optional("WEBHOOK_BUDGET_MILLIS", config.webhookBudgetMillis),
       ...optional("BATCH_BUDGET_MILLIS", config.batchBudgetMillis),
       ...timeouts(config),

@@ -88,13 +88,21 @@ fn admission(env: &Env) -> Result<Admission> {
     })
 }
 
-/// Most objects that one invocation lists in order to forget, var REDACTION_PASS_OBJECTS. Each is read, and an invocation may make 1,000
-/// requests of its bindings.
+/// How many requests one invocation makes of its bindings in order to forget before it leaves the rest to another, var
+/// REDACTION_PASS_OBJECTS: most are of one object each. It may make 1,000 in all, of which the rest of its batch takes up to 300.
 pub fn redaction_pass_objects(env: &Env) -> u32 {
     const DEFAULT: u32 = 400;
     number(env, "REDACTION_PASS_OBJECTS")
         .filter(|objects| *objects > 0)
         .unwrap_or(DEFAULT)
+}
+
+/// How long after everything was swept it is swept again, var REDACTION_AGAIN_SECONDS; 0: not at all. A message that names whom
+/// to forget may have been on its way since before: its attempts last 14 hours (`weir_edge_shared::backoff`), and those at the
+/// quarantine as long. The queue keeps a message for four days.
+pub fn redaction_again_millis(env: &Env) -> u64 {
+    const DEFAULT: u64 = 36 * 3600;
+    number(env, "REDACTION_AGAIN_SECONDS").unwrap_or(DEFAULT) * 1000
 }
 
 /// How long a webhook may take until it is answered 503, var WEBHOOK_BUDGET_MILLIS. Shopify waits 5 s in all and delivers

@@ -41,6 +41,28 @@ pub struct Progress {
     /// Objects removed so far, by room.
     #[serde(default)]
     pub removed: BTreeMap<String, u64>,
+    /// Of the second time: not before this moment, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_at_millis: Option<u64>,
+}
+
+impl Progress {
+    /// None, and not before `again_at_millis`: what was on its way to the quarantine when everything was swept has come by then.
+    #[must_use]
+    pub fn again(again_at_millis: u64) -> Self {
+        let again_at_millis = Some(again_at_millis);
+        Self {
+            again_at_millis,
+            ..Self::default()
+        }
+    }
+
+    /// How many seconds it still has to wait at `now_millis`.
+    #[must_use]
+    pub fn wait_seconds(&self, now_millis: u64) -> Option<u32> {
+        let left = self.again_at_millis?.checked_sub(now_millis)?.div_ceil(1000);
+        u32::try_from(left).ok().filter(|seconds| *seconds > 0)
+    }
 }
 
 /// A call of PostgreSQL that gives the certificate.
@@ -344,6 +366,18 @@ mod tests {
         assert_eq!(keepable("customers/redact", by_contact).unwrap(), r#"{"customer":{}}"#);
         assert_eq!(keepable("customers/data_request", "a@b.c").unwrap(), "");
         assert_eq!(keepable("orders/create", BODY), None);
+    }
+
+    #[test]
+    fn the_second_time_has_its_moment() {
+        let again = Progress::again(5000);
+        assert_eq!(
+            [0, 4001, 5000, 5001].map(|now| again.wait_seconds(now)),
+            [Some(5), Some(1), None, None]
+        );
+        assert_eq!(Progress::default().wait_seconds(0), None);
+        let text = serde_json::to_string(&again).unwrap();
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), again);
     }
 
     #[test]

@@ -7,12 +7,14 @@ use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::streams;
-use weir_edge_shared::redelivery::retry;
+use weir_edge_shared::redelivery::{later, retry};
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use weir_edge_shared::storage::Storage;
 use worker::{Date, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{batch_budget_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM};
+use crate::bindings::{
+    batch_budget_millis, redaction_again_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM,
+};
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, QueueMessage};
@@ -36,8 +38,10 @@ struct Ready {
     body_key: Option<String>,
 }
 
-/// Handles a batch of either queue. A message that is neither acknowledged nor retried here is retried by the queue, since
-/// errors are returned.
+/// Handles a batch of either queue.
+///
+/// # Errors
+/// What concerns the whole batch, so that messages are left that are neither acknowledged nor retried.
 pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let consumer = Consumer {
         far_ends: FarEnds::of(&env)?,
@@ -82,6 +86,11 @@ impl Consumer<'_> {
     /// a retry would use up one of its attempts, although nothing has failed.
     async fn deliver(&self, mut entries: Vec<Entry>) -> Result<()> {
         let began = Date::now().as_millis();
+        entries.retain(|Entry { raw, message }| {
+            let progress = message.redaction.as_ref();
+            let wait = progress.and_then(|progress| progress.wait_seconds(began));
+            wait.inspect(|seconds| later(raw, *seconds)).is_none()
+        });
         // For all parts together: the limit is the invocation's. Who comes too late goes on in another one.
         let mut left = redaction_pass_objects(self.env);
         while !entries.is_empty() {
@@ -125,7 +134,12 @@ impl Consumer<'_> {
         };
         for (mut ready, delivery, subject, decision) in requests {
             let progress = ready.redaction.take().unwrap_or_default();
+            let is_last = progress.again_at_millis.is_some() || decision != Decision::Acknowledge;
             match forget(&around, &delivery, &subject, progress, left).await {
+                Ok(Pass::Done) if !is_last && redaction_again_millis(self.env) > 0 => {
+                    let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
+                    self.go_on_later(&ready, delivery, Progress::again(again_at)).await;
+                }
                 Ok(Pass::Done) => match self.remove_body(&ready).await {
                     Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
                     Err(error) => self.retry(&ready.raw, &error.to_string()),
@@ -181,7 +195,7 @@ impl Consumer<'_> {
         }
     }
 
-    /// Sends the rest of a long redaction as a message of its own.
+    /// Sends the rest of a long redaction, or its second time, as a message of its own.
     async fn go_on_later(&self, ready: &Ready, mut delivery: Delivery, progress: Progress) {
         let body_bytes = delivery.body.len();
         if ready.body_key.is_some() {

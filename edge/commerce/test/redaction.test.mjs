@@ -329,7 +329,7 @@ test("customers/redact with a contact alone: the edge forgets by contact, and th
 });
 
 test("customers/redact too large for a message: done in several runs, and its own body goes last", async (t) => {
-  const started = await world(t, { answer: postgresOf([], { refuseCertificates: 1 }), redactionPassObjects: 7 });
+  const started = await world(t, { answer: postgresOf([], { refuseCertificates: 1 }), redactionPassObjects: 7, redactionAgainSeconds: 0 });
   const { deliver, log, quarantine } = started;
   const buckets = await bucketsOf(started);
   const { others } = await furnish(buckets);
@@ -429,6 +429,25 @@ test("a redaction that fails half way has done its half", async (t) => {
   assert.deepEqual(await keysOf(commerce, "quarantine/"), []);
   const handedIn = started.postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id.startsWith("w-") && webhook_id !== failing);
   assert.equal(handedIn.length, 39, "each once");
+});
+
+test("what comes to the quarantine after everything was swept goes the second time, and there is no third", async (t) => {
+  for (const large of [false, true]) {
+    const started = await world(t, { answer: postgresOf([]), redactionAgainSeconds: 2 });
+    const { commerce } = await bucketsOf(started);
+    const more = large ? Array.from({ length: 20_000 }, (_, index) => 5_000_000_000_000 + index) : [];
+    const body = JSON.stringify({ ...JSON.parse(redactCustomer), orders_to_redact: [ORDER, ...more] });
+    await started.deliver(body, { id: "redact", topic: "customers/redact" });
+    const { key, certificate } = await certificateOf(commerce);
+    assert.equal(certificate.objects["commerce/quarantine"], 0);
+    // A dead letter of before, say.
+    await commerce.put(...record("late", { reason: "retries_exhausted", id: 1, customer: { id: CUSTOMER } }));
+    await until("it is gone", async () => (await keysOf(commerce, "quarantine/")).length === 0);
+    await until("nothing but the certificate", async () => (await keysOf(commerce)).join() === key);
+    assert.equal((await certificateOf(commerce)).certificate.objects["commerce/quarantine"], 1);
+    const runs = () => started.postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id === "redact").length;
+    assert.equal(runs(), 2);
+  }
 });
 
 test("a message whose large body is gone is kept without it and holds up nobody", async (t) => {

@@ -25,6 +25,15 @@ pub async fn all_decided(messages: Vec<RawMessage>, max_delay: u32, handling: im
     );
 }
 
+/// The longest delay that a queue knows, in seconds: 12 hours.
+const LONGEST_DELAY_SECONDS: u32 = 43_200;
+
+/// Has the queue deliver `raw` once more in `seconds`, or as late as it can, for nothing failed.
+pub fn later(raw: &RawMessage, seconds: u32) {
+    let delay = seconds.min(LONGEST_DELAY_SECONDS);
+    raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
+}
+
 /// The delay, in seconds.
 fn again_later(raw: &RawMessage, max_delay: u32) -> u32 {
     let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
