@@ -18,7 +18,7 @@ use crate::delivery::{self, Answer, Delivery, Verdict};
 use crate::jsonb;
 use crate::privacy;
 use crate::report;
-use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Remembered};
+use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Referred, Remembered};
 
 /// Applies a batch and returns the answer as JSON text.
 pub fn ingest(text: &str) -> String {
@@ -30,8 +30,8 @@ pub fn ingest(text: &str) -> String {
         }
         privacy::enforce(client, &mut deliveries, &shops);
         // Again, now that they are locked: a registration that was waited for may have moved one to another time zone.
-        let shops = store::read_shops(client, domains(&deliveries));
-        let mut state = State::load(client, &deliveries);
+        let shops = store::lock_shops(client, domains(&deliveries));
+        let mut state = State::load(client, &deliveries, &shops);
         let remembered = state.apply(client, &mut deliveries, &shops);
         state.write(
             client,
@@ -132,11 +132,17 @@ pub struct State {
     pub products: BTreeMap<Key, Product>,
     /// Customers that the call tells of.
     customers: BTreeMap<Key, Customer>,
+    referred: Referred,
 }
 
 impl State {
-    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them.
-    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) -> Self {
+    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them. `shops` are
+    /// locked.
+    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>], shops: &BTreeMap<String, KnownShop>) -> Self {
+        // A domain may have been another shop's when its delivery was read.
+        let locked: BTreeSet<i64> = shops.values().map(|known| known.shop_id).collect();
+        let mut facts = deliveries.iter().filter(|delivery| delivery.fact.is_some());
+        let referred = Referred::by_this_call(facts.all(|delivery| locked.contains(&delivery.shop_id)));
         let (mut told, mut product_keys) = (BTreeMap::<Key, Created>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
@@ -152,9 +158,9 @@ impl State {
         let states = told
             .iter()
             .filter_map(|(key, created)| Some((*key, created.state.as_ref()?)));
-        let known = store::create_orders(client, &states.collect::<Vec<_>>());
+        let known = store::create_orders(client, &states.collect::<Vec<_>>(), &referred);
         told.retain(|key, _| !known.contains(key));
-        let mut state = Self::of(client, &known, &product_keys);
+        let mut state = Self::of(client, &known, &product_keys, referred);
         state
             .orders
             .extend(told.keys().map(|key| (*key, OrderState::default())));
@@ -162,14 +168,19 @@ impl State {
         state
     }
 
-    /// Locks and reads orders and products.
+    /// Locks and reads orders and products. Their shops are locked.
     pub fn read(client: &mut SpiClient<'_>, order_keys: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
         let known = store::lock_orders(client, order_keys);
-        Self::of(client, &known, product_keys)
+        Self::of(client, &known, product_keys, Referred::by_this_call(true))
     }
 
     /// The state of locked orders that are known, and of products.
-    fn of(client: &mut SpiClient<'_>, known_orders: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
+    fn of(
+        client: &mut SpiClient<'_>,
+        known_orders: &BTreeSet<Key>,
+        product_keys: &BTreeSet<Key>,
+        referred: Referred,
+    ) -> Self {
         let known_products = store::lock_products(client, product_keys);
         let orders_before = store::read_orders(client, known_orders);
         let products_before = store::read_products(client, &known_products);
@@ -181,6 +192,7 @@ impl State {
             products: products_before.clone(),
             products_before,
             customers: BTreeMap::new(),
+            referred,
         }
     }
 
@@ -342,7 +354,7 @@ impl State {
             })
         });
         let orders: Vec<ChangedOrder<'_>> = orders.collect();
-        store::write_orders(client, &orders);
+        store::write_orders(client, &orders, &self.referred);
         let products = self.products.iter().map(|(key, after)| ChangedProduct {
             key: *key,
             before: self.products_before.get(key),
@@ -352,7 +364,7 @@ impl State {
             client,
             &products.filter(|row| row.before != Some(row.after)).collect::<Vec<_>>(),
         );
-        store::write_customers(client, &self.customers);
+        store::write_customers(client, &self.customers, &self.referred);
     }
 }
 

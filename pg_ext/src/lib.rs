@@ -6,6 +6,7 @@
 //! - [`jsonb`]: bodies in the format in which PostgreSQL keeps them
 //! - [`store`]: set-wise SQL, one statement a table
 //! - [`migrate`]: tables, roles and grants; not owned by the extension
+//! - [`memory`]: what a session keeps of it between two batches
 //! - [`known`]: which orders and products there are, for a comparison with Shopify
 //! - [`privacy`]: forgetting customers and shops, and telling what is kept
 //! - [`publication`]: interactions that touch the domain, and the catalogue of the edge
@@ -22,6 +23,7 @@ mod delivery;
 mod ingest;
 mod jsonb;
 mod known;
+mod memory;
 mod migrate;
 mod objective;
 mod privacy;
@@ -44,6 +46,7 @@ pgrx::pg_module_magic!(name, version);
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
 fn ingest_json(deliveries: &str) -> String {
+    memory::keep();
     ingest::ingest(deliveries)
 }
 
@@ -51,6 +54,7 @@ fn ingest_json(deliveries: &str) -> String {
 #[pg_extern(name = "ingest", strict, volatile, parallel_unsafe, security_definer)]
 #[search_path(pg_catalog, pg_temp)]
 fn ingest_text(deliveries: &str) -> String {
+    memory::keep();
     ingest::ingest(deliveries)
 }
 

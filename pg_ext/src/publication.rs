@@ -18,7 +18,7 @@ use crate::delivery::Verdict;
 use crate::privacy;
 use crate::readback::{self, Told};
 use crate::report;
-use crate::store::{self, cell, run, ChangedOrder, InteractionKey, Key, KnownShop};
+use crate::store::{self, cell, run, ChangedOrder, InteractionKey, Key, KnownShop, Referred};
 
 macro_rules! publication_sql {
     ($name:literal) => {
@@ -272,7 +272,8 @@ fn attribute(
             is_created: false,
         })
     });
-    store::write_orders(client, &changed.collect::<Vec<_>>());
+    let referred = Referred::by_this_call(false);
+    store::write_orders(client, &changed.collect::<Vec<_>>(), &referred);
     store::remember_interaction_events(client, &remembered);
     after
 }

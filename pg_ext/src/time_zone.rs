@@ -11,7 +11,7 @@ use weir_domain::events::Shop;
 use weir_domain::order_state::OrderState;
 use weir_domain::sales;
 
-use crate::store::{self, cell, run_kept, ChangedOrder, Key};
+use crate::store::{self, cell, run_kept, ChangedOrder, Key, Referred};
 
 const ORDERS: &str = include_str!("../../sql/postgres/shop_orders.sql");
 const PAGE_ORDERS: i64 = 500;
@@ -49,7 +49,8 @@ pub fn move_ledgers(client: &mut SpiClient<'_>, shop_id: i64, from: &Shop, to: &
             had_ledger: true,
             is_created: false,
         });
-        store::write_orders(client, &rows.collect::<Vec<_>>());
+        let referred = Referred::by_this_call(false);
+        store::write_orders(client, &rows.collect::<Vec<_>>(), &referred);
         moved += changed.len();
     }
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use pgrx::spi::SpiClient;
 use weir_domain::customer::Customer;
 
-use super::{write, Key};
+use super::references::Referred;
+use super::write::Parts;
+use super::Key;
 
 const WRITE: &str = include_str!("../../../sql/postgres/ingest/customer_write.sql");
 
 /// Merges customers into what is stored of them. Needs no look before: the statement decides which version holds.
-pub fn write(client: &mut SpiClient<'_>, customers: &BTreeMap<Key, Customer>) {
+pub fn write(client: &mut SpiClient<'_>, customers: &BTreeMap<Key, Customer>, referred: &Referred) {
     let rows: Vec<(&Key, &Customer)> = customers.iter().collect();
-    write::put(client, WRITE, &rows, |columns| {
+    Parts::new(client, referred).put(WRITE, &rows, |columns| {
         columns
             .int(|row| Some(row.0 .0))
             .int(|row| Some(row.0 .1))

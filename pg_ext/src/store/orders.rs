@@ -10,6 +10,8 @@ use weir_domain::order_state::{
 use weir_domain::sales::SalesRow;
 
 use super::columns::Columns;
+use super::plans::execute_referring;
+use super::references::Referred;
 use super::write::{anchor, Parts};
 use super::{cell, key_arrays, run_kept, write, Key};
 use crate::jsonb;
@@ -28,12 +30,12 @@ pub fn lock(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
 
 /// Locks the orders, sorted by key; those that are new are created as they are in `orders`, in the same pass. Returns those
 /// that were there before.
-pub fn create(client: &mut SpiClient<'_>, orders: &[(Key, &OrderState)]) -> BTreeSet<Key> {
+pub fn create(client: &mut SpiClient<'_>, orders: &[(Key, &OrderState)], referred: &Referred) -> BTreeSet<Key> {
     let mut known: BTreeSet<Key> = orders.iter().map(|(key, _)| *key).collect();
     if !orders.is_empty() {
         let columns = header_columns(Columns::of(orders)).build();
-        for row in run_kept(client, ingest_sql!("order_header_create"), &columns) {
-            known.remove(&(cell(&row, 1), cell(&row, 2)));
+        for created in execute_referring(client, ingest_sql!("order_header_create"), &columns, referred) {
+            known.remove(&created);
         }
     }
     known
@@ -91,12 +93,12 @@ fn keys<T: PartialEq>(changed: &[ChangedOrder<'_>], part: impl Fn(&OrderState) -
 
 /// Writes changed orders, sorted by key, which this transaction has created or locked; parts that did not change are left
 /// alone.
-pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>]) {
+pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedOrder<'_>], referred: &Referred) {
     if changed.is_empty() {
         return;
     }
     headers(client, changed);
-    let parts = &mut Parts::new(client);
+    let parts = &mut Parts::new(client, referred);
     lines(parts, changed);
     refunds(parts, changed);
     movements(parts, changed);

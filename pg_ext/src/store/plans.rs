@@ -18,6 +18,7 @@ use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
 
 use super::references::Referred;
+use super::Key;
 use crate::report;
 
 /// What a plan by key must not have: it reads the whole of a table or an index, and is as good where there are few rows.
@@ -44,14 +45,15 @@ pub fn execute<'conn>(
     kept(sql, arguments).run(arguments)
 }
 
-/// Runs a constant statement that writes and returns nothing, whose references to orders this call makes sure of.
+/// Runs a constant statement that writes, whose references this call makes sure of; gives the keys that it returns, if any: its
+/// first two columns.
 pub fn execute_referring(
     _client: &mut SpiClient<'_>,
     sql: &'static str,
     arguments: &[DatumWithOid<'_>],
     referred: &Referred,
-) {
-    kept(sql, arguments).run_referring(arguments, referred);
+) -> Vec<Key> {
+    kept(sql, arguments).run_referring(arguments, referred)
 }
 
 /// The plan of a constant statement, made.
@@ -149,10 +151,11 @@ impl Kept {
     }
 
     /// What SPI does of a statement that writes, save that its references are known to be.
-    fn run_referring(&self, arguments: &[DatumWithOid<'_>], referred: &Referred) {
+    fn run_referring(&self, arguments: &[DatumWithOid<'_>], referred: &Referred) -> Vec<Key> {
+        let mut keys = KeyReceiver::new();
         // SAFETY: the plan is of one statement, which the cached plan holds until it is released; parameters are as many as
-        // the plan has, and of their types. The snapshot is active until the statement has ended. Where an error ends the
-        // call, PostgreSQL gives everything back with the transaction or its part.
+        // the plan has, and of their types. The snapshot is active until the statement has ended, and the receiver lives longer.
+        // Where an error ends the call, PostgreSQL gives everything back with the transaction or its part.
         unsafe {
             let cached = pg_sys::SPI_plan_get_cached_plan(self.plan.as_ptr());
             if cached.is_null() {
@@ -176,7 +179,7 @@ impl Kept {
                 (*source).query_string,
                 pg_sys::GetActiveSnapshot(),
                 std::ptr::null_mut(),
-                pg_sys::None_Receiver,
+                (&raw mut keys).cast(),
                 parameters,
                 std::ptr::null_mut(),
                 0,
@@ -193,6 +196,7 @@ impl Kept {
             pg_sys::PopActiveSnapshot();
             pg_sys::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
         }
+        keys.keys
     }
 
     fn run<'conn>(&self, arguments: &[DatumWithOid<'_>]) -> Rows<'conn> {
@@ -228,6 +232,51 @@ impl Drop for Kept {
         unsafe { pg_sys::SPI_freeplan(self.plan.as_ptr()) };
     }
 }
+
+/// Takes the keys that a statement returns.
+#[repr(C)]
+struct KeyReceiver {
+    /// First: PostgreSQL knows no more of it.
+    receiver: pg_sys::DestReceiver,
+    keys: Vec<Key>,
+}
+
+impl KeyReceiver {
+    fn new() -> Self {
+        let receiver = pg_sys::DestReceiver {
+            receiveSlot: Some(take_key),
+            rStartup: Some(begin_keys),
+            rShutdown: Some(end_keys),
+            rDestroy: Some(end_keys),
+            mydest: pg_sys::CommandDest::DestNone,
+        };
+        Self {
+            receiver,
+            keys: Vec::new(),
+        }
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn take_key(slot: *mut pg_sys::TupleTableSlot, this: *mut pg_sys::DestReceiver) -> bool {
+    // SAFETY: what a statement returns is a slot with its columns, of which the first two are bigint and never null; `this` is
+    // the receiver that the statement was given.
+    unsafe {
+        // A virtual slot, as that of a returning list is, has all of them and raises an error when asked.
+        if (*slot).tts_nvalid < 2 {
+            pg_sys::slot_getsomeattrs_int(slot, 2);
+        }
+        let [shop_id, id] = [0, 1].map(|place| (*(*slot).tts_values.add(place)).value() as i64);
+        (*this.cast::<KeyReceiver>()).keys.push((shop_id, id));
+    }
+    true
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn begin_keys(_this: *mut pg_sys::DestReceiver, _operation: i32, _row: pg_sys::TupleDesc) {}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn end_keys(_this: *mut pg_sys::DestReceiver) {}
 
 /// What a statement returned; none where it returns nothing.
 pub struct Rows<'conn> {

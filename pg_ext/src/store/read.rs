@@ -11,6 +11,7 @@ use super::{cell, key_arrays, run_kept, Key};
 use crate::report;
 
 const SHOPS: &str = include_str!("../../../sql/postgres/ingest/shops_read.sql");
+const SHOPS_LOCK: &str = include_str!("../../../sql/postgres/ingest/shops_lock.sql");
 const DELIVERIES: &str = include_str!("../../../sql/postgres/ingest/deliveries_read.sql");
 const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delivery_write.sql");
 const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
@@ -26,9 +27,18 @@ pub struct KnownShop {
 
 /// The registered ones of `domains`, by domain.
 pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
+    shops_by(client, SHOPS, domains)
+}
+
+/// The same; they cannot be deleted before the transaction ends.
+pub fn lock_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
+    shops_by(client, SHOPS_LOCK, domains)
+}
+
+fn shops_by(client: &mut SpiClient<'_>, sql: &'static str, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
     let domains: Vec<String> = domains.into_iter().map(str::to_owned).collect();
     let mut shops = BTreeMap::new();
-    for row in run_kept(client, SHOPS, &[DatumWithOid::from(domains)]) {
+    for row in run_kept(client, sql, &[DatumWithOid::from(domains)]) {
         let (domain, zone, currency): (String, String, String) = (cell(&row, 2), cell(&row, 3), cell(&row, 4));
         let shop = Shop::new(&domain, &zone, &currency)
             .unwrap_or_else(|field| report::internal("a registered shop is not usable", field));

@@ -41,15 +41,14 @@ pub fn put<R>(
     }
 }
 
-/// Writes parts of orders that this call has created or locked.
+/// Writes what refers to rows that this call has created or locked.
 pub struct Parts<'a, 'conn> {
     client: &'a mut SpiClient<'conn>,
-    referred: Referred,
+    referred: &'a Referred,
 }
 
 impl<'a, 'conn> Parts<'a, 'conn> {
-    pub fn new(client: &'a mut SpiClient<'conn>) -> Self {
-        let referred = Referred::by_this_call();
+    pub fn new(client: &'a mut SpiClient<'conn>, referred: &'a Referred) -> Self {
         Self { client, referred }
     }
 
@@ -61,7 +60,7 @@ impl<'a, 'conn> Parts<'a, 'conn> {
     /// Writes rows, if there are any.
     pub fn put<R>(&mut self, sql: &'static str, rows: &[R], columns: impl FnOnce(Columns<'_, R>) -> Columns<'_, R>) {
         if !rows.is_empty() {
-            execute_referring(self.client, sql, &columns(Columns::of(rows)).build(), &self.referred);
+            execute_referring(self.client, sql, &columns(Columns::of(rows)).build(), self.referred);
         }
     }
 }

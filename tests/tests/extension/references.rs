@@ -1,5 +1,5 @@
-//! References from the parts of an order to it: not looked up by PostgreSQL where the call itself has made the order, and
-//! true all the same.
+//! References from the parts of an order to it, and from orders and customers to their shop: not looked up by PostgreSQL where
+//! the call itself has made or locked what is referred to, and true all the same.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
@@ -23,6 +23,24 @@ async fn an_order_is_not_looked_up_for_each_of_its_parts() {
     // Once for the conflict that there is none of; each has a line and a row of its ledger.
     assert_eq!(rows(&session, scans).await, 50);
     assert_eq!(rows(&session, "select count(*) from commerce.sales_ledger").await, 50);
+    // A shop twice in all: by its domain, and when it is locked.
+    let scans =
+        "select seq_scan + idx_scan from pg_stat_xact_user_tables where schemaname = 'commerce' and relname = 'shop'";
+    assert_eq!(rows(&session, scans).await, 2);
+}
+
+#[tokio::test]
+async fn a_shop_cannot_be_deleted_under_a_batch() {
+    let (database, _) = shop().await;
+    let (session, other) = (database.admin().await.unwrap(), database.admin().await.unwrap());
+    session.batch_execute("begin").await.unwrap();
+    ingest(&session, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    other.batch_execute("set lock_timeout = '100ms'").await.unwrap();
+    let error = other.batch_execute("delete from commerce.shop").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    session.batch_execute("commit").await.unwrap();
+    let error = other.batch_execute("delete from commerce.shop").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
 }
 
 #[tokio::test]
