@@ -6,6 +6,7 @@
 //!
 //! All times are microseconds since 1970 in UTC, all amounts minor units.
 
+mod origin;
 mod since;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::customer::Customer;
 use crate::shopify::Fact;
 
+pub use origin::LineOrigin;
 pub use since::UnitsSince;
 
 /// An amount in the shop's currency and in the currency the buyer saw; the two are never summed with each other.
@@ -123,6 +125,9 @@ pub struct Line {
     pub title: Option<String>,
     pub vendor: Option<String>,
     pub is_gift_card: bool,
+    /// No goods. Bulk operations do not tell it.
+    #[serde(default)]
+    pub is_tip: bool,
     pub quantity: i64,
     /// Units left after removals and refunds, if the body said so.
     pub current_quantity: Option<i64>,
@@ -150,6 +155,9 @@ pub struct Refund {
     pub is_brief: bool,
     pub paid_amount: Option<i64>,
     pub paid_currency: Option<String>,
+    /// The return that it pays back, if any version named one.
+    #[serde(default)]
+    pub return_id: Option<i64>,
     pub lines: Vec<RefundLine>,
     pub adjustments: Vec<Adjustment>,
     /// The body without personal data; written, never read back.
@@ -165,6 +173,8 @@ pub struct RefundLine {
     pub line_item_id: Option<i64>,
     pub product_id: Option<i64>,
     pub is_gift_card: bool,
+    #[serde(default)]
+    pub is_tip: bool,
     pub quantity: i64,
     pub restock_type: Option<String>,
     pub subtotal: Amount,
@@ -331,8 +341,11 @@ impl OrderSnapshot {
 pub struct OrderState {
     /// The newest body; `None` while only parts of the order have arrived.
     pub header: Option<Header>,
-    /// Lines of the newest body.
+    /// Lines of the newest body, with what any body said that they are for good.
     pub lines: Vec<Line>,
+    /// The same of lines that the newest body does not have; almost always none.
+    #[serde(default)]
+    pub absent_lines: Vec<LineOrigin>,
     /// `updated_at` of the earliest body.
     #[serde(default)]
     pub first_updated_at: Option<i64>,
@@ -472,18 +485,22 @@ impl OrderState {
             if self.header.as_ref() != Some(new) {
                 self.header = Some(new.clone());
             }
-            self.lines.clone_from(&snapshot.lines);
         }
+        self.take_lines(snapshot, newer);
         newer
     }
 
-    fn apply_refund(&mut self, refund: &Refund) -> bool {
-        merge(
-            &mut self.refunds,
-            refund,
-            |r| r.refund_id,
-            |r| (!r.is_brief, r.observed_at, r.triggered_at),
-        )
+    fn apply_refund(&mut self, new: &Refund) -> bool {
+        let id = new.refund_id;
+        let known = self.refunds.iter().find(|known| known.refund_id == id);
+        // Whichever version is newer: earlier API versions do not name it.
+        let return_id = new.return_id.max(known.and_then(|known| known.return_id));
+        let version = |r: &Refund| (!r.is_brief, r.observed_at, r.triggered_at);
+        let newer = merge(&mut self.refunds, new, |r| r.refund_id, version);
+        if let Some(stored) = self.refunds.iter_mut().find(|stored| stored.refund_id == id) {
+            stored.return_id = return_id;
+        }
+        newer
     }
 
     fn apply_fulfillment(&mut self, new: &Fulfillment) -> bool {

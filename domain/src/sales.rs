@@ -1,7 +1,7 @@
 //! The order's sales ledger.
 //!
 //! Definitions are those of Shopify's sales reports: gross = quantity x original unit price; net = gross - discounts -
-//! returns; tax, shipping, tips and duties are no sales; selling a gift card is no sale. A sale counts on the day the
+//! returns; tax, shipping, tips and duties are no sales; selling a gift card is no sale. A tip is a line item all the same. A sale counts on the day the
 //! order was placed, a reversal on the day of the reversal, both in the shop's time zone. All amounts are minor units.
 //!
 //! Two sources: webhook bodies give a provisional ledger; Shopify's own agreements, once read, replace it ([`agreed`]).
@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use self::spans::{since, spans};
-use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund};
+use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund, RefundLine, Sale};
 
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
@@ -108,11 +108,12 @@ pub fn ledger(state: &OrderState, zone: &TimeZone) -> Vec<SalesRow> {
         ledger.agreed(state, header, read_at);
         return ledger.into_rows();
     }
-    for line in state.lines.iter().filter(|line| !line.is_gift_card) {
+    for line in state.lines.iter().filter(|line| is_goods(line)) {
         ledger.line(state, header, line);
     }
     for refund in &state.refunds {
-        ledger.refund(state, header, refund);
+        let goods: Vec<&RefundLine> = refund.lines.iter().collect();
+        ledger.refund(state, header, refund, &goods);
     }
     ledger.into_rows()
 }
@@ -231,17 +232,20 @@ impl Ledger<'_> {
         (open - gone, worth)
     }
 
-    fn refund(&mut self, state: &OrderState, header: &Header, refund: &Refund) {
+    /// Books a refund, of its lines `goods` alone.
+    fn refund(&mut self, state: &OrderState, header: &Header, refund: &Refund, goods: &[&RefundLine]) {
         let at = refunded_at(refund);
-        for item in &refund.lines {
+        for item in goods {
             let line = state
                 .lines
                 .iter()
                 .find(|line| Some(line.line_item_id) == item.line_item_id);
-            if line.map_or(item.is_gift_card, |line| line.is_gift_card) {
+            if !line.map_or(!item.is_gift_card && !item.is_tip, is_goods)
+                || is_agreed_otherwise(state, item.line_item_id)
+            {
                 continue;
             }
-            let product_id = line.and_then(|line| line.product_id).or(item.product_id);
+            let product_id = product_of(state, item.line_item_id).or(item.product_id);
             let returns = without_tax(item.subtotal, item.tax, header.taxes_included);
             self.reverse(product_id, at, Kind::Return, item.quantity, returns);
         }
@@ -281,6 +285,36 @@ impl Ledger<'_> {
         })
         .collect()
     }
+}
+
+fn is_goods(line: &Line) -> bool {
+    !line.is_gift_card && !line.is_tip
+}
+
+/// The sales of a line in the agreements.
+fn sales_of(state: &OrderState, line_item_id: Option<i64>) -> impl Iterator<Item = &Sale> {
+    let sales = state.agreements.iter().flat_map(|agreement| &agreement.sales);
+    sales.filter(move |sale| line_item_id.is_some() && sale.line_item_id == line_item_id)
+}
+
+/// Whether agreements sell a line as something that is no goods, such as a tip, which bulk operations do not call one.
+fn is_agreed_otherwise(state: &OrderState, line_item_id: Option<i64>) -> bool {
+    let mut sales = sales_of(state, line_item_id).peekable();
+    sales.peek().is_some() && sales.all(|sale| sale.line_type != "product")
+}
+
+/// The product of a line. Shopify no longer names one that was deleted; a body or an agreement of before may have.
+fn product_of(state: &OrderState, line_item_id: Option<i64>) -> Option<i64> {
+    let line = state.lines.iter().find(|line| Some(line.line_item_id) == line_item_id);
+    let absent = || {
+        state
+            .absent_lines
+            .iter()
+            .find(|line| Some(line.line_item_id) == line_item_id)
+    };
+    line.and_then(|line| line.product_id)
+        .or_else(|| absent()?.product_id)
+        .or_else(|| sales_of(state, line_item_id).filter_map(|sale| sale.product_id).max())
 }
 
 /// When the order was placed, microseconds since 1970.

@@ -35,6 +35,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(14, "014_customer_merge"),
     migration!(15, "015_redacted_order"),
     migration!(16, "016_units_since"),
+    migration!(17, "017_line_origin"),
     migration!(18, "018_objective_shop"),
     migration!(19, "019_link_product"),
 ];

@@ -6,8 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{line_value, minus, placed_at, refunded_at, since, spans, without_tax, Kind, Ledger, Value};
-use crate::order_state::{Agreement, Amount, Header, Line, OrderState, Refund, Sale};
+use super::{
+    is_agreed_otherwise, is_goods, line_value, minus, placed_at, product_of, refunded_at, since, spans, without_tax,
+    Kind, Ledger, Value,
+};
+use crate::order_state::{Agreement, Amount, Header, Line, OrderState, Refund, RefundLine, Sale};
 
 /// What the agreements and newer refunds account for of one line.
 #[derive(Default)]
@@ -35,8 +38,13 @@ impl Ledger<'_> {
             .filter(|refund| is_newer(state, refund, read_at))
             .collect();
         for refund in newer {
-            self.refund(state, header, refund);
-            for item in &refund.lines {
+            let goods: Vec<&RefundLine> = refund
+                .lines
+                .iter()
+                .filter(|item| !is_booked(state, refund, item))
+                .collect();
+            self.refund(state, header, refund, &goods);
+            for item in goods {
                 let Some(line_item_id) = item.line_item_id else {
                     continue;
                 };
@@ -46,9 +54,23 @@ impl Ledger<'_> {
             }
         }
         if header.updated_at > read_at {
-            for line in state.lines.iter().filter(|line| !line.is_gift_card) {
+            for line in state.lines.iter().filter(|line| is_goods(line)) {
+                let id = Some(line.line_item_id);
+                if is_agreed_otherwise(state, id) {
+                    continue;
+                }
                 let known = booked.remove(&line.line_item_id).unwrap_or_default();
-                self.since(state, header, line, &known, read_at);
+                let product_id = product_of(state, id);
+                self.since(
+                    state,
+                    header,
+                    &Line {
+                        product_id,
+                        ..line.clone()
+                    },
+                    &known,
+                    read_at,
+                );
             }
         }
     }
@@ -76,12 +98,7 @@ impl Ledger<'_> {
             // Gift cards, shipping, tips, duties and fees are no sales.
             _ => return,
         }
-        let line = state
-            .lines
-            .iter()
-            .find(|line| Some(line.line_item_id) == sale.line_item_id);
-        // Shopify no longer names a product that was deleted; the order's line may still know it.
-        let product_id = sale.product_id.or(line.and_then(|line| line.product_id));
+        let product_id = sale.product_id.or_else(|| product_of(state, sale.line_item_id));
         let known = booked.entry(sale.line_item_id.unwrap_or_default()).or_default();
         let units = sale.quantity.abs();
         if sale.action_type == "return" {
@@ -152,6 +169,19 @@ fn is_newer(state: &OrderState, refund: &Refund, read_at: i64) -> bool {
     let at = refunded_at(refund);
     let by_return = state.agreements.iter().any(|agreement| agreement.return_id.is_some());
     at > read_at || at == read_at && !by_return
+}
+
+/// Whether a return that a refund pays back has booked these goods, on the day they were given back: then the refund only
+/// moved the money.
+fn is_booked(state: &OrderState, refund: &Refund, item: &RefundLine) -> bool {
+    let of_return = |agreement: &&Agreement| refund.return_id.is_some() && agreement.return_id == refund.return_id;
+    let sales = state
+        .agreements
+        .iter()
+        .filter(of_return)
+        .flat_map(|agreement| &agreement.sales);
+    let mut sales = sales.filter(|sale| item.line_item_id.is_some() && sale.line_item_id == item.line_item_id);
+    sales.any(|sale| sale.action_type == "return" && sale.line_type == "product")
 }
 
 fn reversal(header: &Header, agreement: &Agreement) -> Kind {

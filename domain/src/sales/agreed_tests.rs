@@ -315,6 +315,117 @@ fn an_addition_since_the_agreements_stays_on_the_day_of_the_first_body_that_had_
         ]);
 }
 
+/// The order with a tip, which Shopify lists among the lines, as of a day of November.
+fn tipped(day: u8, how: &str) -> String {
+    let tip = format!(r#"{{"id": 3, "title": "Tip", "product_id": null, {how} "quantity": 1, "price": "3.59"}},"#);
+    ORDER
+        .replace("2026-11-06T00:00:00Z", &format!("2026-11-{day:02}T00:00:00Z"))
+        .replace(r#""line_items": ["#, &format!(r#""line_items": [{tip}"#))
+}
+
+#[test]
+fn a_tip_is_no_sale_whether_a_body_or_the_agreements_say_that_it_is_one() {
+    let mut of_order = of_order();
+    of_order.sales[3].line_item_id = Some(3);
+    let refund = r#"{"id": 5, "order_id": 7, "processed_at": "2026-11-09T00:00:00Z", "refund_line_items": [{"id": 9,
+        "line_item_id": 3, "quantity": 1, "subtotal": "3.59"}]}"#;
+    for how in [r#""tip": {}, "tip_payment_gateway": null,"#, ""] {
+        for day in [6, 8] {
+            let body = tipped(day, how);
+            let told = [("orders/create", body.as_str()), ("refunds/create", refund)];
+            World::told(&told)
+                .read("2026-11-06T00:00:00Z", std::slice::from_ref(&of_order))
+                .gives(&[SALE]);
+        }
+    }
+    // A tip that is told after the reading, which knows no line of it.
+    World::told(&[
+        ("orders/updated", &tipped(8, r#""tip": {},"#)),
+        ("refunds/create", refund),
+    ])
+    .read("2026-11-06T00:00:00Z", std::slice::from_ref(&of_order))
+    .gives(&[SALE]);
+}
+
+#[test]
+fn what_comes_back_after_a_product_was_deleted_is_of_the_product_that_was_sold() {
+    // The order is first seen when Shopify no longer names the product; its agreements were read when it did.
+    let gone = ORDER.replace(r#""product_id": 11"#, r#""product_id": null"#);
+    let later = gone.replace("2026-11-06T00:00:00Z", "2026-11-10T00:00:00Z");
+    let cancelled = later.replacen('{', r#"{"cancelled_at": "2026-11-09T20:00:00Z","#, 1);
+    let refund = r#"{"id": 5, "order_id": 7, "processed_at": "2026-11-08T20:00:00Z", "refund_line_items": [{"id": 9,
+        "line_item_id": 1, "quantity": 1, "subtotal": "10.00", "total_tax": "1.60", "line_item": {"product_id": null}}]}"#;
+    let told = [
+        ("orders/create", gone.as_str()),
+        ("refunds/create", refund),
+        ("orders/cancelled", &cancelled),
+    ];
+    let back = ("11", "2026-11-09", "return", 0, 1, 0, 0, 840);
+    let expected = [SALE, back, ("11", "2026-11-10", "cancellation", 0, 1, 0, 0, 841)];
+    World::told(&told)
+        .read("2026-11-06T00:00:00Z", &[of_order()])
+        .gives(&expected);
+    // The agreement of the refund does not name it either.
+    let booked = agreement(
+        2,
+        "2026-11-08T20:00:00Z",
+        "refund",
+        Some(5),
+        &[("return", "product", -1, 1, None, -1000, -160, -160)],
+    );
+    World::told(&told)
+        .read("2026-11-08T20:00:00Z", &[of_order(), booked])
+        .gives(&expected);
+}
+
+#[test]
+fn goods_of_a_return_are_booked_once_whenever_their_refund_is_made() {
+    // Given back on the 6th in Tokyo and read that night; paid back on the 9th, 1.00 less.
+    let mut returned = agreement(
+        2,
+        "2026-11-05T20:00:00Z",
+        "return",
+        None,
+        &[("return", "product", -1, 1, Some(11), -1000, -160, -160)],
+    );
+    returned.return_id = Some(6);
+    let refund = |of: &str| {
+        format!(
+            r#"{{"id": 5, "order_id": 7, "processed_at": "2026-11-08T20:00:00Z", {of} "refund_line_items": [{{"id": 9,
+            "line_item_id": 1, "quantity": 1, "subtotal": "10.00", "total_tax": "1.60"}}],
+            "order_adjustments": [{{"id": 4, "kind": "refund_discrepancy", "amount": "1.00"}}]}}"#
+        )
+    };
+    let newer = ORDER.replace("2026-11-06T00:00:00Z", "2026-11-09T00:00:00Z");
+    let gives = |of: &str, expected: &[Row]| {
+        let told = [
+            ("orders/create", ORDER),
+            ("refunds/create", &refund(of)),
+            ("orders/updated", &newer),
+        ];
+        World::told(&told)
+            .read("2026-11-06T00:00:00Z", &[of_order(), returned.clone()])
+            .gives(expected);
+    };
+    let first = ("11", "2026-11-06", "return", 0, 1, 0, 0, 840);
+    let second = ("11", "2026-11-09", "return", 0, 1, 0, 0, 840);
+    let less = ("unknown", "2026-11-09", "adjustment", 0, 0, 0, 0, -100);
+    gives(r#""return": {"id": 6},"#, &[SALE, first, less]);
+    // Of another return, or of none: another unit.
+    gives(r#""return": {"id": 7},"#, &[SALE, first, second, less]);
+    gives(r#""return": null,"#, &[SALE, first, second, less]);
+    // The return is known from a version that bulk operations told in brief, or from an older one.
+    let named = refund(r#""return": {"id": 6},"#);
+    let told = [
+        ("refunds/create", named.as_str()),
+        ("refunds/create", &refund("")),
+        ("orders/create", ORDER),
+    ];
+    World::told(&told)
+        .read("2026-11-06T00:00:00Z", &[of_order(), returned.clone()])
+        .gives(&[SALE, first, less]);
+}
+
 #[test]
 fn test_orders_and_deleted_orders_count_nothing_by_agreements_either() {
     let test = ORDER.replacen('{', r#"{"test": true,"#, 1);

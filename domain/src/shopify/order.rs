@@ -106,13 +106,15 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
         Some(_) => Some(self::quantity(node, "current_quantity")?),
         None => None,
     };
+    let (line_item_id, product_id, variant_id) = (node.id("id")?, node.int("product_id")?, node.int("variant_id")?);
     let line = Line {
-        line_item_id: node.id("id")?,
-        product_id: node.int("product_id")?,
-        variant_id: node.int("variant_id")?,
+        line_item_id,
+        product_id,
+        variant_id,
         title: node.text("title")?,
         vendor: node.text("vendor")?,
         is_gift_card: node.bool("gift_card")?,
+        is_tip: is_tip(node, product_id.or(variant_id)),
         quantity,
         current_quantity,
         unit_price,
@@ -122,6 +124,13 @@ fn line(node: &Node<'_>, currency: Currency, presentment: Currency) -> Result<Li
     };
     discount_fits(node, "discount_allocations", &line)?;
     Ok(line)
+}
+
+/// Whether a line is a tip: no goods, and so of no product. Only tips have the members that say how they were paid, which may be
+/// null; a line of a `product` is believed to be goods all the same.
+fn is_tip(node: &Node<'_>, product: Option<i64>) -> bool {
+    let says_how_paid = || node.has("tip_payment_gateway") || node.has("tip_payment_method");
+    node.has_object("tip") || product.is_none() && says_how_paid()
 }
 
 /// Refuses a line whose value is beyond belief.
@@ -228,15 +237,19 @@ pub(super) fn refund(
     let mut lines = Vec::new();
     for item in node.objects("refund_line_items")? {
         let sold = item.object("line_item")?;
-        let (product_id, is_gift_card) = match &sold {
-            Some(sold) => (sold.int("product_id")?, sold.bool("gift_card")?),
-            None => (None, false),
+        let (product_id, is_gift_card, is_tip) = match &sold {
+            Some(sold) => {
+                let product_id = sold.int("product_id")?;
+                (product_id, sold.bool("gift_card")?, is_tip(sold, product_id))
+            }
+            None => (None, false, false),
         };
         lines.push(RefundLine {
             refund_line_item_id: item.id("id")?,
             line_item_id: item.int("line_item_id")?,
             product_id,
             is_gift_card,
+            is_tip,
             quantity: quantity(&item, "quantity")?,
             restock_type: item.text("restock_type")?,
             subtotal: amount(&item, ["subtotal", "subtotal_set"], currency, presentment)?,
@@ -256,6 +269,10 @@ pub(super) fn refund(
     }
     adjustments.sort_by_key(|adjustment| adjustment.adjustment_id);
     adjustments.dedup_by_key(|adjustment| adjustment.adjustment_id);
+    let return_id = match node.object("return")? {
+        Some(returned) => returned.int("id")?,
+        None => None,
+    };
     let mut paid: Option<(i64, Currency)> = None;
     for item in node.objects("transactions")? {
         let moved = payment(&item, context)?;
@@ -284,6 +301,7 @@ pub(super) fn refund(
         is_brief: false,
         paid_amount: paid.map(|(sum, _)| sum),
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
+        return_id,
         lines,
         adjustments,
         raw: node.raw(),

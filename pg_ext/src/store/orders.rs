@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::spi::SpiClient;
+use serde::Serialize;
 use weir_domain::order_state::{
     Adjustment, Agreement, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine,
-    Return, Sale, UnitsSince,
+    Return, Sale,
 };
 use weir_domain::sales::SalesRow;
 
@@ -151,13 +152,14 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
                 .first_updated_at
                 .filter(|at| *at < row.1.header.as_ref().map_or(*at, |new| new.updated_at))
         })
-        .jsonb(|row| points(&row.1.quantity_since))
-        .jsonb(|row| points(&row.1.removed_since))
+        .jsonb(|row| list(&row.1.quantity_since))
+        .jsonb(|row| list(&row.1.removed_since))
+        .jsonb(|row| list(&row.1.absent_lines))
 }
 
 /// `None` where there is nothing, as in almost every order.
-fn points(points: &[UnitsSince]) -> Option<Vec<u8>> {
-    (!points.is_empty()).then(|| jsonb::encode_text(&report::json_text(&points, "weir.ingest")))
+fn list<T: Serialize>(items: &[T]) -> Option<Vec<u8>> {
+    (!items.is_empty()).then(|| jsonb::encode_text(&report::json_text(&items, "weir.ingest")))
 }
 
 fn lines(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
@@ -186,6 +188,7 @@ fn lines(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.1.tax.shop))
             .int(|row| Some(row.1.tax.presentment))
             .int(|row| Some(row.1.tax_rate))
+            .flag(|row| Some(row.1.is_tip))
     });
 }
 
@@ -204,6 +207,7 @@ fn refunds(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
             .text(|row| row.1.paid_currency.as_deref())
             .flag(|row| Some(row.1.is_brief))
             .body(|row| row.1.raw.bytes())
+            .int(|row| row.1.return_id)
     });
     let other = keys(changed, |state| &state.refunds);
     parts.clear(ingest_sql!("refund_line_item_clear"), &other);
@@ -226,6 +230,7 @@ fn refunds(parts: &mut Parts<'_, '_>, changed: &[ChangedOrder<'_>]) {
             .int(|row| Some(row.2.subtotal.presentment))
             .int(|row| Some(row.2.tax.shop))
             .int(|row| Some(row.2.tax.presentment))
+            .flag(|row| Some(row.2.is_tip))
     });
     parts.clear(ingest_sql!("refund_adjustment_clear"), &other);
     let items = refunds

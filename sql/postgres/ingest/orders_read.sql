@@ -29,6 +29,7 @@ select header.shop_id, header.order_id, json_build_object(
             'title', line.title,
             'vendor', line.vendor,
             'is_gift_card', line.is_gift_card,
+            'is_tip', line.is_tip,
             'quantity', line.quantity,
             'current_quantity', line.current_quantity,
             'unit_price', json_build_object('shop', line.unit_price_minor, 'presentment', line.presentment_unit_price_minor),
@@ -39,6 +40,7 @@ select header.shop_id, header.order_id, json_build_object(
         from commerce.order_line_item as line
         where line.shop_id = header.shop_id and line.order_id = header.order_id
     ), '[]'::json),
+    'absent_lines', coalesce(header.absent_lines, '[]'::jsonb),
     'first_updated_at', (extract(epoch from coalesce(header.first_updated_at, header.updated_at)) * 1000000)::bigint,
     'quantity_since', coalesce(header.quantity_since, '[]'::jsonb),
     'removed_since', coalesce(header.removed_since, '[]'::jsonb),
@@ -52,12 +54,14 @@ select header.shop_id, header.order_id, json_build_object(
             'is_brief', refund.is_brief,
             'paid_amount', refund.paid_amount_minor,
             'paid_currency', refund.paid_currency,
+            'return_id', refund.return_id,
             'lines', coalesce((
                 select json_agg(json_build_object(
                     'refund_line_item_id', item.refund_line_item_id,
                     'line_item_id', item.line_item_id,
                     'product_id', item.product_id,
                     'is_gift_card', item.is_gift_card,
+                    'is_tip', item.is_tip,
                     'quantity', item.quantity,
                     'restock_type', item.restock_type,
                     'subtotal', json_build_object('shop', item.subtotal_minor, 'presentment', item.presentment_subtotal_minor),

@@ -56,6 +56,12 @@ begin
 end
 $$;
 
+-- Whether a line is a tip: no goods, and so of no product. Only tips have the members that say how they were paid, which may be
+-- null; a line of a product is believed to be goods all the same.
+create function weir_sql.is_tip(node jsonb, product_id bigint) returns boolean language sql immutable parallel safe
+return coalesce(jsonb_typeof(node -> 'tip') = 'object', false)
+    or product_id is null and node ?| array['tip_payment_gateway', 'tip_payment_method'];
+
 create function weir_sql.line(node jsonb, path text, currency text, presentment text) returns jsonb
 language plpgsql immutable as $$
 declare
@@ -68,6 +74,9 @@ declare
     part jsonb;
     left_units bigint;
     line jsonb;
+    id bigint;
+    product_id bigint;
+    variant_id bigint;
 begin
     perform weir_sql.check_value(unit_price, units, path || 'quantity');
     items := weir_sql.objects_of(node, 'discount_allocations', path);
@@ -84,10 +93,13 @@ begin
     if weir_sql.int_of(node, 'current_quantity', path) is not null then
         left_units := weir_sql.quantity_of(node, 'current_quantity', path);
     end if;
-    line := jsonb_build_object('line_item_id', weir_sql.id_of(node, 'id', path),
-        'product_id', weir_sql.int_of(node, 'product_id', path), 'variant_id', weir_sql.int_of(node, 'variant_id', path),
+    id := weir_sql.id_of(node, 'id', path);
+    product_id := weir_sql.int_of(node, 'product_id', path);
+    variant_id := weir_sql.int_of(node, 'variant_id', path);
+    line := jsonb_build_object('line_item_id', id, 'product_id', product_id, 'variant_id', variant_id,
         'title', weir_sql.text_of(node, 'title', path), 'vendor', weir_sql.text_of(node, 'vendor', path),
-        'is_gift_card', weir_sql.bool_of(node, 'gift_card', path), 'quantity', units, 'current_quantity', left_units,
+        'is_gift_card', weir_sql.bool_of(node, 'gift_card', path),
+        'is_tip', weir_sql.is_tip(node, coalesce(product_id, variant_id)), 'quantity', units, 'current_quantity', left_units,
         'unit_price', unit_price, 'discount', discount, 'tax', tax, 'tax_rate', weir_sql.clamped(tax_rate));
     perform weir_sql.check_discount(line, path || 'discount_allocations');
     return line;
@@ -120,6 +132,9 @@ declare
     sold jsonb;
     product_id bigint;
     is_gift_card boolean;
+    is_tip boolean;
+    returned jsonb;
+    return_id bigint;
     lines jsonb[] := '{}';
     adjustments jsonb[] := '{}';
     paid bigint;
@@ -131,13 +146,15 @@ begin
         sold := weir_sql.object_of(item, 'line_item', item_path);
         product_id := null;
         is_gift_card := false;
+        is_tip := false;
         if sold is not null then
             product_id := weir_sql.int_of(sold, 'product_id', item_path || 'line_item.');
             is_gift_card := weir_sql.bool_of(sold, 'gift_card', item_path || 'line_item.');
+            is_tip := weir_sql.is_tip(sold, product_id);
         end if;
         lines[n + 1] := jsonb_build_object('refund_line_item_id', weir_sql.id_of(item, 'id', item_path),
             'line_item_id', weir_sql.int_of(item, 'line_item_id', item_path), 'product_id', product_id,
-            'is_gift_card', is_gift_card, 'quantity', weir_sql.quantity_of(item, 'quantity', item_path),
+            'is_gift_card', is_gift_card, 'is_tip', is_tip, 'quantity', weir_sql.quantity_of(item, 'quantity', item_path),
             'restock_type', weir_sql.text_of(item, 'restock_type', item_path),
             'subtotal', weir_sql.amount_of(item, 'subtotal', item_path, currency, presentment),
             'tax', weir_sql.amount_of(item, 'total_tax', item_path, currency, presentment));
@@ -151,6 +168,10 @@ begin
             'amount', weir_sql.amount_of(item, 'amount', item_path, currency, presentment),
             'tax', weir_sql.amount_of(item, 'tax_amount', item_path, currency, presentment));
     end loop;
+    returned := weir_sql.object_of(node, 'return', path);
+    if returned is not null then
+        return_id := weir_sql.int_of(returned, 'id', path || 'return.');
+    end if;
     items := weir_sql.objects_of(node, 'transactions', path);
     for n in 0 .. jsonb_array_length(items) - 1 loop
         item := weir_sql.payment(items -> n, path || 'transactions[' || n || '].', currency, triggered_at);
@@ -165,7 +186,8 @@ begin
     return jsonb_build_object('refund_id', weir_sql.id_of(node, 'id', path), 'created_at', created_at,
         'processed_at', weir_sql.time_of(node, 'processed_at', path),
         'observed_at', coalesce(observed_at, created_at, triggered_at), 'triggered_at', triggered_at, 'is_brief', false,
-        'paid_amount', paid, 'paid_currency', paid_currency, 'lines', weir_sql.by_id(to_jsonb(lines), 'refund_line_item_id'),
+        'paid_amount', paid, 'paid_currency', paid_currency, 'return_id', return_id,
+        'lines', weir_sql.by_id(to_jsonb(lines), 'refund_line_item_id'),
         'adjustments', weir_sql.by_id(to_jsonb(adjustments), 'adjustment_id'));
 end
 $$;

@@ -47,12 +47,16 @@ begin
     if not is_newer then
         part := known || case kind
             when 'fulfillments' then jsonb_build_object('shipped_at', part -> 'shipped_at', 'lines', part -> 'lines')
+            when 'refunds' then jsonb_build_object('return_id', part -> 'return_id')
             when 'returns' then jsonb_build_object('name', part -> 'name', 'requested_at', part -> 'requested_at')
             else '{}'
         end;
     end if;
-    -- What holds whichever version is newer: the first shipping, the first sight, a name where one was given.
-    if kind = 'fulfillments' then
+    -- What holds whichever version is newer: the first shipping, the first sight, a name or return where one was given.
+    if kind = 'refunds' then
+        part := part || jsonb_build_object('return_id',
+            greatest((known ->> 'return_id')::bigint, (part ->> 'return_id')::bigint));
+    elsif kind = 'fulfillments' then
         part := part || jsonb_build_object('shipped_at',
             least((known ->> 'shipped_at')::bigint, (part ->> 'shipped_at')::bigint),
             -- A list before none, whichever version is newer; two lists do not differ at Shopify.
@@ -266,6 +270,58 @@ begin
 end
 $$;
 
+-- What lines are for good: their products and variants, and whether they are tips.
+create function weir_sql.line_origins(lines jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('line_item_id', line -> 'line_item_id', 'product_id', line -> 'product_id',
+            'variant_id', line -> 'variant_id', 'is_tip', coalesce(line -> 'is_tip', 'false')) order by n), '[]')
+        from jsonb_array_elements(lines) with ordinality as each (line, n)
+    );
+end
+$$;
+
+-- A state with the lines of a body, if it is the newest, and with what its lines are for good, which not every body says: the
+-- greater value of all bodies. Of lines that the newest body does not have that is kept apart.
+create function weir_sql.take_lines(state jsonb, told jsonb, is_newest boolean) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+    newest jsonb := case when is_newest then told else state -> 'lines' end;
+    known jsonb;
+begin
+    -- So it is with almost every body.
+    if state -> 'absent_lines' = '[]' and (is_newest and state -> 'lines' = '[]'
+        or weir_sql.line_origins(state -> 'lines') = weir_sql.line_origins(told))
+    then
+        return jsonb_set(state, '{lines}', newest);
+    end if;
+    known := (
+        select coalesce(jsonb_object_agg(one.line_item_id, jsonb_build_object('line_item_id', one.line_item_id,
+            'product_id', one.product_id, 'variant_id', one.variant_id, 'is_tip', one.is_tip)), '{}')
+        from (
+            select (origin ->> 'line_item_id')::bigint as line_item_id, max((origin ->> 'product_id')::bigint) as product_id,
+                max((origin ->> 'variant_id')::bigint) as variant_id, bool_or((origin ->> 'is_tip')::boolean) as is_tip
+            from jsonb_array_elements(weir_sql.line_origins((state -> 'lines') || told) || (state -> 'absent_lines')) as origin
+            group by 1
+        ) as one
+    );
+    return state || jsonb_build_object(
+        'lines', (
+            select coalesce(jsonb_agg(line || (known -> (line ->> 'line_item_id')) order by n), '[]')
+            from jsonb_array_elements(newest) with ordinality as each (line, n)
+        ),
+        'absent_lines', (
+            select coalesce(jsonb_agg(origin order by (origin ->> 'line_item_id')::bigint), '[]')
+            from jsonb_each(known) as each (id, origin)
+            where (origin ->> 'product_id' is not null or origin ->> 'variant_id' is not null or (origin ->> 'is_tip')::boolean)
+                and not exists (
+                    select from jsonb_array_elements(newest) as line where line -> 'line_item_id' = origin -> 'line_item_id'
+                )
+        ));
+end
+$$;
+
 -- One step of weir_sql.order_after: merges a fact and, if it changed anything, advances the revision.
 create function weir_sql.apply_to_order(step weir_sql.order_step, known jsonb, fact jsonb, at integer)
 returns weir_sql.order_step language plpgsql immutable as $$
@@ -313,8 +369,9 @@ begin
             if header <> state -> 'header' then
                 raw_from := at;
             end if;
-            state := state || jsonb_build_object('header', header, 'lines', fact -> 'lines');
+            state := jsonb_set(state, '{header}', header);
         end if;
+        state := weir_sql.take_lines(state, fact -> 'lines', not is_stale);
     elsif kind = 'order_deleted' then
         state := jsonb_set(state, '{deleted_at}', to_jsonb(
             least((state ->> 'deleted_at')::bigint, (fact ->> 'at')::bigint)));

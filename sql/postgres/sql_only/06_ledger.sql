@@ -1,6 +1,6 @@
 -- The sales ledger of orders. Guarantees what domain::sales guarantees: gross is quantity x original price, net is gross
--- less discounts less returns, tax is no sale, gift cards are no sale; a sale counts on the order's day, a reversal on its
--- own, both in the shop's time zone; shares of a line are taken cumulatively, so that no rounding rest is left. Shopify's
+-- less discounts less returns, tax is no sale, gift cards and tips are no sale; a sale counts on the order's day, a reversal
+-- on its own, both in the shop's time zone; shares of a line are taken cumulatively, so that no rounding rest is left. Shopify's
 -- agreements, once read, replace the provisional ledger up to `read_at`; what newer refunds and a newer body tell beyond
 -- them goes on top. One statement for any number of orders.
 
@@ -104,7 +104,8 @@ with lines as (
         from unnest(states, zones, were_sold) with ordinality as one (state, zone, was_sold, n) where was_sold
     ) as given, jsonb_array_elements(given.state -> 'lines') as line
     where given.state ->> 'deleted_at' is null and not (given.header ->> 'is_test')::boolean
-        and not (line ->> 'is_gift_card')::boolean and (line ->> 'quantity')::bigint > 0
+        and not (line ->> 'is_gift_card')::boolean and not coalesce((line ->> 'is_tip')::boolean, false)
+        and (line ->> 'quantity')::bigint > 0
 ), sums as (
     select n, product_id, zone, placed_at, weir_sql.clamped(sum(quantity)) as units,
         weir_sql.clamped(sum(case when taxes_included then weir_sql.net_gross(listed, discount, tax, net.off)
@@ -159,7 +160,7 @@ with orders as materialized (
     where not given.was_sold and given.state ->> 'deleted_at' is null
         and not (given.state -> 'header' ->> 'is_test')::boolean
 ), refunds as materialized (
-    select orders.n, orders.taxes_included, refund, made.at
+    select orders.n, orders.taxes_included, refund, made.at, (refund ->> 'return_id')::bigint as return_id
     from orders, jsonb_array_elements(orders.state -> 'refunds') as refund
     cross join lateral (
         select coalesce((refund ->> 'processed_at')::bigint, (refund ->> 'created_at')::bigint,
@@ -167,18 +168,12 @@ with orders as materialized (
     ) as made
     where orders.read_at is null
         or weir_sql.is_unbooked(refund, made.at, orders.state -> 'agreements', orders.read_at)
-), refunded as materialized (
-    select refunds.n, refunds.at, (item ->> 'line_item_id')::bigint as line_item_id, item ->> 'product_id' as product_id,
-        (item ->> 'is_gift_card')::boolean as is_gift_card, (item ->> 'quantity')::bigint as quantity,
-        (item -> 'subtotal' ->> 'shop')::bigint
-            - case when refunds.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end as returned,
-        (item -> 'subtotal' ->> 'presentment')::bigint
-            - case when refunds.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end as p_returned
-    from refunds, jsonb_array_elements(refunds.refund -> 'lines') as item
 ), agreed as materialized (
     -- A sale's base is its total without tax, already after its discount.
-    select orders.n, coalesce((sale ->> 'line_item_id')::bigint, 0) as line_item_id, sale ->> 'product_id' as product_id,
-        sale ->> 'action_type' as action, sale ->> 'line_type' as line_type, abs((sale ->> 'quantity')::bigint) as units,
+    select orders.n, coalesce((sale ->> 'line_item_id')::bigint, 0) as line_item_id,
+        sale ->> 'line_item_id' is not null as is_of_line, sale ->> 'product_id' as product_id,
+        (agreement ->> 'return_id')::bigint as return_id, sale ->> 'action_type' as action,
+        sale ->> 'line_type' as line_type, abs((sale ->> 'quantity')::bigint) as units,
         (sale -> 'total' ->> 'shop')::bigint - (sale -> 'tax' ->> 'shop')::bigint as base,
         (sale -> 'total' ->> 'presentment')::bigint - (sale -> 'tax' ->> 'presentment')::bigint as p_base,
         (sale -> 'discount' ->> 'shop')::bigint as off, (sale -> 'discount' ->> 'presentment')::bigint as p_off,
@@ -191,6 +186,21 @@ with orders as materialized (
     from orders, jsonb_array_elements(orders.state -> 'agreements') as agreement,
         jsonb_array_elements(agreement -> 'sales') as sale
     where orders.read_at is not null
+), refunded as materialized (
+    -- Goods that a return has booked on the day they were given back are not booked again: the refund moved its money.
+    select refunds.n, refunds.at, (item ->> 'line_item_id')::bigint as line_item_id, item ->> 'product_id' as product_id,
+        (item ->> 'is_gift_card')::boolean or coalesce((item ->> 'is_tip')::boolean, false) as is_no_goods,
+        (item ->> 'quantity')::bigint as quantity,
+        (item -> 'subtotal' ->> 'shop')::bigint
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'shop')::bigint else 0 end as returned,
+        (item -> 'subtotal' ->> 'presentment')::bigint
+            - case when refunds.taxes_included then (item -> 'tax' ->> 'presentment')::bigint else 0 end as p_returned
+    from refunds, jsonb_array_elements(refunds.refund -> 'lines') as item
+    where not exists (
+        select from agreed
+        where agreed.n = refunds.n and agreed.return_id = refunds.return_id and agreed.is_of_line
+            and agreed.line_item_id = (item ->> 'line_item_id')::bigint and agreed.action = 'return' and agreed.line_type = 'product'
+    )
 ), booked as (
     -- What the agreements account for of one line. An update changes the price of what was sold before; it sells no units.
     select n, line_item_id, coalesce(sum(units) filter (where action = 'order'), 0) as sold,
@@ -199,16 +209,29 @@ with orders as materialized (
         coalesce(sum(off) filter (where action <> 'return'), 0) as off,
         coalesce(sum(p_off) filter (where action <> 'return'), 0) as p_off
     from agreed where line_type = 'product' group by 1, 2
+), sold_as as (
+    -- What the agreements sell a line as: its product, and whether it is no goods, such as a tip.
+    select n, line_item_id, max(product_id::bigint)::text as product_id, bool_and(line_type <> 'product') as is_no_goods
+    from agreed where is_of_line group by 1, 2
+), products as (
+    -- Shopify no longer names a product that was deleted; a body or an agreement of before may have.
+    select n, line_item_id, coalesce(told.product_id, sold_as.product_id) as product_id, coalesce(is_no_goods, false) as is_no_goods
+    from (
+        select orders.n, (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id
+        from orders, jsonb_array_elements((orders.state -> 'lines') || (orders.state -> 'absent_lines')) as line
+    ) as told full join sold_as using (n, line_item_id)
 ), lines as materialized (
     select orders.n, orders.placed_at, orders.updated_at, orders.cancelled_at, orders.taxes_included, orders.read_at,
-        (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id,
-        (line ->> 'is_gift_card')::boolean as is_gift_card, (line ->> 'quantity')::bigint as quantity,
-        (line ->> 'current_quantity')::bigint as current_quantity, (line ->> 'tax_rate')::bigint as tax_rate,
+        products.line_item_id, products.product_id, (line ->> 'is_gift_card')::boolean
+            or coalesce((line ->> 'is_tip')::boolean, false) or products.is_no_goods as is_no_goods,
+        (line ->> 'quantity')::bigint as quantity, (line ->> 'current_quantity')::bigint as current_quantity,
+        (line ->> 'tax_rate')::bigint as tax_rate,
         (line -> 'unit_price' ->> 'shop')::bigint * (line ->> 'quantity')::bigint as listed,
         (line -> 'unit_price' ->> 'presentment')::bigint * (line ->> 'quantity')::bigint as p_listed,
         (line -> 'discount' ->> 'shop')::bigint as discount, (line -> 'discount' ->> 'presentment')::bigint as p_discount,
         (line -> 'tax' ->> 'shop')::bigint as tax, (line -> 'tax' ->> 'presentment')::bigint as p_tax
-    from orders, jsonb_array_elements(orders.state -> 'lines') as line
+    from orders cross join jsonb_array_elements(orders.state -> 'lines') as line
+    join products on products.n = orders.n and products.line_item_id = (line ->> 'line_item_id')::bigint
 ), valued as (
     -- Value without tax.
     select lines.*,
@@ -220,7 +243,7 @@ with orders as materialized (
         select case when taxes_included then weir_sql.net_discount(listed, discount, tax, tax_rate) end as off,
             case when taxes_included then weir_sql.net_discount(p_listed, p_discount, p_tax, tax_rate) end as p_off
     ) as net
-    where not is_gift_card
+    where not is_no_goods
 ), edits as materialized (
     -- An edit the body does not know yet tells of units that are not among its lines.
     select orders.n, (edit ->> 'line_item_id')::bigint as line_item_id, (edit ->> 'committed_at')::bigint as at,
@@ -353,10 +376,10 @@ with orders as materialized (
         p_gross - p_off - p_returned - weir_sql.scaled(p_gross - p_off, gone::bigint, quantity)
     from opened where open > gone and (cancelled_at > read_at or read_at is null and cancelled_at is not null)
     union all
-    select refunded.n, coalesce(lines.product_id, refunded.product_id), refunded.at, 'return', 0, refunded.quantity,
+    select refunded.n, coalesce(products.product_id, refunded.product_id), refunded.at, 'return', 0, refunded.quantity,
         0, 0, 0, 0, refunded.returned, refunded.p_returned
-    from refunded left join lines using (n, line_item_id)
-    where not coalesce(lines.is_gift_card, refunded.is_gift_card)
+    from refunded left join products using (n, line_item_id) left join lines using (n, line_item_id)
+    where not coalesce(lines.is_no_goods, products.is_no_goods or refunded.is_no_goods, refunded.is_no_goods)
     union all
     -- Other kinds (shipping_refund) are about what is no sale.
     select refunds.n, null, refunds.at, 'adjustment', 0, 0, 0, 0, 0, 0,
@@ -367,14 +390,13 @@ with orders as materialized (
     from refunds, jsonb_array_elements(refunds.refund -> 'adjustments') as item
     where item ->> 'kind' = 'refund_discrepancy'
     union all
-    -- Shopify no longer names a product that was deleted; the order's line may still know it.
-    select agreed.n, coalesce(agreed.product_id, lines.product_id), agreed.at,
+    select agreed.n, coalesce(agreed.product_id, case when agreed.is_of_line then products.product_id end), agreed.at,
         case action when 'return' then reversal else kind end, case action when 'order' then units else 0 end,
         case action when 'return' then units else 0 end, case action when 'return' then 0 else base + off end,
         case action when 'return' then 0 else p_base + p_off end, case action when 'return' then 0 else off end,
         case action when 'return' then 0 else p_off end, case action when 'return' then -base else 0 end,
         case action when 'return' then -p_base else 0 end
-    from agreed left join lines using (n, line_item_id) where line_type = 'product'
+    from agreed left join products using (n, line_item_id) where line_type = 'product'
     union all
     -- Paid more or less than the goods, and whatever Shopify has not classified: of no product, still of the shop. Gift
     -- cards, shipping, tips, duties and fees are no sales.

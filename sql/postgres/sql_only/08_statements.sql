@@ -16,16 +16,16 @@ select weir_sql.define('salts_read', 'bigint[], bigint[]', 'table (shop_id bigin
 -- The body is jsonb here already: as text it would be written out and parsed once more.
 select weir_sql.define('order_header_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
     text[], text[], boolean[], boolean[], text[], text[], bigint[], bigint[], text[], bigint[], jsonb[], text[], text[], text[],
-    text[], text[], text[], text[], jsonb[], jsonb[]', 'void', replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'));
+    text[], text[], text[], text[], jsonb[], jsonb[], jsonb[]', 'void', replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'));
 select weir_sql.define('order_line_item_clear', 'bigint[], bigint[]', 'void', :'order_line_item_clear');
 select weir_sql.define('order_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], text[], text[],
-    boolean[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void',
-    :'order_line_item_write');
+    boolean[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[],
+    boolean[]', 'void', :'order_line_item_write');
 select weir_sql.define('refund_write', 'bigint[], bigint[], bigint[], text[], text[], text[], text[], bigint[], text[],
-    boolean[], text[]', 'void', :'refund_write');
+    boolean[], text[], bigint[]', 'void', :'refund_write');
 select weir_sql.define('refund_line_item_clear', 'bigint[], bigint[]', 'void', :'refund_line_item_clear');
 select weir_sql.define('refund_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], boolean[],
-    bigint[], text[], bigint[], bigint[], bigint[], bigint[]', 'void', :'refund_line_item_write');
+    bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean[]', 'void', :'refund_line_item_write');
 select weir_sql.define('refund_adjustment_clear', 'bigint[], bigint[]', 'void', :'refund_adjustment_clear');
 select weir_sql.define('refund_adjustment_write', 'bigint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[],
     bigint[], bigint[]', 'void', :'refund_adjustment_write');

@@ -25,7 +25,8 @@ begin
         array_agg(weir_sql.exact_time((after -> 'attribution' ->> 'occurred_at')::bigint)),
         array_agg(after -> 'attribution' ->> 'event_id'),
         array_agg(weir_sql.exact_time((nullif(after -> 'first_updated_at', header -> 'updated_at') #>> '{}')::bigint)),
-        array_agg(nullif(after -> 'quantity_since', '[]')), array_agg(nullif(after -> 'removed_since', '[]')))
+        array_agg(nullif(after -> 'quantity_since', '[]')), array_agg(nullif(after -> 'removed_since', '[]')),
+        array_agg(nullif(after -> 'absent_lines', '[]')))
     from (
         select change.shop_id, change.id, change.after, change.after -> 'header' as header,
             bodies[row_number() over (order by change.shop_id, change.id)] as raw
@@ -46,7 +47,8 @@ begin
         array_agg((line ->> 'current_quantity')::bigint), array_agg((line -> 'unit_price' ->> 'shop')::bigint),
         array_agg((line -> 'unit_price' ->> 'presentment')::bigint), array_agg((line -> 'discount' ->> 'shop')::bigint),
         array_agg((line -> 'discount' ->> 'presentment')::bigint), array_agg((line -> 'tax' ->> 'shop')::bigint),
-        array_agg((line -> 'tax' ->> 'presentment')::bigint), array_agg((line ->> 'tax_rate')::bigint))
+        array_agg((line -> 'tax' ->> 'presentment')::bigint), array_agg((line ->> 'tax_rate')::bigint),
+        array_agg(coalesce((line ->> 'is_tip')::boolean, false)))
     from (
         select change.shop_id, change.id, line
         from unnest(changes) as change, jsonb_array_elements(change.after -> 'lines') with ordinality as each (line, n)
@@ -88,7 +90,7 @@ begin
         array_agg(weir_sql.exact_time((refund ->> 'triggered_at')::bigint)),
         array_agg((refund ->> 'paid_amount')::bigint), array_agg(refund ->> 'paid_currency'),
         array_agg((refund ->> 'is_brief')::boolean),
-        array_agg(weir_sql.part_raw(one.raws, 'refunds', refund, deliveries)))
+        array_agg(weir_sql.part_raw(one.raws, 'refunds', refund, deliveries)), array_agg((refund ->> 'return_id')::bigint))
     from unnest(touched) as one, jsonb_array_elements(one.after -> 'refunds') as refund;
     perform weir_sql.refund_line_item_clear(array_agg(shop_id), array_agg(id)) from unnest(touched);
     perform weir_sql.refund_line_item_write(array_agg(one.shop_id), array_agg(one.id),
@@ -97,7 +99,7 @@ begin
         array_agg((item ->> 'is_gift_card')::boolean), array_agg((item ->> 'quantity')::bigint),
         array_agg(item ->> 'restock_type'), array_agg((item -> 'subtotal' ->> 'shop')::bigint),
         array_agg((item -> 'subtotal' ->> 'presentment')::bigint), array_agg((item -> 'tax' ->> 'shop')::bigint),
-        array_agg((item -> 'tax' ->> 'presentment')::bigint))
+        array_agg((item -> 'tax' ->> 'presentment')::bigint), array_agg(coalesce((item ->> 'is_tip')::boolean, false)))
     from unnest(touched) as one, jsonb_array_elements(one.after -> 'refunds') as refund,
         jsonb_array_elements(refund -> 'lines') as item;
     perform weir_sql.refund_adjustment_clear(array_agg(shop_id), array_agg(id)) from unnest(touched);

@@ -144,7 +144,7 @@ begin
     return jsonb_build_object('refund_id', (weir_sql.required_gid(node, 'id', path)).id,
         'created_at', weir_sql.time_of(node, 'createdAt', path), 'processed_at', weir_sql.time_of(node, 'processedAt', path),
         'observed_at', observed_at, 'triggered_at', read_at, 'is_brief', true, 'paid_amount', paid,
-        'paid_currency', currency, 'lines', '[]'::jsonb, 'adjustments', '[]'::jsonb);
+        'paid_currency', currency, 'return_id', weir_sql.id_of_object(node, 'return', path), 'lines', '[]'::jsonb, 'adjustments', '[]'::jsonb);
 end
 $$;
 
@@ -250,7 +250,7 @@ begin
     line := jsonb_build_object('line_item_id', (weir_sql.required_gid(node, 'id', '')).id,
         'product_id', weir_sql.id_of_object(node, 'product', ''), 'variant_id', weir_sql.id_of_object(node, 'variant', ''),
         'title', weir_sql.text_of(node, 'title', ''), 'vendor', weir_sql.text_of(node, 'vendor', ''),
-        'is_gift_card', weir_sql.bool_of(node, 'isGiftCard', ''), 'quantity', units,
+        'is_gift_card', weir_sql.bool_of(node, 'isGiftCard', ''), 'is_tip', false, 'quantity', units,
         'current_quantity', case when weir_sql.int_of(node, 'currentQuantity', '') is not null
             then weir_sql.quantity_of(node, 'currentQuantity', '') end,
         'unit_price', unit_price, 'discount', discount, 'tax', tax, 'tax_rate', weir_sql.clamped(tax_rate));

@@ -334,7 +334,7 @@ $$;
 create function weir_sql.whole_order_keys(order_id bigint, state jsonb, received_at bigint) returns jsonb
 language plpgsql stable as $$
 declare
-    unknown jsonb := '{"header": null, "lines": [], "first_updated_at": null, "quantity_since": [],
+    unknown jsonb := '{"header": null, "lines": [], "absent_lines": [], "first_updated_at": null, "quantity_since": [],
         "removed_since": [], "refunds": [], "payments": [], "fulfillments": [], "edits": [],
         "returns": [], "attribution": null, "agreements": [], "agreements_updated_at": null, "completed_at": null,
         "deleted_at": null, "revision": 0}';

@@ -23,6 +23,7 @@ insert into weir_sql.script (name, version, script) values
     ('014_customer_merge', 14, :'014_customer_merge'),
     ('015_redacted_order', 15, :'015_redacted_order'),
     ('016_units_since', 16, :'016_units_since'),
+    ('017_line_origin', 17, :'017_line_origin'),
     ('018_objective_shop', 18, :'018_objective_shop'),
     ('019_link_product', 19, :'019_link_product');
 

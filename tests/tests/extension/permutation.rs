@@ -38,7 +38,9 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
             0..=3 => {
                 let lines: Vec<Value> = (0..=random.below(2))
                     .map(|line| {
-                        json!({"id": line + 1, "product_id": id, "quantity": 1 + random.below(3),
+                        // Deleted products are no longer named, and some bodies do not say that a line is a tip.
+                        json!({"id": line + 1, "product_id": (random.below(3) > 0).then_some(id), "variant_id": random.below(2),
+                            "tip": (random.below(12) == 0).then(|| json!({})), "quantity": 1 + random.below(3),
                             "current_quantity": random.below(2), "price": random.one(&["10.00", "7.50", "0.33"]),
                             "discount_allocations": [{"amount": "0.30"}], "gift_card": random.below(9) == 0})
                     })
@@ -55,8 +57,9 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
             }
             4 => (
                 "refunds/create",
-                json!({"id": part, "order_id": id, "created_at": now, "refund_line_items": [{"id": 1,
-                    "line_item_id": 1, "quantity": 1, "subtotal": random.one(&["10.00", "5.00"])}]}),
+                json!({"id": part, "order_id": id, "created_at": now,
+                    "return": (random.below(2) == 0).then(|| json!({"id": part})), "refund_line_items": [{"id": 1,
+                    "line_item_id": 1 + random.below(2), "quantity": 1, "subtotal": random.one(&["10.00", "5.00"])}]}),
             ),
             5 => (
                 "order_transactions/create",

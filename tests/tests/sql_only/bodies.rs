@@ -288,6 +288,7 @@ fn line(random: &mut Random, shop: &Shop, shown: &str) -> Value {
         "variant_id": maybe(random, |random| id(random, 1, 4).into()), "title": "Lamp", "vendor": maybe(random, |_| "Line".into()),
         "gift_card": random.below(7) == 0, "quantity": quantity, "properties": [{"name": "engraving", "value": "private"}],
         "current_quantity": maybe(random, |random| random.below(quantity + 1).into())});
+    tip(random, &mut line);
     money(random, shop, shown, "price", 20_000, &mut line);
     let allocations = (0..random.below(3)).map(|_| {
         let mut one = json!({});
@@ -309,6 +310,17 @@ fn line(random: &mut Random, shop: &Shop, shown: &str) -> Value {
     });
     line["tax_lines"] = taxes.collect();
     line
+}
+
+/// Now and then what only tips have.
+fn tip(random: &mut Random, line: &mut Value) {
+    match random.below(16) {
+        0 => line["tip"] = json!({"type": "preset"}),
+        1 => line["tip_payment_gateway"] = Value::Null,
+        2 => line["tip_payment_method"] = "Visa".into(),
+        3 => line["tip"] = Value::Null,
+        _ => {}
+    }
 }
 
 fn order(random: &mut Random, shop: &Shop, order: i64) -> Value {
@@ -337,7 +349,11 @@ fn refund(random: &mut Random, shop: &Shop, shown: &str) -> Value {
     let lines = (0..random.below(3)).map(|_| {
         let mut one = json!({"id": id(random, 1, 4), "line_item_id": maybe(random, |random| id(random, 1, 5).into()),
             "quantity": random.below(3), "restock_type": maybe(random, |_| "return".into()),
-            "line_item": maybe(random, |random| json!({"product_id": id(random, 10, 6), "gift_card": random.below(6) == 0}))});
+            "line_item": maybe(random, |random| {
+                let mut sold = json!({"product_id": maybe(random, |random| id(random, 10, 6).into()), "gift_card": random.below(6) == 0});
+                tip(random, &mut sold);
+                sold
+            })});
         money(random, shop, shown, "subtotal", 20_000, &mut one);
         money(random, shop, shown, "total_tax", 900, &mut one);
         one
@@ -353,6 +369,7 @@ fn refund(random: &mut Random, shop: &Shop, shown: &str) -> Value {
     let transactions: Vec<Value> = (0..random.below(3)).map(|_| transaction(random, shop)).collect();
     json!({"id": id(random, 600, 3), "created_at": maybe(random, |random| time(random).into()),
         "processed_at": maybe(random, |random| time(random).into()), "note": "private", "refund_line_items": lines,
+        "return": maybe(random, |random| json!({"id": id(random, 800, 3)})),
         "order_adjustments": adjustments, "transactions": transactions})
 }
 

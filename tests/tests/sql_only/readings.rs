@@ -93,6 +93,7 @@ fn core(random: &mut Random, shop: &Shop, order: i64, lines: &mut Vec<Value>) {
     let refunds = list(random, &|random| {
         json!({"id": gid("Refund", id(random, 600, 3)), "createdAt": maybe(random, |random| time(random).into()),
             "processedAt": maybe(random, |random| time(random).into()),
+            "return": maybe(random, |random| json!({"id": gid("Return", id(random, 800, 3))})),
             "totalRefundedSet": maybe(random, |random| bag(random, shop, 0, 3))})
     });
     let payments = list(random, &|random| {
@@ -170,6 +171,7 @@ fn ledger(random: &mut Random, shop: &Shop, order: i64, lines: &mut Vec<Value>) 
                 1 => ("ShippingLineSale", "SHIPPING"),
                 2 => ("AdjustmentSale", "ADJUSTMENT"),
                 3 => ("UnknownSale", "UNKNOWN"),
+                4 => ("TipSale", "TIP"),
                 _ => ("ProductSale", "PRODUCT"),
             };
             lines.push(json!({"__typename": resource, "id": gid("Sale", order * 100 + id(random, 0, 9)),

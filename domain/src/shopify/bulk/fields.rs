@@ -91,6 +91,8 @@ pub(super) fn line_item(node: &Node<'_>) -> Result<Line, BodyError> {
         title: node.text("title")?,
         vendor: node.text("vendor")?,
         is_gift_card: node.bool("isGiftCard")?,
+        // Not told; the sales of its agreements are.
+        is_tip: false,
         quantity: units,
         current_quantity: match node.int("currentQuantity")? {
             Some(_) => Some(quantity(node, "currentQuantity")?),
@@ -120,6 +122,7 @@ fn refund(node: &Node<'_>, observed_at: i64, read_at: ReadAt) -> Result<Refund, 
         is_brief: true,
         paid_amount: paid.map(|(minor, _)| minor),
         paid_currency: paid.map(|(_, currency)| currency.code().to_owned()),
+        return_id: id_of(node, "return")?,
         lines: Vec::new(),
         adjustments: Vec::new(),
         raw: Raw::default(),

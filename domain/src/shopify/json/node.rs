@@ -53,6 +53,15 @@ impl<'a> Node<'a> {
         find(self.members, name) == Some(&Json::Null)
     }
 
+    /// Whether there is such a member, be it null.
+    pub fn has(&self, name: &str) -> bool {
+        find(self.members, name).is_some()
+    }
+
+    pub fn has_object(&self, name: &str) -> bool {
+        matches!(find(self.members, name), Some(Json::Object(_)))
+    }
+
     fn get(&self, name: &str) -> Option<&'a Json<'a>> {
         find(self.members, name).filter(|value| **value != Json::Null)
     }
