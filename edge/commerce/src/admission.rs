@@ -10,7 +10,7 @@ use weir_domain::webhook::{header, is_supported, Delivery, Topic};
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::object_key::MAX_PART_CHARS;
 
-use crate::quarantine::Body;
+use crate::quarantine::{Body, OTHER_SHOP};
 
 /// Longest webhook id, in bytes; Shopify's are UUIDs of 36. A longer one would share the keys of its objects with others that
 /// begin alike, and an index of PostgreSQL takes some 2,700 bytes.
@@ -121,7 +121,7 @@ impl Admission {
         if !self.shops.contains(&shop_domain) {
             let refusal = Refusal::new(404, "unknown_shop", "this shop is not registered here");
             let named = find(header::WEBHOOK_ID).zip(find(header::TOPIC));
-            let owed = named.filter(|(_, topic)| is_owed(topic, &body, &shop_domain));
+            let owed = named.filter(|(_, topic)| is_about_privacy(topic) && is_of(&body, &shop_domain));
             let keep = owed.map(|(webhook_id, topic)| {
                 let mut delivery = of(webhook_id, topic, shop_domain);
                 shorten(&mut delivery);
@@ -141,6 +141,14 @@ impl Admission {
             });
         }
         match text_of(body) {
+            // No header is signed: whoever has any signed body could have a shop forgotten with it.
+            Ok(text) if is_about_privacy(&delivery.topic) && !is_of(text.as_bytes(), &delivery.shop_domain) => {
+                let detail = format!("shop_domain of the body is not the shop in {}", header::SHOP_DOMAIN);
+                Err(Refusal {
+                    keep: Some(Box::new((delivery, Body::Text(text)))),
+                    ..Refusal::new(422, OTHER_SHOP, detail)
+                })
+            }
             Ok(text) => {
                 delivery.body = text;
                 Ok(delivery)
@@ -153,19 +161,22 @@ impl Admission {
     }
 }
 
-/// Whether `body` is a request about privacy of `shop_domain`, by its own word, for no header is signed. Such a one is owed an answer
-/// also when the shop is not taken any more: `shop/redact` comes two days after the app is gone.
-fn is_owed(topic: &str, body: &[u8], shop_domain: &str) -> bool {
-    let is_about_privacy = matches!(
+/// Whether `topic` is that of a request about privacy. Such a one is owed an answer also when the shop is not taken any more:
+/// `shop/redact` comes two days after the app is gone.
+fn is_about_privacy(topic: &str) -> bool {
+    matches!(
         Topic::parse(topic),
         Some(Topic::ShopRedact | Topic::CustomersRedact | Topic::CustomersDataRequest)
-    );
-    is_about_privacy
-        && serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| {
-            body["shop_domain"]
-                .as_str()
-                .is_some_and(|told| told.eq_ignore_ascii_case(shop_domain))
-        })
+    )
+}
+
+/// Whether the request `body` is of `shop_domain` by its own word, as each of Shopify's is.
+fn is_of(body: &[u8], shop_domain: &str) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| {
+        body["shop_domain"]
+            .as_str()
+            .is_some_and(|told| told.eq_ignore_ascii_case(shop_domain))
+    })
 }
 
 /// The value of header `name`, in either form of the name; `None` when it is absent or blank.
@@ -220,6 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::quarantine::QuarantineRecord;
 
     const BODY: &[u8] = br#"{"id": 820982911946154508, "note": "a\u0000b"}"#;
 
@@ -371,6 +383,30 @@ mod tests {
             assert_eq!(delivery.webhook_id, "w-1");
             assert_eq!(kept, Body::from_bytes(body));
         }
+    }
+
+    #[test]
+    fn a_request_about_privacy_says_itself_whose_it_is() {
+        let admit = |topic: &str, body: &str| {
+            let mut headers = headers(body.as_bytes());
+            headers[0].1 = topic.into();
+            admit(body.as_bytes(), &headers)
+        };
+        for topic in ["shop/redact", "customers/redact", "customers/data_request"] {
+            assert!(admit(topic, r#"{"shop_id": 1, "shop_domain": "demo.myshopify.com"}"#).is_ok());
+            for other in [
+                r#"{"id": 1, "customer": {"id": 2}}"#,
+                r#"{"shop_domain": "other.myshopify.com"}"#,
+                "1",
+            ] {
+                let refusal = admit(topic, other).unwrap_err();
+                assert_eq!((refusal.status, refusal.reason), (422, OTHER_SHOP), "{topic} {other}");
+                let (delivery, body) = *refusal.keep.unwrap();
+                let record = QuarantineRecord::new(delivery, OTHER_SHOP, "", "2026-11-24T10:00:02.000Z".into());
+                assert!(record.with_body(body).into_replay().is_err(), "it would be carried out");
+            }
+        }
+        assert!(admit("orders/create", r#"{"id": 1}"#).is_ok());
     }
 
     #[test]

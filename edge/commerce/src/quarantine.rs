@@ -10,6 +10,8 @@ use crate::message::{is_zero, object_key, QueueMessage};
 use crate::redaction::keepable;
 
 const UNREADABLE_MESSAGE: &str = "unreadable_message";
+/// Reason of what came as a request about privacy and is not of the shop by its own word.
+pub const OTHER_SHOP: &str = "other_shop";
 /// Reason of a dead letter.
 pub const RETRIES_EXHAUSTED: &str = "retries_exhausted";
 
@@ -129,6 +131,11 @@ impl QuarantineRecord {
         }
         if self.body_base64.is_some() {
             return Err("its body is not text; Shopify sends JSON");
+        }
+        if self.reason == OTHER_SHOP {
+            return Err(
+                "its body is of another shop or no request; call weir.redact_customer or weir.redact_shop if it is one",
+            );
         }
         let mut delivery = self.delivery;
         delivery.source = Some("replay".into());

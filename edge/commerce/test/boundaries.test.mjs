@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { acceptAll, fakePostgres, until } from "./doubles.mjs";
-import { world } from "./world.mjs";
+import { SHOP, world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508}';
 
@@ -273,7 +273,7 @@ test("R2 removes no record after its replay: said so, and replayed again it is t
 const CERTIFICATE = { certificate_id: "c-1", redacted_at: "2026-11-24T10:00:02.000Z", removed: {} };
 /** weir.ingest that accepts everything, beside the functions that give a certificate. */
 const forgetting = (argument, _number, name) => (name === "ingest" ? acceptAll(argument) : CERTIFICATE);
-const redaction = (id) => [JSON.stringify({ customer: { id }, orders_to_redact: [] }), { id: `redact-${id}`, topic: "customers/redact" }];
+const redaction = (id) => [JSON.stringify({ shop_domain: SHOP, customer: { id }, orders_to_redact: [] }), { id: `redact-${id}`, topic: "customers/redact" }];
 
 for (const method of ["list", "get", "delete", "put"]) {
   test(`R2 fails at ${method} while a customer is to be forgotten: not acknowledged until everything is done`, async (t) => {

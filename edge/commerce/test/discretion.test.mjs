@@ -167,7 +167,7 @@ test("neither output nor answers tell a secret or a person, whatever fails", asy
   }
 
   // Last, since it empties the quarantine of this person.
-  const request = JSON.stringify({ customer: BUYER, orders_to_redact: [7] });
+  const request = JSON.stringify({ shop_domain: SHOP, customer: BUYER, orders_to_redact: [7] });
   for (const topic of ["customers/redact", "customers/data_request"]) assert.equal(await webhook(`privacy-${topic}`, { topic }, request), 200);
   await until("the certificate", () => printed().includes("certificate certificates/"));
 

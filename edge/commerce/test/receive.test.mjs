@@ -70,6 +70,18 @@ test("of a shop that is not taken any more its requests about privacy are kept, 
   await until("the replay", () => postgres.calls.flat().some(({ webhook_id }) => webhook_id === "shop"));
 });
 
+test("no signed body of something else has a shop or a customer forgotten, whatever its topic says", async (t) => {
+  const { deliver, internal, quarantine, postgres } = await world(t);
+  for (const topic of ["shop/redact", "customers/redact"]) {
+    const answer = await deliver(JSON.stringify({ id: 1, customer: { id: 2 } }), { id: topic, topic });
+    assert.deepEqual([answer.status, answer.body.reason], [422, "other_shop"]);
+  }
+  const kept = await quarantine();
+  assert.deepEqual(kept.map(({ reason }) => reason), ["other_shop", "other_shop"]);
+  for (const { key } of kept) assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 422);
+  assert.deepEqual(postgres.calls, []);
+});
+
 test("a header too long for a key or a message is refused and named; the body is kept, and can be replayed", async (t) => {
   const { deliver, internal, quarantine, postgres, lake } = await world(t);
   const long = "w".repeat(4000);

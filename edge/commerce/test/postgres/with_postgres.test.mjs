@@ -113,7 +113,7 @@ test("a customer is forgotten in PostgreSQL and in R2, an order of theirs that n
   const lost = randomUUID();
   await bucket.put(keptKey(lost), kept(lost, order(id + 10, "#2", buyer)));
 
-  const request = JSON.stringify({ customer: { id: customer, email: "jane.doe@example.com" }, orders_to_redact: [id] });
+  const request = JSON.stringify({ shop_domain: SHOP, customer: { id: customer, email: "jane.doe@example.com" }, orders_to_redact: [id] });
   const redact = { id: randomUUID(), topic: "customers/redact" };
   assert.equal((await deliver(request, redact)).status, 200);
   const [first] = await certificates(bucket, 1);
@@ -133,7 +133,7 @@ test("a customer is forgotten in PostgreSQL and in R2, an order of theirs that n
 
 test("customers/redact with a contact alone, which PostgreSQL cannot act upon, leaves no address behind", async (t) => {
   const { deliver, quarantine } = await world(t, { postgres });
-  const request = JSON.stringify({ customer: { email: "jane.doe@example.com" }, orders_to_redact: [] });
+  const request = JSON.stringify({ shop_domain: SHOP, customer: { email: "jane.doe@example.com" }, orders_to_redact: [] });
   assert.equal((await deliver(request, { id: "by-contact", topic: "customers/redact" })).status, 200);
   const [record] = await until("the record", async () => (await quarantine()).length && quarantine());
   assert.equal(record.webhook_id, "by-contact");
