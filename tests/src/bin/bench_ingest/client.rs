@@ -253,6 +253,7 @@ fn line_rows<'a>(told: &'a Told<'_>) -> impl Iterator<Item = Vec<Cell<'a>>> {
             Cell::Int(Some(line.tax.shop)),
             Cell::Int(Some(line.tax.presentment)),
             Cell::Int(Some(line.tax_rate)),
+            Cell::Flag(line.is_tip),
         ]
     })
 }
