@@ -18,6 +18,8 @@ pub struct Kept {
     pub topic: String,
     /// Whose it is; `None` when nobody can tell.
     pub shop_domain: Option<String>,
+    /// Whether it is a record of what was refused for what it is ([`QuarantineRecord::is_refused`]).
+    pub is_refused: bool,
     /// The delivery in it, and how often that has been replayed once it is handed over.
     pub delivery: Option<(Delivery, u32)>,
 }
@@ -52,6 +54,7 @@ impl Kept {
         };
         let mut kept = Self::other(record.raw_text(), owner);
         kept.topic.clone_from(&record.delivery.topic);
+        kept.is_refused = record.is_refused();
         let message = record.into_replay().ok();
         if let Some(message) = &message {
             kept.topic.clone_from(&message.delivery.topic);

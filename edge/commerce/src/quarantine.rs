@@ -117,6 +117,13 @@ impl QuarantineRecord {
         }
     }
 
+    /// Whether its delivery was refused for what it is, so that it would be again: not where every attempt failed, nor where
+    /// nobody could read it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        !matches!(self.reason.as_str(), RETRIES_EXHAUSTED | UNREADABLE_MESSAGE)
+    }
+
     /// The message that replays it, its body still at `body_key` if it has one.
     ///
     /// # Errors
@@ -149,14 +156,6 @@ impl QuarantineRecord {
     }
 }
 
-/// Whether `text`, a record, says that its delivery was refused for what it is, so that it would be again: not where every
-/// attempt failed, nor where nobody could read it.
-#[must_use]
-pub fn is_refused(text: &str) -> bool {
-    serde_json::from_str::<QuarantineRecord>(text)
-        .is_ok_and(|record| !matches!(record.reason.as_str(), RETRIES_EXHAUSTED | UNREADABLE_MESSAGE))
-}
-
 /// A record of a queue message with `body` that is not one of ours. `id` is the queue's message id.
 #[must_use]
 pub fn unreadable_message(id: &str, body: Body, quarantined_at: String) -> QuarantineRecord {
@@ -177,6 +176,7 @@ pub fn unreadable_message(id: &str, body: Body, quarantined_at: String) -> Quara
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::Kept;
 
     fn text(text: &str) -> Body {
         Body::Text(text.into())
@@ -265,9 +265,9 @@ mod tests {
                 ..record.clone()
             })
             .unwrap();
-            assert_eq!(is_refused(&text), refused, "{text}");
+            assert_eq!(Kept::record(&text, None).0.is_refused, refused, "{text}");
         }
-        assert!(!is_refused("no record"));
+        assert!(!Kept::record("no record", None).0.is_refused);
     }
 
     #[test]

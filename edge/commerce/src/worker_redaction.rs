@@ -24,7 +24,6 @@ use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
-use crate::quarantine::is_refused;
 use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
 use crate::worker_queue::with_body;
 
@@ -288,17 +287,17 @@ impl Broom<'_> {
         let Some(text) = storage.read_text(&object.key()).await? else {
             return Ok(Ok(Fate::Stays));
         };
-        let (kept, is_refused) = match room.name {
-            "commerce/bodies" => (Kept::body(text, described, owner), false),
-            "commerce/quarantine" => (self.record(storage, &text, owner).await, is_refused(&text)),
-            _ => (Kept::other(text, owner), false),
+        let kept = match room.name {
+            "commerce/bodies" => Kept::body(text, described, owner),
+            "commerce/quarantine" => self.record(storage, &text, owner).await,
+            _ => Kept::other(text, owner),
         };
         if !kept.names(self.subject, self.shop_domain) {
             return Ok(Ok(Fate::Stays));
         }
         match (kept.delivery, self.subject) {
             // Refused once more it would be kept once more, and find those that find it. It waits for an operator, as numbers.
-            (Some((delivery, _)), Subject::Customer(_)) if is_refused && Subject::of(&delivery).is_some() => {
+            (Some((delivery, _)), Subject::Customer(_)) if kept.is_refused && Subject::of(&delivery).is_some() => {
                 Ok(Ok(Fate::Stays))
             }
             (Some((delivery, replays)), Subject::Customer(_)) => {
