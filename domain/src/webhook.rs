@@ -115,6 +115,11 @@ topics! {
     ShopRedact => "shop/redact",
 }
 
+impl Topic {
+    /// Requests about privacy: every app has them without a subscription, at the address in its configuration.
+    pub const MANDATORY: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
+}
+
 /// Whether weir takes deliveries of the topic called `name`.
 #[must_use]
 pub fn is_supported(name: &str) -> bool {

@@ -54,6 +54,14 @@ impl Refusal {
         }
     }
 
+    /// The same, of a `delivery` that is kept with its raw body.
+    fn keeping(self, delivery: Delivery, body: Body) -> Self {
+        Self {
+            keep: Some(Box::new((delivery, body))),
+            ..self
+        }
+    }
+
     /// 413 for a body of more than `limit` bytes.
     #[must_use]
     pub fn too_large(limit: usize) -> Self {
@@ -122,12 +130,12 @@ impl Admission {
             let refusal = Refusal::new(404, "unknown_shop", "this shop is not registered here");
             let named = find(header::WEBHOOK_ID).zip(find(header::TOPIC));
             let owed = named.filter(|(_, topic)| is_about_privacy(topic) && is_of(&body, &shop_domain));
-            let keep = owed.map(|(webhook_id, topic)| {
-                let mut delivery = of(webhook_id, topic, shop_domain);
-                shorten(&mut delivery);
-                Box::new((delivery, Body::from_bytes(&body)))
-            });
-            return Err(Refusal { keep, ..refusal });
+            let Some((webhook_id, topic)) = owed else {
+                return Err(refusal);
+            };
+            let mut delivery = of(webhook_id, topic, shop_domain);
+            shorten(&mut delivery);
+            return Err(refusal.keeping(delivery, Body::from_bytes(&body)));
         }
         let topic = require(header::TOPIC)?;
         if !is_supported(&topic) {
@@ -135,28 +143,21 @@ impl Admission {
         }
         let mut delivery = of(require(header::WEBHOOK_ID)?, topic, shop_domain);
         if let Some(detail) = shorten(&mut delivery) {
-            return Err(Refusal {
-                keep: Some(Box::new((delivery, Body::from_bytes(&body)))),
-                ..Refusal::new(400, "header_too_long", detail)
-            });
+            return Err(Refusal::new(400, "header_too_long", detail).keeping(delivery, Body::from_bytes(&body)));
         }
         match text_of(body) {
             // No header is signed: whoever has any signed body could have a shop forgotten with it.
             Ok(text) if is_about_privacy(&delivery.topic) && !is_of(text.as_bytes(), &delivery.shop_domain) => {
                 let detail = format!("shop_domain of the body is not the shop in {}", header::SHOP_DOMAIN);
-                Err(Refusal {
-                    keep: Some(Box::new((delivery, Body::Text(text)))),
-                    ..Refusal::new(422, OTHER_SHOP, detail)
-                })
+                Err(Refusal::new(422, OTHER_SHOP, detail).keeping(delivery, Body::Text(text)))
             }
             Ok(text) => {
                 delivery.body = text;
                 Ok(delivery)
             }
-            Err((detail, body)) => Err(Refusal {
-                keep: Some(Box::new((delivery, Body::from_bytes(&body)))),
-                ..Refusal::new(422, "parse_failure", detail)
-            }),
+            Err((detail, body)) => {
+                Err(Refusal::new(422, "parse_failure", detail).keeping(delivery, Body::from_bytes(&body)))
+            }
         }
     }
 }
@@ -164,10 +165,7 @@ impl Admission {
 /// Whether `topic` is that of a request about privacy. Such a one is owed an answer also when the shop is not taken any more:
 /// `shop/redact` comes two days after the app is gone.
 fn is_about_privacy(topic: &str) -> bool {
-    matches!(
-        Topic::parse(topic),
-        Some(Topic::ShopRedact | Topic::CustomersRedact | Topic::CustomersDataRequest)
-    )
+    Topic::parse(topic).is_some_and(|topic| Topic::MANDATORY.contains(&topic))
 }
 
 /// Whether the request `body` is of `shop_domain` by its own word, as each of Shopify's is.

@@ -8,9 +8,6 @@ use weir_domain::webhook::Topic;
 use crate::admin::Scopes;
 use crate::scopes::of_topic;
 
-/// Topics that every app has without a subscription: Shopify takes their address from the app's configuration.
-const MANDATORY: [Topic; 3] = [Topic::CustomersDataRequest, Topic::CustomersRedact, Topic::ShopRedact];
-
 /// Shopify's enumeration value of `topic`: `orders/create` is `ORDERS_CREATE`.
 #[must_use]
 pub fn enumeration(topic: Topic) -> String {
@@ -29,7 +26,7 @@ pub fn missing(edges: &[Value], uri: &str, scopes: &Scopes) -> Vec<Topic> {
         .filter(|node| node["uri"].as_str() == Some(uri) && node["format"].as_str() == Some("JSON"))
         .filter_map(|node| node["topic"].as_str())
         .collect();
-    let wanted = Topic::ALL.iter().filter(|topic| !MANDATORY.contains(topic));
+    let wanted = Topic::ALL.iter().filter(|topic| !Topic::MANDATORY.contains(topic));
     let granted = |topic: &Topic| of_topic(*topic).is_none_or(|scope| scopes.has(scope));
     let wanted = wanted.filter(|topic| !OPTIONAL.contains(topic) || granted(topic));
     wanted
