@@ -43,8 +43,7 @@ mod worker_request;
 
 #[cfg(target_arch = "wasm32")]
 mod entry {
-    use weir_edge_shared::redelivery::all_decided;
-    use weir_edge_shared::settings::max_delay_seconds;
+    use weir_edge_shared::redelivery::decide_all;
     use worker::{event, Context, Env, MessageBatch, Request, Response, Result, ScheduleContext, ScheduledEvent};
 
     #[event(fetch)]
@@ -54,8 +53,7 @@ mod entry {
 
     #[event(queue)]
     async fn queue(batch: MessageBatch<String>, env: Env, _context: Context) -> Result<()> {
-        let (messages, max_delay) = (batch.raw_iter().collect(), max_delay_seconds(&env));
-        all_decided(messages, max_delay, crate::worker_queue::handle(batch, env)).await;
+        decide_all(batch, env, crate::worker_queue::handle).await;
         Ok(())
     }
 

@@ -56,8 +56,8 @@ const BYTES = { contentType: "bytes" };
 const LINE_BREAK = 10;
 const encoder = new TextEncoder();
 /**
- * Sends a message to a queue, the text `line` and behind it the bytes of `body`; settles when it is durable there. As bytes, for a
- * body has been one string already when it came: to make one of it, and bytes of that again, is what a queue takes text for.
+ * Sends a message to a queue, the text `line` and behind it the bytes of `body`; settles when it is durable there. As bytes, since a
+ * body comes as bytes: of a text the queue would make bytes again.
  */
 export function sendMessage(queue, line, body) {
   const head = encoder.encode(line);

@@ -2,9 +2,12 @@
 
 use std::future::Future;
 
-use worker::{console_error, console_warn, Date, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result};
+use worker::{
+    console_error, console_warn, Date, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, Result,
+};
 
 use crate::backoff::retry_delay_seconds;
+use crate::settings::max_delay_seconds;
 
 /// Has the queue deliver `raw` once more, at most `max_delay` seconds from now, and logs why.
 pub fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
@@ -12,10 +15,14 @@ pub fn retry(raw: &RawMessage, cause: &str, max_delay: u32) {
     console_warn!("message {} again in {delay} s: {cause}", raw.id());
 }
 
-/// Has the queue deliver once more, each after its own delay, those of `messages` that `handling` their batch left undecided when it
-/// failed. Were its error returned, they would come at once, and their 100 attempts would be over in minutes.
-pub async fn all_decided(messages: Vec<RawMessage>, max_delay: u32, handling: impl Future<Output = Result<()>>) {
-    let Err(error) = handling.await else { return };
+/// Has `handle` decide the messages of `batch`. Those that it left undecided when it failed the queue delivers once more, each after its
+/// own delay: were the error returned, they would come at once, and their 100 attempts would be over in minutes.
+pub async fn decide_all<H>(batch: MessageBatch<String>, env: Env, handle: impl FnOnce(MessageBatch<String>, Env) -> H)
+where
+    H: Future<Output = Result<()>>,
+{
+    let (messages, max_delay): (Vec<RawMessage>, _) = (batch.raw_iter().collect(), max_delay_seconds(&env));
+    let Err(error) = handle(batch, env).await else { return };
     // What a message was decided to be first holds; the platform passes over what is said of it afterwards.
     let delays: Vec<_> = messages.iter().map(|raw| again_later(raw, max_delay)).collect();
     let longest = delays.iter().max().copied().unwrap_or_default();
