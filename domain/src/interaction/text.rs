@@ -52,9 +52,15 @@ fn is_unseen(letter: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
+/// What is read as an at sign.
+const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
+
 fn has_address(text: &str) -> bool {
+    if !text.contains(AT_SIGNS) {
+        return false;
+    }
     let text: String = text.chars().filter(|letter| !is_unseen(*letter)).collect();
-    text.match_indices(['@', '\u{ff20}', '\u{fe6b}']).any(|(at, sign)| {
+    text.match_indices(AT_SIGNS).any(|(at, sign)| {
         let of_local = |letter: char| letter.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.\"".contains(letter);
         let local = text[..at]
             .chars()

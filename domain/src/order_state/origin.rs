@@ -46,9 +46,14 @@ impl OrderState {
     pub(super) fn take_lines(&mut self, snapshot: &OrderSnapshot, is_newest: bool) {
         let told = &snapshot.lines;
         let is_first = self.lines.is_empty() && is_newest;
-        let origins = |lines: &[Line]| lines.iter().map(LineOrigin::of).collect::<Vec<_>>();
+        let says_nothing_new = || {
+            self.lines
+                .iter()
+                .map(LineOrigin::of)
+                .eq(told.iter().map(LineOrigin::of))
+        };
         // So it is with almost every body.
-        if self.absent_lines.is_empty() && (is_first || origins(&self.lines) == origins(told)) {
+        if self.absent_lines.is_empty() && (is_first || says_nothing_new()) {
             if is_newest {
                 self.lines.clone_from(told);
             }
