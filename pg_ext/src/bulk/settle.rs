@@ -60,8 +60,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         let shop = store::read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         privacy::lock(client, shop.shop_id, false);
         // Again, now that it is locked: it may have moved to another time zone.
-        let shop = store::lock_shops(client, [shop_domain].into()).remove(shop_domain);
-        let shop = shop.unwrap_or_else(|| report::unknown_shop());
+        let shop = store::lock_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return Answer::default();
         }

@@ -58,6 +58,11 @@ pub fn read_shop(client: &mut SpiClient<'_>, domain: &str) -> Option<KnownShop> 
     read_shops(client, [domain].into()).remove(domain)
 }
 
+/// The same; it cannot be deleted before the transaction ends.
+pub fn lock_shop(client: &mut SpiClient<'_>, domain: &str) -> Option<KnownShop> {
+    lock_shops(client, [domain].into()).remove(domain)
+}
+
 /// Identity of a delivery: one action fires several topics, and a topic repeats with its webhook id.
 pub type DeliveryKey = (i64, String, String);
 
