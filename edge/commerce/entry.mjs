@@ -1,6 +1,6 @@
-// What the runtime calls; everything is done in Rust.
+// What the runtime calls; everything is decided in Rust.
 
-import { handlersOf } from "../shared/handlers.mjs";
+import { handlersOf, withIntake } from "../shared/handlers.mjs";
 import Rust from "./build/index.js";
 
-export default handlersOf(Rust, ["fetch", "queue"]);
+export default withIntake(Rust, "intake", handlersOf(Rust, ["fetch", "queue"]));

@@ -15,6 +15,9 @@ export function enqueue(task) {
   });
 }
 
+const stateOf = () => globalThis.__worker_init_state;
+const unknown = (what) => new TypeError(`worker-build's output has no ${what}; edge/shared/handlers.mjs does not know this version of it`);
+
 /**
  * The handlers `names` of `Rust`, the default export of a build. After a panic they go through that export, which makes a new
  * instance of the wasm module. What this knows of a build is looked for at the start, so that another version of worker-build
@@ -22,8 +25,7 @@ export function enqueue(task) {
  */
 export function handlersOf(Rust, names) {
   globalThis.queueMicrotask = enqueue;
-  const state = globalThis.__worker_init_state;
-  const unknown = (what) => new TypeError(`worker-build's output has no ${what}; edge/shared/handlers.mjs does not know this version of it`);
+  const state = stateOf();
   if (typeof state?.criticalError !== "boolean") throw unknown("__worker_init_state.criticalError");
   const handler = (name) => {
     const handle = Rust.prototype[name];
@@ -39,4 +41,27 @@ export function handlersOf(Rust, names) {
     };
   };
   return Object.fromEntries(names.map((name) => [name, handler(name)]));
+}
+
+/**
+ * `handlers`, before whose `fetch` the intake is asked that the function `name` of `Rust` gives, if it gives one (border.js): requests
+ * that it takes need no call of Rust before their body is there. Each instance of the wasm module has its own.
+ */
+export function withIntake(Rust, name, handlers) {
+  const state = stateOf();
+  if (typeof state.instanceId !== "number") throw unknown("__worker_init_state.instanceId");
+  const intakeOf = Rust.prototype[name];
+  if (typeof intakeOf !== "function") throw unknown(`function ${name}`);
+  let intake, instance;
+  const broken = (error) => {
+    state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+  };
+  const fetch = (request, env, ctx) => {
+    if (state.criticalError) return handlers.fetch(request, env, ctx);
+    if (instance !== state.instanceId) intake = undefined;
+    instance = state.instanceId;
+    intake ??= intakeOf();
+    return intake?.take(request, env, ctx, broken) ?? handlers.fetch(request, env, ctx);
+  };
+  return { ...handlers, fetch };
 }

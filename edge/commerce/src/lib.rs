@@ -44,6 +44,7 @@ mod entry {
     use weir_edge_shared::redelivery::decide_all;
     use worker::js_sys::Promise;
     use worker::wasm_bindgen::prelude::wasm_bindgen;
+    use worker::wasm_bindgen::JsValue;
     use worker::web_sys::Request;
     use worker::{event, Context, Env, MessageBatch, Result};
 
@@ -51,6 +52,13 @@ mod entry {
     #[wasm_bindgen]
     pub fn fetch(request: Request, env: Env, context: worker::worker_sys::Context) -> Promise {
         crate::worker_http::route(request, env, context)
+    }
+
+    /// How webhooks are taken, or undefined before the first one was: what `entry.mjs` asks for.
+    #[wasm_bindgen]
+    #[must_use]
+    pub fn intake() -> JsValue {
+        crate::bindings::open_gate().map_or(JsValue::UNDEFINED, |gate| gate.intake.as_js().clone())
     }
 
     #[event(queue)]

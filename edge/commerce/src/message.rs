@@ -40,27 +40,80 @@ pub struct QueueMessage {
 }
 
 impl QueueMessage {
+    /// The message of `delivery`, replayed `replays` times, whose body of so many bytes travels behind it.
+    #[must_use]
+    pub fn before(delivery: Delivery, body_bytes: usize, replays: u32) -> Self {
+        Self {
+            delivery,
+            body_key: None,
+            body_bytes,
+            replays,
+            redaction: None,
+        }
+    }
+
     /// What travels.
     ///
     /// # Errors
     /// When it does not serialise, which a message does.
     pub fn encode(mut self) -> serde_json::Result<Encoded> {
-        let body = std::mem::take(&mut self.delivery.body);
-        let line = serde_json::to_string(&self)?;
+        let body = std::mem::take(&mut self.delivery.body).into_bytes();
+        let line = self.line()?;
         Ok(Encoded { line, body })
     }
 
-    /// The message in `text`, a line and the body behind its end; `None` when it is none of ours. Earlier deployments sent JSON
-    /// alone, with the body in it.
-    #[must_use]
-    pub fn decode(text: &str) -> Option<Self> {
-        let Some((line, body)) = text.split_once('\n') else {
-            return serde_json::from_str(text).ok();
-        };
-        let mut message: Self = serde_json::from_str(line).ok()?;
-        body.clone_into(&mut message.delivery.body);
-        Some(message)
+    /// What travels of a message whose body is beside it.
+    ///
+    /// # Errors
+    /// As [`QueueMessage::encode`].
+    pub fn line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
+
+    /// The message in `bytes`, a line and the body behind its end. Earlier deployments sent JSON alone, with the body in it.
+    ///
+    /// # Errors
+    /// [`Unreadable`]
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let line = &bytes[..end.unwrap_or(bytes.len())];
+        let mut message: Self = serde_json::from_slice(line).map_err(|_| Unreadable::Foreign)?;
+        let Some(end) = end else { return Ok(message) };
+        match text(bytes[end + 1..].to_vec()) {
+            Ok(body) => message.delivery.body = body,
+            Err(body) => return Err(Unreadable::NotText(Box::new(message), body)),
+        }
+        Ok(message)
+    }
+}
+
+/// What is in the place of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Something that is none of ours.
+    Foreign,
+    /// A message without its body, which is no text.
+    NotText(Box<QueueMessage>, NotText),
+}
+
+/// A body that is no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotText {
+    /// Where it ends to be text.
+    pub detail: String,
+    /// The body.
+    pub bytes: Vec<u8>,
+}
+
+/// The text that `bytes` are.
+///
+/// # Errors
+/// [`NotText`]
+pub fn text(bytes: Vec<u8>) -> Result<String, NotText> {
+    String::from_utf8(bytes).map_err(|error| NotText {
+        detail: format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
+        bytes: error.into_bytes(),
+    })
 }
 
 /// A message as it travels: a line of JSON, and the body behind its end.
@@ -69,7 +122,7 @@ pub struct Encoded {
     /// All but the body, JSON.
     pub line: String,
     /// The body as Shopify sent it; empty when it lies in R2.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
@@ -92,7 +145,7 @@ pub struct BodyObject {
     /// R2 key.
     pub key: String,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
     /// The rest of the delivery, JSON: what lies in the bucket says for itself what it is of.
     pub delivery: String,
 }
@@ -102,24 +155,27 @@ impl HandOver {
     ///
     /// # Errors
     /// When it does not serialise, which a delivery does.
-    pub fn pack(delivery: Delivery, replays: u32) -> serde_json::Result<Self> {
-        let mut message = QueueMessage {
-            body_bytes: delivery.body.len(),
-            delivery,
-            body_key: None,
-            replays,
-            redaction: None,
-        };
+    pub fn pack(mut delivery: Delivery, replays: u32) -> serde_json::Result<Self> {
+        let body = std::mem::take(&mut delivery.body).into_bytes();
+        Self::of(delivery, body, replays)
+    }
+
+    /// The same of a `delivery` whose `body` is beside it.
+    ///
+    /// # Errors
+    /// As [`HandOver::pack`].
+    pub fn of(delivery: Delivery, body: Vec<u8>, replays: u32) -> serde_json::Result<Self> {
+        let mut message = QueueMessage::before(delivery, body.len(), replays);
         if message.body_bytes <= MAX_BODY_BYTES {
+            let line = message.line()?;
             return Ok(Self {
-                message: message.encode()?,
+                message: Encoded { line, body },
                 object: None,
             });
         }
         let key = object_key(BODIES.trim_end_matches('/'), &message.delivery, "json");
-        let body = std::mem::take(&mut message.delivery.body);
-        message.body_key = Some(key.clone());
         let delivery = serde_json::to_string(&message.delivery)?;
+        message.body_key = Some(key.clone());
         Ok(Self {
             message: message.encode()?,
             object: Some(BodyObject { key, body, delivery }),
@@ -146,7 +202,7 @@ pub fn fitting(body_bytes: impl IntoIterator<Item = usize>) -> usize {
 /// The text of a message of the tests.
 #[cfg(test)]
 pub fn text_of(Encoded { line, body }: &Encoded) -> String {
-    format!("{line}\n{body}")
+    format!("{line}\n{}", std::str::from_utf8(body).unwrap())
 }
 
 /// A delivery of the tests.
@@ -176,7 +232,7 @@ mod tests {
     fn a_small_body_travels_in_the_message() {
         let packed = HandOver::pack(delivery("{}".into()), 0).unwrap();
         assert_eq!(packed.object, None);
-        let message = QueueMessage::decode(&text_of(&packed.message)).unwrap();
+        let message = QueueMessage::decode(text_of(&packed.message).as_bytes()).unwrap();
         assert_eq!((message.delivery, message.body_bytes), (delivery("{}".into()), 2));
     }
 
@@ -186,7 +242,7 @@ mod tests {
             let packed = HandOver::pack(delivery(body.into()), 3).unwrap();
             let text = text_of(&packed.message);
             assert!(text.ends_with(body));
-            let message = QueueMessage::decode(&text).unwrap();
+            let message = QueueMessage::decode(text.as_bytes()).unwrap();
             assert_eq!((message.delivery, message.replays), (delivery(body.into()), 3));
         }
     }
@@ -201,10 +257,23 @@ mod tests {
             redaction: None,
         };
         let earlier = serde_json::to_string(&message).unwrap();
-        assert_eq!(QueueMessage::decode(&earlier), Some(message));
+        assert_eq!(QueueMessage::decode(earlier.as_bytes()), Ok(message));
         for other in ["", "not one of ours", "{}", "{}\n{}", "\n"] {
-            assert_eq!(QueueMessage::decode(other), None, "{other:?}");
+            assert_eq!(QueueMessage::decode(other.as_bytes()), Err(Unreadable::Foreign), "{other:?}");
         }
+        assert_eq!(QueueMessage::decode(b"{\"a\": \"\xff\"}"), Err(Unreadable::Foreign));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_told_with_its_delivery() {
+        let body = b"{\"a\":\"\xff\"}".to_vec();
+        let Encoded { line, body: behind } = HandOver::of(delivery(String::new()), body.clone(), 2).unwrap().message;
+        let bytes = [line.as_bytes(), b"\n", &behind].concat();
+        let Err(Unreadable::NotText(message, not_text)) = QueueMessage::decode(&bytes) else {
+            panic!("it is no text");
+        };
+        assert_eq!((message.delivery, message.replays), (delivery(String::new()), 2));
+        assert_eq!((not_text.detail.as_str(), not_text.bytes), ("not UTF-8 at byte 6", body));
     }
 
     #[test]
@@ -216,10 +285,10 @@ mod tests {
         let object = packed.object.unwrap();
         let key = object.key;
         assert_eq!(key, "bodies/2026-11-24/demo.myshopify.com/orders_create/.._w_1.json");
-        assert_eq!(object.body, body);
+        assert_eq!(object.body, body.as_bytes());
         let described: Delivery = serde_json::from_str(&object.delivery).unwrap();
         assert_eq!(described, delivery(String::new()));
-        let message = QueueMessage::decode(&text).unwrap();
+        let message = QueueMessage::decode(text.as_bytes()).unwrap();
         assert_eq!((message.body_key, message.body_bytes), (Some(key), body.len()));
     }
 

@@ -21,7 +21,7 @@ use worker::{console_error, Context, Env, Result};
 use crate::admission::{Admission, Refusal};
 use crate::bindings::{gate, open_gate, webhook_budget_millis, FarEnds, Gate, COUNTERS, DELIVERIES};
 use crate::counting::received;
-use crate::message::HandOver;
+use crate::message::{HandOver, QueueMessage, MAX_BODY_BYTES};
 use crate::quarantine::QuarantineRecord;
 
 /// What is asked of every request at once.
@@ -140,6 +140,8 @@ fn webhook(request: Request, head: Head, env: Env, context: JsContext, gate: &Ga
 /// When there is no queue.
 pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, env: &Env) -> Result<Intake> {
     let parts = IntakeParts {
+        path: WEBHOOKS,
+        signed: header::HMAC_SHA256,
         keys,
         headers: DELIVERY_HEADERS,
         limit: admission.max_body_bytes,
@@ -152,7 +154,7 @@ pub fn intake(admission: &Rc<Admission>, keys: &SigningKeys, env: &Env) -> Resul
     Ok(Intake::new(&parts, settle, |error| answer_of(Err(error.into()))))
 }
 
-/// What becomes of a webhook: a small one that is admitted goes to the queue at once.
+/// What becomes of a webhook: a small one that is admitted goes to the queue at once, its body as JavaScript has it.
 fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) -> Settled {
     let Received {
         request,
@@ -162,25 +164,34 @@ fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) ->
         context,
     } = signed;
     let received_at = receipt.received_at().to_owned();
-    let outcome = match body {
+    let outcome = match &body {
         SignedBody::Signed(body) => {
             let header = find(&request, DELIVERY_HEADERS, |name| receipt.header(name));
-            admission.admit(body, header, received_at.clone())
+            let admitted = admission.admit(|| body.to_vec(), header, received_at.clone());
+            admitted.map(|delivery| (delivery, body))
         }
         SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
         SignedBody::TooLarge => Err(Refusal::too_large(admission.max_body_bytes)),
     };
-    counted.write_beside(&context, || received(outcome.as_ref()).points());
-    match outcome.map(|delivery| HandOver::pack(delivery, 0)) {
-        Ok(Ok(HandOver { message, object: None })) => Settled::Send(message.line),
-        Ok(packed) => Settled::Answer(border::answering(async move {
-            let handed_over = async { FarEnds::of(&env)?.hand_over_packed(packed?).await };
-            Ok(answer_of(handed_over.await))
-        })),
-        Err(refusal) => Settled::Answer(border::answering(
-            async move { refuse(&env, refusal, received_at).await },
-        )),
-    }
+    counted.write_beside(&context, || received(outcome.as_ref().map(|(delivery, _)| delivery)).points());
+    let packed = match outcome {
+        Ok((delivery, body)) if body.length() as usize <= MAX_BODY_BYTES => {
+            match QueueMessage::before(delivery, body.length() as usize, 0).line() {
+                Ok(line) => return Settled::Send(line),
+                Err(error) => Err(error),
+            }
+        }
+        Ok((delivery, body)) => HandOver::of(delivery, body.to_vec(), 0),
+        Err(refusal) => {
+            return Settled::Answer(border::answering(
+                async move { refuse(&env, refusal, received_at).await },
+            ))
+        }
+    };
+    Settled::Answer(border::answering(async move {
+        let handed_over = async { FarEnds::of(&env)?.hand_over_packed(packed?).await };
+        Ok(answer_of(handed_over.await))
+    }))
 }
 
 /// The answer to a delivery that has been handed over, or was not.

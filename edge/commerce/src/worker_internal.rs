@@ -43,6 +43,7 @@ async fn replay(far_ends: &FarEnds, key: &str) -> Result<Response> {
     let handed_over = match with_body(storage, message).await {
         Ok(delivery) => far_ends.hand_over(delivery, replays).await,
         Err(NoBody::Absent(_)) => return answer(422, "not_replayable", "its body is not in R2 any more"),
+        Err(NoBody::NotText(..)) => return answer(422, "not_replayable", "its body is not text; Shopify sends JSON"),
         Err(NoBody::Failed(cause)) => return not_replayed(key, &cause),
     };
     match handed_over {

@@ -17,11 +17,14 @@ use crate::bindings::{
 };
 use crate::consume::consume;
 use crate::counting::consumed;
-use crate::message::{fitting, QueueMessage};
+use crate::message::{fitting, text, NotText, QueueMessage, Unreadable};
 use crate::quarantine::{unreadable_message, Body, QuarantineRecord};
 use crate::redaction::{Progress, Subject};
 use crate::worker_redaction::{forget, Around, Pass};
 use crate::worker_sync::Sync;
+
+/// Reason of a body that cannot be put into a batch for PostgreSQL, which says the same of what is text and not JSON.
+const NOT_JSON: &str = "parse_failure";
 
 /// A message of the batch with what was read from it.
 struct Entry {
@@ -52,17 +55,18 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
     let mut entries = Vec::new();
     for raw in batch.raw_iter() {
-        let body = match content(&raw.body()).into_text() {
-            Ok(text) => match QueueMessage::decode(&text) {
-                Some(message) => {
-                    entries.push(Entry { raw, message });
-                    continue;
-                }
-                None => Body::Text(text),
-            },
-            Err(bytes) => Body::from_bytes(&bytes),
+        let bytes = content(&raw.body()).into_bytes();
+        let record = match QueueMessage::decode(&bytes) {
+            Ok(message) => {
+                entries.push(Entry { raw, message });
+                continue;
+            }
+            Err(Unreadable::Foreign) => unreadable_message(&raw.id(), Body::from_bytes(&bytes), now()),
+            Err(Unreadable::NotText(message, body)) => {
+                let record = QuarantineRecord::new(message.delivery, NOT_JSON, &body.detail, now());
+                record.with_body(Body::from_bytes(&body.bytes)).after_replays(message.replays)
+            }
         };
-        let record = unreadable_message(&raw.id(), body, now());
         consumer.keep_then_acknowledge(&raw, &record).await;
     }
     if dead {
@@ -181,6 +185,11 @@ impl Consumer<'_> {
                     let decision = Decision::quarantine("body_missing", detail);
                     self.carry_out(&raw, *delivery, replays, decision).await;
                 }
+                Err(NoBody::NotText(delivery, detail)) => {
+                    let record = QuarantineRecord::new(*delivery, NOT_JSON, &detail, now()).after_replays(replays);
+                    let record = QuarantineRecord { body_key, ..record };
+                    self.keep_then_acknowledge(&raw, &record).await;
+                }
                 Err(NoBody::Failed(cause)) => self.retry(&raw, &cause),
             }
         }
@@ -260,6 +269,8 @@ impl Consumer<'_> {
 pub enum NoBody {
     /// The object is gone; the delivery without its body.
     Absent(Box<Delivery>),
+    /// It is no text; the delivery without it, and where it ends to be text.
+    NotText(Box<Delivery>, String),
     /// R2 did not give it.
     Failed(String),
 }
@@ -269,8 +280,11 @@ pub enum NoBody {
 pub async fn with_body(storage: &Storage, message: QueueMessage) -> std::result::Result<Delivery, NoBody> {
     let mut delivery = message.delivery;
     if let Some(key) = message.body_key {
-        match storage.read_text(&key).await {
-            Ok(Some(body)) => delivery.body = body,
+        match storage.read_bytes(&key).await {
+            Ok(Some(bytes)) => match text(bytes) {
+                Ok(body) => delivery.body = body,
+                Err(NotText { detail, .. }) => return Err(NoBody::NotText(Box::new(delivery), detail)),
+            },
             Ok(None) => return Err(NoBody::Absent(Box::new(delivery))),
             Err(error) => return Err(NoBody::Failed(error.to_string())),
         }

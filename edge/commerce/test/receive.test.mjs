@@ -36,21 +36,36 @@ test("an oversized body without Content-Length is refused too", async (t) => {
   assert.equal(response.status, 413);
 });
 
-test("a signed body that is not JSON is kept before the 422", async (t) => {
-  const { deliver, quarantine, postgres } = await world(t);
-  const answer = await deliver('{"id": 1,\n broken}');
-  assert.equal(answer.status, 422);
-  assert.equal(answer.body.reason, "parse_failure");
-  assert.match(answer.body.detail, /line 2 column 2/);
-  const binary = Buffer.from([0x22, 0xff, 0x22]);
-  assert.equal((await deliver(binary, { id: "w-2" })).status, 422);
+test("a signed body is taken whatever it is: PostgreSQL tells what is not JSON, and what is no text at all is kept", async (t) => {
+  const { deliver, internal, quarantine, postgres } = await world(t);
+  const broken = '{"id": 1,\n broken}';
+  assert.equal((await deliver(broken)).status, 200);
+  await until("the call", () => postgres.calls.flat().some(({ body }) => body === broken));
+  const [small, large] = [Buffer.from([0x22, 0xff, 0x22]), Buffer.alloc(200_000, 0xff)];
+  assert.equal((await deliver(small, { id: "w-2" })).status, 200);
+  assert.equal((await deliver(large, { id: "w-3" })).status, 200);
 
-  const kept = await quarantine();
-  assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [["w-1", "parse_failure"], ["w-2", "parse_failure"]]);
-  assert.match(kept[0].key, /^quarantine\/\d{4}-\d\d-\d\d\/demo\.myshopify\.com\/orders_create\/w-1\.json$/);
-  assert.equal(kept[0].record.delivery.body, '{"id": 1,\n broken}');
-  assert.equal(kept[1].record.body_base64, binary.toString("base64"));
-  assert.deepEqual(postgres.calls, []);
+  const kept = await until("both", async () => {
+    const records = await quarantine();
+    return records.length === 2 && records.sort((one, other) => one.webhook_id.localeCompare(other.webhook_id));
+  });
+  assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [["w-2", "parse_failure"], ["w-3", "parse_failure"]]);
+  assert.deepEqual(kept.map(({ record }) => record.detail), ["not UTF-8 at byte 1", "not UTF-8 at byte 0"]);
+  assert.match(kept[0].key, /^quarantine\/\d{4}-\d\d-\d\d\/demo\.myshopify\.com\/orders_create\/w-2\.json$/);
+  assert.equal(kept[0].record.body_base64, small.toString("base64"));
+  assert.match(kept[1].record.body_key, /^bodies\/.*\/w-3\.json$/);
+  for (const { key } of kept) assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 422);
+  assert.equal(postgres.calls.flat().length, 1);
+});
+
+test("of deliveries at the same time each reaches PostgreSQL with its own body", async (t) => {
+  const { deliver, lake, postgres } = await world(t);
+  const bodies = Array.from({ length: 60 }, (_, at) => JSON.stringify({ id: at, note: String(at).repeat(1 + 331 * at) }));
+  const answers = await Promise.all(bodies.map((body, at) => deliver(body, { id: `w-${at}` })));
+  assert.ok(answers.every(({ status }) => status === 200));
+  await until("all events", () => lake.events.length === bodies.length);
+  const told = new Map(postgres.calls.flat().map(({ webhook_id, body }) => [webhook_id, body]));
+  bodies.forEach((body, at) => assert.equal(told.get(`w-${at}`), body));
 });
 
 test("of a shop that is not taken any more its requests about privacy are kept, and can be replayed", async (t) => {

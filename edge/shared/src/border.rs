@@ -37,6 +37,8 @@ extern "C" {
 
     #[wasm_bindgen(js_name = intakeOf)]
     fn intake_of(
+        path: &str,
+        signed: &str,
         keys: &Array,
         names: &Array,
         limit: u32,
@@ -110,8 +112,8 @@ impl SigningKeys {
 
 /// What became of a body that should be signed.
 pub enum SignedBody {
-    /// The body; one of the keys signed it.
-    Signed(Vec<u8>),
+    /// The body, still JavaScript's; one of the keys signed it.
+    Signed(Uint8Array),
     /// None of the keys signed it.
     Forged,
     /// It has more bytes than the limit.
@@ -155,6 +157,10 @@ pub enum Settled {
 
 /// What an intake is made of.
 pub struct IntakeParts<'a> {
+    /// Path of the requests that JavaScript takes before Rust has seen them; others of the same kind come by [`Intake::take`].
+    pub path: &'static str,
+    /// Name of the header with the signature of such a request, base64.
+    pub signed: &'static str,
     /// Who may sign.
     pub keys: &'a SigningKeys,
     /// Headers that belong to a body.
@@ -181,7 +187,7 @@ impl Intake {
         failed: impl Fn(JsValue) -> web_sys::Response + 'static,
     ) -> Self {
         let headers = parts.headers;
-        let settle = move |request, receipt, body, is_too_large, env, context| {
+        let settle = move |request, receipt, body: Option<Uint8Array>, is_too_large, env, context| {
             let body = match body {
                 _ if is_too_large => SignedBody::TooLarge,
                 None => SignedBody::Forged,
@@ -202,9 +208,11 @@ impl Intake {
             }
         };
         let settle =
-            Closure::<dyn Fn(web_sys::Request, String, Option<Vec<u8>>, bool, Env, JsContext) -> JsValue>::new(settle);
+            Closure::<dyn Fn(web_sys::Request, String, Option<Uint8Array>, bool, Env, JsContext) -> JsValue>::new(settle);
         let failed = Closure::<dyn Fn(JsValue) -> web_sys::Response>::new(failed);
         Self(intake_of(
+            parts.path,
+            parts.signed,
             &parts.keys.0,
             &HeaderNames::new(headers).array,
             bytes(parts.limit),
@@ -216,6 +224,12 @@ impl Intake {
             failed.into_js_value(),
             &parts.budget.late,
         ))
+    }
+
+    /// The intake as `edge/shared/handlers.mjs` asks for it.
+    #[must_use]
+    pub fn as_js(&self) -> &JsValue {
+        &self.0
     }
 
     /// Takes `request` with the `signature`; a promise of the answer, within the budget.
@@ -284,8 +298,8 @@ fn copied(body: JsValue) -> Vec<u8> {
 ///
 /// # Errors
 /// When it is not.
-pub async fn send_message(queue: &Queue, line: &str, body: &str) -> Result<()> {
-    message_to(queue.as_ref(), line, body.as_bytes()).await?;
+pub async fn send_message(queue: &Queue, line: &str, body: &[u8]) -> Result<()> {
+    message_to(queue.as_ref(), line, body).await?;
     Ok(())
 }
 

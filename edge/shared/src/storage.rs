@@ -57,6 +57,21 @@ impl Storage {
         .await
     }
 
+    /// The bytes of the object `key`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Storage::wait`].
+    pub async fn read_bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.wait(async {
+            let object = self.bucket.get(key).execute().await?;
+            match object.as_ref().and_then(Object::body) {
+                Some(body) => Ok(Some(body.bytes().await?)),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
     /// The object `key`, to be read piece by piece; `None` when there is none.
     ///
     /// # Errors
