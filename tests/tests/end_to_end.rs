@@ -166,11 +166,9 @@ async fn bad_input_gets_a_clear_answer_and_loses_nothing() -> Result<()> {
     let oversized = variant(&order, "oversized", &vec![b' '; 11 << 20]);
     assert_eq!(stack.worker.deliver(&oversized).await?.0, 413);
 
+    // The edge hands over what Shopify signed. What is not JSON, or holds a NUL that PostgreSQL cannot store, the extension refuses, alone.
     let broken = variant(&order, "broken-json", b"{\"id\": 1, ");
-    let (status, answer) = stack.worker.deliver(&broken).await?;
-    assert_eq!(status, 422, "{answer}");
-
-    // A NUL is legal JSON, so the edge hands it over; PostgreSQL cannot store it, so the extension refuses it, alone.
+    assert_eq!(stack.worker.deliver(&broken).await?.0, 200);
     let text = String::from_utf8(order.body.clone())?.replace("\"name\":\"#1", "\"name\":\"\\u0000#1");
     let with_nul = variant(&order, "with-nul", text.as_bytes());
     let neighbour = deliveries

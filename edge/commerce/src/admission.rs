@@ -381,7 +381,11 @@ mod tests {
             let mut long = headers(BODY);
             long[0].1 = topic.into();
             long[3].1 = "w".repeat(4000);
-            assert_eq!(self::admit(BODY, &long).unwrap_err().reason, OTHER_SHOP, "whatever else is wrong with it");
+            assert_eq!(
+                self::admit(BODY, &long).unwrap_err().reason,
+                OTHER_SHOP,
+                "whatever else is wrong with it"
+            );
         }
         assert!(admit("orders/create", r#"{"id": 1}"#).is_ok());
     }

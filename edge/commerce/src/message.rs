@@ -259,7 +259,11 @@ mod tests {
         let earlier = serde_json::to_string(&message).unwrap();
         assert_eq!(QueueMessage::decode(earlier.as_bytes()), Ok(message));
         for other in ["", "not one of ours", "{}", "{}\n{}", "\n"] {
-            assert_eq!(QueueMessage::decode(other.as_bytes()), Err(Unreadable::Foreign), "{other:?}");
+            assert_eq!(
+                QueueMessage::decode(other.as_bytes()),
+                Err(Unreadable::Foreign),
+                "{other:?}"
+            );
         }
         assert_eq!(QueueMessage::decode(b"{\"a\": \"\xff\"}"), Err(Unreadable::Foreign));
     }
@@ -273,7 +277,10 @@ mod tests {
             panic!("it is no text");
         };
         assert_eq!((message.delivery, message.replays), (delivery(String::new()), 2));
-        assert_eq!((not_text.detail.as_str(), not_text.bytes), ("not UTF-8 at byte 6", body));
+        assert_eq!(
+            (not_text.detail.as_str(), not_text.bytes),
+            ("not UTF-8 at byte 6", body)
+        );
     }
 
     #[test]

@@ -131,8 +131,8 @@ impl QuarantineRecord {
     pub fn into_replay(self) -> Result<QueueMessage, &'static str> {
         if self.reason == UNREADABLE_MESSAGE {
             // A newer deployment may have sent it to an older one.
-            let mut message =
-                QueueMessage::decode(self.delivery.body.as_bytes()).map_err(|_| "it is a queue message that is not a delivery")?;
+            let mut message = QueueMessage::decode(self.delivery.body.as_bytes())
+                .map_err(|_| "it is a queue message that is not a delivery")?;
             message.replays = message.replays.max(self.replays).saturating_add(1);
             return Ok(message);
         }

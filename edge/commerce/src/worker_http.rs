@@ -173,7 +173,9 @@ fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) ->
         SignedBody::Forged => Err(Refusal::bad_signature("the signature does not match the body")),
         SignedBody::TooLarge => Err(Refusal::too_large(admission.max_body_bytes)),
     };
-    counted.write_beside(&context, || received(outcome.as_ref().map(|(delivery, _)| delivery)).points());
+    counted.write_beside(&context, || {
+        received(outcome.as_ref().map(|(delivery, _)| delivery)).points()
+    });
     let packed = match outcome {
         Ok((delivery, body)) if body.length() as usize <= MAX_BODY_BYTES => {
             match QueueMessage::before(delivery, body.length() as usize, 0).line() {

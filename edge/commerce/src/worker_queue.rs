@@ -64,7 +64,9 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
             Err(Unreadable::Foreign) => unreadable_message(&raw.id(), Body::from_bytes(&bytes), now()),
             Err(Unreadable::NotText(message, body)) => {
                 let record = QuarantineRecord::new(message.delivery, NOT_JSON, &body.detail, now());
-                record.with_body(Body::from_bytes(&body.bytes)).after_replays(message.replays)
+                record
+                    .with_body(Body::from_bytes(&body.bytes))
+                    .after_replays(message.replays)
             }
         };
         consumer.keep_then_acknowledge(&raw, &record).await;

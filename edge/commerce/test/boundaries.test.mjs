@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { acceptAll, fakePostgres, until } from "./doubles.mjs";
-import { SHOP, world } from "./world.mjs";
+import { SHOP, TOO_LONG, world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508}';
 
@@ -106,7 +106,7 @@ async function assertLate(delivering) {
 
 test("the queue refuses a replay: 503, and the record stays until it does not", async (t) => {
   const { url, deliver, internal, quarantine, lake } = await world(t, { entry: REFUSING_QUEUE });
-  assert.equal((await deliver("not json")).status, 422);
+  assert.equal((await deliver(BODY, { headers: TOO_LONG })).status, 400);
   const [{ key }] = await quarantine();
   await refuse(url, "true");
   assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 503);
@@ -208,28 +208,28 @@ test("R2 never answers: 503 in time for a large body and for one to quarantine, 
   const { url, deliver, lake, quarantine } = await world(t, { entry: FAILING_BUCKET, webhookBudgetMillis: 300 });
   await fail(url, "hang put");
   await assertLate(deliver(LARGE, { id: "large" }));
-  await assertLate(deliver("not json", { id: "broken" }));
+  await assertLate(deliver(BODY, { id: "refused", headers: TOO_LONG }));
   assert.equal((await deliver(BODY, { id: "small" })).status, 200, "what needs no object is taken");
   await fail(url, "");
   assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
-  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  assert.equal((await deliver(BODY, { id: "refused", headers: TOO_LONG })).status, 400);
   await until("both events", () => new Set(lake.ids()).size === 2);
-  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["broken"]);
+  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["refused"]);
 });
 
 test("R2 takes no object: 503 for a large body and for one to quarantine, and nothing of either is lost", async (t) => {
   const { url, deliver, lake, quarantine } = await world(t, { entry: FAILING_BUCKET });
   await fail(url, "put");
-  for (const [id, body] of [["large", LARGE], ["broken", "not json"]]) {
-    const answer = await deliver(body, { id });
+  for (const [id, body, headers] of [["large", LARGE], ["refused", BODY, TOO_LONG]]) {
+    const answer = await deliver(body, { id, headers });
     assert.deepEqual([answer.status, answer.body.reason], [503, "hand_over_failed"], id);
   }
   assert.equal((await deliver(BODY, { id: "small" })).status, 200, "what needs no object is taken");
   await fail(url, "");
   assert.equal((await deliver(LARGE, { id: "large" })).status, 200);
-  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  assert.equal((await deliver(BODY, { id: "refused", headers: TOO_LONG })).status, 400);
   await until("both events", () => lake.events.length === 2);
-  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["broken"]);
+  assert.deepEqual((await quarantine()).map(({ webhook_id }) => webhook_id), ["refused"]);
 });
 
 test("R2 takes no object when a rejected delivery is to be kept: it is not acknowledged until it is", async (t) => {
@@ -258,7 +258,7 @@ test("R2 gives no object: the large delivery is retried, its neighbours are not 
 
 test("R2 removes no record after its replay: said so, and replayed again it is the same event", async (t) => {
   const { url, deliver, internal, quarantine, lake } = await world(t, { entry: FAILING_BUCKET });
-  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  assert.equal((await deliver(BODY, { id: "refused", headers: TOO_LONG })).status, 400);
   const [{ key }] = await quarantine();
   await fail(url, "delete");
   const answer = await internal(`${key}/replay`, { method: "POST" });

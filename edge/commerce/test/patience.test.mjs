@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { acceptAll, until } from "./doubles.mjs";
-import { SHOP, world } from "./world.mjs";
+import { SHOP, TOO_LONG, world } from "./world.mjs";
 
 // The built Worker, whose far ends never answer the calls named in `hanging` (POST /hanging, JSON of names such as "get"), be
 // it in a request or in a batch. Answers with how many such calls one batch made at most.
@@ -136,7 +136,7 @@ test("the sync Worker never answers: the notice is told again, and what came wit
 
 test("R2 or the queue never answers an operator: 503 that says which, and the record stays until it was replayed", async (t) => {
   const { deliver, hang, internal, quarantine, lake } = await patient(t);
-  assert.equal((await deliver("not json", { id: "broken" })).status, 422);
+  assert.equal((await deliver(BODY, { id: "refused", headers: TOO_LONG })).status, 400);
   const [{ key }] = await quarantine();
   const replay = [`${key}/replay`, { method: "POST" }];
   for (const [method, path, options, reason, said] of [

@@ -135,7 +135,7 @@ test("a dead letter with a large body is replayed from R2", async (t) => {
 
 test("what no consumer could take is not replayed and stays", async (t) => {
   const { deliver, internal, quarantine } = await world(t);
-  assert.equal((await deliver(Buffer.from([0x22, 0xff, 0x22]))).status, 422);
+  assert.equal((await deliver(Buffer.from([0x22, 0xff, 0x22]))).status, 200);
   const [{ key }] = await kept(quarantine, 1);
   const answer = await internal(`${key}/replay`, { method: "POST" });
   assert.deepEqual([answer.status, answer.body.reason], [422, "not_replayable"]);

@@ -5,6 +5,8 @@ import { startStack } from "../../local/stack.mjs";
 import { acceptAll, fakeLake, fakePostgres } from "./doubles.mjs";
 
 export const SHOP = "demo.myshopify.com";
+/** A header for which a delivery is refused at the door, 400, and kept. */
+export const TOO_LONG = { "X-Shopify-API-Version": "2026-10".repeat(20) };
 export const SECRETS = { new: "test_secret_new", old: "test_secret_old" };
 const TOKEN = "test-token";
 const INTERNAL_TOKEN = "test-internal-token";

@@ -208,7 +208,9 @@ impl Intake {
             }
         };
         let settle =
-            Closure::<dyn Fn(web_sys::Request, String, Option<Uint8Array>, bool, Env, JsContext) -> JsValue>::new(settle);
+            Closure::<dyn Fn(web_sys::Request, String, Option<Uint8Array>, bool, Env, JsContext) -> JsValue>::new(
+                settle,
+            );
         let failed = Closure::<dyn Fn(JsValue) -> web_sys::Response>::new(failed);
         Self(intake_of(
             parts.path,
