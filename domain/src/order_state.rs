@@ -440,6 +440,12 @@ impl OrderState {
         self.attribution.as_ref().map(|one| &one.referred_by).or(told)
     }
 
+    /// Advances the revision: what is told of the order from here on is newer than what was told before.
+    pub fn advance(&mut self) {
+        let updated_at = self.header.as_ref().map_or(0, |header| header.updated_at);
+        self.revision = self.revision.saturating_add(1).max(updated_at);
+    }
+
     /// Advances the revision if anything changed, and says what was found.
     fn settle(&mut self, before: &Self, stale: bool) -> Applied {
         // A version that only was told later says nothing new, and must not look like a change. Lines carry no version and
@@ -452,8 +458,7 @@ impl OrderState {
                 Applied::Unchanged
             };
         }
-        let updated_at = self.header.as_ref().map_or(0, |header| header.updated_at);
-        self.revision = before.revision.saturating_add(1).max(updated_at);
+        self.advance();
         if before.deleted_at.is_some() {
             Applied::Stale
         } else {

@@ -20,6 +20,11 @@ use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund, Ref
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
 
+/// Raised with every change by which the same facts give another ledger, here and in `sql/postgres/sql_only/06_ledger.sql`.
+/// Orders keep the version that wrote their stored ledger: one of another version is read, for it may differ from what these
+/// rules would say, and written anew.
+pub const LEDGER_VERSION: i16 = 1;
+
 /// What moved the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,7 @@ use crate::delivery::{self, Answer, Delivery, Verdict};
 use crate::jsonb;
 use crate::privacy;
 use crate::report;
-use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Referred, Remembered};
+use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Referred, Remembered, StoredOrders};
 
 /// Applies a batch and returns the answer as JSON text.
 pub fn ingest(text: &str) -> String {
@@ -103,18 +103,22 @@ impl Created {
 
 /// The ledgers of an order, each computed once for a version of it.
 struct Ledgers {
-    /// As it is stored: what the stored facts give in the shop's zone ([`crate::time_zone`]).
+    /// As it is stored: what the stored facts give in the shop's zone ([`crate::time_zone`]), or what was read of one that
+    /// other rules have written.
     stored: Vec<SalesRow>,
     /// As it is.
     now: Vec<SalesRow>,
+    /// Whether `now` is what other rules have written, which stays until the order is changed: then it is told and written anew.
+    is_old: bool,
 }
 
 impl Ledgers {
-    fn of_stored(order: &OrderState, shop: &Shop) -> Self {
-        let stored = sales::ledger(order, &shop.zone);
+    fn of_stored(order: &OrderState, shop: &Shop, old: Option<&Vec<SalesRow>>) -> Self {
+        let stored = old.map_or_else(|| sales::ledger(order, &shop.zone), Clone::clone);
         Self {
             now: stored.clone(),
             stored,
+            is_old: old.is_some(),
         }
     }
 }
@@ -125,6 +129,8 @@ pub struct State {
     orders_before: BTreeMap<Key, OrderState>,
     /// Orders as they are.
     pub orders: BTreeMap<Key, OrderState>,
+    /// Ledgers that other rules have written, as they are stored.
+    old_ledgers: BTreeMap<Key, Vec<SalesRow>>,
     /// Of orders that the call may have changed.
     ledgers: BTreeMap<Key, Ledgers>,
     products_before: BTreeMap<Key, Product>,
@@ -182,11 +188,15 @@ impl State {
         referred: Referred,
     ) -> Self {
         let known_products = store::lock_products(client, product_keys);
-        let orders_before = store::read_orders(client, known_orders);
+        let StoredOrders {
+            states: orders_before,
+            old_ledgers,
+        } = store::read_orders(client, known_orders);
         let products_before = store::read_products(client, &known_products);
         Self {
             created: BTreeMap::new(),
             orders: orders_before.clone(),
+            old_ledgers,
             orders_before,
             ledgers: BTreeMap::new(),
             products: products_before.clone(),
@@ -296,7 +306,7 @@ impl State {
         let ledgers = self
             .ledgers
             .entry(key)
-            .or_insert_with(|| Ledgers::of_stored(state, shop));
+            .or_insert_with(|| Ledgers::of_stored(state, shop, self.old_ledgers.get(&key)));
         let alone = self.created.get_mut(&key).and_then(|created| {
             let applied = created.by_one_fact?;
             Some((created.state.take()?, applied))
@@ -306,7 +316,18 @@ impl State {
             Some((created, applied)) => (std::mem::replace(state, created), applied),
             None => (state.clone(), state.apply(fact)),
         };
-        let ledger = sales::ledger(state, &shop.zone);
+        if ledgers.is_old && *state != before {
+            ledgers.is_old = false;
+            // What was only told later makes no revision, but the new ledger needs one.
+            if state.revision == before.revision {
+                state.advance();
+            }
+        }
+        let ledger = if ledgers.is_old {
+            ledgers.now.clone()
+        } else {
+            sales::ledger(state, &shop.zone)
+        };
         let ledger_changed = || ledgers.now != ledger;
         let received_at = delivery.provenance.received_at;
         let keys = events::order_events_with(order_id, &before, state, ledger_changed, received_at);
@@ -318,11 +339,25 @@ impl State {
         (verdict, keys)
     }
 
-    /// The order's ledger as it is.
+    /// The order's ledger as it is stored when this call ends.
     pub fn ledger(&self, key: Key, order: &OrderState, shop: &Shop) -> Cow<'_, [SalesRow]> {
-        match self.ledgers.get(&key) {
-            Some(ledgers) => Cow::Borrowed(&ledgers.now),
+        let known = self.ledgers.get(&key).map(|ledgers| &ledgers.now);
+        match known.or_else(|| self.old_ledgers.get(&key)) {
+            Some(ledger) => Cow::Borrowed(ledger),
             None => Cow::Owned(sales::ledger(order, &shop.zone)),
+        }
+    }
+
+    /// Has the ledgers that other rules have written written anew, of orders that this call has not changed too: all will be
+    /// told, and what is told is what is stored.
+    pub fn renew_ledgers(&mut self) {
+        for key in self.old_ledgers.keys() {
+            let (Some(before), Some(order)) = (self.orders_before.get(key), self.orders.get_mut(key)) else {
+                continue;
+            };
+            if order.revision == before.revision {
+                order.advance();
+            }
         }
     }
 
@@ -336,8 +371,8 @@ impl State {
             let is_as_created = self.created.get(key).map(|created| created.is(after));
             if before != after || is_as_created == Some(false) {
                 self.ledgers.entry(*key).or_insert_with(|| Ledgers {
-                    stored: sales::ledger(before, &shop.zone),
                     now: sales::ledger(after, &shop.zone),
+                    ..Ledgers::of_stored(before, shop, self.old_ledgers.get(key))
                 });
                 changed.push((*key, before, after, is_as_created == Some(true)));
             }

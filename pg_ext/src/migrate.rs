@@ -38,6 +38,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(17, "017_line_origin"),
     migration!(18, "018_objective_shop"),
     migration!(19, "019_link_product"),
+    migration!(20, "020_ledger_version"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -12,13 +12,14 @@ use serde_json::value::RawValue;
 use weir_domain::events::{self, EventKey, Provenance};
 use weir_domain::order_state::OrderState;
 use weir_domain::publication::{CatalogueChange, Interaction};
+use weir_domain::sales;
 use weir_domain::shopify::json::Json;
 
 use crate::delivery::Verdict;
 use crate::privacy;
 use crate::readback::{self, Told};
 use crate::report;
-use crate::store::{self, cell, run, ChangedOrder, InteractionKey, Key, KnownShop, Referred};
+use crate::store::{self, cell, run, ChangedOrder, InteractionKey, Key, KnownShop, Referred, StoredOrders};
 
 macro_rules! publication_sql {
     ($name:literal) => {
@@ -229,16 +230,16 @@ fn write_new(client: &mut SpiClient<'_>, entries: &mut [Entry]) {
 }
 
 /// Applies new attributions in the sequence of the batch; returns the orders, as they are now.
-fn attribute(
-    client: &mut SpiClient<'_>,
-    entries: &mut [Entry],
-    shops: &BTreeMap<String, KnownShop>,
-) -> BTreeMap<Key, OrderState> {
+fn attribute(client: &mut SpiClient<'_>, entries: &mut [Entry], shops: &BTreeMap<String, KnownShop>) -> StoredOrders {
     let order_of = |entry: &Entry| Some((entry.shop_id, entry.interaction.as_ref()?.attribution()?.0));
     let orders: BTreeSet<Key> = entries.iter().filter_map(order_of).collect();
     let known = store::lock_orders(client, &orders);
-    let before = store::read_orders(client, &known);
+    let StoredOrders {
+        states: before,
+        mut old_ledgers,
+    } = store::read_orders(client, &known);
     let mut after = before.clone();
+    let mut renewed = BTreeMap::new();
     let mut remembered = Vec::new();
     for entry in entries.iter_mut().filter(|one| one.verdict == Some(Verdict::Accepted)) {
         let Some(interaction) = &entry.interaction else {
@@ -249,10 +250,20 @@ fn attribute(
         else {
             continue;
         };
-        let state = after.entry((entry.shop_id, order_id)).or_default();
+        let key = (entry.shop_id, order_id);
+        let state = after.entry(key).or_default();
         let old = state.clone();
         state.attribute(&attribution);
-        entry.keys = events::order_events(order_id, &old, state, &known.shop.zone, interaction.received_at);
+        // Who brought the buyer changes no sale, but a ledger that other rules have written is written anew with its order.
+        let mut is_renewed = false;
+        if *state != old {
+            if let Some(stored) = old_ledgers.remove(&key) {
+                let ledger = sales::ledger(state, &known.shop.zone);
+                is_renewed = ledger != stored;
+                renewed.extend(is_renewed.then_some((key, (ledger, !stored.is_empty()))));
+            }
+        }
+        entry.keys = events::order_events_with(order_id, &old, state, || is_renewed, interaction.received_at);
         if !entry.keys.is_empty() {
             let keys = serde_json::to_string(&entry.keys)
                 .unwrap_or_else(|_| report::internal("event keys cannot be written", "weir.record_interactions"));
@@ -262,20 +273,23 @@ fn attribute(
     let unknown = OrderState::default();
     let changed = after.iter().filter_map(|(key, after)| {
         let before = before.get(key).unwrap_or(&unknown);
-        // Who brought the buyer changes no sale.
+        let ledger = renewed.get(key);
         (before != after).then_some(ChangedOrder {
             key: *key,
             before,
             after,
-            ledger: None,
-            had_ledger: false,
+            ledger: ledger.map(|(rows, _)| rows.as_slice()),
+            had_ledger: ledger.is_some_and(|(_, had_ledger)| *had_ledger),
             is_created: false,
         })
     });
     let referred = Referred::by_this_call(false);
     store::write_orders(client, &changed.collect::<Vec<_>>(), &referred);
     store::remember_interaction_events(client, &remembered);
-    after
+    StoredOrders {
+        states: after,
+        old_ledgers,
+    }
 }
 
 /// Changes a shop's catalogue; the revision rises if that changed anything.

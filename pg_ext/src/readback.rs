@@ -7,11 +7,10 @@ use pgrx::spi::{Spi, SpiClient};
 use serde_json::value::RawValue;
 use serde_json::{json, Value};
 use weir_domain::events::{EventKey, EventType, Provenance, Renderer};
-use weir_domain::order_state::OrderState;
 
 use crate::privacy;
 use crate::report;
-use crate::store::{self, cell, run, Key, KnownShop};
+use crate::store::{self, cell, run, Key, KnownShop, StoredOrders};
 
 const ORDERS: &str = include_str!("../../sql/postgres/orders_of_shops.sql");
 const RECONCILE: &str = include_str!("../../sql/postgres/reconcile.sql");
@@ -37,7 +36,7 @@ pub fn order_events(order_ids: Vec<i64>) -> String {
             source: "replay".to_owned(),
         };
         let mut told = Vec::new();
-        for ((shop_id, order_id), state) in &orders {
+        for ((shop_id, order_id), state) in &orders.states {
             let updated_at = state.header.as_ref().map(|header| header.updated_at);
             // An order of which only parts have arrived has nothing to tell yet.
             let Some(occurred_at) = state.deleted_at.or(updated_at) else {
@@ -67,16 +66,17 @@ pub struct Told {
     pub provenance: Provenance,
 }
 
-/// Writes events of orders from the orders as they are; the first of those with one id. Locks the salts of their customers.
+/// Writes events of orders from the orders as they are, with their ledgers as they are stored; the first of those with one id.
+/// Locks the salts of their customers.
 pub fn render(
     client: &mut SpiClient<'_>,
     shops: &BTreeMap<String, KnownShop>,
-    orders: &BTreeMap<Key, OrderState>,
+    orders: &StoredOrders,
     told: &[Told],
 ) -> Vec<Box<RawValue>> {
     let order_of = |one: &Told| {
         let key = (one.shop_id, one.key.order_id?);
-        Some((key, orders.get(&key)?))
+        Some((key, orders.states.get(&key)?))
     };
     let (mut customers, mut products) = (BTreeSet::new(), BTreeSet::new());
     for (key, state) in told.iter().filter_map(order_of) {
@@ -94,9 +94,12 @@ pub fn render(
             salts: &of_shop(&salts, known.shop_id),
         };
         for one in told.iter().filter(|one| one.shop_id == known.shop_id) {
-            let Some((_, state)) = order_of(one) else { continue };
+            let Some((key, state)) = order_of(one) else { continue };
             if written.insert(renderer.id(&one.key)) {
-                events.push(renderer.order(&one.key, state, &one.provenance));
+                events.push(match orders.old_ledgers.get(&key) {
+                    Some(ledger) => renderer.order_with(&one.key, state, ledger, &one.provenance),
+                    None => renderer.order(&one.key, state, &one.provenance),
+                });
             }
         }
     }

@@ -30,6 +30,7 @@ pub fn move_ledgers(client: &mut SpiClient<'_>, shop_id: i64, from: &Shop, to: &
         store::lock_orders(client, &keys);
         let orders = store::read_orders(client, &keys);
         let changed: Vec<_> = orders
+            .states
             .iter()
             .filter_map(|(key, before)| {
                 let ledger = sales::ledger(before, &to.zone);
@@ -38,7 +39,11 @@ pub fn move_ledgers(client: &mut SpiClient<'_>, shop_id: i64, from: &Shop, to: &
                     revision,
                     ..before.clone()
                 };
-                (ledger != sales::ledger(before, &from.zone)).then(|| (*key, before, after(), ledger))
+                let is_stored = match orders.old_ledgers.get(key) {
+                    Some(stored) => ledger == *stored,
+                    None => ledger == sales::ledger(before, &from.zone),
+                };
+                (!is_stored).then(|| (*key, before, after(), ledger))
             })
             .collect();
         let rows = changed.iter().map(|(key, before, after, ledger)| ChangedOrder {

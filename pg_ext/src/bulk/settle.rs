@@ -136,6 +136,7 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page:
             state.orders.entry(key).or_default().apply(&fact);
         }
     }
+    state.renew_ledgers();
     state.write(client, &[(shop.shop_id, &shop.shop)].into());
     state
 }

@@ -72,6 +72,12 @@ impl<'a, R> Columns<'a, R> {
         self
     }
 
+    /// One value for all rows.
+    pub fn same(mut self, value: i16) -> Self {
+        self.arrays.push(DatumWithOid::from(value));
+        self
+    }
+
     pub fn build(self) -> Vec<DatumWithOid<'static>> {
         self.arrays
     }

@@ -24,6 +24,7 @@ pub use interactions::{
 };
 pub use orders::{
     create as create_orders, lock as lock_orders, read as read_orders, write as write_orders, ChangedOrder,
+    StoredOrders,
 };
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{

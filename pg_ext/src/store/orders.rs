@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiClient;
+use serde::de::DeserializeOwned;
 use serde::Serialize;
 use weir_domain::order_state::{
     Adjustment, Agreement, EditLine, Fulfillment, FulfillmentLine, Line, OrderState, Payment, Refund, RefundLine,
     Return, Sale,
 };
-use weir_domain::sales::SalesRow;
+use weir_domain::sales::{SalesRow, LEDGER_VERSION};
 
 use super::columns::Columns;
 use super::plans::execute_referring;
@@ -42,19 +44,34 @@ pub fn create(client: &mut SpiClient<'_>, orders: &[(Key, &OrderState)], referre
     known
 }
 
+/// Orders as they are stored.
+#[derive(Default)]
+pub struct StoredOrders {
+    pub states: BTreeMap<Key, OrderState>,
+    /// The ledgers as they are stored of those whose ledger other rules have written ([`LEDGER_VERSION`]).
+    pub old_ledgers: BTreeMap<Key, Vec<SalesRow>>,
+}
+
 /// What is known of the orders.
-pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> BTreeMap<Key, OrderState> {
+pub fn read(client: &mut SpiClient<'_>, keys: &BTreeSet<Key>) -> StoredOrders {
+    let mut orders = StoredOrders::default();
     if keys.is_empty() {
-        return BTreeMap::new();
+        return orders;
     }
-    let rows = run_kept(client, ingest_sql!("orders_read"), &key_arrays(keys.iter().copied()));
-    rows.map(|row| {
-        let state: String = cell(&row, 3);
-        let state = serde_json::from_str(&state)
-            .unwrap_or_else(|error| report::internal("a stored order is not readable", &error.to_string()));
-        ((cell(&row, 1), cell(&row, 2)), state)
-    })
-    .collect()
+    let [shop_ids, order_ids] = key_arrays(keys.iter().copied());
+    let arguments = [shop_ids, order_ids, DatumWithOid::from(LEDGER_VERSION)];
+    for row in run_kept(client, ingest_sql!("orders_read"), &arguments) {
+        let key = (cell(&row, 1), cell(&row, 2));
+        let old_ledger: Option<String> = row.get(4).ok().flatten();
+        orders.states.insert(key, stored(&cell::<String>(&row, 3)));
+        orders.old_ledgers.extend(old_ledger.map(|rows| (key, stored(&rows))));
+    }
+    orders
+}
+
+fn stored<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text)
+        .unwrap_or_else(|error| report::internal("a stored order is not readable", &error.to_string()))
 }
 
 /// An order that a call changed.
@@ -62,7 +79,7 @@ pub struct ChangedOrder<'a> {
     pub key: Key,
     pub before: &'a OrderState,
     pub after: &'a OrderState,
-    /// Its ledger, if that changed.
+    /// Its ledger, if another one is stored: what is written is as of [`LEDGER_VERSION`].
     pub ledger: Option<&'a [SalesRow]>,
     /// Whether ledger rows are stored.
     pub had_ledger: bool,
@@ -155,6 +172,7 @@ fn header_columns<'a, 's: 'a>(columns: Columns<'a, Child<'s, OrderState>>) -> Co
         .jsonb(|row| list(&row.1.quantity_since))
         .jsonb(|row| list(&row.1.removed_since))
         .jsonb(|row| list(&row.1.absent_lines))
+        .same(LEDGER_VERSION)
 }
 
 /// `None` where there is nothing, as in almost every order.

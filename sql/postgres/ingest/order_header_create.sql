@@ -5,7 +5,8 @@ insert into commerce.order_header (
     shop_id, order_id, name, created_at, processed_at, updated_at, triggered_at, cancelled_at, completed_at,
     financial_status, fulfillment_status, is_test, taxes_included, currency, presentment_currency, total_price_minor,
     customer_id, source_name, revision, raw, publisher_id, program_id, note_publisher_id, note_program_id, attributed_at,
-    attribution_event_id, first_updated_at, quantity_since, removed_since, absent_lines
+    attribution_event_id, first_updated_at, quantity_since, removed_since, absent_lines,
+    ledger_version
 )
 select
     unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::timestamptz[]),
@@ -14,6 +15,7 @@ select
     unnest($14::text[]), unnest($15::text[]), unnest($16::bigint[]), unnest($17::bigint[]), unnest($18::text[]),
     unnest($19::bigint[]), unnest($20::jsonb[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[]),
     unnest($24::text[]), unnest($25::timestamptz[]), unnest($26::text[]), unnest($27::timestamptz[]),
-    unnest($28::jsonb[]), unnest($29::jsonb[]), unnest($30::jsonb[])
+    unnest($28::jsonb[]), unnest($29::jsonb[]), unnest($30::jsonb[]),
+    $31::smallint
 on conflict (shop_id, order_id) do update set shop_id = excluded.shop_id where false
 returning shop_id, order_id

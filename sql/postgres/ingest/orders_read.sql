@@ -1,4 +1,5 @@
--- Everything known of the orders, each as the JSON of domain::order_state::OrderState. Instants are microseconds.
+-- Everything known of the orders, each as the JSON of domain::order_state::OrderState. Instants are microseconds. And of those
+-- whose ledger was written by other rules than those of version $3: the ledger as it is stored.
 select header.shop_id, header.order_id, json_build_object(
     'header', case when header.updated_at is not null then json_build_object(
         'order_id', header.order_id,
@@ -181,7 +182,28 @@ select header.shop_id, header.order_id, json_build_object(
     'completed_at', (extract(epoch from header.completed_at) * 1000000)::bigint,
     'deleted_at', (extract(epoch from tombstone.deleted_at) * 1000000)::bigint,
     'revision', header.revision
-)::text as state
+)::text as state,
+-- An order that is only anchored has none yet.
+case when header.ledger_version is distinct from $3::smallint and header.revision > 0 then coalesce((
+    select json_agg(json_build_object(
+        'product_id', sold.product_id,
+        'day', sold.day,
+        'kind', sold.kind,
+        'units_sold', sold.units_sold,
+        'units_returned', sold.units_returned,
+        'gross_sales', sold.gross_sales_minor,
+        'discounts', sold.discounts_minor,
+        'returns', sold.returns_minor,
+        'net_sales', sold.net_sales_minor,
+        'presentment_gross_sales', sold.presentment_gross_sales_minor,
+        'presentment_discounts', sold.presentment_discounts_minor,
+        'presentment_returns', sold.presentment_returns_minor,
+        'presentment_net_sales', sold.presentment_net_sales_minor
+    ) order by sold.product_id collate "C", sold.day,
+        array_position(array['sale', 'return', 'cancellation', 'edit', 'adjustment'], sold.kind))
+    from commerce.sales_ledger as sold
+    where sold.shop_id = header.shop_id and sold.order_id = header.order_id
+), '[]'::json)::text end as old_ledger
 from unnest($1::bigint[], $2::bigint[]) as wanted (shop_id, order_id)
 join commerce.order_header as header on header.shop_id = wanted.shop_id and header.order_id = wanted.order_id
 left join commerce.agreement_reading as reading

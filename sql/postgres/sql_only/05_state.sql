@@ -334,6 +334,7 @@ declare
     put record;
     header jsonb;
     is_stale boolean := false;
+    is_same boolean;
     raws jsonb := coalesce(step.raws, '{}');
 begin
     if kind = 'order' then
@@ -389,6 +390,8 @@ begin
         if not is_stale then
             state := jsonb_set(state, '{attribution}', fact -> 'attribution');
         end if;
+    elsif kind = 'ledger' then
+        state := state - 'old_ledger';
     else
         list := kind || 's';
         put := weir_sql.put_parts(list, state -> list, jsonb_build_array(fact -> 'part'));
@@ -399,17 +402,18 @@ begin
         end if;
     end if;
     -- A version that only was told later says nothing new, and must not look like a change.
-    if state = before or jsonb_typeof(before -> 'header') = jsonb_typeof(state -> 'header')
-        and weir_sql.without_versions(state) = weir_sql.without_versions(before)
-    then
-        return row(state,
-            case when is_stale or state ->> 'deleted_at' is not null then 'stale' else 'unchanged' end,
-            raw_from, raws)::weir_sql.order_step;
+    is_same := state = before or jsonb_typeof(before -> 'header') = jsonb_typeof(state -> 'header')
+        and weir_sql.without_versions(state) = weir_sql.without_versions(before);
+    is_stale := case when is_same then is_stale or state ->> 'deleted_at' is not null else before ->> 'deleted_at' is not null end;
+    -- Save that an old ledger is written anew with the order.
+    if is_same and (state = before or not before ? 'old_ledger') then
+        return row(state, case when is_stale then 'stale' else 'unchanged' end, raw_from, raws)::weir_sql.order_step;
+    elsif before ? 'old_ledger' then
+        state := state - 'old_ledger';
     end if;
     state := jsonb_set(state, '{revision}', to_jsonb(greatest(
         (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint)));
-    return row(state, case when before ->> 'deleted_at' is not null then 'stale' else 'changed' end,
-        raw_from, raws)::weir_sql.order_step;
+    return row(state, case when is_stale then 'stale' else 'changed' end, raw_from, raws)::weir_sql.order_step;
 end
 $$;
 

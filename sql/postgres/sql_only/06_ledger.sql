@@ -4,6 +4,10 @@
 -- agreements, once read, replace the provisional ledger up to `read_at`; what newer refunds and a newer body tell beyond
 -- them goes on top. One statement for any number of orders.
 
+-- Raised with every change by which the same facts give another ledger, together with domain::sales::LEDGER_VERSION: a ledger
+-- of another version is read, for it may differ from what these rules would say, and written anew.
+create function weir_sql.ledger_version() returns smallint language sql immutable parallel safe return 1::smallint;
+
 -- `amount * numerator / denominator`, half rounded up; 0 for a denominator of 0. Exact: numeric division only truncates.
 create function weir_sql.scaled(amount bigint, numerator bigint, denominator bigint) returns bigint
 language plpgsql immutable parallel safe as $$

@@ -3,8 +3,9 @@
 
 select weir_sql.define('order_header_lock', 'bigint[], bigint[]', 'table (shop_id bigint, id bigint)', :'order_header_lock');
 select weir_sql.define('product_lock', 'bigint[], bigint[]', 'table (shop_id bigint, id bigint)', :'product_lock');
-select weir_sql.define('orders_read', 'bigint[], bigint[]', 'table (shop_id bigint, order_id bigint, state text)',
-    :'orders_read');
+select weir_sql.define('orders_read', 'bigint[], bigint[]',
+    'table (shop_id bigint, order_id bigint, state text, old_ledger text)',
+    replace(:'orders_read', '$3::smallint', 'weir_sql.ledger_version()'));
 select weir_sql.define('products_read', 'bigint[], bigint[]', 'table (shop_id bigint, product_id bigint, state text)',
     :'products_read');
 select weir_sql.define('deliveries_read', 'bigint[], text[], text[]',
@@ -16,7 +17,8 @@ select weir_sql.define('salts_read', 'bigint[], bigint[]', 'table (shop_id bigin
 -- The body is jsonb here already: as text it would be written out and parsed once more.
 select weir_sql.define('order_header_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
     text[], text[], boolean[], boolean[], text[], text[], bigint[], bigint[], text[], bigint[], jsonb[], text[], text[], text[],
-    text[], text[], text[], text[], jsonb[], jsonb[], jsonb[]', 'void', replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'));
+    text[], text[], text[], text[], jsonb[], jsonb[], jsonb[]', 'void', replace(replace(:'order_header_write', '$20::text[]', '$20::jsonb[]'), '$31::smallint',
+    'weir_sql.ledger_version()'));
 select weir_sql.define('order_line_item_clear', 'bigint[], bigint[]', 'void', :'order_line_item_clear');
 select weir_sql.define('order_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[], text[], text[],
     boolean[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[],

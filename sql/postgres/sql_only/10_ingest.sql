@@ -25,6 +25,10 @@ begin
 end
 $$;
 
+-- A state with the ledger that is stored, where other rules have written it. It goes when the order is changed.
+create function weir_sql.with_old_ledger(state jsonb, old_ledger text) returns jsonb language sql immutable parallel safe
+return case when old_ledger is null then state else state || jsonb_build_object('old_ledger', old_ledger::jsonb) end;
+
 -- Each open delivery about an order as a change of it, in the sequence of the batch.
 create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sql.change[] language plpgsql volatile as $$
 begin
@@ -36,7 +40,7 @@ begin
         ), wanted as (
             select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one
         ), states as materialized (
-            select state.shop_id, state.order_id as id, state.state::jsonb as state
+            select state.shop_id, state.order_id as id, weir_sql.with_old_ledger(state.state::jsonb, state.old_ledger) as state
             from wanted, weir_sql.orders_read(wanted.shops, wanted.ids) as state
         ), stepped as materialized (
             select facts.position, shop_id, id, facts.zone, facts.received_at, states.state as known,
@@ -65,7 +69,7 @@ begin
         )
         select array(
             select row(position, shop_id, id, zone, received_at, before, after, applied, raw_from, raws,
-                coalesce(earlier.ledger, '[]'), coalesce(ledgers.ledger, '[]'))::weir_sql.change
+                coalesce(before -> 'old_ledger', earlier.ledger, '[]'), coalesce(ledgers.ledger, '[]'))::weir_sql.change
             from numbered left join ledgers using (n) left join earlier using (n) order by n
         )
     );
@@ -260,7 +264,7 @@ begin
     );
     if missing <> '{}' then
         found := found || array(
-            select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event
+            select row(state.shop_id, state.order_id, state.state::jsonb, null, state.old_ledger::jsonb)::weir_sql.order_of_event
             from weir_sql.orders_read(
                 array(select split_part(one, '/', 1)::bigint from unnest(missing) with ordinality as each (one, n) order by n),
                 array(select split_part(one, '/', 2)::bigint from unnest(missing) with ordinality as each (one, n) order by n)

@@ -72,7 +72,8 @@ begin
         perform weir_sql.order_header_lock(shops, ids);
         changes := array(
             with known as materialized (
-                select row_number() over (order by read.order_id) as n, read.order_id, read.state::jsonb as state
+                select row_number() over (order by read.order_id) as n, read.order_id, read.state::jsonb as state,
+                    read.old_ledger::jsonb as old_ledger
                 from weir_sql.orders_read(shops, ids) as read
             ), given as materialized (
                 select array_agg(known.state order by known.n) as states from known
@@ -85,8 +86,10 @@ begin
             )
             select row(null, move_ledgers.shop_id, known.order_id, null, null, known.state,
                 jsonb_set(known.state, '{revision}', to_jsonb((known.state ->> 'revision')::bigint + 1)), null, null, null,
-                old.ledger, new.ledger)::weir_sql.change
-            from known join old using (n) join new using (n) where old.ledger <> new.ledger order by known.n
+                stored.ledger, coalesce(new.ledger, '[]'))::weir_sql.change
+            from known left join old using (n) left join new using (n)
+            cross join lateral (select coalesce(known.old_ledger, old.ledger, '[]') as ledger) as stored
+            where stored.ledger <> coalesce(new.ledger, '[]') order by known.n
         );
         perform weir_sql.write_orders(changes, '{}');
         moved := moved + cardinality(changes);
@@ -106,7 +109,8 @@ begin
         perform weir_sql.lock_shared(shop_id);
     end loop;
     orders := array(
-        select row(state.shop_id, state.order_id, state.state::jsonb, null, null)::weir_sql.order_of_event from (
+        -- What is told is what is stored.
+        select row(state.shop_id, state.order_id, state.state::jsonb, null, state.old_ledger::jsonb)::weir_sql.order_of_event from (
             select array_agg(known.shop_id) as shops, array_agg(known.order_id) as ids
             from weir_sql.orders_of_shops(order_ids) as known
         ) as asked, weir_sql.orders_read(asked.shops, asked.ids) as state

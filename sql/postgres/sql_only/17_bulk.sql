@@ -324,7 +324,16 @@ begin
         from weir_sql.bulk_facts(weir_sql.whole_nodes(shop.shop_id, operations, orders, products), shop.currency) as told
         order by told.sequence, told.id, told.n
     );
-    perform weir_sql.write_orders(weir_sql.whole_changes(weir_sql.order_changes(facts)), facts);
+    -- Old ledgers are written anew, changed or not: all of the page is told.
+    perform weir_sql.write_orders(weir_sql.whole_changes(weir_sql.order_changes(facts || array(
+        select row(cardinality(facts) + row_number() over (order by old.order_id), null, null, shop.shop_domain, null, null,
+            null, shop.shop_id, shop.zone, shop.currency, null, null, null,
+            jsonb_build_object('kind', 'ledger', 'order_id', old.order_id), null)::weir_sql.delivery
+        from commerce.order_header as old
+        where old.shop_id = shop.shop_id and old.order_id = any (orders) and old.revision > 0
+            and old.ledger_version is distinct from weir_sql.ledger_version()
+        order by old.order_id
+    ))), facts);
     perform weir_sql.write_products(weir_sql.whole_changes(weir_sql.product_changes(facts)), facts);
 end
 $$;

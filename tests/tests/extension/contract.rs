@@ -7,6 +7,7 @@ mod customers;
 mod fresh_tables;
 mod isolation;
 mod known;
+mod ledger_versions;
 mod lines;
 mod long_keys;
 mod migration;
