@@ -9,10 +9,11 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use weir_domain::telemetry::event_id;
-use weir_domain::webhook::{header, is_supported, Delivery, Topic};
+use weir_domain::webhook::{header, is_supported, Delivery};
 use weir_edge_shared::object_key::MAX_PART_CHARS;
 
 use crate::quarantine::{Body, OTHER_SHOP};
+use crate::redaction::{is_about_privacy, is_foreign};
 
 /// Longest webhook id, in bytes; Shopify's are UUIDs of 36. A longer one would share the keys of its objects with others that
 /// begin alike, and an index of PostgreSQL takes some 2,700 bytes.
@@ -131,8 +132,10 @@ impl Admission {
         };
         if !self.shops.contains(&shop_domain) {
             let refusal = Refusal::new(404, "unknown_shop", "this shop is not registered here");
+            // Requests about privacy are owed an answer also when the shop is not taken any more: `shop/redact` comes two days
+            // after the app is gone.
             let named = find(header::WEBHOOK_ID).zip(find(header::TOPIC));
-            let owed = named.filter(|(_, topic)| is_about_privacy(topic) && is_of(&body(), &shop_domain));
+            let owed = named.filter(|(_, topic)| is_about_privacy(topic) && !is_foreign(topic, &body(), &shop_domain));
             let Some((webhook_id, topic)) = owed else {
                 return Err(refusal);
             };
@@ -146,8 +149,9 @@ impl Admission {
         }
         let mut delivery = of(require(header::WEBHOOK_ID)?, topic, shop_domain);
         let too_long = shorten(&mut delivery);
-        // No header is signed: whoever has any signed body could have a shop forgotten with it.
-        let refusal = if is_about_privacy(&delivery.topic) && !is_of(&body(), &delivery.shop_domain) {
+        // Before all else that keeps it, for what is kept for another reason can be replayed.
+        let is_other = is_about_privacy(&delivery.topic) && is_foreign(&delivery.topic, &body(), &delivery.shop_domain);
+        let refusal = if is_other {
             let detail = format!("shop_domain of the body is not the shop in {}", header::SHOP_DOMAIN);
             Refusal::new(422, OTHER_SHOP, detail)
         } else if let Some(detail) = too_long {
@@ -157,21 +161,6 @@ impl Admission {
         };
         Err(refusal.keeping(delivery, Body::from_bytes(&body())))
     }
-}
-
-/// Whether `topic` is that of a request about privacy. Such a one is owed an answer also when the shop is not taken any more:
-/// `shop/redact` comes two days after the app is gone.
-fn is_about_privacy(topic: &str) -> bool {
-    Topic::parse(topic).is_some_and(|topic| Topic::MANDATORY.contains(&topic))
-}
-
-/// Whether the request `body` is of `shop_domain` by its own word, as each of Shopify's is.
-fn is_of(body: &[u8], shop_domain: &str) -> bool {
-    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| {
-        body["shop_domain"]
-            .as_str()
-            .is_some_and(|told| told.eq_ignore_ascii_case(shop_domain))
-    })
 }
 
 /// The value of header `name`, in either form of the name; `None` when it is absent or blank.
@@ -360,32 +349,41 @@ mod tests {
 
     #[test]
     fn a_request_about_privacy_says_itself_whose_it_is() {
-        let admit = |topic: &str, body: &str| {
+        let admit_as = |webhook_id: &str, topic: &str, body: &str| {
             let mut headers = headers(body.as_bytes());
             headers[0].1 = topic.into();
+            headers[3].1 = webhook_id.into();
             admit(body.as_bytes(), &headers)
         };
+        let admit = |topic: &str, body: &str| admit_as("w-1", topic, body);
+        let long = "w".repeat(MAX_WEBHOOK_ID_BYTES + 1);
         for topic in ["shop/redact", "customers/redact", "customers/data_request"] {
             assert!(admit(topic, r#"{"shop_id": 1, "shop_domain": "demo.myshopify.com"}"#).is_ok());
             for other in [
                 r#"{"id": 1, "customer": {"id": 2}}"#,
                 r#"{"shop_domain": "other.myshopify.com"}"#,
                 "1",
+                "not JSON",
             ] {
-                let refusal = admit(topic, other).unwrap_err();
-                assert_eq!((refusal.status, refusal.reason), (422, OTHER_SHOP), "{topic} {other}");
-                let (delivery, body) = *refusal.keep.unwrap();
-                let record = QuarantineRecord::new(delivery, OTHER_SHOP, "", "2026-11-24T10:00:02.000Z".into());
-                assert!(record.with_body(body).into_replay().is_err(), "it would be carried out");
+                for webhook_id in ["w-1", &long] {
+                    let refusal = admit_as(webhook_id, topic, other).unwrap_err();
+                    assert_eq!((refusal.status, refusal.reason), (422, OTHER_SHOP), "{topic} {other}");
+                    let (delivery, body) = *refusal.keep.unwrap();
+                    assert!(delivery.webhook_id.len() <= MAX_WEBHOOK_ID_BYTES);
+                    // Also under the reason that an earlier deployment gave it.
+                    for reason in [OTHER_SHOP, "header_too_long"] {
+                        let at = "2026-11-24T10:00:02.000Z".to_owned();
+                        let record = QuarantineRecord::new(delivery.clone(), reason, "", at).with_body(body.clone());
+                        assert!(!record.delivery.body.contains("other"), "{}", record.delivery.body);
+                        assert!(record.into_replay().is_err(), "it would be carried out");
+                    }
+                }
             }
-            let mut long = headers(BODY);
-            long[0].1 = topic.into();
-            long[3].1 = "w".repeat(4000);
-            assert_eq!(
-                self::admit(BODY, &long).unwrap_err().reason,
-                OTHER_SHOP,
-                "whatever else is wrong with it"
-            );
+            let refusal = admit_as(&long, topic, r#"{"shop_domain": "Demo.myshopify.com"}"#).unwrap_err();
+            assert_eq!((refusal.status, refusal.reason), (400, "header_too_long"));
+            let (delivery, body) = *refusal.keep.unwrap();
+            let record = QuarantineRecord::new(delivery, refusal.reason, "", String::new()).with_body(body);
+            assert!(record.into_replay().is_ok(), "its numbers say still whose it is");
         }
         assert!(admit("orders/create", r#"{"id": 1}"#).is_ok());
     }

@@ -211,14 +211,38 @@ fn has_word(text: &str, word: &str, joiners: &str) -> bool {
     })
 }
 
-/// What may be kept of `body` when a delivery of `topic` cannot be taken; `None` when all of it may. A request about privacy
-/// keeps numbers alone: they are all that a replay needs, and an address in the quarantine would outlive the request.
+/// Whether `topic` is that of a request about privacy.
 #[must_use]
-pub fn keepable(topic: &str, body: &str) -> Option<String> {
-    if !matches!(
-        Topic::parse(topic)?,
-        Topic::CustomersRedact | Topic::CustomersDataRequest
-    ) {
+pub fn is_about_privacy(topic: &str) -> bool {
+    Topic::parse(topic).is_some_and(|topic| Topic::MANDATORY.contains(&topic))
+}
+
+/// Whether every deployment has kept in its quarantine the numbers alone of a delivery of `topic`.
+#[must_use]
+pub fn keeps_numbers_alone(topic: &str) -> bool {
+    is_about_privacy(topic) && Topic::parse(topic) != Some(Topic::ShopRedact)
+}
+
+/// Whether `body` came as a request about privacy and is not of `shop_domain` by its own word, as each of Shopify's is. No header
+/// is signed: whoever has any signed body could have a shop forgotten with it.
+#[must_use]
+pub fn is_foreign(topic: &str, body: &[u8], shop_domain: &str) -> bool {
+    is_about_privacy(topic)
+        && !serde_json::from_slice::<Value>(body).is_ok_and(|body| names_shop(&body["shop_domain"], shop_domain))
+}
+
+fn names_shop(value: &Value, shop_domain: &str) -> bool {
+    value
+        .as_str()
+        .is_some_and(|told| told.eq_ignore_ascii_case(shop_domain))
+}
+
+/// What may be kept of `body` when a delivery of `topic` and `shop_domain` cannot be taken; `None` when all of it may. A request
+/// about privacy keeps numbers alone, and the shop if it is that one: they are all that a replay needs, and an address in the
+/// quarantine would outlive the request. Nor does another shop's body lie where its own redactions do not look for it.
+#[must_use]
+pub fn keepable(topic: &str, body: &str, shop_domain: &str) -> Option<String> {
+    if !is_about_privacy(topic) {
         return None;
     }
     let Ok(Value::Object(body)) = serde_json::from_str(body) else {
@@ -228,6 +252,7 @@ pub fn keepable(topic: &str, body: &str) -> Option<String> {
     for (name, value) in body {
         let value = match (name.as_str(), id(&value)) {
             ("shop_id", Some(_)) => value,
+            ("shop_domain", _) if names_shop(&value, shop_domain) => value,
             ("orders_to_redact" | "orders_requested", _) => json!(ids(&value)),
             ("customer" | "data_request", _) => id(&value["id"]).map_or(json!({}), |id| json!({ "id": id })),
             _ => continue,
@@ -359,12 +384,16 @@ mod tests {
 
     #[test]
     fn of_a_request_about_privacy_numbers_alone_are_kept() {
+        let keepable = |topic: &str, body: &str| keepable(topic, body, "demo.myshopify.com");
         let kept: Value = serde_json::from_str(&keepable("customers/redact", BODY).unwrap()).unwrap();
-        let expected = json!({"shop_id": 1, "customer": {"id": 207_119_551}, "orders_to_redact": [299_938, 280_263]});
+        let expected = json!({"shop_id": 1, "shop_domain": "demo.myshopify.com", "customer": {"id": 207_119_551},
+            "orders_to_redact": [299_938, 280_263]});
         assert_eq!(kept, expected);
-        let by_contact = r#"{"customer": {"email": "a@b.c"}, "note": "a@b.c", "shop_id": "a@b.c"}"#;
+        let by_contact =
+            r#"{"customer": {"email": "a@b.c"}, "note": "a@b.c", "shop_id": "a@b.c", "shop_domain": "a@b.c"}"#;
         assert_eq!(keepable("customers/redact", by_contact).unwrap(), r#"{"customer":{}}"#);
         assert_eq!(keepable("customers/data_request", "a@b.c").unwrap(), "");
+        assert_eq!(keepable("shop/redact", by_contact).unwrap(), r#"{"customer":{}}"#);
         assert_eq!(keepable("orders/create", BODY), None);
     }
 

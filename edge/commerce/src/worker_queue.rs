@@ -18,8 +18,8 @@ use crate::bindings::{
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, text, NotText, QueueMessage, Unreadable};
-use crate::quarantine::{unreadable_message, Body, QuarantineRecord};
-use crate::redaction::{Progress, Subject};
+use crate::quarantine::{unreadable_message, Body, QuarantineRecord, OTHER_SHOP};
+use crate::redaction::{is_foreign, Progress, Subject};
 use crate::worker_redaction::{forget, Around, Pass};
 use crate::worker_sync::Sync;
 
@@ -146,7 +146,7 @@ impl Consumer<'_> {
                     let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
                     self.go_on_later(&ready, delivery, Progress::again(again_at)).await;
                 }
-                Ok(Pass::Done) => match self.remove_body(&ready).await {
+                Ok(Pass::Done) => match self.remove_body(ready.body_key.as_ref()).await {
                     Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
                     Err(error) => self.retry(&ready.raw, &error.to_string()),
                 },
@@ -169,6 +169,10 @@ impl Consumer<'_> {
             let (replays, redaction) = (message.replays, message.redaction.take());
             let body_key = message.body_key.clone();
             match with_body(&self.far_ends.storage, message).await {
+                // Who sends it to the queue has looked, but earlier deployments had not.
+                Ok(delivery) if is_foreign(&delivery.topic, delivery.body.as_bytes(), &delivery.shop_domain) => {
+                    self.refuse_foreign(&raw, delivery, replays, body_key).await;
+                }
                 Ok(delivery) => match self.sync.tell(self.env, &delivery).await {
                     Some(decision) => self.carry_out(&raw, delivery, replays, decision).await,
                     None => {
@@ -198,9 +202,19 @@ impl Consumer<'_> {
         (ready, deliveries)
     }
 
-    /// Removes the body of a request to forget that is done: it names whom it was about.
-    async fn remove_body(&self, ready: &Ready) -> Result<()> {
-        match &ready.body_key {
+    /// Keeps of a `delivery` that is no request about privacy of its shop that it came. A large body goes: it may be another
+    /// shop's, whose redactions would not find it there.
+    async fn refuse_foreign(&self, raw: &RawMessage, delivery: Delivery, replays: u32, body_key: Option<String>) {
+        let decision = Decision::quarantine(OTHER_SHOP, "shop_domain of the body is not the shop of the delivery");
+        match self.remove_body(body_key.as_ref()).await {
+            Ok(()) => self.carry_out(raw, delivery, replays, decision).await,
+            Err(error) => self.retry(raw, &error.to_string()),
+        }
+    }
+
+    /// Removes a body that lies in R2. That of a request to forget which is done names whom it was about.
+    async fn remove_body(&self, body_key: Option<&String>) -> Result<()> {
+        match body_key {
             Some(key) => self.far_ends.storage.delete(key).await,
             None => Ok(()),
         }

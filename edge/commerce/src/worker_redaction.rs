@@ -24,7 +24,7 @@ use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::kept::{Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
-use crate::redaction::{certificate, certificate_key, Person, Progress, Subject};
+use crate::redaction::{certificate, certificate_key, keeps_numbers_alone, Person, Progress, Subject};
 use crate::worker_queue::with_body;
 
 /// A part of a bucket that may name customers.
@@ -300,6 +300,8 @@ impl Broom<'_> {
             (Some((delivery, _)), Subject::Customer(_)) if kept.is_refused && Subject::of(&delivery).is_some() => {
                 Ok(Ok(Fate::Stays))
             }
+            // An earlier deployment kept of it not whose it is. It waits likewise.
+            (None, Subject::Customer(_)) if keeps_numbers_alone(&kept.topic) => Ok(Ok(Fate::Stays)),
             (Some((delivery, replays)), Subject::Customer(_)) => {
                 Ok(self.hand_in(delivery, replays).await.map(|()| Fate::Goes))
             }

@@ -98,7 +98,7 @@ const forgetting = (argument, _number, name) => (name === "ingest" ? acceptAll(a
 
 const BY = { webhook_id: "redact-7", topic: "customers/redact", shop_domain: SHOP, received_at: "2026-11-24T10:00:00.000Z", body: "" };
 /** A request to forget as it lies on the queue; its way there is not what hangs. */
-const REQUEST = `${JSON.stringify({ delivery: BY, body_bytes: 2 })}\n${JSON.stringify({ customer: { id: 7 }, orders_to_redact: [] })}`;
+const REQUEST = `${JSON.stringify({ delivery: BY, body_bytes: 2 })}\n${JSON.stringify({ shop_domain: SHOP, customer: { id: 7 }, orders_to_redact: [] })}`;
 
 for (const [method, farEnd] of [["send", "the queue"], ["list", "R2"], ["delete", "R2"], ["put", "R2"]]) {
   test(`${farEnd} never answers ${method} while a customer is to be forgotten: not acknowledged until everything is done`, async (t) => {

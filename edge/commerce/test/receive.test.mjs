@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { acceptAll, until } from "./doubles.mjs";
-import { SECRETS, sign, world } from "./world.mjs";
+import { SECRETS, SHOP, sign, world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508, "note": "O\'Hara \\u0000 \\\\ é"}';
 
@@ -69,7 +69,9 @@ test("of deliveries at the same time each reaches PostgreSQL with its own body",
 });
 
 test("of a shop that is not taken any more its requests about privacy are kept, and can be replayed", async (t) => {
-  const { deliver, internal, quarantine, postgres } = await world(t);
+  const certificate = { certificate_id: "c-1", redacted_at: "2026-11-24T10:00:02.000Z", removed: {} };
+  const answer = (argument, _number, name) => (name === "ingest" ? acceptAll(argument) : certificate);
+  const { deliver, internal, quarantine, postgres } = await world(t, { answer });
   const shop = "gone.myshopify.com";
   const redact = JSON.stringify({ shop_id: 7, shop_domain: shop });
   const customer = JSON.stringify({ shop_id: 7, shop_domain: shop, customer: { id: 8, email: "jane@example.com" }, orders_to_redact: [9] });
@@ -78,22 +80,46 @@ test("of a shop that is not taken any more its requests about privacy are kept, 
     assert.deepEqual([answer.status, answer.body.reason], [404, "unknown_shop"]);
   }
   const kept = Object.fromEntries((await quarantine()).map((record) => [record.webhook_id, record]));
-  assert.equal(kept.shop.record.delivery.body, redact);
+  assert.deepEqual(JSON.parse(kept.shop.record.delivery.body), JSON.parse(redact));
   assert.ok(!JSON.stringify(kept).includes("jane"));
-  assert.deepEqual(JSON.parse(kept.customer.record.delivery.body), { customer: { id: 8 }, orders_to_redact: [9], shop_id: 7 });
-  assert.equal((await internal(`${kept.shop.key}/replay`, { method: "POST" })).status, 200);
-  await until("the replay", () => postgres.calls.flat().some(({ webhook_id }) => webhook_id === "shop"));
+  assert.deepEqual(JSON.parse(kept.customer.record.delivery.body), { customer: { id: 8 }, orders_to_redact: [9], shop_domain: shop, shop_id: 7 });
+  // The shop last: its requests go with it.
+  for (const id of ["customer", "shop"]) {
+    assert.equal((await internal(`${kept[id].key}/replay`, { method: "POST" })).status, 200);
+    await until("the replay", () => postgres.calls.flat().some(({ webhook_id }) => webhook_id === id));
+  }
 });
 
-test("no signed body of something else has a shop or a customer forgotten, whatever its topic says", async (t) => {
-  const { deliver, internal, quarantine, postgres } = await world(t);
-  for (const topic of ["shop/redact", "customers/redact"]) {
-    const answer = await deliver(JSON.stringify({ id: 1, customer: { id: 2 } }), { id: topic, topic });
-    assert.deepEqual([answer.status, answer.body.reason], [422, "other_shop"]);
+test("no signed body of something else has a shop or a customer forgotten, whatever its headers say, also where it was kept before", async (t) => {
+  const { deliver, internal, quarantine, postgres, miniflare } = await world(t);
+  const order = { id: 1, email: "jane@example.com", customer: { id: 2 } };
+  const topics = ["shop/redact", "customers/redact"];
+  for (const topic of topics) {
+    for (const id of [topic, topic + "w".repeat(4000)]) {
+      const answer = await deliver(JSON.stringify(order), { id, topic });
+      assert.deepEqual([answer.status, answer.body.reason], [422, "other_shop"]);
+    }
   }
   const kept = await quarantine();
-  assert.deepEqual(kept.map(({ reason }) => reason), ["other_shop", "other_shop"]);
-  for (const { key } of kept) assert.equal((await internal(`${key}/replay`, { method: "POST" })).status, 422);
+  assert.deepEqual(kept.map(({ reason }) => reason), Array(4).fill("other_shop"));
+  assert.ok(!JSON.stringify(kept).includes("jane"), "another shop's body would lie where its redactions do not look");
+  // What an earlier deployment has kept for another reason, or sent to the queue; a large body is read when it comes.
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  const at = "2026-11-20T10:00:00.000Z";
+  const large = `bodies/2026-11-20/${SHOP}/shop_redact/large.json`;
+  for (const [id, reason, body_key] of [["small", "header_too_long"], ["large", "retries_exhausted", large]]) {
+    const delivery = { webhook_id: id, topic: "shop/redact", shop_domain: SHOP, received_at: at, body: body_key ? "" : JSON.stringify(order) };
+    await bucket.put(`quarantine/2026-11-20/${SHOP}/shop_redact/${id}.json`, JSON.stringify({ reason, detail: "", quarantined_at: at, delivery, body_key }));
+  }
+  await bucket.put(large, JSON.stringify({ ...order, note: "x".repeat(200_000) }));
+  for (const { key, record } of await quarantine()) {
+    const { status } = await internal(`${key}/replay`, { method: "POST" });
+    assert.equal(status, record.delivery.webhook_id === "large" ? 200 : 422, key);
+  }
+  const again = await until("the large one kept again", async () =>
+    (await quarantine()).find(({ webhook_id, reason }) => webhook_id === "large" && reason === "other_shop"));
+  assert.ok(!JSON.stringify(again).includes("jane"));
+  assert.deepEqual((await bucket.list({ prefix: "bodies/" })).objects, []);
   assert.deepEqual(postgres.calls, []);
 });
 

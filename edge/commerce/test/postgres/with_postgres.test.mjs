@@ -149,7 +149,7 @@ test("requests that an older deployment could not read: one is replayed and done
   await until("the event", () => lake.events.length === 1);
 
   const unread = async (webhook_id, topic, body) => {
-    const text = JSON.stringify(body);
+    const text = JSON.stringify({ shop_domain: SHOP, ...body });
     const delivery = { webhook_id, topic, shop_domain: SHOP, received_at, body: "" };
     const message = `${JSON.stringify({ delivery, body_bytes: text.length })}\n${text}`;
     const record = JSON.parse(kept(`message-${webhook_id}`, message));
