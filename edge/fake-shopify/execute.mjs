@@ -1,6 +1,7 @@
 // Runs documents over the shop's data with graphql-js: ordinary ones, page by page, and bulk ones, as JSONL.
 
 import * as graphql from "graphql";
+import { denied, refusal } from "./access.mjs";
 
 const cursorOf = (index) => Buffer.from(`at ${index}`).toString("base64");
 const indexOf = (cursor) => (cursor ? Number(Buffer.from(cursor, "base64").toString().slice(3)) + 1 : 0);
@@ -33,8 +34,8 @@ function execute(schema, document, rootValue, variableValues, operationName, cut
   return graphql.execute({ schema, document, rootValue, variableValues, operationName, fieldResolver, typeResolver });
 }
 
-/** An ordinary call: `{data?, errors?}`. */
-export async function answer(schema, { query, variables, operationName }, rootValue) {
+/** An ordinary call of an app with the scopes `granted`: `{data?, errors?}`. */
+export async function answer(schema, { query, variables, operationName }, rootValue, granted) {
   let document;
   try {
     document = graphql.parse(query ?? "");
@@ -43,6 +44,9 @@ export async function answer(schema, { query, variables, operationName }, rootVa
   }
   const errors = graphql.validate(schema, document);
   if (errors.length > 0) return { errors: errors.map(({ message }) => ({ message })) };
+  const operation = graphql.getOperationAST(document, operationName);
+  const refused = operation ? denied(schema, operation, granted) : [];
+  if (refused.length > 0) return { data: null, errors: refused.map(refusal) };
   return execute(schema, document, rootValue, variables, operationName);
 }
 

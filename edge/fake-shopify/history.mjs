@@ -150,7 +150,6 @@ export class Shopkeeper {
       deliveredAt: null,
       totalQuantity: 1,
       trackingInfo: [{ company: "Post & Co", number: null, url: null }],
-      location: null,
     };
     order.fulfillments.push(shipment);
     order.displayFulfillmentStatus = "FULFILLED";

@@ -2,11 +2,15 @@
 
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { parse } from "graphql";
+import { denied } from "./access.mjs";
 import { bulkLines, lineText } from "./execute.mjs";
 import { complaints } from "./rules.mjs";
 
 const MAX_AT_ONCE = 5;
 const IS_OVER = new Set(["COMPLETED", "FAILED", "CANCELED", "EXPIRED"]);
+/** How an operation ends that selects what the app has no scope for: it is taken, and fails while it runs. */
+const DENIED = { status: "FAILED", errorCode: "ACCESS_DENIED" };
 const seconds = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
 
 export class Operations {
@@ -77,7 +81,8 @@ export class Operations {
     operation.status = "RUNNING";
     await pause(faults.runMillis);
     await faults.hold;
-    await this.end(operation, faults.ending?.(operation, this.all.length) ?? {});
+    const isDenied = denied(this.shop.schema, parse(operation.query), this.shop.scopes).length > 0;
+    await this.end(operation, isDenied ? DENIED : (faults.ending?.(operation, this.all.length) ?? {}));
   }
 
   /** Ends an operation: with its whole result, or as `ending` says (status, errorCode, withUrl, partial, objectCount). */

@@ -1,12 +1,14 @@
 // Cuts the full Admin schema down to what documents name, for schema.graphql:
 //
 //   node edge/fake-shopify/prune-schema.mjs admin_2026-10.json domain/src/shopify/queries/*.graphql edge/sync/graphql/*.graphql \
-//     --also=QueryRoot.order --also=QueryRoot.product --also={Order,Product}Connection.nodes \
+//     --also=QueryRoot.order --also=QueryRoot.product --also={Order,Product}Connection.nodes --also=Order.retailLocation --also=Location.id \
 //     --also={LineItem,ProductVariant,Return,ReturnLineItemType,Sale,SalesAgreement,ShippingLine}Connection.pageInfo > edge/fake-shopify/schema.graphql
 //
 // The introspection is in the npm package @shopify/dev-mcp (dist/data/admin_2026-10.json.gz, ISC licence beside the result).
 // Kept: every field that a document selects with all its arguments, whole enums and input types, and each type that
 // implements an interface that is selected. `--also Type.field` keeps a field that is asked for in a computed document.
+// `@access` says which scopes open a type, a field or a topic, one of them is enough: Shopify writes that beside the
+// introspection (`requiredAccess`), and for topics into their descriptions.
 
 import { readFile } from "node:fs/promises";
 import * as graphql from "graphql";
@@ -14,7 +16,18 @@ import * as graphql from "graphql";
 const [introspection, ...rest] = process.argv.slice(2);
 const also = rest.filter((name) => name.startsWith("--also=")).map((name) => name.slice(7).split("."));
 const files = rest.filter((name) => !name.startsWith("--"));
-const full = graphql.buildClientSchema(JSON.parse(await readFile(introspection, "utf8")).data);
+const { data } = JSON.parse(await readFile(introspection, "utf8"));
+const full = graphql.buildClientSchema(data);
+// As it comes: graphql-js drops what is not of the standard.
+const raw = new Map(data.__schema.types.map((type) => [type.name, type]));
+
+/** The directive for what Shopify says of the scopes, empty where it says nothing of any. */
+function access(text) {
+  const scopes = (text ?? "").match(/\b(read|write)_\w+/g) ?? [];
+  return scopes.length ? ` @access(anyOf: ${JSON.stringify([...new Set(scopes)])})` : "";
+}
+const accessOfField = (type, name) => access(raw.get(type).fields?.find((field) => field.name === name)?.requiredAccess);
+const accessOfTopic = (value) => access(/Requires [^]*/.exec(value.description ?? "")?.[0]);
 
 const kept = new Map(); // type name -> set of field names, or null for a type that is kept whole
 const keep = (type, field) => {
@@ -64,10 +77,14 @@ for (const [type, field] of also) keepField(full.getType(type), field);
 function printed(type) {
   const fields = kept.get(type.name);
   if (graphql.isScalarType(type)) return `scalar ${type.name}`;
-  if (graphql.isEnumType(type)) return `enum ${type.name} { ${type.getValues().map(({ name }) => name).join(" ")} }`;
+  if (graphql.isEnumType(type)) {
+    const isTopic = type.name === "WebhookSubscriptionTopic";
+    return `enum ${type.name} { ${type.getValues().map((value) => value.name + (isTopic ? accessOfTopic(value) : "")).join(" ")} }`;
+  }
+  const parent = type.name;
   const line = ({ name, args = [], type, defaultValue }) => {
     const list = args.map((argument) => `${argument.name}: ${argument.type}${defaulted(argument)}`).join(", ");
-    return `  ${name}${list ? `(${list})` : ""}: ${type}${defaulted({ type, defaultValue })}`;
+    return `  ${name}${list ? `(${list})` : ""}: ${type}${defaulted({ type, defaultValue })}${accessOfField(parent, name)}`;
   };
   const has = (name) => fields === null || fields.has(name);
   const all = Object.values(type.getFields()).filter(({ name }) => has(name));
@@ -75,7 +92,7 @@ function printed(type) {
   const isKept = ({ name }) => kept.get(name)?.size > 0 && [...kept.get(name)].every(has);
   const interfaces = (type.getInterfaces?.() ?? []).filter(isKept);
   const heads = interfaces.length ? ` implements ${interfaces.map(({ name }) => name).join(" & ")}` : "";
-  return `${word} ${type.name}${heads} {\n${all.map(line).join("\n")}\n}`;
+  return `${word} ${type.name}${heads}${access(raw.get(type.name).requiredAccess)} {\n${all.map(line).join("\n")}\n}`;
 }
 
 function defaulted({ type, defaultValue }) {
@@ -83,6 +100,7 @@ function defaulted({ type, defaultValue }) {
 }
 
 console.log("# Pruned by prune-schema.mjs from the Admin API 2026-10 introspection in @shopify/dev-mcp 1.16.0 (LICENSE-dev-mcp-ISC).");
+console.log("directive @access(anyOf: [String!]!) on OBJECT | INTERFACE | FIELD_DEFINITION | ENUM_VALUE");
 console.log(`schema { query: ${full.getQueryType().name} mutation: ${full.getMutationType().name} }`);
 for (const name of [...kept.keys()].sort()) {
   const type = full.getType(name);

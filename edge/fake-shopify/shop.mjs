@@ -48,7 +48,6 @@ export function orderNode(index, updatedAt, lineCount) {
     returnStatus: "NO_RETURN",
     edited: false,
     sourceName: "web",
-    retailLocation: null,
     app: { id: gid("App", "580111"), name: "Online Store" },
     customer: { id: gid("Customer", idText(9, index % 7)) },
     customerLocale: "en",

@@ -6,6 +6,7 @@ import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { buildSchema } from "graphql";
+import { mayHear } from "./access.mjs";
 import { finishedBody } from "./bodies.mjs";
 import { answer, matches } from "./execute.mjs";
 import { live } from "./history.mjs";
@@ -16,8 +17,6 @@ const API_VERSION = "2026-10";
 
 /** Everything that weir asks a shop for. */
 export const SCOPES = ["read_orders", "read_all_orders", "read_products", "read_customers", "read_fulfillments", "read_returns"];
-/** Scopes of topics, by how these begin. */
-const SCOPE_OF = { FULFILLMENTS_: "read_fulfillments", RETURNS_: "read_returns", CUSTOMERS_: "read_customers" };
 
 /** What may be set to go wrong. Numbers of times count down. */
 const NO_FAULTS = {
@@ -33,12 +32,23 @@ const NO_FAULTS = {
   truncated: 0, // results cut off in the middle
   refused: 0, // results answered 403, as when the address has expired
   silent: false, // no webhooks
+  tokenSeconds: 86_399, // how long a token is good that was given for the client's id and secret
+  unauthorised: 0, // answers 401, whatever the token
+  grant: undefined, // how the request for one is refused, of REFUSED_GRANTS
+};
+
+/** What Shopify answers to a request for a token that it refuses, as recorded: some in JSON, some as a page. */
+const REFUSED_GRANTS = {
+  invalid_client: [400, JSON.stringify({ error: "invalid_client", error_description: "The client credentials are wrong." })],
+  app_not_installed: [400, JSON.stringify({ error: "app_not_installed", error_description: "The application is not installed on this shop." })],
+  shop_not_permitted: [400, "<!DOCTYPE html><html><body>Oauth error shop_not_permitted: Client credentials cannot be performed on this shop.</body></html>"],
+  unavailable: [503, ""],
 };
 
 /** One shop of the fake. */
 export class FakeShopify {
   /**
-   * config: domain, token (access token), data ({orders, products}), or files (JSONL by kind), or history (options of `live`);
+   * config: domain, token (an access token that stays) or client ({id, secret}, exchanged for tokens of a day), data ({orders, products}), or files (JSONL by kind), or history (options of `live`);
    * scopes; webhook ({url, secret}); subscriptions (edges' nodes); deleted ({id, __typename, at}: what is gone).
    */
   constructor(config, server) {
@@ -50,6 +60,10 @@ export class FakeShopify {
     this.calls = []; // names of operations that were called
     this.leaks = 0; // requests of a result that carried a credential
     this.downloads = 0;
+    this.granted = new Map(); // token -> until when, milliseconds
+    this.grants = 0; // tokens that were given
+    this.unknownTokens = 0; // calls with none that is good
+    this.serial = 0; // of subscriptions
     this.deliveries = []; // webhooks of what happened in this shop, each {topic, body, triggered_at, webhook_id}
     if (config.history) live(this, config.history);
   }
@@ -116,14 +130,20 @@ export class FakeShopify {
       product: by(this.data.products),
       webhookSubscriptions: () => this.subscriptions,
       webhookSubscriptionCreate: ({ topic, webhookSubscription }) => {
-        const scope = Object.entries(SCOPE_OF).find(([prefix]) => topic.startsWith(prefix))?.[1];
-        if (scope && !this.scopes.includes(scope)) {
+        if (!mayHear(SCHEMA, topic, this.scopes)) {
           const message = "You cannot create a webhook subscription with the specified topic";
           return { webhookSubscription: null, userErrors: [{ field: ["topic"], message }] };
         }
-        const made = { id: `gid://shopify/WebhookSubscription/${this.subscriptions.length + 1}`, topic, ...webhookSubscription };
+        this.serial += 1;
+        const made = { id: `gid://shopify/WebhookSubscription/${1000 + this.serial}`, topic, ...webhookSubscription };
         this.subscriptions.push(made);
         return { webhookSubscription: made, userErrors: [] };
+      },
+      webhookSubscriptionDelete: ({ id }) => {
+        const index = this.subscriptions.findIndex((subscription) => subscription.id === id);
+        if (index < 0) return { deletedWebhookSubscriptionId: null, userErrors: [{ field: ["id"], message: "Webhook subscription does not exist" }] };
+        this.subscriptions.splice(index, 1);
+        return { deletedWebhookSubscriptionId: id, userErrors: [] };
       },
     };
   }
@@ -141,9 +161,29 @@ export class FakeShopify {
     }));
   }
 
+  /** The answer to the client credentials grant, as [status, text]. */
+  grant(body) {
+    const { client_id, client_secret, grant_type } = JSON.parse(body);
+    if (this.faults.grant) return REFUSED_GRANTS[this.faults.grant];
+    const isClient = this.client && client_id === this.client.id && client_secret === this.client.secret;
+    if (grant_type !== "client_credentials" || !isClient) return REFUSED_GRANTS.invalid_client;
+    const access_token = `shpat_${randomUUID()}`;
+    this.grants += 1;
+    this.granted.set(access_token, Date.now() + this.faults.tokenSeconds * 1000);
+    return [200, JSON.stringify({ access_token, scope: this.scopes.join(","), expires_in: this.faults.tokenSeconds })];
+  }
+
+  #opens(token) {
+    return token !== undefined && (token === this.token || this.granted.get(token) > Date.now());
+  }
+
   async graphql(request, body) {
-    if (request.headers["x-shopify-access-token"] !== this.token) return [401, { errors: "[API] Invalid API key or access token" }];
     const faults = this.faults;
+    if (faults.unauthorised > 0 || !this.#opens(request.headers["x-shopify-access-token"])) {
+      faults.unauthorised = Math.max(0, faults.unauthorised - 1);
+      this.unknownTokens += 1;
+      return [401, { errors: "[API] Invalid API key or access token (unrecognized login or wrong password)" }];
+    }
     if (faults.tooMany > 0) {
       faults.tooMany -= 1;
       return [429, { errors: "Exceeded 2 calls per second for api client." }, { "retry-after": "0.05" }];
@@ -156,7 +196,7 @@ export class FakeShopify {
     }
     const call = JSON.parse(body);
     this.calls.push(call.operationName ?? "Rest");
-    return [200, { ...(await answer(SCHEMA, call, this.#root())), extensions: { cost } }];
+    return [200, { ...(await answer(SCHEMA, call, this.#root(), this.scopes)), extensions: { cost } }];
   }
 
   async download(request, response, number) {
@@ -214,6 +254,11 @@ async function handle(fake, request, response) {
   if (isControl) {
     const sent = await shop.deliver(JSON.parse(body || "{}"));
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(sent));
+    return;
+  }
+  if (shop && room === "shops" && path.join("/") === "admin/oauth/access_token" && request.method === "POST") {
+    const [status, text] = shop.grant(body);
+    response.writeHead(status, { "content-type": text.startsWith("{") ? "application/json" : "text/html" }).end(text);
     return;
   }
   if (shop && room === "results" && path.length === 1) return shop.download(request, response, path[0]);

@@ -266,7 +266,7 @@ impl Order {
         let fulfillments = self.fulfillments.iter().map(|(id, (_, one))| {
             json!({"id": gid("Fulfillment", *id), "name": one["name"], "status": upper(&one["status"]),
                 "displayStatus": null, "createdAt": one["created_at"], "updatedAt": one["updated_at"],
-                "inTransitAt": null, "deliveredAt": null, "totalQuantity": 1, "location": null,
+                "inTransitAt": null, "deliveredAt": null, "totalQuantity": 1,
                 "trackingInfo": [{"company": one["tracking_company"], "number": null, "url": null}]})
         });
         let attributes = array(&body["note_attributes"]).iter();
@@ -285,7 +285,7 @@ impl Order {
             "taxesIncluded": body["taxes_included"] == true,
             "displayFinancialStatus": upper(&body["financial_status"]), "displayFulfillmentStatus": fulfillment_status,
             "returnStatus": "NO_RETURN", "edited": !self.edits.is_empty(), "sourceName": body["source_name"],
-            "retailLocation": null, "app": null, "customer": customer.map(|id| json!({"id": gid("Customer", id)})),
+            "app": null, "customer": customer.map(|id| json!({"id": gid("Customer", id)})),
             "customerLocale": body["customer_locale"], "tags": ["a & b", "</tag>"], "discountCodes": [],
             "customAttributes": attributes.collect::<Vec<_>>(),
             "paymentGatewayNames": body["payment_gateway_names"], "totalPriceSet": body["total_price"].is_string().then(|| bag(body, body, "total_price")),

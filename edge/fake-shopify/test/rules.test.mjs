@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { buildSchema, parse, validate } from "graphql";
+import { denied, mayHear } from "../access.mjs";
 import { fakeShopify } from "../shopify.mjs";
 import { complaints } from "../rules.mjs";
 
@@ -15,6 +16,50 @@ test("our bulk queries keep every rule, and every document of ours is valid on t
   const bulk = new URL("../../../domain/src/shopify/queries/", import.meta.url);
   for (const file of readdirSync(bulk)) assert.deepEqual(complaints(schema, readFileSync(new URL(file, bulk), "utf8")), [], file);
   assert.deepEqual(validate(schema, parse(read("../../sync/graphql/admin.graphql"))), []);
+});
+
+/** The scopes that docs/deploy.md names before `words`. */
+function documented(words) {
+  const [, list] = new RegExp(`((?:\`\\w+\`,?\\s+)+)\\(${words}`).exec(read("../../../docs/deploy.md"));
+  return list.match(/\w+/g);
+}
+
+test("the scopes that docs/deploy.md calls necessary open all that is asked, and each of them is", () => {
+  const bulk = new URL("../../../domain/src/shopify/queries/", import.meta.url);
+  const documents = [...readdirSync(bulk).map((file) => readFileSync(new URL(file, bulk), "utf8")), read("../../sync/graphql/admin.graphql")];
+  const closed = (scopes) => documents.flatMap((document) => denied(schema, parse(document), scopes));
+  const necessary = documented("without one of these");
+  assert.deepEqual(closed(necessary), []);
+  for (const scope of necessary) assert.notDeepEqual(closed(necessary.filter((other) => other !== scope)), [], scope);
+  const webhooks = [...necessary, ...documented("webhooks only"), "read_customer_merge"];
+  for (const topic of ["ORDERS_CREATE", "FULFILLMENTS_CREATE", "RETURNS_REQUEST", "PRODUCTS_UPDATE", "CUSTOMERS_UPDATE", "CUSTOMERS_MERGE", "APP_UNINSTALLED"]) {
+    assert.ok(mayHear(schema, topic, webhooks), topic);
+  }
+  assert.ok(!mayHear(schema, "CUSTOMERS_MERGE", ["read_customers"]) && !mayHear(schema, "FULFILLMENTS_CREATE", ["read_orders"]));
+});
+
+test("what an app has no scope for is refused: in an operation when it runs, in a call at once", async (t) => {
+  const domain = "demo.myshopify.com";
+  const fake = await fakeShopify([{ domain, token: "T", scopes: ["read_orders", "write_products"] }]);
+  t.after(fake.stop);
+  const { operations } = fake.shops[domain];
+  const run = async (query) => {
+    const { id } = operations.run({ query }).bulkOperation;
+    while (["CREATED", "RUNNING"].includes(operations.find(id).status)) await new Promise((resolve) => setTimeout(resolve, 5));
+    return [operations.find(id).status, operations.find(id).errorCode, operations.find(id).url];
+  };
+  const orders = (selected) => `{ orders { edges { node { id ${selected} } } } }`;
+  assert.deepEqual(await run(orders("lineItems { edges { node { id product { id } } } }")), ["COMPLETED", null, null]);
+  assert.deepEqual(await run(orders("retailLocation { id }")), ["FAILED", "ACCESS_DENIED", null]);
+  assert.deepEqual(await run(orders("customer { id }")), ["FAILED", "ACCESS_DENIED", null]);
+  const response = await fetch(`${fake.url}/shops/${domain}/admin/api/2026-10/graphql.json`, {
+    method: "POST",
+    headers: { "x-shopify-access-token": "T" },
+    body: JSON.stringify({ query: '{ order(id: "gid://shopify/Order/1") { customer { id } } }' }),
+  });
+  const { data, errors } = await response.json();
+  assert.deepEqual([data, errors[0].extensions.code], [null, "ACCESS_DENIED"]);
+  assert.equal(errors[0].message, "Access denied for customer field. Required access: `read_customers` access scope.");
 });
 
 test("each broken rule is refused with the recorded message", () => {

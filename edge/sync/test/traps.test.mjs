@@ -1,12 +1,13 @@
 // What Shopify and the network do to a run, and what must come of it: the result is whole, or the watermark stays.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
 import { SCOPES } from "../../fake-shopify/shopify.mjs";
 import { DAILY, step, until, world } from "./world.mjs";
 
-const w = await world();
+const w = await world({ shops: 40 });
 const ALL_EVENTS = 25;
 
 /** Runs a day and expects the whole of it. */
@@ -246,6 +247,23 @@ test("a missing scope fails before anything is asked for; without read_all_order
   const { output } = await whole(some);
   assert.equal(output.days_readable, 60);
   assert.ok(w.log.some((line) => line.includes(some.domain) && line.includes("60 days")), w.log.join("\n"));
+});
+
+test("exactly the scopes that docs/deploy.md calls necessary are enough; without any of them Shopify refuses what preflight refuses", async () => {
+  const deploy = readFileSync(new URL("../../../docs/deploy.md", import.meta.url), "utf8");
+  const necessary = /Scopes: ([^(]*)\(without one of these no run begins\)/.exec(deploy)[1].match(/\w+/g);
+  await whole(w.shop({ scopes: necessary }));
+  for (const scope of necessary) {
+    const shop = w.shop({ scopes: necessary.filter((other) => other !== scope) });
+    const run = await fails(shop, "missing_scope");
+    assert.match(run.error.message, new RegExp(`has not granted ${scope};`));
+    // Past the preflight, as when a scope is taken away during a run: one of the three operations is denied.
+    const window = { from: "2026-11-20T00:00:00Z", to: "2026-11-24T00:00:00Z" };
+    for (const kind of ["orders_core", "orders_ledger", "products"]) await step(w, "request", shop, { kind, window, excluded: [] });
+    await until("its operations are over", () => shop.shopify.operations.running().length === 0);
+    const codes = shop.shopify.operations.all.map(({ errorCode }) => errorCode);
+    assert.ok(codes.includes("ACCESS_DENIED"), `${scope}: ${codes}`);
+  }
 });
 
 test("a failed run stays failed; another one of the same day is started on demand only", async () => {

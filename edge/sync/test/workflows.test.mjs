@@ -187,6 +187,31 @@ test("a replay takes nothing of another shop", async () => {
   assert.deepEqual([own.store.rows.size, own.events().length], [0, 0]);
 });
 
+  shop.shopify.scopes = [...SCOPES, "read_customer_merge"];
+  const granted = await shop.run("webhook_reconcile", { date: "2026-11-26" });
+  assert.deepEqual(granted.output?.created, ["CUSTOMERS_MERGE"], JSON.stringify(granted));
+});
+
+test("on the same day subscriptions are looked at again where that is asked for; those to an address of before go, others stay", async () => {
+  const [wrong, stranger] = ["https://wrong.example/webhooks/shopify", "https://stranger.example/webhooks"];
+  const of = (number, uri) => ({ id: `gid://shopify/WebhookSubscription/${number}`, topic: "ORDERS_CREATE", uri, format: "JSON" });
+  const shop = w.shop({ subscriptions: [of(7, wrong), of(8, stranger)] });
+  // What a deployment leaves behind that had the wrong WEBHOOK_URL.
+  const { SELF } = await w.stack.miniflare.getBindings("sync");
+  const body = JSON.stringify({ shop_domain: shop.domain, uri: wrong });
+  await SELF.fetch("http://sync/internal/watermark/address", { method: "POST", headers: { authorization: `Bearer ${w.options.internalToken}` }, body });
+  const first = await shop.start("webhook_reconcile");
+  const { output } = await w.end("webhook_reconcile", first.instance_id);
+  assert.ok(output.created.includes("ORDERS_CREATE"));
+  assert.equal(output.removed, 1);
+  assert.deepEqual([...new Set(shop.shopify.subscriptions.map(({ uri }) => uri))].sort(), [stranger, w.options.webhookUrl].sort());
+  const lost = shop.shopify.subscriptions.findIndex(({ topic, uri }) => topic === "REFUNDS_CREATE" && uri === w.options.webhookUrl);
+  shop.shopify.subscriptions.splice(lost, 1);
+  const found = await shop.start("webhook_reconcile");
+  assert.deepEqual([found.status, found.instance_id], ["complete", first.instance_id]);
+  const again = await shop.start("webhook_reconcile", { again: true });
+  assert.deepEqual([again.status, again.instance_id], ["started", `${first.instance_id}-2`]);
+  assert.deepEqual((await w.end("webhook_reconcile", again.instance_id)).output, { created: ["REFUNDS_CREATE"], removed: 0 });
 test("steps are not reachable from outside, with or without the token", async () => {
   const body = { run: {}, input: {} };
   for (const authorization of [undefined, null, "Bearer wrong"]) {
