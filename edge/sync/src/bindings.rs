@@ -1,7 +1,6 @@
 //! Names and values that wrangler.jsonc binds.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::{streams, PipelineStream};
 use weir_edge_shared::settings::{self, number, postgres_timeouts, secret, text};
@@ -10,6 +9,7 @@ use weir_edge_shared::versions::StreamVersions;
 use worker::{Env, Stub};
 
 use crate::step::StepError;
+use crate::token::{access, Access};
 
 /// Shopify's most generous answer is a page of a few megabytes; a bulk result is streamed and has no such limit.
 const DEFAULT_PART_BYTES: u64 = 8_000_000;
@@ -44,23 +44,12 @@ pub fn watermark_object(env: &Env, shop: &str) -> worker::Result<Stub> {
     env.durable_object("WATERMARKS")?.get_by_name(shop)
 }
 
-/// Origin of a shop's Admin API, var SHOPIFY_ORIGIN with `{shop}` in it, and its access token, from the secret
-/// SHOPIFY_ACCESS_TOKENS: `{"demo.myshopify.com": "shpat_..."}`.
-pub fn shopify(env: &Env, shop: &str) -> Result<(String, String), StepError> {
+/// Origin of a shop's Admin API, var SHOPIFY_ORIGIN with `{shop}` in it, and what opens it, from the secret
+/// SHOPIFY_ACCESS_TOKENS.
+pub fn shopify(env: &Env, shop: &str) -> Result<(String, Access), StepError> {
     let origin = text(env, "SHOPIFY_ORIGIN").unwrap_or_else(|| "https://{shop}".into());
-    let tokens: Value = serde_json::from_str(&secret(env, "SHOPIFY_ACCESS_TOKENS")).map_err(|_| {
-        StepError::lasting(
-            "not_configured",
-            "SHOPIFY_ACCESS_TOKENS is not a JSON object of tokens by shop",
-        )
-    })?;
-    let token = tokens[shop].as_str().filter(|token| !token.is_empty()).ok_or_else(|| {
-        StepError::lasting(
-            "not_configured",
-            format!("SHOPIFY_ACCESS_TOKENS has no token of {shop}"),
-        )
-    })?;
-    Ok((origin.replace("{shop}", shop), token.to_owned()))
+    let access = access(&secret(env, "SHOPIFY_ACCESS_TOKENS"), shop)?;
+    Ok((origin.replace("{shop}", shop), access))
 }
 
 /// Where webhooks are to be delivered: var WEBHOOK_URL.

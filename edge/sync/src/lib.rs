@@ -9,6 +9,7 @@
 //! | SYNC_TELEMETRY of a step | [`telemetry`] |
 //! | the queries, and the one API version | [`queries`] |
 //! | what an answer of the Admin API means | [`admin`] |
+//! | the token that opens a shop | [`token`] |
 //! | which access scope what needs | [`scopes`] |
 //! | states of a bulk operation | [`operation`] |
 //! | lines: parted, counted, parents whose children were cut | [`jsonl`] |
@@ -36,6 +37,7 @@ pub mod settle;
 pub mod step;
 pub mod subscriptions;
 pub mod telemetry;
+pub mod token;
 pub mod upsert;
 
 #[cfg(target_arch = "wasm32")]

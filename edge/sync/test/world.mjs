@@ -15,13 +15,16 @@ const INTERNAL_TOKEN = "test-internal-token";
 const ACCESS_TOKEN = "shpat_test";
 const OVER = ["complete", "errored", "terminated"];
 
-/** Starts everything with room for `shops` shops, after `unstartable` ones; `config` overrides the stack's. It is stopped after the file's last test. */
-export async function world({ shops = 30, unstartable = [], ...config } = {}) {
+/**
+ * Starts everything with room for `shops` shops, after `unstartable` ones, which the app opens with a token that stays or, where
+ * given, with `client`; `config` overrides the stack's. It is stopped after the file's last test.
+ */
+export async function world({ shops = 30, unstartable = [], client, ...config } = {}) {
   const domains = Array.from({ length: shops }, (_, index) => `shop-${index + 1}.myshopify.com`);
   const stores = Object.fromEntries(domains.map((domain) => [domain, new Store()]));
   const postgres = await bulkPostgres((domain) => stores[domain] ?? stores[domains[0]]);
   const lake = await bulkLake(TOKEN);
-  const fake = await fakeShopify(domains.map((domain) => ({ domain, token: ACCESS_TOKEN })));
+  const fake = await fakeShopify(domains.map((domain) => ({ domain, ...(client ? { client } : { token: ACCESS_TOKEN }) })));
   const log = [];
   const options = {
     postgres: postgres.url,
