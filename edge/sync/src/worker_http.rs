@@ -86,7 +86,7 @@ async fn step(env: &Env, name: &str, run: &Run, input: &Value) -> std::result::R
         "deleted_products" => worker_deletion::products(env, run, input).await,
         "advance" => worker_watermark::advance(env, run, input).await,
         "refresh" => worker_lake::refresh(env, input).await,
-        "replicate" => worker_lake::replicate(env, run).await,
+        "replicate" => worker_lake::replicate(env).await,
         "subscriptions" => worker_shopify::subscriptions(env, run).await,
         "replayed" => worker_replay::objects(env, run, input).await,
         // A run that failed says so in telemetry; the failure itself is the Workflow's.

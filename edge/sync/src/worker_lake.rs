@@ -7,12 +7,8 @@ use worker::{Env, Fetch, Headers, Method, Request, RequestInit};
 
 use crate::bindings::{lake, postgres};
 use crate::lake::may_pass;
-use crate::step::{Counts, Outcome, Run, StepError};
+use crate::step::{Counts, Outcome, StepError};
 use crate::upsert::database;
-use crate::worker_watermark;
-
-/// Key of the number of the newest change of a specification that is in the lake.
-const SPECIFICATIONS: &str = "objective_spec_sequence";
 
 async fn post(env: &Env, path: &str, body: &Value) -> Result<Value, StepError> {
     let (url, token) = lake(env)?;
@@ -57,9 +53,10 @@ pub async fn refresh(env: &Env, input: &Value) -> Result<Outcome, StepError> {
     })
 }
 
-/// Takes changed objective specifications from PostgreSQL to the lake: `{sequence, published}`. Sending one again changes
-/// nothing there, so a run that dies in between is simply repeated.
-pub async fn replicate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
+/// Takes the objective specifications from PostgreSQL to the lake: `{sequence, sent}`, of which the first is the number of
+/// their newest change. They are sent each time, whatever was sent before: what the lake holds only the lake knows, which may
+/// have been made anew, or PostgreSQL restored to an earlier day. What it holds already changes nothing there and commits nothing.
+pub async fn replicate(env: &Env) -> Result<Outcome, StepError> {
     let text = postgres(env)?
         .call("weir.objective_snapshot", &[] as &[Argument<'_>])
         .await
@@ -70,27 +67,19 @@ pub async fn replicate(env: &Env, run: &Run) -> Result<Outcome, StepError> {
             format!("weir.objective_snapshot: {}", place(&error)),
         )
     })?;
-    let key = json!({"key": SPECIFICATIONS});
-    let reached = worker_watermark::call(env, &run.shop_domain, "sequence", &key).await?;
-    let sequence = snapshot["sequence"].as_i64().unwrap_or_default();
     // Those that were ended too: the lake goes on with what it was told last.
     let lists = ["specifications", "ended"]
         .iter()
         .filter_map(|name| snapshot[*name].as_array());
     let specifications: Vec<Value> = lists.flatten().cloned().collect();
-    let read = i64::try_from(specifications.len()).unwrap_or(i64::MAX);
-    let is_new = reached["reached"].as_i64() != Some(sequence);
-    if is_new && !specifications.is_empty() {
+    let sent = i64::try_from(specifications.len()).unwrap_or(i64::MAX);
+    if !specifications.is_empty() {
         post(env, "/v1/objective", &Value::Array(specifications)).await?;
     }
-    let move_on = json!({"key": SPECIFICATIONS, "to": sequence});
-    worker_watermark::call(env, &run.shop_domain, "sequence", &move_on).await?;
     Ok(Outcome {
-        output: json!({"sequence": sequence, "published": if is_new { read } else { 0 }}),
+        output: json!({"sequence": snapshot["sequence"], "sent": sent}),
         counts: Counts {
-            read: Some(read),
-            upserted: Some(if is_new { read } else { 0 }),
-            unchanged: Some(if is_new { 0 } else { read }),
+            read: Some(sent),
             ..Counts::default()
         },
         ..Outcome::default()
