@@ -2,9 +2,10 @@
 
 import { join } from "node:path";
 import { Log, LogLevel } from "miniflare";
-import { fileOf, startWorkerd, streams, timeouts } from "./parts.mjs";
+import { fileOf, optional, startWorkerd, streams, timeouts } from "./parts.mjs";
 
-const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
+const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/schedules.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
+const WASM = "build/index_bg.wasm";
 
 /** Binding, name and class of each workflow, as in wrangler.jsonc. */
 const WORKFLOWS = {
@@ -17,22 +18,26 @@ const WORKFLOWS = {
   REPLAY: { name: "replay", className: "Replay" },
 };
 
-async function modules() {
-  const scripts = SCRIPTS.map(async (path) => ({ type: "ESModule", path, contents: (await fileOf("sync", path)).toString() }));
-  const wasm = "build/index_bg.wasm";
-  return [...(await Promise.all(scripts)), { type: "CompiledWasm", path: wasm, contents: await fileOf("sync", wasm) }];
+/** The Worker's modules. `entry`, for tests, is the text of a module in the place of entry.mjs, which is "./own.mjs" to it. */
+async function modules(entry) {
+  const script = async (path, name = path) => ({ type: "ESModule", path: name, contents: (await fileOf("sync", path)).toString() });
+  const [own, ...scripts] = SCRIPTS;
+  const first = entry === undefined ? [script(own)] : [{ type: "ESModule", path: own, contents: entry }, script(own, "own.mjs")];
+  const wasm = { type: "CompiledWasm", path: WASM, contents: await fileOf("sync", WASM) };
+  return [...(await Promise.all([...first, ...scripts.map((path) => script(path))])), wasm];
 }
 
 /**
  * The sync Worker. config as in startStack, and: shopifyOrigin (with {shop} in it), accessTokens (by shop), webhookUrl, and
- * for tests partBytes, streamVersions and timeouts (of parts.mjs), inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis.
+ * for tests partBytes, streamVersions and timeouts (of parts.mjs), inspectorPort, pollMillis, retryDelayMillis, backfillPauseMillis,
+ * stepsAnInstance (of a backfill), syncEntry (of `modules`).
  */
 async function syncWorker(config, telemetry) {
   return {
     name: "sync",
     // An address of its own also where another Worker has the first one.
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
-    modules: await modules(),
+    modules: await modules(config.syncEntry),
     compatibilityDate: "2026-07-01",
     bindings: {
       SHOPS: JSON.stringify(config.shops),
@@ -47,6 +52,7 @@ async function syncWorker(config, telemetry) {
       RETRY_DELAY_MILLIS: String(config.retryDelayMillis ?? 200),
       BACKFILL_PAUSE_MILLIS: String(config.backfillPauseMillis ?? 1000),
       ...timeouts(config),
+      ...optional("STEPS_AN_INSTANCE", config.stepsAnInstance),
       ...(config.partBytes ? { PART_BYTES: String(config.partBytes) } : {}),
     },
     workflows: WORKFLOWS,

@@ -1,4 +1,5 @@
-//! Webhook subscriptions that are missing. Shopify removes one whose deliveries failed eight times in a row, without a word.
+//! Webhook subscriptions that are missing, and those to an address of before. Shopify removes one whose deliveries failed eight
+//! times in a row, without a word.
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,24 @@ pub fn missing(edges: &[Value], uri: &str, scopes: &Scopes) -> Vec<Topic> {
         .copied()
         .filter(|topic| !there.contains(enumeration(*topic).as_str()))
         .collect()
+}
+
+/// The ids of those of `edges` that deliver to one of `addresses` other than `uri`: what weir itself once made, before its
+/// WEBHOOK_URL was corrected. One to an address that weir never had is somebody else's.
+#[must_use]
+pub fn outdated<'a>(edges: &'a [Value], uri: &str, addresses: &Value) -> Vec<&'a str> {
+    let addresses: Vec<&str> = addresses
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let nodes = edges.iter().map(|edge| &edge["node"]);
+    let old = nodes.filter(|node| {
+        let to = node["uri"].as_str();
+        to != Some(uri) && to.is_some_and(|to| addresses.contains(&to))
+    });
+    old.filter_map(|node| node["id"].as_str()).collect()
 }
 
 #[cfg(test)]
@@ -70,5 +89,18 @@ mod tests {
             assert!(missing.contains(&topic.to_owned()), "{topic}");
         }
         assert!(!missing.iter().any(|topic| topic.contains("REDACT")));
+    }
+
+    #[test]
+    fn only_what_was_made_for_an_address_of_before_is_outdated() {
+        let node = |id: &str, uri: &str| json!({"node": {"id": id, "uri": uri, "topic": "ORDERS_CREATE"}});
+        let edges = [
+            node("1", "https://new.example/"),
+            node("2", "https://old.example/"),
+            node("3", "https://stranger.example/"),
+        ];
+        let addresses = json!(["https://new.example/", "https://old.example/"]);
+        assert_eq!(outdated(&edges, "https://new.example/", &addresses), ["2"]);
+        assert!(outdated(&edges, "https://new.example/", &json!(null)).is_empty());
     }
 }

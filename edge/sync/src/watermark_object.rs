@@ -1,5 +1,5 @@
 //! The watermark object: one per shop, SQLite inside. Keeps watermarks, their last moves, which run waits for which bulk
-//! operation, and how far the runs are.
+//! operation, how far the runs are, and where webhooks were ever delivered.
 //!
 //! Calls are `POST /{verb}` with a JSON object. A call runs to its end without waiting for anything, so it is one transaction.
 
@@ -21,7 +21,7 @@ create table if not exists operation (operation_id text primary key, workflow te
 create table if not exists progress (
   number integer primary key autoincrement, workflow text not null, instance_id text not null, step text not null,
   attempt integer not null, status text not null, noted_at text not null, facts text not null);
-create table if not exists sequence (key text primary key, reached integer not null);
+create table if not exists address (uri text primary key);
 ";
 
 /// See the module.
@@ -43,12 +43,15 @@ impl DurableObject for WatermarkObject {
             self.sql.exec(statement, None)?;
         }
         match request.path().as_str() {
-            "/get" => Response::from_json(&json!({"watermark": self.get(text(&call, "key"))?})),
+            "/get" => {
+                let key = text(&call, "key");
+                Response::from_json(&json!({"watermark": self.get(key)?, "mover": self.last_mover(key)?}))
+            }
             "/advance" => self.advance(&call),
             "/note" => self.note(&call),
             "/expect" => self.expect(&call),
             "/whose" => self.whose(&call),
-            "/sequence" => self.sequence(&call),
+            "/address" => self.address(&call),
             "/state" => self.state(),
             _ => Response::error("not found", 404),
         }
@@ -200,23 +203,22 @@ impl WatermarkObject {
         Response::from_json(&json!({"workflow": workflow, "instance_id": instance_id}))
     }
 
-    /// `{key, to}`: a number that only grows; without `to` only read. -> `{reached}`.
-    fn sequence(&self, call: &Value) -> Result<Response> {
+    /// `{uri}`: where webhooks are delivered now. -> `{addresses}`, all where they ever were.
+    fn address(&self, call: &Value) -> Result<Response> {
         #[derive(Deserialize)]
-        struct Reached {
-            reached: i64,
+        struct Address {
+            uri: String,
         }
-        if let Some(to) = call["to"].as_i64() {
-            let row = vec![text(call, "key").into(), SqlStorageValue::try_from_i64(to)?];
-            self.sql.exec(
-                "insert into sequence (key, reached) values (?, ?)
-                 on conflict (key) do update set reached = max(reached, excluded.reached)",
-                row,
-            )?;
-        }
-        let statement = "select reached from sequence where key = ?";
-        let rows: Vec<Reached> = self.sql.exec(statement, values([text(call, "key")]))?.to_array()?;
-        Response::from_json(&json!({"reached": rows.first().map(|row| row.reached)}))
+        self.sql.exec(
+            "insert or ignore into address (uri) values (?)",
+            values([text(call, "uri")]),
+        )?;
+        let rows: Vec<Address> = self
+            .sql
+            .exec("select uri from address order by uri", None)?
+            .to_array()?;
+        let addresses: Vec<String> = rows.into_iter().map(|row| row.uri).collect();
+        Response::from_json(&json!({"addresses": addresses}))
     }
 
     /// Everything for the status route and the dashboard.

@@ -10,7 +10,7 @@ use crate::operation::{alike, Operation};
 use crate::queries::bulk_query;
 use crate::scopes::{enough, refusal, ALL_ORDERS, DAYS_READABLE};
 use crate::step::{Counts, Outcome, Run, StepError};
-use crate::subscriptions::{enumeration, missing};
+use crate::subscriptions::{enumeration, missing, outdated};
 use crate::worker_admin::call;
 use crate::worker_watermark;
 
@@ -109,8 +109,8 @@ pub async fn poll(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     Ok(Outcome::of(json!({"operations": states})))
 }
 
-/// Creates the subscriptions that are missing: `{created}`. One that Shopify refuses costs the others nothing; they are all
-/// named at the end.
+/// Creates the subscriptions that are missing and removes those to an address of before: `{created, removed}`. One that Shopify
+/// refuses costs the others nothing; they are all named at the end.
 pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     let uri = webhook_url(env)?;
     let (mut edges, mut after) = (Vec::new(), Value::Null);
@@ -125,6 +125,8 @@ pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     }
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
     let missing = missing(&edges, &uri, &Scopes::read(&data["currentAppInstallation"]));
+    // Known before the first one is made for it, or nobody would know whose it is after a later change.
+    let known = worker_watermark::call(env, &run.shop_domain, "address", &json!({"uri": uri})).await?;
     let (mut names, mut refused) = (Vec::new(), Vec::new());
     for topic in missing {
         let name = enumeration(topic);
@@ -139,12 +141,24 @@ pub async fn subscriptions(env: &Env, run: &Run) -> Result<Outcome, StepError> {
             }
         }
     }
+    let mut removed = 0_i64;
+    for id in outdated(&edges, &uri, &known["addresses"]) {
+        let data = call(env, &run.shop_domain, "Unsubscribe", &json!({"id": id})).await?;
+        match user_error(&data["webhookSubscriptionDelete"]) {
+            Some(error) if error.retry_after_millis.is_some() => return Err(error),
+            Some(error) => refused.push(format!("{id} at {}: {}", run.shop_domain, error.detail)),
+            None => {
+                console_warn!("{}: {id} led to an address of before; removed", run.shop_domain);
+                removed += 1;
+            }
+        }
+    }
     if !refused.is_empty() {
         return Err(StepError::lasting("subscription_refused", refused.join(", ")));
     }
     let created = i64::try_from(names.len()).unwrap_or(i64::MAX);
     Ok(Outcome {
-        output: json!({"created": names}),
+        output: json!({"created": names, "removed": removed}),
         counts: Counts {
             read: i64::try_from(edges.len()).ok(),
             upserted: Some(created),

@@ -6,15 +6,15 @@ import { test } from "node:test";
 import { startStack } from "../../local/stack.mjs";
 import { fakeShopify } from "../../fake-shopify/shopify.mjs";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
-import { bulkLake, bulkPostgres, Store } from "./doubles.mjs";
+import { bulkLake, bulkPostgres, PLATFORM, Store } from "./doubles.mjs";
 import { DAILY, DATE, until } from "./world.mjs";
 
 const SHOP = "demo.myshopify.com";
 const SECRET = "test_secret";
 const HOUR = 3_600_000;
 
-/** Both Workers over a played Shopify whose webhooks go to the commerce Worker. */
-async function chain(t) {
+/** Both Workers over a played Shopify whose webhooks go to the commerce Worker; `sync` overrides the sync Worker's options. */
+async function chain(t, sync = {}) {
   const store = new Store();
   const postgres = await bulkPostgres(() => store);
   const lake = await bulkLake("L");
@@ -28,7 +28,7 @@ async function chain(t) {
     shops: [SHOP],
     internalToken: "T",
     log: (line) => log.push(line),
-    sync: { shopifyOrigin: fake.origin, accessTokens: { [SHOP]: "S" }, pollMillis: HOUR, retryDelayMillis: 20 },
+    sync: { shopifyOrigin: fake.origin, accessTokens: { [SHOP]: "S" }, pollMillis: HOUR, retryDelayMillis: 20, ...sync },
   });
   t.after(async () => {
     await stack.stop();
@@ -63,6 +63,28 @@ test("Shopify's webhook, taken by the commerce Worker, wakes the run that waits 
   const { watermarks } = await call(`status?shop=${SHOP}`);
   assert.equal(watermarks[0].value_json.ts, run.output.window.to);
   assert.deepEqual(await stack.quarantine(), []);
+});
+
+test("a notice that comes when its run is over, or no longer kept, is acknowledged: nothing lands in the quarantine", async (t) => {
+  const { stack, shopify, log, call } = await chain(t, { syncEntry: PLATFORM, pollMillis: 20 });
+  shopify.faults.silent = true;
+  const { instance_id } = await call(`workflows/${DAILY}`, { shop: SHOP, date: DATE });
+  const state = () => call(`workflows/${DAILY}/${instance_id}`);
+  await until("the run is complete", async () => (await state()).status === "complete");
+  shopify.faults.silent = false;
+  const [first, second] = shopify.operations.all;
+  const woken = (operation) => call("finished", { shop: SHOP, operation_id: operation.id });
+  await shopify.finished(first);
+  assert.deepEqual(await woken(first), { woken: null });
+  await fetch(`${stack.syncUrl}/forget`, { method: "POST", body: instance_id });
+  assert.equal((await state()).reason, "unknown_instance");
+  await shopify.finished(second);
+  assert.deepEqual(await woken(second), { woken: null });
+  // What the queue still has to say, it says before this one.
+  assert.equal(await shopify.fire("bulk_operations/finish", JSON.stringify({ status: "completed" }), { webhook_id: "nameless" }), 200);
+  await until("the nameless one is kept", async () => (await stack.quarantine()).length > 0);
+  assert.deepEqual((await stack.quarantine()).map(({ webhook_id }) => webhook_id), ["nameless"]);
+  assert.ok(!log.some((line) => line.includes("finite state")), log.join("\n"));
 });
 
 test("a stranger's operation is acknowledged and wakes nobody; one without a name is kept", async (t) => {

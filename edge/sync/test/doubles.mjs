@@ -40,6 +40,59 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }
 
+/**
+ * An entry.mjs (syncEntry of edge/local/sync.mjs) under which Cloudflare answers as it does in production and miniflare never:
+ * an instance that is over takes no event, and one that was named by `POST /forget` with its id is kept no longer. `GET /created` tells
+ * with which options instances were created.
+ */
+export const PLATFORM = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { route } from "./workflows/routes.mjs";
+import Own from "./own.mjs";
+
+export * from "./own.mjs";
+
+const forgotten = new Set();
+const created = [];
+
+const asDeployed = (workflow) => ({
+  create(options) {
+    created.push(options);
+    return workflow.create(options);
+  },
+  async get(id) {
+    if (forgotten.has(id)) throw new Error("(instance.not_found) Provided instance id does not exist");
+    const instance = await workflow.get(id);
+    return {
+      status: () => instance.status(),
+      async sendEvent(event) {
+        if (["complete", "errored", "terminated"].includes((await instance.status()).status)) {
+          throw new Error("(instance.in_finite_state) Instance reached a finite state, cannot send events to it");
+        }
+        return instance.sendEvent(event);
+      },
+    };
+  },
+});
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/forget") {
+      forgotten.add(await request.text());
+      return new Response();
+    }
+    if (new URL(request.url).pathname === "/created") return Response.json(created);
+    const env = { ...this.env };
+    for (const name of ["DAILY_SHOPIFY_BULK_SYNC", "FULL_BACKFILL"]) env[name] = asDeployed(env[name]);
+    return route(request, env);
+  }
+
+  scheduled(event) {
+    return new Own(this.ctx, this.env).scheduled(event);
+  }
+}
+`;
+
 /** What weir.ingest_bulk takes lines of. */
 const BULK_KINDS = ["orders_core", "orders_ledger", "products"];
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { madeUpShop } from "../../fake-shopify/shop.mjs";
 import { SCOPES } from "../../fake-shopify/shopify.mjs";
+import { PLATFORM } from "./doubles.mjs";
 import { DAILY, step, until, world } from "./world.mjs";
 
 const w = await world();
@@ -79,6 +80,49 @@ test("a backfill whose later part failed goes on there, and says meanwhile that 
   assert.equal(shop.ids().size, 24 + 6);
 });
 
+test("a backfill that outlasts the instances of its first parts is found where it is, and nothing starts beside it", async () => {
+  const kept = await world({ shops: 1, syncEntry: PLATFORM });
+  const now = Date.now();
+  const shop = kept.shop({ data: madeUpShop({ count: 24, days: 400, now: now - 130 * DAY }) });
+  const body = { from: new Date(now - 540 * DAY).toISOString() };
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  // The first part reads twelve months by three operations each; the second one is held.
+  Object.defineProperty(shop.faults, "hold", { get: () => (shop.shopify.operations.all.length > 3 * 13 ? held : undefined), enumerable: true });
+  const { instance_id } = await shop.start("full_backfill", body);
+  const part = `${instance_id}-part2`;
+  await kept.end("full_backfill", instance_id);
+  await until("the second part has moved the watermark", async () => (await shop.status()).moves[0]?.instance_id === part);
+  await fetch(`${kept.stack.url}/forget`, { method: "POST", body: instance_id });
+  const operations = shop.shopify.operations.all.length;
+  for (const again of [false, true]) {
+    const found = await shop.start("full_backfill", { ...body, again });
+    assert.deepEqual([found.instance_id, found.error], [part, null]);
+    assert.ok(["running", "waiting"].includes(found.status), found.status);
+  }
+  assert.equal((await kept.call(`workflows/full_backfill/${instance_id}-2`)).body.reason, "unknown_instance");
+  assert.ok(shop.shopify.operations.all.length <= operations + 3, "what is asked for is the second part's own");
+  release();
+  assert.equal((await kept.end("full_backfill", part)).output?.complete, true);
+  const done = await shop.start("full_backfill", body);
+  assert.deepEqual([done.status, done.instance_id], ["complete", part]);
+  const created = await (await fetch(`${kept.stack.url}/created`)).json();
+  assert.deepEqual(created.map(({ retention }) => retention), [{ successRetention: "30 days", errorRetention: "30 days" }]);
+});
+
+test("a part of a backfill that has taken its steps leaves the rest to the next", async () => {
+  const few = await world({ shops: 1, stepsAnInstance: 1 });
+  const now = Date.now();
+  const shop = few.shop({ data: madeUpShop({ count: 8, days: 70, now: now - 130 * DAY }) });
+  const { instance_id } = await shop.start("full_backfill", { from: new Date(now - 210 * DAY).toISOString() });
+  const first = await few.end("full_backfill", instance_id);
+  assert.deepEqual([first.output?.slices, first.output?.complete], [1, false], JSON.stringify(first));
+  let last = first;
+  for (let number = 2; !last.output.complete; number += 1) last = await few.end("full_backfill", `${instance_id}-part${number}`);
+  assert.equal(last.output.slices, 1);
+  assert.equal(shop.ids().size, 8 + 2);
+});
+
 test("what a shop hides is not counted as read: a backfill needs the scope, and ends where all was shown", async () => {
   const now = Date.now();
   const shop = w.shop({ data: madeUpShop({ count: 8, days: 100, now }), scopes: SCOPES.filter((scope) => scope !== "read_all_orders") });
@@ -143,6 +187,31 @@ test("subscriptions that Shopify removed are created again, and only those", asy
   assert.ok(run.output.created.includes("BULK_OPERATIONS_FINISH") && !run.output.created.includes("ORDERS_CREATE"));
   const again = await shop.run("webhook_reconcile", { date: "2026-11-25" });
   assert.deepEqual(again.output.created, []);
+  shop.shopify.scopes = [...SCOPES, "read_customer_merge"];
+  const granted = await shop.run("webhook_reconcile", { date: "2026-11-26" });
+  assert.deepEqual(granted.output?.created, ["CUSTOMERS_MERGE"], JSON.stringify(granted));
+});
+
+test("on the same day subscriptions are looked at again where that is asked for; those to an address of before go, others stay", async () => {
+  const [wrong, stranger] = ["https://wrong.example/webhooks/shopify", "https://stranger.example/webhooks"];
+  const of = (number, uri) => ({ id: `gid://shopify/WebhookSubscription/${number}`, topic: "ORDERS_CREATE", uri, format: "JSON" });
+  const shop = w.shop({ subscriptions: [of(7, wrong), of(8, stranger)] });
+  // What a deployment leaves behind that had the wrong WEBHOOK_URL.
+  const { SELF } = await w.stack.miniflare.getBindings("sync");
+  const body = JSON.stringify({ shop_domain: shop.domain, uri: wrong });
+  await SELF.fetch("http://sync/internal/watermark/address", { method: "POST", headers: { authorization: `Bearer ${w.options.internalToken}` }, body });
+  const first = await shop.start("webhook_reconcile");
+  const { output } = await w.end("webhook_reconcile", first.instance_id);
+  assert.ok(output.created.includes("ORDERS_CREATE"));
+  assert.equal(output.removed, 1);
+  assert.deepEqual([...new Set(shop.shopify.subscriptions.map(({ uri }) => uri))].sort(), [stranger, w.options.webhookUrl].sort());
+  const lost = shop.shopify.subscriptions.findIndex(({ topic, uri }) => topic === "REFUNDS_CREATE" && uri === w.options.webhookUrl);
+  shop.shopify.subscriptions.splice(lost, 1);
+  const found = await shop.start("webhook_reconcile");
+  assert.deepEqual([found.status, found.instance_id], ["complete", first.instance_id]);
+  const again = await shop.start("webhook_reconcile", { again: true });
+  assert.deepEqual([again.status, again.instance_id], ["started", `${first.instance_id}-2`]);
+  assert.deepEqual((await w.end("webhook_reconcile", again.instance_id)).output, { created: ["REFUNDS_CREATE"], removed: 0 });
 });
 
 test("a topic that a shop does not allow costs the others nothing, and the scope is named", async () => {
@@ -198,31 +267,6 @@ test("a replay takes nothing of another shop", async () => {
   assert.deepEqual([own.store.rows.size, own.events().length], [0, 0]);
 });
 
-  shop.shopify.scopes = [...SCOPES, "read_customer_merge"];
-  const granted = await shop.run("webhook_reconcile", { date: "2026-11-26" });
-  assert.deepEqual(granted.output?.created, ["CUSTOMERS_MERGE"], JSON.stringify(granted));
-});
-
-test("on the same day subscriptions are looked at again where that is asked for; those to an address of before go, others stay", async () => {
-  const [wrong, stranger] = ["https://wrong.example/webhooks/shopify", "https://stranger.example/webhooks"];
-  const of = (number, uri) => ({ id: `gid://shopify/WebhookSubscription/${number}`, topic: "ORDERS_CREATE", uri, format: "JSON" });
-  const shop = w.shop({ subscriptions: [of(7, wrong), of(8, stranger)] });
-  // What a deployment leaves behind that had the wrong WEBHOOK_URL.
-  const { SELF } = await w.stack.miniflare.getBindings("sync");
-  const body = JSON.stringify({ shop_domain: shop.domain, uri: wrong });
-  await SELF.fetch("http://sync/internal/watermark/address", { method: "POST", headers: { authorization: `Bearer ${w.options.internalToken}` }, body });
-  const first = await shop.start("webhook_reconcile");
-  const { output } = await w.end("webhook_reconcile", first.instance_id);
-  assert.ok(output.created.includes("ORDERS_CREATE"));
-  assert.equal(output.removed, 1);
-  assert.deepEqual([...new Set(shop.shopify.subscriptions.map(({ uri }) => uri))].sort(), [stranger, w.options.webhookUrl].sort());
-  const lost = shop.shopify.subscriptions.findIndex(({ topic, uri }) => topic === "REFUNDS_CREATE" && uri === w.options.webhookUrl);
-  shop.shopify.subscriptions.splice(lost, 1);
-  const found = await shop.start("webhook_reconcile");
-  assert.deepEqual([found.status, found.instance_id], ["complete", first.instance_id]);
-  const again = await shop.start("webhook_reconcile", { again: true });
-  assert.deepEqual([again.status, again.instance_id], ["started", `${first.instance_id}-2`]);
-  assert.deepEqual((await w.end("webhook_reconcile", again.instance_id)).output, { created: ["REFUNDS_CREATE"], removed: 0 });
 test("steps are not reachable from outside, with or without the token", async () => {
   const body = { run: {}, input: {} };
   for (const authorization of [undefined, null, "Bearer wrong"]) {

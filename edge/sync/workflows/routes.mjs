@@ -1,6 +1,7 @@
 // Starting workflows and looking at them: by schedule, and over HTTP with a token.
 
-import { createOnce, find, partId } from "./workflows.mjs";
+import { SCHEDULES } from "./schedules.mjs";
+import { createOnce, find, isAbsent, partId, partOf } from "./workflows.mjs";
 
 const day = () => new Date().toISOString().slice(0, 10);
 const handle = (shop) => shop.replace(/\.myshopify\.com$/, "").replace(/[^a-zA-Z0-9_-]/g, "_");
@@ -11,24 +12,16 @@ const daysOf = ({ from, until }) => [from, until].filter(Boolean).map((day) => p
 /**
  * The workflows by name: binding, whose it is, and the part of the instance's id after name and shop. The id makes a second
  * start of the same run find the first. `watermarkOf`: the key of the watermark of a run that is done in parts, by its id.
+ * `repeats`: whether a run that is complete may be wanted once more, for what it looks at may have changed since.
  */
 const WORKFLOWS = {
   daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date },
   full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], watermarkOf: (id) => `orders_backfill_watermark/${id}` },
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
-  webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date },
+  webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date, repeats: true },
   deletion_reconcile: { binding: "DELETION_RECONCILE", perShop: true, run: ({ date }) => date },
   replay: { binding: "REPLAY", perShop: true, run: ({ prefix }) => plain(`${prefix.slice(-40)}-${Date.now()}`), needs: ["prefix"] },
-};
-
-/** Which workflow each cron trigger of wrangler.jsonc starts. */
-const SCHEDULES = {
-  "15 3 * * *": "daily_shopify_bulk_sync",
-  "45 2 * * *": "webhook_reconcile",
-  "30 4 * * SUN": "deletion_reconcile",
-  "5 * * * *": "measurement_refresh",
-  "*/10 * * * *": "artifact_replication",
 };
 
 /** Starts what `cron` is for, for every shop it is for: one that cannot be started does not cost the others their day. */
@@ -56,10 +49,10 @@ function firstId(name, shop, run) {
 /**
  * Starts a run, or finds its newest instance: then `status` is how that is. `again` starts another one under the next id where
  * the last one failed: the failed one stays as it is, and its telemetry too. A run that is done in parts goes on with its next
- * part then, and begins anew where it is complete.
+ * part then, and begins anew where it is complete, as does one that repeats.
  */
 async function start(env, name, { again = false, ...given }) {
-  const { binding, perShop, run, watermarkOf } = WORKFLOWS[name];
+  const { binding, perShop, run, watermarkOf, repeats } = WORKFLOWS[name];
   const params = { date: day(), ...given };
   const workflow = env[binding];
   const first = firstId(name, perShop ? params.shop : undefined, run(params));
@@ -71,24 +64,35 @@ async function start(env, name, { again = false, ...given }) {
   };
   const last = await lastOf(runId, known);
   if (!last) return begin(first);
-  const part = watermarkOf && (await lastOf((number) => partId(last.id, number), (id) => find(workflow, id)));
+  const part = watermarkOf && (await newestPart(env, workflow, params.shop, last.id, watermarkOf(last.id)));
   const { id, status, error } = part ?? last;
   if (again && ["errored", "terminated"].includes(status)) return begin(part ? partId(last.id, part.number + 1) : runId(last.number + 1));
-  if (status === "forgotten" || (again && part && status === "complete")) return begin(runId(last.number + 1));
+  if (status === "forgotten" || (again && (part || repeats) && status === "complete")) return begin(runId(last.number + 1));
   return { workflow: name, instance_id: id, status, error: error?.message ?? error ?? null };
 }
 
-/** The last of the instances `idOf(1)`, `idOf(2)`, ... that `known` finds; undefined when there is none. */
-async function lastOf(idOf, known) {
+/**
+ * The newest instance of the run `head`, whose watermark is `key`. Looked for from the one on that last moved it: a run may outlast
+ * the instances of its first parts. That one may be gone too, and the next at work on its first month.
+ */
+async function newestPart(env, workflow, shop, head, key) {
+  const { mover } = await watermarks(env, "get", shop, { key });
+  const { number } = partOf(mover ?? head);
+  const since = (first) => lastOf((number) => partId(head, number), (id) => find(workflow, id), first);
+  return (await since(number)) ?? since(number + 1);
+}
+
+/** The last of the instances `idOf(first)`, `idOf(first + 1)`, ... that `known` finds; undefined when there is none. */
+async function lastOf(idOf, known, first = 1) {
   let last;
-  for (let number = 1; ; number += 1) {
+  for (let number = first; ; number += 1) {
     const found = await known(idOf(number));
     if (!found) return last;
     last = { ...found, number, id: idOf(number) };
   }
 }
 
-/** A run whose instances Cloudflare no longer keeps (30 days) has left its watermark, and its id must not go on from there. */
+/** A run whose instances Cloudflare no longer keeps has left its watermark, and its id must not go on from there. */
 async function forgotten(env, shop, key) {
   const { watermark } = await watermarks(env, "get", shop, { key });
   return watermark ? { status: "forgotten" } : undefined;
@@ -142,7 +146,7 @@ async function look(env, name, id) {
     const { status, error, output } = await instance.status();
     return json(200, { workflow: name, instance_id: id, status, error: error ?? null, output: output ?? null });
   } catch (error) {
-    if (/not.?found|does not exist/i.test(String(error))) return refuse(404, "unknown_instance", id);
+    if (isAbsent(error)) return refuse(404, "unknown_instance", id);
     throw error;
   }
 }
@@ -155,6 +159,9 @@ async function resume(env, name, id) {
   await instance.resume();
   return json(200, { workflow: name, instance_id: id, status: "resumed" });
 }
+
+/** Whether Cloudflare says that an instance takes no event any more: over, or no longer kept. */
+const isOver = (error) => isAbsent(error) || /finite.?state/i.test(String(error));
 
 const watermarks = async (env, verb, shop_domain, more = {}) => {
   const response = await env.SELF.fetch(`http://sync/internal/watermark/${verb}`, {
@@ -188,13 +195,21 @@ async function quarantine(env, parameters) {
   return json(200, { records, cursor: page.truncated ? page.cursor : null });
 }
 
-/** The webhook bulk_operations/finish: wakes the run that waits for the operation. A stranger's operation wakes nobody. */
+/**
+ * The webhook bulk_operations/finish: wakes the run that waits for the operation. A stranger's operation wakes nobody, nor does
+ * one whose run is over, as when Shopify's notice came after a poll: to fail would have the webhook retried for nothing.
+ */
 async function finished(request, env) {
   const { shop, operation_id } = await request.json();
   if (!JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
   const { workflow, instance_id } = await watermarks(env, "whose", shop, { operation_id });
   if (!instance_id) return json(200, { woken: null });
-  const instance = await env[WORKFLOWS[workflow].binding].get(instance_id);
-  await instance.sendEvent({ type: "bulk_operations_finish", payload: { operation_id } });
+  try {
+    const instance = await env[WORKFLOWS[workflow].binding].get(instance_id);
+    await instance.sendEvent({ type: "bulk_operations_finish", payload: { operation_id } });
+  } catch (error) {
+    if (!isOver(error)) throw error;
+    return json(200, { woken: null });
+  }
   return json(200, { woken: instance_id });
 }

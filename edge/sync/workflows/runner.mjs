@@ -58,6 +58,8 @@ export class Runner {
     this.env = env;
     this.step = step;
     this.run = run;
+    /** Steps so far, which Cloudflare limits; the same when the run is replayed. */
+    this.taken = 0;
   }
 
   /** Takes the step `route` under the name `name`, which is unique in the run, and returns its result. */
@@ -65,7 +67,19 @@ export class Runner {
     const { limit, delayMillis, timeout } = POLICIES[POLICY_OF[route]];
     const delay = Number(this.env.RETRY_DELAY_MILLIS ?? delayMillis);
     const policy = { retries: { limit, delay, backoff: "exponential" }, timeout };
+    this.taken += 1;
     return this.step.do(name, policy, ({ attempt }) => this.#call(route, { run: { ...this.run, step: name, attempt }, input }));
+  }
+
+  /** Waits for an event of `type` under the name `name`, or for `timeout` milliseconds. */
+  async event(name, type, timeout) {
+    this.taken += 1;
+    try {
+      await this.step.waitForEvent(name, { type, timeout });
+    } catch (error) {
+      // One that does not come is no failure.
+      if (!/timed? ?out/i.test(String(error))) throw error;
+    }
   }
 
   async #call(route, body) {

@@ -10,8 +10,12 @@ const DELETIONS_A_STEP = 1000;
 const MAX_AT_ONCE = 5;
 /** How often one query is asked for before its window is halved, or the run fails where a smaller window would not help. */
 const TRIES = 3;
-/** How many polls without an end before an operation is given up: Shopify itself ends one after ten days. */
-const MAX_POLLS = 20_000;
+/**
+ * How many polls without an end before an operation is given up, and after how many the next is awaited five times as long: with a
+ * minute between two that is ten days, after which Shopify itself ends an operation. A poll and the wait for it are two steps.
+ */
+export const MAX_POLLS = 3_000;
+const QUICK_POLLS = 60;
 
 /** Synchronises `window` and returns the counts that must agree. `label` sets apart the steps of several windows of one run. */
 export async function synchronise(runner, window, date, label = "") {
@@ -87,7 +91,7 @@ async function collect(runner, kinds, window, date, label) {
       next.push(...again);
     }
     open = next;
-    if (open.some(({ operation_id }) => operation_id !== null)) await wait(runner, `${label}${round}`);
+    if (open.some(({ operation_id }) => operation_id !== null)) await wait(runner, `${label}${round}`, round);
   }
   return results.sort((one, other) => (one.name < other.name ? -1 : 1));
 }
@@ -124,14 +128,10 @@ async function anew(runner, one, operation) {
   return windows.map((window, index) => ({ ...fresh, window, name: `${one.name}.${index + 1}`, tries: 0, excluded: [] }));
 }
 
-async function wait(runner, name) {
-  const timeout = Number(runner.env.POLL_MILLIS ?? 60_000);
-  try {
-    await runner.step.waitForEvent(`finish ${name}`, { type: "bulk_operations_finish", timeout });
-  } catch (error) {
-    // A webhook that does not come is no failure: polling is the fallback.
-    if (!/timed? ?out/i.test(String(error))) throw error;
-  }
+/** Waits for the webhook; polling is the fallback. */
+function wait(runner, name, round) {
+  const between = Number(runner.env.POLL_MILLIS ?? 60_000);
+  return runner.event(`finish ${name}`, "bulk_operations_finish", round > QUICK_POLLS ? 5 * between : between);
 }
 
 /** The connections that a result has cut, as results of their own. */

@@ -25,8 +25,12 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
   }
 }
 
-/** Slices of one instance of a backfill; a run has a limited number of steps, so the next instance goes on. */
+/**
+ * Slices of one instance of a backfill, and steps after which it begins with none: a run has a limited number of steps, so the next
+ * instance goes on. The last slice may take 6,000 steps of waiting (synchronise.mjs), and has 15,000 left (wrangler.jsonc).
+ */
 const SLICES_AN_INSTANCE = 12;
+const STEPS_AN_INSTANCE = 10_000;
 
 /**
  * History, month by month from the oldest, told anew by each run. payload: shop, from (RFC 3339), until (RFC 3339, or "now";
@@ -39,18 +43,22 @@ export class FullBackfill extends WorkflowEntrypoint {
     return runner.guarded(async () => {
       const { days_readable } = await runner.do("preflight", "preflight");
       const plan = await runner.do("slices", "slices", { from, until, days_readable, most: SLICES_AN_INSTANCE });
-      let expected = plan.watermark;
+      const most = Number(this.env.STEPS_AN_INSTANCE ?? STEPS_AN_INSTANCE);
+      let [expected, slices] = [plan.watermark, 0];
       for (const window of plan.slices) {
+        if (slices > 0 && runner.taken > most) break;
         const month = window.from.slice(0, 7);
         const totals = await synchronise(runner, window, `backfill-${month}`, `${month} `);
         const move = { key: plan.key, expected, to: window.to, totals };
         await runner.do(`advance ${month}`, "advance", move);
         expected = window.to;
+        slices += 1;
         // Shopify's bulk capacity is the merchant's too: other apps get their turn between two months.
         await step.sleep(`pause ${month}`, Number(this.env.BACKFILL_PAUSE_MILLIS ?? 60_000));
       }
-      const output = { slices: plan.slices.length, reached: expected, complete: plan.complete };
-      if (!plan.complete) await this.#goOn(step, event, { shop, from, until });
+      const complete = plan.complete && slices === plan.slices.length;
+      const output = { slices, reached: expected, complete };
+      if (!complete) await this.#goOn(step, event, { shop, from, until });
       // Now everything is known that is there; what is known beyond it was deleted.
       else output.deletions = await missing(runner, `backfill-${from.slice(0, 10)}`, { days_readable });
       return output;
@@ -58,15 +66,21 @@ export class FullBackfill extends WorkflowEntrypoint {
   }
 
   async #goOn(step, event, params) {
-    const [, head, number = "1"] = /^(.*?)(?:-part(\d+))?$/.exec(event.instanceId);
+    const { head, number } = partOf(event.instanceId);
     await step.do("continue", async () => {
-      await createOnce(this.env.FULL_BACKFILL, partId(head, Number(number) + 1), params);
+      await createOnce(this.env.FULL_BACKFILL, partId(head, number + 1), params);
     });
   }
 }
 
 /** The id of the `number`th instance of a run that is done in parts. */
 export const partId = (head, number) => (number === 1 ? head : `${head}-part${number}`);
+
+/** What `partId` makes the instance `id` of: {head, number}. */
+export function partOf(id) {
+  const [, head, number = "1"] = /^(.*?)(?:-part(\d+))?$/.exec(id);
+  return { head, number: Number(number) };
+}
 
 async function missing(runner, date, limits) {
   const { window } = await runner.do("initiate", "initiate");
@@ -88,6 +102,9 @@ export class DeletionReconcile extends WorkflowEntrypoint {
   }
 }
 
+/** How long Cloudflare keeps what became of an instance: at most 30 days, and 7 unless asked (Workers Paid). */
+const RETENTION = { successRetention: "30 days", errorRetention: "30 days" };
+
 /**
  * Creates an instance; one that exists already is the same run and no error. Returns whether it is new. Looked for first,
  * since the local runtime does not refuse a second one; created with the refusal in mind, since two may look at once.
@@ -95,7 +112,7 @@ export class DeletionReconcile extends WorkflowEntrypoint {
 export async function createOnce(workflow, id, params) {
   if (await find(workflow, id)) return false;
   try {
-    await workflow.create({ id, params });
+    await workflow.create({ id, params, retention: RETENTION });
     return true;
   } catch (error) {
     if (/already.?exists/i.test(String(error))) return false;
@@ -103,12 +120,15 @@ export async function createOnce(workflow, id, params) {
   }
 }
 
+/** Whether Cloudflare says that there is no such instance. */
+export const isAbsent = (error) => /not.?found|does not exist/i.test(String(error));
+
 /** How the instance `id` is, {status, error, output}; undefined when there is none. */
 export async function find(workflow, id) {
   try {
     return await (await workflow.get(id)).status();
   } catch (error) {
-    if (/not.?found|does not exist/i.test(String(error))) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }
