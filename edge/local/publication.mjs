@@ -35,7 +35,8 @@ export async function startPublication(config) {
   };
 }
 
-function publicationWorker(config, modules, telemetry) {
+/** The publication Worker, as `commerceWorker` in stack.mjs. */
+export function publicationWorker(config, modules, telemetry) {
   return {
     name: "publication",
     modules,

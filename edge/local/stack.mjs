@@ -46,7 +46,8 @@ export async function startStack(config) {
   };
 }
 
-function commerceWorker(config, modules, telemetry) {
+/** The commerce Worker of `config`, its modules and its streams: options of Miniflare. */
+export function commerceWorker(config, modules, telemetry) {
   return {
     name: "commerce",
     modules,
