@@ -66,7 +66,7 @@ pub fn data(answer: &Answer) -> Result<Value, StepError> {
         401 => {
             return Err(lasting_status(
                 answer,
-                "the access token is refused; install the app again",
+                "the access token is refused: withdrawn, or good for a day only; give another, or the app's client id and secret",
             ))
         }
         402 | 403 | 404 | 423 => return Err(lasting_status(answer, "the shop is closed to this app")),
