@@ -1,16 +1,15 @@
 -- GET /v1/explain: the rows of one product on one day, as JSON texts; several if several shops have the product.
--- $1 shop (null is any), $2 day of computation (null is each shop's newest), $3 product.
-with newest as (
-    select shop_domain, coalesce($2::date, max(computed_on)) as computed_on
-    from measurement_performance
-    where $1::varchar is null or shop_domain = $1
-    group by shop_domain
-)
+-- Reads: measurement_performance, newest_day. $1 shop (null is any), $2 day of computation (null is each shop's newest),
+-- $3 product.
 select to_json(fact)
 from (
     select * replace (source_snapshot_id::varchar as source_snapshot_id)
-    from measurement_performance
-    semi join newest using (shop_domain, computed_on)
+    from measurement_performance as row_of_day
     where product_id = $3
+      and ($1::varchar is null or shop_domain = $1)
+      and computed_on = coalesce(
+          $2::date,
+          (select newest.computed_on from newest_day as newest where newest.shop_domain = row_of_day.shop_domain)
+      )
     order by shop_domain
 ) as fact;

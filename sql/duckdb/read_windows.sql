@@ -1,5 +1,5 @@
 -- GET /v1/what-if with another measure: the windows of every product of one day, in every measure, as JSON texts.
--- Reads: measurement_performance, measurement_sales. $1 shop (null is any), $2 day (null is each shop's newest).
+-- Reads: measurement_performance, newest_day, measurement_sales. $1 shop (null is any), $2 day (null is each shop's newest).
 -- The windows are those of 50_windows.sql, from the launch and the currency that the day's row names.
 with fact as (
     select shop_domain, product_id, computed_on, launched_on, currency
@@ -7,11 +7,7 @@ with fact as (
     where ($1::varchar is null or shop_domain = $1)
       and computed_on = coalesce(
           $2::date,
-          (
-              select max(newest.computed_on)
-              from measurement_performance as newest
-              where newest.shop_domain = row_of_day.shop_domain
-          )
+          (select newest.computed_on from newest_day as newest where newest.shop_domain = row_of_day.shop_domain)
       )
 ),
 daily as (

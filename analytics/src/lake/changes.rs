@@ -158,7 +158,7 @@ pub(super) fn is_unchanged(metadata: &TableMetadata, since: Option<i64>) -> bool
     true
 }
 
-fn newest_change(metadata: &TableMetadata, until: Option<i64>) -> Option<Commit> {
+pub(crate) fn newest_change(metadata: &TableMetadata, until: Option<i64>) -> Option<Commit> {
     let mut snapshot = metadata.snapshot_by_id(until?)?;
     while snapshot.summary().operation == Operation::Replace {
         snapshot = metadata.snapshot_by_id(snapshot.parent_snapshot_id()?)?;

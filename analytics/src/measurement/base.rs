@@ -8,7 +8,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::tables;
-use crate::lake::changes::Commit;
+use crate::lake::changes::{newest_change, Commit};
+use crate::lake::duckdb::literal;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -91,15 +92,54 @@ impl Base {
     }
 }
 
-/// The earliest of the shops' dates in the refresh behind a snapshot of `measurement.performance` (the current one if
-/// none is named): no shop's newest day is before it. None if the snapshot does not tell.
-///
-/// # Errors
-/// As [`Base::read`].
-pub async fn first_day(lake: &Lake, snapshot: Option<i64>) -> Result<Option<Date>> {
-    let commit = lake.newest_change_until(&tables::performance(), snapshot).await?;
-    let base = commit.as_ref().map(Base::of).transpose()?.flatten();
-    Ok(base.and_then(|base| base.shops.iter().map(|shop| shop.computed_on).min()))
+/// What readers see of `measurement.performance`.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The snapshot; none if the table has none.
+    pub snapshot: Option<i64>,
+    /// The shops as the refresh behind it left them; none if it does not tell.
+    pub shops: Vec<ShopBefore>,
+}
+
+impl Seen {
+    /// What they see in a snapshot, now if none is named.
+    ///
+    /// # Errors
+    /// As [`Base::read`].
+    pub async fn read(lake: &Lake, snapshot: Option<i64>) -> Result<Self> {
+        let table = lake.load(&tables::performance()).await?;
+        let snapshot = snapshot.or(table.metadata().current_snapshot_id());
+        let commit = newest_change(table.metadata(), snapshot);
+        let base = commit.as_ref().map(Base::of).transpose()?.flatten();
+        Ok(Self {
+            snapshot,
+            shops: base.map(|base| base.shops).unwrap_or_default(),
+        })
+    }
+
+    /// The earliest of the shops' newest days.
+    #[must_use]
+    pub fn first_day(&self) -> Option<Date> {
+        self.shops.iter().map(|shop| shop.computed_on).min()
+    }
+
+    /// Each shop's newest day, as SQL that `DuckDB` can select from: the day of its last refresh. A later one may have been
+    /// computed before, by a wrong `now` or in a zone that the shop has left. Where the refresh is not told, the latest
+    /// day in `measurement_performance`.
+    #[must_use]
+    pub fn newest_days(&self) -> String {
+        let days: Vec<_> = self
+            .shops
+            .iter()
+            .map(|shop| format!("({}, '{}'::date)", literal(&shop.shop_domain), shop.computed_on))
+            .collect();
+        if days.is_empty() {
+            let latest =
+                "select shop_domain, max(computed_on) as computed_on from measurement_performance group by shop_domain";
+            return format!("({latest})");
+        }
+        format!("(values {}) as days(shop_domain, computed_on)", days.join(", "))
+    }
 }
 
 fn snapshot_id(property: &str, text: &str) -> Result<i64> {

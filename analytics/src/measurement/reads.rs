@@ -159,11 +159,11 @@ pub async fn performance_at(
     snapshot: Option<i64>,
 ) -> Result<Vec<PerformanceRow>> {
     check_day("day", day.as_deref())?;
-    let relation = lake.duckdb_relation(&tables::performance(), snapshot).await?;
+    let performance = Performance::read(lake, snapshot, day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
-        engine::temporary_view(&connection, "measurement_performance", &relation)?;
+        performance.name(&connection)?;
         json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
             .into_iter()
             .map(|row| Ok(serde_json::from_value(row)?))
@@ -196,11 +196,11 @@ pub async fn explanation(
     specifications: Vec<ObjectiveSpecification>,
 ) -> Result<Explanation> {
     check_day("day", filter.day.as_deref())?;
-    let relation = performance_days(lake, filter.snapshot, filter.day.as_deref()).await?;
+    let performance = Performance::read(lake, filter.snapshot, filter.day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
-        engine::temporary_view(&connection, "measurement_performance", &relation)?;
+        performance.name(&connection)?;
         let found = json_rows(
             &connection,
             READ_PRODUCT,
@@ -243,20 +243,40 @@ fn competitors(connection: &Connection, row: &PerformanceRow, spec: &ObjectiveSp
     Ok(Competitors::ranked(rows.collect::<Result<_, _>>()?))
 }
 
-/// `measurement.performance` of a day, or of the days that the refresh behind the snapshot computed: other days may be
-/// among the rows, but their files are not all opened.
-async fn performance_days(lake: &Lake, snapshot: Option<i64>, day: Option<&str>) -> Result<String> {
-    let table = tables::performance();
-    let first = match day {
-        Some(day) => day.parse().ok(),
-        None => base::first_day(lake, snapshot).await?,
-    };
-    match first {
-        Some(first) => {
-            let least = Datum::date(super::write::days_since_1970(first)?);
-            lake.duckdb_relation_from(&table, snapshot, "computed_on", least).await
-        }
-        None => lake.duckdb_relation(&table, snapshot).await,
+/// `measurement.performance` of a day, or of each shop's newest: other days may be among the rows, but their files are not all
+/// opened.
+struct Performance {
+    relation: String,
+    newest_days: String,
+}
+
+impl Performance {
+    /// Of a snapshot, of the current one if none is named.
+    async fn read(lake: &Lake, snapshot: Option<i64>, day: Option<&str>) -> Result<Self> {
+        let table = tables::performance();
+        let seen = base::Seen::read(lake, snapshot).await?;
+        let first = match day {
+            Some(day) => day.parse().ok(),
+            None => seen.first_day(),
+        };
+        let relation = match first {
+            Some(first) => {
+                let least = Datum::date(super::write::days_since_1970(first)?);
+                lake.duckdb_relation_from(&table, seen.snapshot, "computed_on", least)
+                    .await?
+            }
+            None => lake.duckdb_relation(&table, seen.snapshot).await?,
+        };
+        Ok(Self {
+            relation,
+            newest_days: seen.newest_days(),
+        })
+    }
+
+    /// By the names that the SQL has for them.
+    fn name(&self, connection: &Connection) -> Result<()> {
+        engine::temporary_view(connection, "measurement_performance", &self.relation)?;
+        engine::temporary_view(connection, "newest_day", &self.newest_days)
     }
 }
 
@@ -336,12 +356,12 @@ pub struct Windows {
 /// As [`performance`].
 pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
     check_day("day", day.as_deref())?;
-    let performance = lake.duckdb_relation(&tables::performance(), None).await?;
+    let performance = Performance::read(lake, None, day.as_deref()).await?;
     let sales = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
-        engine::temporary_view(&connection, "measurement_performance", &performance)?;
+        performance.name(&connection)?;
         engine::temporary_view(&connection, "measurement_sales", &sales)?;
         json_rows(&connection, READ_WINDOWS, params![shop, day])?
             .into_iter()

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{json, Value};
 use weir_analytics::lake::maintain::Upkeep;
-use weir_analytics::measurement::base;
+use weir_analytics::measurement::base::{self, ShopBefore};
 use weir_analytics::measurement::engine;
 use weir_analytics::measurement::inputs::Outcome;
 use weir_analytics::measurement::plan::plan;
@@ -26,6 +26,9 @@ use crate::world::{interaction, objective, order, product, Entry, SHOP};
 
 const STEPS: u64 = 9;
 
+/// The second shop of a history.
+const ABROAD: &str = "abroad.myshopify.com";
+
 /// Rows of one relation in their order, as JSON texts.
 type Rows = Vec<Value>;
 
@@ -37,8 +40,8 @@ fn rows(connection: &duckdb::Connection, relation: &str, order: &str) -> Rows {
 const BY_DAY: &str = "day, shop_domain, product_id, currency";
 const BY_PRODUCT: &str = "computed_on, shop_domain, product_id";
 
-/// What a full refresh would write, without writing it: all sales, and the days of performance.
-async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<Date>) {
+/// What a full refresh would write, without writing it: all sales, and the days of performance; and the shops' own days.
+async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<ShopBefore>) {
     let lake = &served.server.app().lake;
     let request = Request {
         now: now.parse().unwrap(),
@@ -55,7 +58,7 @@ async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<Date>) {
         (
             rows(&connection, "sales_written", BY_DAY),
             rows(&connection, "performance_day", BY_PRODUCT),
-            computed.days,
+            computed.shops,
         )
     })
     .await
@@ -82,7 +85,9 @@ async fn held(served: &Served, days: Vec<Date>) -> (Rows, Rows) {
 }
 
 async fn assert_as_anew(served: &Served, now: &str, context: &str) {
-    let (sales, performance, days) = anew(served, now).await;
+    let (sales, performance, shops) = anew(served, now).await;
+    assert_newest_days(served, &performance, &shops, context).await;
+    let days = shops.iter().map(|shop| shop.computed_on).collect();
     let (held_sales, held_performance) = held(served, days).await;
     for (what, expected, actual) in [
         ("sales", sales, held_sales),
@@ -94,14 +99,30 @@ async fn assert_as_anew(served: &Served, now: &str, context: &str) {
     }
 }
 
-/// A shop whose history is made up as it goes.
+/// Who asks for no day is told each shop's own, whatever days were computed before.
+async fn assert_newest_days(served: &Served, performance: &Rows, shops: &[ShopBefore], context: &str) {
+    let own_day = |row: &Value| {
+        shops
+            .iter()
+            .any(|shop| row["shop_domain"] == *shop.shop_domain && row["computed_on"] == shop.computed_on.to_string())
+    };
+    let named = |row: &Value| {
+        ["shop_domain", "computed_on", "product_id", "nominal_classification"].map(|column| row[column].to_string())
+    };
+    let expected: BTreeSet<_> = performance.iter().filter(|row| own_day(row)).map(named).collect();
+    let told = served.get("/v1/performance").await;
+    let told: BTreeSet<_> = told["performance"].as_array().unwrap().iter().map(named).collect();
+    assert_eq!(told, expected, "{context}: what readers see");
+}
+
+/// Shops whose history is made up as it goes: one, and another that is always a day or half a day behind.
 struct History {
     random: Random,
     /// The moment of the next refresh.
     now: Timestamp,
     zone: &'static str,
-    /// Revision told last, by order.
-    orders: BTreeMap<u64, i64>,
+    /// Revision told last, by shop and order. Two shops may have an order of one id, and a product.
+    orders: BTreeMap<(&'static str, u64), i64>,
     objective_revision: i64,
     /// Everything told so far, to be told again.
     told: Vec<Value>,
@@ -121,6 +142,14 @@ impl History {
         }
     }
 
+    /// A shop and its zone.
+    fn shop(&mut self) -> (&'static str, &'static str) {
+        match self.random.below(4) {
+            0 => (ABROAD, "Pacific/Honolulu"),
+            _ => (SHOP, self.zone),
+        }
+    }
+
     fn day(&mut self) -> String {
         let today = self.now.to_zoned(TimeZone::UTC).date();
         today
@@ -136,8 +165,9 @@ impl History {
 
     /// A revision of an order: placed anew, with other lines, deleted, a test after all, or late.
     fn order(&mut self) -> Value {
+        let (shop, zone) = self.shop();
         let id = self.random.below(40);
-        let newest = self.orders.entry(id).or_insert(0);
+        let newest = self.orders.entry((shop, id)).or_insert(0);
         let is_late = *newest > 2 && self.random.below(5) == 0;
         let revision = if is_late { *newest - 2 } else { *newest + 3 };
         *newest = (*newest).max(revision);
@@ -163,7 +193,7 @@ impl History {
             }
         }
         let at = self.moment();
-        let mut event = order(SHOP, self.zone, &format!("o{id}"), revision, &at, &ledger);
+        let mut event = order(shop, zone, &format!("o{id}"), revision, &at, &ledger);
         // Random contents of one revision would be another order's: the id tells them apart.
         event["event_id"] = format!("{id}/{revision}/{}", self.random.below(u64::MAX)).into();
         event["currency"] = self.random.pick(&["JPY", "JPY", "EUR"]).into();
@@ -192,7 +222,11 @@ impl History {
             "product_is_active": self.random.pick(&[&json!(true), &json!(false)]),
             "product_published_at": if self.random.below(2) == 0 { Value::Null } else { json!(format!("{launch}T16:00:00.000Z")) },
         });
-        product(SHOP, self.zone, &id.to_string(), &at, own)
+        let (shop, zone) = self.shop();
+        let mut event = product(shop, zone, &id.to_string(), &at, own);
+        // As of orders.
+        event["event_id"] = format!("{id}/{at}/{}", self.random.below(u64::MAX)).into();
+        event
     }
 
     fn interaction(&mut self) -> Value {
@@ -202,6 +236,7 @@ impl History {
         let at = self.moment();
         let mut event = interaction(kind, &id, number, &at);
         event["is_bot"] = (self.random.below(6) == 0).into();
+        event["shop_domain"] = self.shop().0.into();
         event
     }
 
@@ -225,7 +260,7 @@ impl History {
     fn objective(&mut self) -> Value {
         self.objective_revision += 1;
         objective(json!({
-            "revision": self.objective_revision, "measure": self.random.pick(&["net_units", "net_sales", "gross_sales"]),
+            "shop_domain": self.shop().0, "revision": self.objective_revision, "measure": self.random.pick(&["net_units", "net_sales", "gross_sales"]),
             "threshold_7d": self.random.number(4), "threshold_14d": self.random.number(5),
             "threshold_30d": self.random.number(9), "banana_count": self.random.number(6),
             "stale_after_days": self.random.number(40) + 1,
@@ -476,6 +511,7 @@ async fn another_writers_change_of_performance_hides_no_sales_and_is_not_built_u
     assert_eq!(served.get("/v1/sales").await, json!({ "sales": [] }));
     served.refresh(NOON).await;
     let sales = served.text("/v1/sales").await;
+    let performance = served.text("/v1/performance").await;
     let lake = &served.server.app().lake;
     let properties = [(weir_analytics::lake::COMMIT_ID.to_owned(), "other".to_owned())].into();
     let long_ago = weir_analytics::lake::Scope::PartitionDays(vec![0]);
@@ -483,6 +519,8 @@ async fn another_writers_change_of_performance_hides_no_sales_and_is_not_built_u
         .await
         .unwrap();
     assert_eq!(served.text("/v1/sales").await, sales);
+    // Nothing tells the day of the last refresh now: it is the latest there is.
+    assert_eq!(served.text("/v1/performance").await, performance);
     let outcome = served.refresh(NOON).await;
     assert!(
         outcome["reason"].as_str().unwrap().contains("another writer"),

@@ -127,6 +127,79 @@ async fn shops_in_other_time_zones_keep_their_rows_of_a_shared_day() {
 }
 
 #[tokio::test]
+async fn the_newest_day_is_that_of_the_last_refresh_also_where_a_later_one_was_computed() {
+    let served = Served::start().await;
+    let abroad = "la.myshopify.com";
+    let theirs = order(
+        abroad,
+        "America/Los_Angeles",
+        "z",
+        1,
+        "2026-03-20T00:00:00.000Z",
+        &[sale("9", "2026-03-20", 1)],
+    );
+    let spec = objective(json!({ "threshold_30d": 19 }));
+    served.post("/v1/objective", &spec).await;
+    served.ingest(&demo_events()).await;
+    served.ingest(&[theirs]).await;
+    // By mistake, or because the shop has moved to the west since. Nothing is left of the sales there.
+    served.refresh("2027-03-31T03:00:00Z").await;
+    let as_of = jiff::Timestamp::now();
+    let explain = format!("/v1/explain?product=1&shop={SHOP}");
+    let said = served.text(&explain).await;
+    served.refresh(NOON).await;
+
+    let newest = served.get("/v1/performance").await;
+    let days: Vec<_> = newest["performance"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["shop_domain"].as_str().unwrap(),
+                row["computed_on"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        days,
+        [
+            (SHOP, "2026-03-31"),
+            (SHOP, "2026-03-31"),
+            (SHOP, "2026-03-31"),
+            (abroad, "2026-03-30")
+        ]
+    );
+    let explained = served.get(&explain).await;
+    assert_eq!(
+        (&explained["computed_on"], &explained["nominal_classification"]),
+        (&json!("2026-03-31"), &json!("winner"))
+    );
+    for measure in ["net_units", "net_sales"] {
+        let answer = served
+            .get(&format!("/v1/what-if?threshold_30d=20&measure={measure}&shop={SHOP}"))
+            .await;
+        // Not one unit in the last 30 days of 2027; by net sales, 100 a unit, product 3 wins too.
+        let changes = answer["changes"].as_array().unwrap();
+        let expected = if measure == "net_units" {
+            ("1", "none")
+        } else {
+            ("3", "winner")
+        };
+        assert_eq!(changes.len(), 1, "{answer}");
+        assert_eq!(changes[0]["product_id"], expected.0);
+        assert_eq!(
+            (&changes[0]["after"], &changes[0]["computed_on"]),
+            (&json!(expected.1), &json!("2026-03-31"))
+        );
+    }
+    // What was said in between, and what was said of the later day.
+    assert_eq!(served.text(&format!("{explain}&as_of={as_of}")).await, said);
+    assert_eq!(served.text(&format!("{explain}&day=2027-03-31")).await, said);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_with_its_name() {
     let served = Served::start().await;
     let (status, body) = served
