@@ -50,7 +50,7 @@ pub struct Explanation {
     pub reason: String,
     /// The rules in the order in which they were tried.
     pub rules: Vec<Rule>,
-    /// The specification revision that governed.
+    /// The specification revision that governed, as it was published.
     pub objective: ObjectiveSpecification,
 }
 
@@ -131,7 +131,11 @@ pub fn explain(row: &PerformanceRow, competitors: &Competitors, spec: &Objective
         row: row.clone(),
         reason,
         rules,
-        objective: spec.clone(),
+        // An end that is told later changes nothing of what was said.
+        objective: ObjectiveSpecification {
+            ended_at: None,
+            ..spec.clone()
+        },
     }
 }
 

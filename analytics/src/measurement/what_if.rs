@@ -207,15 +207,15 @@ impl Answer {
     }
 }
 
-/// The specification with the replaced fields, validated like any other. It governs a group that is already chosen, so
-/// it is not narrowed.
+/// The specification with the replaced fields, validated like one that the lake tells of: it may have ended since, or be older
+/// than a rule that what is published now has to meet. It governs a group that is already chosen, so it is not narrowed.
 fn altered(spec: &ObjectiveSpecification, replaced: &Map<String, Value>) -> Result<ObjectiveSpecification> {
     let mut json = serde_json::to_value(spec)?;
     for (field, value) in replaced {
         json[field] = value.clone();
     }
     json["product_type"] = Value::Null;
-    ObjectiveSpecification::from_json(&json).map_err(|error| Error::Invalid(error.to_string()))
+    ObjectiveSpecification::told(&json).map_err(|error| Error::Invalid(error.to_string()))
 }
 
 type ByMeasure<'a> = HashMap<(&'a str, &'a str, &'a str), &'a Windows>;

@@ -44,6 +44,10 @@ async fn an_explanation_of_the_past_is_what_was_said_then_byte_for_byte() {
     let as_of = moment.to_string();
     let again = printed(url, &["explain", "1", "--shop", SHOP, "--as-of", &as_of]).await;
     assert_eq!(again, printed_then);
+    // An end that is told later was not said then.
+    let ended = objective(json!({ "threshold_30d": 19, "banana_count": 1, "ended_at": "2026-03-31T00:00:00Z" }));
+    served.post("/v1/objective", &ended).await;
+    assert_eq!(served.text(&at(moment)).await, said);
     // Merging files makes a snapshot of its own and changes nothing that was said.
     let upkeep = Upkeep {
         min_files: 2,

@@ -131,6 +131,32 @@ fn windows_in_another_measure_are_refused_when_the_sales_have_moved_on() {
     );
 }
 
+#[test]
+fn a_specification_that_could_not_be_published_any_more_is_asked_about_too() {
+    // One has ended since, the other was stored by a version that took such a time.
+    for own in [
+        json!({ "ended_at": "2026-04-01T00:00:00Z" }),
+        json!({ "valid_from": "1899-12-31T23:59:59Z" }),
+    ] {
+        let mut told = objective(json!({ "threshold_30d": 5 }));
+        told.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let held = ObjectiveSpecification::told(&told).unwrap();
+        let mut product = facts(1, 1);
+        (product.is_active, product.sales_last_30_days) = (Some(true), 6);
+        let rows = rows(&[product], &held);
+        let ask = |threshold: &str| {
+            let asked = question(json!({ "threshold_30d": threshold }));
+            what_if(&rows, &[], std::slice::from_ref(&held), &asked)
+        };
+        assert_eq!(ask("7").unwrap().labels["winner"].lost, 1, "{own}");
+        let refused = ask("-1").unwrap_err().to_string();
+        assert!(
+            refused.starts_with("threshold_30d: must be a whole number"),
+            "{refused}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_verb_and_the_route_tell_both_directions_and_write_nothing() {
     // 1 sold 19 units net, 3 sold 2, 2 is inactive.
@@ -219,5 +245,11 @@ async fn the_verb_and_the_route_tell_both_directions_and_write_nothing() {
     }
     let misspelt = served.status("/v1/what-if?treshold_30d=1").await;
     assert_eq!(misspelt, 400);
+
+    // A day is still governed by what has ended since.
+    let ended = objective(json!({ "threshold_30d": 19, "banana_count": 1, "ended_at": "2026-04-01T00:00:00Z" }));
+    served.post("/v1/objective", &ended).await;
+    let again = served.get("/v1/what-if?threshold_30d=20&banana_count=2").await;
+    assert_eq!(again, answer);
     served.server.stop().await.unwrap();
 }
