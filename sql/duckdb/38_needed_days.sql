@@ -22,7 +22,10 @@ create or replace table lapsed_shop as
 select shop_domain
 from shop_before
 semi join changed_day on changed_day.day = newest_sale_on
-anti join sales_row on sales_row.shop_domain = shop_before.shop_domain and sales_row.day = newest_sale_on;
+anti join sales_row
+    on sales_row.shop_domain = shop_before.shop_domain
+   and sales_row.day = newest_sale_on
+   and sales_row.order_count > 0;
 
 create or replace table needed_day as
 select day

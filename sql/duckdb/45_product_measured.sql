@@ -3,18 +3,22 @@
 --         objective_spec (at most one per shop and product type, and one for every shop as a whole).
 -- Writes: shop_currency; product_measured; newcomer: the products that the last refresh did not know; adds to needed_day the
 --         days whose sales 50_windows.sql adds up.
--- Guarantees: money measures count the shop's newest currency only; the narrowest specification governs. Windows go on from
--- those of the last refresh (computed_before is not null) if they count the same amounts from the same launch.
+-- Guarantees: money measures count the currency of the shop's newest sale only: a return comes in the currency of its order,
+-- which the shop may have left since. The narrowest specification governs. Windows go on from those of the last refresh
+-- (computed_before is not null) if they count the same amounts from the same launch.
 
+-- A day's sales in several currencies are told apart by when the last order was placed; of what the last refresh left of a day
+-- no more than the currency is known, which any row of that day therefore outdoes.
 create or replace table shop_currency as
-select shop_domain, max(day) as newest_sale_on, arg_max(currency, row(day, currency)) as currency
+select shop_domain, max(day) as newest_sale_on, arg_max(currency, row(day, placed_at, currency)) as currency
 from (
-    select shop_domain, day, currency
+    select shop_domain, day, order_times[-1] as placed_at, currency
     from sales
     join shop_day using (shop_domain)
     where day <= computed_on
+      and order_count > 0
     union all
-    select shop_domain, newest_sale_on as day, currency
+    select shop_domain, newest_sale_on as day, '-infinity'::timestamptz as placed_at, currency
     from shop_before
     anti join lapsed_shop using (shop_domain)
     anti join changed_day on changed_day.day = newest_sale_on

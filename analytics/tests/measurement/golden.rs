@@ -341,3 +341,46 @@ fn money_measures_count_the_shops_newest_currency_and_never_add_currencies() {
     // 5 units for 500 EUR cents and 2 units for 200 JPY; the newest currency is JPY.
     assert_eq!((by("net_units"), by("net_sales"), by("gross_sales")), (7, 200, 200));
 }
+
+#[test]
+fn a_shops_newest_currency_is_that_of_its_newest_sale() {
+    // The shop changed from USD to EUR: on 03-12 it sells in both, in EUR later, on 03-20 in EUR alone; what was sold in USD
+    // comes back on the days of EUR.
+    let told = |id: &str, currency: &str, placed_at: &str, ledger: &[Entry]| {
+        let mut order = demo_order(id, 1, ledger);
+        order["currency"] = currency.into();
+        order["order_processed_at"] = placed_at.into();
+        order
+    };
+    let mut events = vec![
+        told(
+            "a",
+            "USD",
+            "2026-03-12T01:00:00.000Z",
+            &[sale("1", "2026-03-12", 7), ("1", "2026-03-20", "return", 0, 1, 0, 100)],
+        ),
+        told("b", "EUR", "2026-03-12T02:00:00.000Z", &[sale("1", "2026-03-12", 4)]),
+    ];
+    let by_money = |events: &[Value]| {
+        let written = compute(events, &[objective(json!({ "measure": "net_sales" }))], NOON);
+        let one = written.product("1");
+        (one["currency"].clone(), one["sales_last_30_days"].as_i64().unwrap())
+    };
+    assert_eq!(by_money(&events), (json!("EUR"), 400));
+    events.push(told(
+        "c",
+        "EUR",
+        "2026-03-20T01:00:00.000Z",
+        &[sale("2", "2026-03-20", 1)],
+    ));
+    assert_eq!(by_money(&events), (json!("EUR"), 400));
+    // A return is no sale, whatever its day.
+    assert_eq!(by_money(&events[..1]), (json!("USD"), 700 - 100));
+    let only_returned = told(
+        "d",
+        "USD",
+        "2025-03-12T01:00:00.000Z",
+        &[("1", "2026-03-20", "return", 0, 1, 0, 100)],
+    );
+    assert_eq!(by_money(&[only_returned]), (Value::Null, 0));
+}

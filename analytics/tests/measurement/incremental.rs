@@ -339,6 +339,41 @@ async fn incremental_equals_full_after_every_step_of_random_histories() {
 }
 
 #[tokio::test]
+async fn a_newest_sale_that_is_taken_back_is_not_the_newest_any_more() {
+    let served = Served::start().await;
+    served
+        .post("/v1/objective", &objective(json!({ "measure": "net_sales" })))
+        .await;
+    let told = |id: &str, revision: i64, currency: &str, ledger: &[Entry]| {
+        let mut order = demo_order(id, revision, ledger);
+        order["currency"] = currency.into();
+        order
+    };
+    let events = [
+        told(
+            "a",
+            1,
+            "USD",
+            &[sale("1", "2026-01-10", 3), ("1", "2026-03-25", "return", 0, 1, 0, 100)],
+        ),
+        told("b", 1, "EUR", &[sale("1", "2026-03-10", 5)]),
+        told("c", 1, "JPY", &[sale("unknown", "2026-03-25", 2)]),
+    ];
+    served.ingest(&events).await;
+    served.refresh(NOON).await;
+    let money = |row: &Value| (row["currency"].clone(), row["sales_last_30_days"].clone());
+    let first = served.get("/v1/explain?product=1").await;
+    assert_eq!(money(&first), (json!("JPY"), json!(0)));
+    // On its day the return of another order is left. It was of no product, whose newest sale would be looked for too.
+    served.ingest(&[told("c", 2, "JPY", &[])]).await;
+    assert_eq!(served.refresh(NOON).await["mode"], "incremental");
+    let then = served.get("/v1/explain?product=1").await;
+    assert_eq!(money(&then), (json!("EUR"), json!(500)));
+    assert_as_anew(&served, NOON, "after the last sale has gone").await;
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_newer_revision_takes_its_sales_from_a_day_and_nothing_else_is_written() {
     let served = Served::start().await;
     served.ingest(&demo_events()).await;
