@@ -124,8 +124,12 @@ with windowed as (
         product.launched_on,
         product.first_sale_on,
         product.last_sale_on,
-        -- greatest() passes over nulls: the launch counts as the first activity
-        greatest(product.last_sale_on, engagement.last_engagement_on, product.launched_on) as last_activity_on,
+        -- greatest() passes over nulls: the launch counts as the first activity, once it has come.
+        greatest(
+            product.last_sale_on,
+            engagement.last_engagement_on,
+            if(product.launched_on <= product.computed_on, product.launched_on, null)
+        ) as last_activity_on,
         engagement.last_engagement_on,
         product.spec_number,
         product.measure,

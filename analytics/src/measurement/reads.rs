@@ -55,7 +55,7 @@ pub struct PerformanceRow {
     pub currency: Option<String>,
     /// Whether the product is active, if known.
     pub is_active: Option<bool>,
-    /// Latest of last sale, last engagement and launch, yyyy-mm-dd.
+    /// Latest of last sale, last engagement and launch, yyyy-mm-dd; a launch to come is none.
     pub last_activity_on: Option<String>,
     /// Measure over the first 7 days.
     pub sales_first_7_days: i64,

@@ -149,7 +149,7 @@ fn performance_columns() -> Vec<Column> {
         ("product_type", Text, false, "The shop's product type [IAO: data item]"),
         ("is_active", Truth, false, "Whether the product is active, null when unknown [IAO: data item]"),
         ("launched_on", Date, false, "Date of publication, else of the first sale [BFO: temporal interval]"),
-        ("last_activity_on", Date, false, "Latest of last sale, last engagement, launch [BFO: temporal interval]"),
+        ("last_activity_on", Date, false, "Latest of last sale, last engagement, launch by computed_on [BFO: temporal interval]"),
         ("last_engagement_on", Date, false, "Date of the last interaction, no bots [BFO: temporal interval]"),
         ("measure", Text, true, "What sales_* columns count: net_units, net_sales or gross_sales [IAO: data item]"),
         ("currency", Text, false, "ISO 4217 code of money columns [CCO: currency]"),

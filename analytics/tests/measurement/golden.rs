@@ -384,3 +384,24 @@ fn a_shops_newest_currency_is_that_of_its_newest_sale() {
     );
     assert_eq!(by_money(&[only_returned]), (Value::Null, 0));
 }
+
+#[test]
+fn a_publication_to_come_is_no_activity() {
+    // 04-05 is five days ahead. Product 1 sold last 199 days ago, product 2 never, product 3 is published today.
+    let scheduled = json!({ "product_published_at": "2026-04-04T15:00:00.000Z", "product_is_active": true });
+    let events = [
+        demo_product("1", scheduled.clone()),
+        demo_product("2", scheduled),
+        demo_product("3", json!({ "product_published_at": "2026-03-30T15:00:00.000Z" })),
+        demo_order("a", 1, &[sale("1", "2025-09-13", 1)]),
+    ];
+    let written = compute(&events, &[objective(json!({ "stale_after_days": 90 }))], NOON);
+    let told = |id: &str| {
+        let row = written.product(id);
+        (row["last_activity_on"].as_str(), written.label(id))
+    };
+    assert_eq!(told("1"), (Some("2025-09-13"), "archive_candidate"));
+    assert_eq!(written.product("1")["launched_on"], "2026-04-05");
+    assert_eq!(told("2"), (None, "none"));
+    assert_eq!(told("3"), (Some("2026-03-31"), "none"));
+}
