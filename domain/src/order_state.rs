@@ -621,9 +621,38 @@ pub struct Variant {
     pub price: Option<i64>,
     /// The price as sent, where it is no amount of the shop's currency; else absent.
     pub price_text: Option<String>,
+    /// How new the body is that told the variant, where the product's newest only names it; 0 where none has told it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_updated_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_triggered_at: Option<i64>,
 }
 
-/// A product, replaced as a whole by a newer version.
+impl Variant {
+    /// A variant of which only the id is known.
+    #[must_use]
+    pub fn named(variant_id: i64) -> Self {
+        Self {
+            variant_id,
+            title: None,
+            sku: None,
+            price: None,
+            price_text: None,
+            told_updated_at: Some(0),
+            told_triggered_at: Some(0),
+        }
+    }
+
+    /// How new it is in a version of its product.
+    fn version(&self, product: &Product) -> (Option<i64>, Option<i64>) {
+        match self.told_updated_at {
+            Some(_) => (self.told_updated_at, self.told_triggered_at),
+            None => (product.updated_at, product.triggered_at),
+        }
+    }
+}
+
+/// A product, replaced as a whole by a newer version, save variants that this names and does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Product {
@@ -676,12 +705,30 @@ impl Product {
             .map(|status| matches!(status.as_str(), "active" | "unlisted"))
     }
 
-    /// The newer of two versions; a deletion stays, whatever comes after it.
+    /// The newer of two versions; a deletion stays, whatever comes after it. A webhook tells 100 variants and names all: those
+    /// that the newer one only names are taken from the older one, if that has them newer. Those that it does not name are gone.
     #[must_use]
     pub fn merged(known: Option<&Self>, new: &Self) -> Self {
         let Some(known) = known else { return new.clone() };
         let newer = (new.updated_at, new.triggered_at) >= (known.updated_at, known.triggered_at);
-        let mut merged = if newer { new.clone() } else { known.clone() };
+        let (mut merged, older) = if newer {
+            (new.clone(), known)
+        } else {
+            (known.clone(), new)
+        };
+        for variant in merged.variants.iter_mut().filter(|one| one.told_updated_at.is_some()) {
+            let found = older
+                .variants
+                .binary_search_by_key(&variant.variant_id, |one| one.variant_id);
+            let Some(other) = found.ok().map(|at| &older.variants[at]) else {
+                continue;
+            };
+            let version = other.version(older);
+            if version > (variant.told_updated_at, variant.told_triggered_at) {
+                *variant = other.clone();
+                (variant.told_updated_at, variant.told_triggered_at) = version;
+            }
+        }
         merged.deleted_at = earliest(known.deleted_at, new.deleted_at);
         merged
     }

@@ -39,6 +39,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(18, "018_objective_shop"),
     migration!(19, "019_link_product"),
     migration!(20, "020_ledger_version"),
+    migration!(22, "022_variant_version"),
 ];
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.

@@ -1,5 +1,6 @@
 //! Bodies of `products/*`.
 
+use super::bulk::required_gid;
 use super::json::Node;
 use super::{BodyError, Context};
 use crate::order_state::{Product, Variant};
@@ -18,7 +19,13 @@ pub(super) fn product(node: &Node<'_>, context: Context) -> Result<Product, Body
             sku: variant.text("sku")?,
             price,
             price_text: sent.filter(|_| price.is_none()).map(str::to_owned),
+            told_updated_at: None,
+            told_triggered_at: None,
         });
+    }
+    // Of a large product the first 100 are told, and all are named.
+    for named in node.objects("variant_gids")? {
+        variants.push(Variant::named(required_gid(&named, "admin_graphql_api_id")?.id));
     }
     variants.sort_by_key(|variant| variant.variant_id);
     variants.dedup_by_key(|variant| variant.variant_id);

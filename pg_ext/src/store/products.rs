@@ -79,6 +79,8 @@ pub fn write(client: &mut SpiClient<'_>, changed: &[ChangedProduct<'_>]) {
             .text(|row| row.1.sku.as_deref())
             .int(|row| row.1.price)
             .text(|row| row.1.price_text.as_deref())
+            .time(|row| row.1.told_updated_at)
+            .time(|row| row.1.told_triggered_at)
     });
     let deleted = changed
         .iter()

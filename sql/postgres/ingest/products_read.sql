@@ -16,7 +16,9 @@ select product.shop_id, product.product_id, json_build_object(
             'title', variant.title,
             'sku', variant.sku,
             'price', variant.price_minor,
-            'price_text', variant.price_text
+            'price_text', variant.price_text,
+            'told_updated_at', (extract(epoch from variant.told_updated_at) * 1000000)::bigint,
+            'told_triggered_at', (extract(epoch from variant.told_triggered_at) * 1000000)::bigint
         ) order by variant.variant_id)
         from commerce.product_variant as variant
         where variant.shop_id = product.shop_id and variant.product_id = product.product_id

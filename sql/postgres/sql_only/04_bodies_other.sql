@@ -95,7 +95,15 @@ begin
         end if;
         variants[n + 1] := jsonb_build_object('variant_id', weir_sql.id_of(items -> n, 'id', path),
             'title', weir_sql.text_of(items -> n, 'title', path), 'sku', weir_sql.text_of(items -> n, 'sku', path),
-            'price', price, 'price_text', case when price is null then digits end);
+            'price', price, 'price_text', case when price is null then digits end,
+            'told_updated_at', null, 'told_triggered_at', null);
+    end loop;
+    -- Of a large product the first 100 are told, and all are named.
+    items := weir_sql.objects_of(node, 'variant_gids', '');
+    for n in 0 .. jsonb_array_length(items) - 1 loop
+        variants := variants || jsonb_build_object(
+            'variant_id', (weir_sql.required_gid(items -> n, 'admin_graphql_api_id', 'variant_gids[' || n || '].')).id,
+            'title', null, 'sku', null, 'price', null, 'price_text', null, 'told_updated_at', 0, 'told_triggered_at', 0);
     end loop;
     updated_at := weir_sql.time_of(node, 'updated_at', '');
     created_at := weir_sql.time_of(node, 'created_at', '');

@@ -442,12 +442,36 @@ create aggregate weir_sql.order_after(known jsonb, fact jsonb, at integer) (
 create function weir_sql.is_active(product jsonb) returns boolean language sql immutable parallel safe
 return case when product ->> 'deleted_at' is not null then false else product ->> 'status' in ('active', 'unlisted') end;
 
+-- The variants of the newer of two versions of a product. Those that it only names are taken from the older one, if that has them
+-- newer; `version` is the older one's.
+create function weir_sql.named_variants(variants jsonb, older jsonb, version bigint[]) returns jsonb
+language plpgsql immutable parallel safe as $$
+begin
+    -- So it is with almost every product.
+    if not variants @? '$[*] ? (@.told_updated_at != null)' then
+        return variants;
+    end if;
+    return (
+        select jsonb_agg(case when known.told > array[(variant ->> 'told_updated_at')::bigint, (variant ->> 'told_triggered_at')::bigint]
+            then known.other || jsonb_build_object('told_updated_at', known.told[1], 'told_triggered_at', known.told[2])
+            else variant end order by n)
+        from jsonb_array_elements(variants) with ordinality as each (variant, n)
+        left join (
+            select other -> 'variant_id' as id, other, case when other ->> 'told_updated_at' is null then version
+                else array[(other ->> 'told_updated_at')::bigint, (other ->> 'told_triggered_at')::bigint] end as told
+            from jsonb_array_elements(older) as other
+        ) as known on variant ->> 'told_updated_at' is not null and known.id = variant -> 'variant_id'
+    );
+end
+$$;
+
 -- The newer of two versions of a product; a deletion stays, whatever comes after it.
 create function weir_sql.apply_to_product(step weir_sql.product_step, known jsonb, new jsonb, at integer)
 returns weir_sql.product_step language plpgsql immutable as $$
 declare
     before jsonb := coalesce(step.state, known);
     state jsonb := new;
+    older jsonb := before;
     raw_from integer := at;
 begin
     if before is null then
@@ -460,10 +484,12 @@ begin
         coalesce((before ->> 'triggered_at')::bigint, -9223372036854775808))
     then
         state := before;
+        older := new;
         raw_from := step.raw_from;
     end if;
-    return row(jsonb_set(state, '{deleted_at}', coalesce(to_jsonb(
-        least((before ->> 'deleted_at')::bigint, (new ->> 'deleted_at')::bigint)), 'null')),
+    return row(state || jsonb_build_object('deleted_at', least((before ->> 'deleted_at')::bigint, (new ->> 'deleted_at')::bigint),
+        'variants', weir_sql.named_variants(state -> 'variants', older -> 'variants',
+            array[(older ->> 'updated_at')::bigint, (older ->> 'triggered_at')::bigint])),
         raw_from)::weir_sql.product_step;
 end
 $$;

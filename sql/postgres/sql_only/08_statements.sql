@@ -45,8 +45,8 @@ select weir_sql.define('sales_ledger_write', 'bigint[], bigint[], text[], text[]
 select weir_sql.define('product_write', 'bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
     text[], text[]', 'void', :'product_write');
 select weir_sql.define('product_variant_clear', 'bigint[], bigint[]', 'void', :'product_variant_clear');
-select weir_sql.define('product_variant_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], text[]', 'void',
-    :'product_variant_write');
+select weir_sql.define('product_variant_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], text[],
+    text[], text[]', 'void', :'product_variant_write');
 select weir_sql.define('fulfillment_line_item_clear', 'bigint[], bigint[]', 'void', :'fulfillment_line_item_clear');
 select weir_sql.define('fulfillment_line_item_write', 'bigint[], bigint[], bigint[], bigint[], bigint[]', 'void',
     :'fulfillment_line_item_write');

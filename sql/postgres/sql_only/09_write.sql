@@ -255,7 +255,9 @@ begin
     where before -> 'variants' is distinct from after -> 'variants' having count(*) > 0;
     perform weir_sql.product_variant_write(array_agg(one.shop_id), array_agg(one.id),
         array_agg((variant ->> 'variant_id')::bigint), array_agg(variant ->> 'title'), array_agg(variant ->> 'sku'),
-        array_agg((variant ->> 'price')::bigint), array_agg(variant ->> 'price_text'))
+        array_agg((variant ->> 'price')::bigint), array_agg(variant ->> 'price_text'),
+        array_agg(weir_sql.exact_time((variant ->> 'told_updated_at')::bigint)),
+        array_agg(weir_sql.exact_time((variant ->> 'told_triggered_at')::bigint)))
     from unnest(changes) as one, jsonb_array_elements(one.after -> 'variants') as variant
     where one.before -> 'variants' is distinct from one.after -> 'variants' having count(*) > 0;
     perform weir_sql.write_tombstones(changes, 'product');

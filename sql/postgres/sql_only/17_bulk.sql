@@ -233,7 +233,8 @@ language plpgsql immutable parallel safe as $$
 begin
     return (
         select variant || jsonb_build_object('price', price,
-            'price_text', case when price is null then variant -> 'price_text' end)
+            'price_text', case when price is null then variant -> 'price_text' end,
+            'told_updated_at', null, 'told_triggered_at', null)
         from (
             select case when minor between -1000000000000000 and 1000000000000000 then minor end as price
             from (select weir_sql.minor(variant ->> 'price_text', currency) as minor) as one

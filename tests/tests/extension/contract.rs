@@ -22,6 +22,7 @@ mod server_log;
 mod time_zones;
 mod undated;
 mod unquoted;
+mod variants;
 
 use std::collections::BTreeMap;
 

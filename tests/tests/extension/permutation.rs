@@ -79,7 +79,9 @@ pub fn history(random: &mut Random, id: i64) -> Vec<Value> {
                 "products/update",
                 json!({"id": id, "title": random.one(&["Lamp", "Light"]), "updated_at": now,
                     "status": random.one(&["active", "draft", "unlisted"]),
-                    "variants": [{"id": 1 + random.below(2), "price": random.one(&["1.00", "1.005"])}]}),
+                    "variants": [{"id": 1 + random.below(2), "price": random.one(&["1.00", "1.005"])}],
+                    "variant_gids": [{"admin_graphql_api_id": "gid://shopify/ProductVariant/1"},
+                        {"admin_graphql_api_id": "gid://shopify/ProductVariant/2"}]}),
             ),
             9 => (
                 "customers/update",

@@ -275,7 +275,13 @@ fn product(random: &mut Random, shop: &Shop) -> Value {
                 "price": price})
         })
         .collect();
-    json!({"id": id(random, 10, 5), "title": random.one(&["Lamp", "Löwe \"L\"", "灯"]), "vendor": maybe(random, |_| "Weir".into()),
+    // Of a large product most variants are only named.
+    let named = (0..random.below(5)).map(|_| {
+        let variant = id(random, 1, 6);
+        json!({"admin_graphql_api_id": format!("gid://shopify/ProductVariant/{variant}"), "updated_at": "2026-03-28T00:00:00Z"})
+    });
+    let named: Vec<Value> = named.collect();
+    json!({"id": id(random, 10, 5), "variant_gids": named, "title": random.one(&["Lamp", "Löwe \"L\"", "灯"]), "vendor": maybe(random, |_| "Weir".into()),
         "product_type": maybe(random, |_| "Light".into()), "status": maybe(random, |random| random.one(&["active", "draft", "archived", "unlisted"]).into()),
         "created_at": maybe(random, |random| time(random).into()), "published_at": maybe(random, |random| time(random).into()),
         "updated_at": maybe(random, |random| time(random).into()), "variants": variants, "note": "private",

@@ -240,6 +240,8 @@ pub(super) fn variant(node: &Node<'_>) -> Result<Variant, BodyError> {
         sku: node.text("sku")?,
         price: None,
         price_text: node.decimal("price")?.map(str::to_owned),
+        told_updated_at: None,
+        told_triggered_at: None,
     })
 }
 
