@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use self::spans::{since, spans};
-use crate::order_state::{Amount, EditLine, Header, Line, OrderState, Refund, RefundLine, Sale};
+use crate::order_state::{Amount, EditLine, Header, Line, LineOrigin, OrderState, Refund, RefundLine, Sale};
 
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
@@ -245,7 +245,8 @@ impl Ledger<'_> {
                 .lines
                 .iter()
                 .find(|line| Some(line.line_item_id) == item.line_item_id);
-            if !line.map_or(!item.is_gift_card && !item.is_tip, is_goods)
+            let was_tip = || absent(state, item.line_item_id).is_some_and(|line| line.is_tip);
+            if !line.map_or_else(|| !item.is_gift_card && !item.is_tip && !was_tip(), is_goods)
                 || is_agreed_otherwise(state, item.line_item_id)
             {
                 continue;
@@ -308,17 +309,17 @@ fn is_agreed_otherwise(state: &OrderState, line_item_id: Option<i64>) -> bool {
     sales.peek().is_some() && sales.all(|sale| sale.line_type != "product")
 }
 
+/// What is known of a line that the newest body lacks.
+fn absent(state: &OrderState, line_item_id: Option<i64>) -> Option<&LineOrigin> {
+    let mut lines = state.absent_lines.iter();
+    lines.find(|line| Some(line.line_item_id) == line_item_id)
+}
+
 /// The product of a line. Shopify no longer names one that was deleted; a body or an agreement of before may have.
 fn product_of(state: &OrderState, line_item_id: Option<i64>) -> Option<i64> {
     let line = state.lines.iter().find(|line| Some(line.line_item_id) == line_item_id);
-    let absent = || {
-        state
-            .absent_lines
-            .iter()
-            .find(|line| Some(line.line_item_id) == line_item_id)
-    };
     line.and_then(|line| line.product_id)
-        .or_else(|| absent()?.product_id)
+        .or_else(|| absent(state, line_item_id)?.product_id)
         .or_else(|| sales_of(state, line_item_id).filter_map(|sale| sale.product_id).max())
 }
 

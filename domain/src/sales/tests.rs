@@ -180,6 +180,19 @@ fn a_tip_is_no_sale_and_its_refund_no_return() {
             check("USD", "UTC", &told, &[("11", "2026-11-01", "sale", 3, 0, 3000, 300, 0)]);
         }
     }
+    // Nor when the newest body has no such line any more and the refund does not say what it was.
+    let how = r#""tip_payment_gateway": null"#;
+    let (body, refund) = tip(how);
+    let (refund, without) = (
+        refund.replace(how, r#""x": 1"#),
+        ORDER.replace("16:30:00Z", "16:31:00Z"),
+    );
+    let told = [
+        ("orders/create", &*body),
+        ("refunds/create", &refund),
+        ("orders/updated", &without),
+    ];
+    check("USD", "UTC", &told, &[sale]);
     // A line of no product that does not call itself a tip is a sale.
     let custom = ("unknown", "2026-11-01", "sale", 1, 0, 359, 0, 0);
     check(

@@ -219,9 +219,11 @@ with orders as materialized (
     from agreed where is_of_line group by 1, 2
 ), products as (
     -- Shopify no longer names a product that was deleted; a body or an agreement of before may have.
-    select n, line_item_id, coalesce(told.product_id, sold_as.product_id) as product_id, coalesce(is_no_goods, false) as is_no_goods
+    select n, line_item_id, coalesce(told.product_id, sold_as.product_id) as product_id,
+        coalesce(is_tip, false) or coalesce(is_no_goods, false) as is_no_goods
     from (
-        select orders.n, (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id
+        select orders.n, (line ->> 'line_item_id')::bigint as line_item_id, line ->> 'product_id' as product_id,
+            (line ->> 'is_tip')::boolean as is_tip
         from orders, jsonb_array_elements((orders.state -> 'lines') || (orders.state -> 'absent_lines')) as line
     ) as told full join sold_as using (n, line_item_id)
 ), lines as materialized (

@@ -74,6 +74,21 @@ async fn a_sale_stays_with_its_product_and_a_tip_is_none_in_any_sequence() {
 }
 
 #[tokio::test]
+async fn a_refund_of_a_tip_that_the_newest_body_lacks_is_no_return() {
+    let (database, edge) = shop().await;
+    let line = json!({"id": 1, "product_id": 11, "quantity": 2, "price": "10.00"});
+    let tip = json!({"id": 2, "title": "Tip", "quantity": 1, "price": "3.59", "tip_payment_gateway": null});
+    let unsaid = json!({"id": 2, "title": "Tip", "quantity": 1, "price": "3.59"});
+    let told = [
+        body(1, &json!([line, tip])),
+        refund(7, &unsaid),
+        body(8, &json!([line])),
+    ];
+    ingest(&edge, &told).await;
+    assert_eq!(products(&database).await, [row("11", 1, "sale", 2)]);
+}
+
+#[tokio::test]
 async fn goods_that_a_return_has_booked_are_not_booked_by_its_refund() {
     let (database, edge) = shop().await;
     let line = json!({"id": 1, "product_id": 11, "quantity": 2, "price": "10.00"});
