@@ -10,6 +10,8 @@ mod differential;
 mod extremes;
 #[path = "sql_only/install.rs"]
 mod install;
+#[path = "sql_only/older_lines.rs"]
+mod older_lines;
 #[path = "sql_only/pair.rs"]
 mod pair;
 #[path = "sql_only/readings.rs"]

@@ -257,7 +257,9 @@ begin
             and part.parent_resource = root.resource and part.parent_id = root.id
     ), line as (
         select of_root, root_resource, root_id,
-            jsonb_agg(content -> 'line_item' order by (content -> 'line_item' ->> 'line_item_id')::bigint) as lines
+            -- Lines that an earlier version kept do not say it.
+            jsonb_agg('{"is_tip": false}' || (content -> 'line_item')
+                order by (content -> 'line_item' ->> 'line_item_id')::bigint) as lines
         from child where content ? 'line_item' group by 1, 2, 3
     ), variant as (
         select of_root, root_resource, root_id, jsonb_agg(weir_sql.with_price(content -> 'variant', currency)
