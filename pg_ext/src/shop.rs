@@ -65,7 +65,7 @@ pub fn register(text: &str) -> String {
             .map_or(0, |known| {
                 let before =
                     in_zone(known).unwrap_or_else(|field| report::internal("a registered shop is not usable", field));
-                move_ledgers(client, shop.shop_id, &before, &now)
+                move_ledgers(shop.shop_id, &before, &now)
             });
         answer["moved_orders"] = moved.into();
         answer.to_string()

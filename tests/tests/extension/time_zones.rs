@@ -203,3 +203,35 @@ async fn a_shop_update_that_is_no_object_is_refused() {
         );
     }
 }
+
+/// In the memory of the connection to SPI, or of several, which else would keep all that the move reads until its end.
+#[tokio::test]
+async fn a_move_takes_no_more_memory_for_more_orders() {
+    let (database, edge) = shop().await;
+    for page in 0..4 {
+        let bodies: Vec<Value> = (0..500)
+            .map(|n| page * 500 + n)
+            .map(|id| delivery(&id.to_string(), "orders/create", &order(id, 1, "")))
+            .collect();
+        ingest(&edge, &bodies).await;
+    }
+    let watch = "create table memory (step serial, bytes bigint);
+        create function remember() returns trigger language plpgsql as $$
+        begin
+            insert into public.memory (bytes)
+            select sum(total_bytes)::bigint from pg_backend_memory_contexts where name like 'SPI %';
+            return null;
+        end
+        $$;
+        create trigger remember after insert on commerce.sales_ledger execute function remember()";
+    database.admin().await.unwrap().batch_execute(watch).await.unwrap();
+    assert_eq!(register(&database, "UTC").await, 2000);
+    let admin = database.admin().await.unwrap();
+    let rows = admin
+        .query("select bytes from memory order by step", &[])
+        .await
+        .unwrap();
+    let bytes: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(bytes.len(), 4, "a page of 500 each");
+    assert!(bytes[3] < bytes[0] * 3 / 2, "{bytes:?}");
+}
