@@ -91,7 +91,7 @@ for (const page of pages) {
     if (!isKnown) faults.push(`${page}: nothing reads ${name}`);
   }
   for (const [name] of whole.matchAll(/\bweir\.[a-z_]+\b/g)) {
-    if (!functions.has(`function ${name}`) && name !== "weir.control") faults.push(`${page}: there is no function ${name}`);
+    if (!functions.has(`function ${name}`) && !["weir.control", "weir.so"].includes(name)) faults.push(`${page}: there is no function ${name}`);
   }
   for (const [path, room, ...parts] of whole.matchAll(/\/(internal|v1)\/([a-z_-]+)(?:\/([a-z][a-z_]+))?/g)) {
     const wanted = [`/${room}/${parts[0]}`, parts[1] ?? ""];

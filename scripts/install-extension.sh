@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Builds the extension and installs it for the PostgreSQL of WEIR_PG_CONFIG. Skips both when nothing has changed since.
 # usage: scripts/install-extension.sh [--release]     (a debug build otherwise: it compiles in half the time)
+# With DESTDIR=FOLDER the files go below FOLDER, in the folders that they have on the server: docs/deploy.md.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$WEIR_ROOT"
 
+die() { printf 'the extension was not installed: %s\n  what to do: %s\n' "$1" "$2" >&2; exit 1; }
 profile=("$@")
+[ -x "$WEIR_PG_CONFIG" ] || die "no pg_config at $WEIR_PG_CONFIG" "name it: WEIR_PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config"
 library="$("$WEIR_PG_CONFIG" --pkglibdir)/weir.so"
 control="$("$WEIR_PG_CONFIG" --sharedir)/extension/weir.control"
 major="$("$WEIR_PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')"
@@ -21,16 +24,33 @@ fingerprint() {
     xargs -d '\n' sha256sum
   sha256sum "$library" "$control" 2>/dev/null || true
 }
-if [ -e "$stamp" ] && [ -e "$library" ] && [ "$(fingerprint | sha256sum)" = "$(cat "$stamp")" ]; then
+command -v cargo-pgrx >/dev/null ||
+  die "no cargo-pgrx" "run this on a machine where 'make build' was run; for a server without: DESTDIR, docs/deploy.md"
+[ -e "$("$WEIR_PG_CONFIG" --includedir-server)/postgres.h" ] ||
+  die "PostgreSQL $major has no headers here" "apt-get install postgresql-server-dev-$major"
+if [ -z "${DESTDIR:-}" ] && [ -e "$stamp" ] && [ -e "$library" ] && [ "$(fingerprint | sha256sum)" = "$(cat "$stamp")" ]; then
   echo "the extension is up to date in PostgreSQL $major"
   exit 0
 fi
-sudo_flag=() as_owner=()
-[ -w "$(dirname "$library")" ] || { sudo_flag=(--sudo); as_owner=(sudo); }
+as_owner=()
+[ -n "${DESTDIR:-}" ] || [ -w "$(dirname "$library")" ] || as_owner=(sudo)
 # The extension is small enough for link-time optimisation of its release build.
 export CARGO_PROFILE_RELEASE_LTO=thin
-cargo pgrx install ${profile[@]+"${profile[@]}"} --manifest-path pg_ext/Cargo.toml --pg-config "$WEIR_PG_CONFIG" \
-  --no-default-features --features "pg$major" "${sudo_flag[@]}"
+package="${CARGO_TARGET_DIR:-$WEIR_ROOT/target}/weir-pg$major"
+rm -rf "$package"
+build=(--debug)
+[ "${profile[*]-}" != --release ] || build=()
+cargo pgrx package ${build[@]+"${build[@]}"} --manifest-path pg_ext/Cargo.toml --pg-config "$WEIR_PG_CONFIG" \
+  --no-default-features --features "pg$major" --out-dir "$package"
+# Under a name of its own first: sessions have the library of before in their memory, as it lies in its file. Whoever wrote into
+# that file would end them all, and PostgreSQL with them; the name alone may go to another file.
+put() {
+  "${as_owner[@]}" install -D -m "$1" "$2" "${DESTDIR:-}$3.new"
+  "${as_owner[@]}" mv -f "${DESTDIR:-}$3.new" "${DESTDIR:-}$3"
+}
+put 755 "$package$library" "$library"
 # Install scripts of released versions, for the tests of updating; whoever has such a version has its objects already.
-"${as_owner[@]}" install -m 644 sql/postgres/released/weir--*.sql "$(dirname "$control")"
-fingerprint | sha256sum >"$stamp"
+for file in "$package$control" "${package}${control%/*}"/weir--*.sql sql/postgres/released/weir--*.sql; do
+  put 644 "$file" "${control%/*}/${file##*/}"
+done
+[ -n "${DESTDIR:-}" ] || fingerprint | sha256sum >"$stamp"

@@ -51,13 +51,17 @@ if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || die "apt-get not found; missing: ${missing[*]}" "weir's setup knows Debian 12; install the equivalents by hand"
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "not root and no sudo; missing: ${missing[*]}" "run as root, or install sudo"
   # Tests and the demo start clusters of their own; do not let the package start a server nobody asked for.
-  if [ ! -d /usr/lib/postgresql/15/bin ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-    as_root mkdir -p /etc/postgresql-common/createcluster.d
-    echo "create_main_cluster = false" | as_root tee /etc/postgresql-common/createcluster.d/weir.conf >/dev/null
+  no_cluster=/etc/postgresql-common/createcluster.d/weir.conf has_postgresql=
+  if [ ! -d /usr/lib/postgresql/15/bin ] && [ ! -e "$no_cluster" ]; then
+    [ ! -e /etc/postgresql-common/createcluster.conf ] || has_postgresql=yes
+    as_root mkdir -p "$(dirname "$no_cluster")"
+    echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
   fi
   step "apt-get update" "check that Debian's package registry can be reached" as_root apt-get update -qq
   step "apt-get install ${missing[*]}" "run 'apt-get install ${missing[*]}' by hand and read its message" \
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # Where somebody uses Debian's PostgreSQL, later packages start a cluster as they did.
+  [ -z "$has_postgresql" ] || as_root rm "$no_cluster"
 fi
 [ -x "$WEIR_PG_CONFIG" ] || die "no pg_config at $WEIR_PG_CONFIG" "install postgresql-server-dev-15 or set WEIR_PG_CONFIG"
 
@@ -116,8 +120,9 @@ cargo_tool cargo-deny "$WEIR_CARGO_DENY_VERSION" cargo-deny
 rm -rf "$WEIR_CACHE/tools-target"
 if ! grep -qs "$WEIR_PG_CONFIG" "$PGRX_HOME/config.toml"; then
   mkdir -p "$PGRX_HOME"
-  step "cargo pgrx init" "see the log; WEIR_PG_CONFIG must name a PostgreSQL 15 pg_config" \
-    cargo pgrx init --pg15 "$WEIR_PG_CONFIG"
+  pg_major="$("$WEIR_PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')"
+  step "cargo pgrx init" "see the log; WEIR_PG_CONFIG must name the pg_config of a PostgreSQL from 15 to 18" \
+    cargo pgrx init "--pg$pg_major" "$WEIR_PG_CONFIG"
 fi
 
 # ---- Node packages ------------------------------------------------------------------------------------------------

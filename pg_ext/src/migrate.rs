@@ -42,6 +42,9 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(22, "022_variant_version"),
 ];
 
+/// The newest migration that this library knows.
+pub const NEWEST: i32 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
 pub fn migrate() -> i32 {
     Spi::connect_mut(|client| {
@@ -53,6 +56,14 @@ pub fn migrate() -> i32 {
         require_utf8(client);
         run_script(client, BOOKKEEPING);
         let applied = applied(client);
+        // Grants of an older version would take back what a newer one gave.
+        if let Some(later) = applied.iter().max().filter(|version| **version > NEWEST) {
+            report::not_ready(
+                "the database belongs to a newer version of weir",
+                &format!("Its newest migration is {later}; the newest known here is {NEWEST}."),
+                "Install that version of weir or a newer one; nothing has been changed.",
+            );
+        }
         let mut count = 0;
         for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| !applied.contains(version)) {
             run_script(client, sql);

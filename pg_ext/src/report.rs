@@ -19,6 +19,17 @@ pub fn not_ready(message: &str, detail: &str, hint: &str) -> ! {
     )
 }
 
+/// Raises SQLSTATE 55000 and ends the session: whoever asks again in it would be refused for ever.
+pub fn end_session(message: &str, detail: &str, hint: &str) -> ! {
+    raise_as(
+        PgLogLevel::FATAL,
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        message,
+        detail,
+        hint,
+    )
+}
+
 /// Raises SQLSTATE 0A000 for a database in which weir cannot work.
 pub fn unsupported(message: &str, detail: &str, hint: &str) -> ! {
     raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, detail, hint)
@@ -58,9 +69,13 @@ pub fn internal(message: &str, detail: &str) -> ! {
 }
 
 fn raise(code: PgSqlErrorCode, message: &str, detail: &str, hint: &str) -> ! {
+    raise_as(PgLogLevel::ERROR, code, message, detail, hint)
+}
+
+fn raise_as(level: PgLogLevel, code: PgSqlErrorCode, message: &str, detail: &str, hint: &str) -> ! {
     ErrorReport::new(code, message.to_owned(), "weir")
         .set_detail(detail.to_owned())
         .set_hint(hint.to_owned())
-        .report(PgLogLevel::ERROR);
-    unreachable!("an ERROR report does not return")
+        .report(level);
+    unreachable!("a report of an error does not return")
 }

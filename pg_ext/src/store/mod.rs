@@ -13,6 +13,7 @@ mod plans;
 mod products;
 mod read;
 mod references;
+mod tables;
 mod write;
 
 pub use array::length_word;

@@ -18,7 +18,7 @@ use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
 
 use super::references::Referred;
-use super::Key;
+use super::{tables, Key};
 use crate::report;
 
 /// What a plan by key must not have: it reads the whole of a table or an index, and is as good where there are few rows.
@@ -37,22 +37,20 @@ thread_local! {
 }
 
 /// Runs a constant statement with its kept plan, as a writing one.
-pub fn execute<'conn>(
-    _client: &mut SpiClient<'conn>,
-    sql: &'static str,
-    arguments: &[DatumWithOid<'_>],
-) -> Rows<'conn> {
+pub fn execute<'conn>(client: &mut SpiClient<'conn>, sql: &'static str, arguments: &[DatumWithOid<'_>]) -> Rows<'conn> {
+    tables::require_known(client);
     kept(sql, arguments).run(arguments)
 }
 
 /// Runs a constant statement that writes, whose references this call makes sure of; gives the keys that it returns, if any: its
 /// first two columns.
 pub fn execute_referring(
-    _client: &mut SpiClient<'_>,
+    client: &mut SpiClient<'_>,
     sql: &'static str,
     arguments: &[DatumWithOid<'_>],
     referred: &Referred,
 ) -> Vec<Key> {
+    tables::require_known(client);
     kept(sql, arguments).run_referring(arguments, referred)
 }
 

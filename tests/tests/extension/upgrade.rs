@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::Client;
 use weir_tests::postgres::connect;
 
@@ -111,6 +113,54 @@ async fn an_update_keeps_the_data() {
         .unwrap();
     let again = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     assert_eq!(verdicts(&again), ["duplicate"]);
+}
+
+/// A session keeps the library that it has loaded, also when a newer one has migrated the tables meanwhile.
+#[tokio::test]
+async fn a_session_of_an_older_library_ends_when_a_newer_one_has_migrated() {
+    let (database, edge) = shop().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let admin = database.admin().await.unwrap();
+    // It waits for the migration in the middle of its batch.
+    let waiting = database.edge().await.unwrap();
+    ingest(&waiting, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    let newer = "begin; alter table commerce.order_header add column later integer;
+        insert into configuration.schema_migration (version, name) values (999, '999_later')";
+    admin.batch_execute(newer).await.unwrap();
+    let batch = Value::from(vec![delivery("b", "orders/create", &order(8, 1, ""))]).to_string();
+    let sql = "select weir.ingest($1::text::json)::text";
+    let waited = async {
+        let parameters: [&(dyn ToSql + Sync); 1] = [&batch];
+        let (answer, ()) = tokio::join!(waiting.query_one(sql, &parameters), async {
+            let is_waiting =
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+            while admin.query_one(is_waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+            admin.batch_execute("commit").await.unwrap();
+        });
+        answer
+    };
+    for answer in [waited.await, edge.query_one(sql, &[&batch]).await] {
+        let error = answer.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code(), &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+        assert_eq!(error.severity(), "FATAL");
+        assert!(error.hint().unwrap().contains("Connect again"));
+        assert_eq!(error.routine(), Some("weir"));
+    }
+    let orders = "select count(*) from commerce.order_header";
+    assert_eq!(admin.query_one(orders, &[]).await.unwrap().get::<_, i64>(0), 1);
+    let error = admin.batch_execute("select weir.migrate()").await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert!(error.message().contains("belongs to a newer version of weir"));
+    // The older version again, and a new session.
+    let older = "delete from configuration.schema_migration where version = 999; alter table commerce.order_header drop column later";
+    admin.batch_execute(older).await.unwrap();
+    let answer = ingest(
+        &database.edge().await.unwrap(),
+        &[delivery("b", "orders/create", &order(8, 1, ""))],
+    )
+    .await;
+    assert_eq!(verdicts(&answer), ["accepted"]);
 }
 
 /// A database out there has run them: a changed one would never reach it.
