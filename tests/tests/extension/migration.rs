@@ -9,6 +9,57 @@ use super::{delivery, ingest, install, order, shop, types, verdicts, SHOP};
 const BOOKKEEPING: &str = include_str!("../../../sql/postgres/bookkeeping.sql");
 const FIRST: &str = include_str!("../../../sql/postgres/migrations/001_commerce.sql");
 
+/// What PostgreSQL keeps: commerce, publication, specifications and privacy. Where a pipeline stands, workflows and Durable
+/// Objects keep; a table of it is none of these.
+const TABLES: [&str; 36] = [
+    "commerce.agreement_reading",
+    "commerce.agreement_sale",
+    "commerce.bulk_line",
+    "commerce.bulk_operation",
+    "commerce.customer",
+    "commerce.fulfillment",
+    "commerce.fulfillment_line_item",
+    "commerce.order_edit_line",
+    "commerce.order_header",
+    "commerce.order_line_item",
+    "commerce.order_return",
+    "commerce.payment",
+    "commerce.product",
+    "commerce.product_variant",
+    "commerce.refund",
+    "commerce.refund_adjustment",
+    "commerce.refund_line_item",
+    "commerce.sales_agreement",
+    "commerce.sales_ledger",
+    "commerce.shop",
+    "commerce.tombstone",
+    "commerce.webhook_delivery",
+    "configuration.macrodata_artifact",
+    "configuration.objective_change",
+    "configuration.schema_migration",
+    "privacy.data_request",
+    "privacy.redacted_order",
+    "privacy.redaction",
+    "privacy.salt",
+    "privacy.secret",
+    "publication.catalogue",
+    "publication.item",
+    "publication.link",
+    "publication.program",
+    "publication.publication_telemetry",
+    "publication.publisher",
+];
+
+#[tokio::test]
+async fn no_table_is_a_pipelines_state() {
+    let (database, _edge) = shop().await;
+    let sql = "select schemaname || '.' || tablename from pg_tables
+        where schemaname not in ('pg_catalog', 'information_schema', 'weir_sql') order by 1";
+    let rows = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
+    let tables: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(tables, TABLES);
+}
+
 #[tokio::test]
 async fn a_database_of_the_first_migration_is_brought_up_to_date() {
     let (database, _edge) = shop().await;
