@@ -187,9 +187,14 @@ impl<'t> Delivery<'t> {
 
     /// Passes over what arrives for a shop that was forgotten.
     pub fn ignore_redacted(&mut self) {
+        self.ignore_for("redacted");
+    }
+
+    /// Passes over what is not to be done any more.
+    pub fn ignore_for(&mut self, reason: &'static str) {
         self.fact = None;
         self.verdict = Some(Verdict::Ignored);
-        self.reason = Some("redacted");
+        self.reason = Some(reason);
     }
 
     /// The delivery in the answer.

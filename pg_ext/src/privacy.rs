@@ -10,7 +10,7 @@ use pgrx::spi::{Spi, SpiClient};
 use serde::Deserialize;
 use serde_json::{json, Value};
 use weir_domain::events::{customer_key, exact_time};
-use weir_domain::shopify::Fact;
+use weir_domain::shopify::{json::instant, Fact};
 
 use crate::delivery::Delivery;
 use crate::report;
@@ -85,7 +85,11 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shop
                 "select weir.redact_customer($1::json)",
                 json!({"shop_domain": domain, "customer_id": customer_id, "orders": orders}),
             ),
-            Some(Fact::ShopRedacted) => ("select weir.redact_shop($1::json)", json!({"shop_domain": domain})),
+            Some(Fact::ShopRedacted) => {
+                let of = delivery.triggered_at.min(delivery.provenance.received_at);
+                let request = json!({"shop_domain": domain, "requested_at": exact_time(of)});
+                ("select weir.redact_shop($1::json)", request)
+            }
             _ => continue,
         };
         run(client, sql, &[DatumWithOid::from(request.to_string())]);
@@ -97,6 +101,10 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shop
         let is_redacted = |id: i64| forgotten.customers.contains(&(delivery.shop_id, id));
         if is_redacted(0) && !fact.is_about_privacy() {
             delivery.ignore_redacted();
+            continue;
+        }
+        if matches!(fact, Fact::ShopRedacted) && !is_redacted(0) {
+            delivery.ignore_for("registered_anew");
             continue;
         }
         if let Fact::Order(snapshot) = fact {
@@ -198,12 +206,24 @@ pub fn redact_customer(text: &str) -> String {
     })
 }
 
-/// Forgets a shop: all commerce and all salts go; the shop's row stays, so that what arrives late is known and dropped.
+/// Forgets a shop: all commerce and all salts go; the shop's row stays, so that what arrives late is known and dropped. A request
+/// of before a registration that followed a redaction finds nothing that it is about.
 pub fn redact_shop(text: &str) -> String {
     let request = Request::read(text);
+    let requested_at = request.requested_at();
     Spi::connect_mut(|client| {
         let shop_id = request.shop_id(client);
         lock(client, shop_id, true);
+        if let Some(requested_at) = requested_at {
+            let arguments = [
+                DatumWithOid::from(shop_id),
+                DatumWithOid::from(exact_time(requested_at)),
+            ];
+            let renewed = run(client, privacy_sql!("shop_renewed"), &arguments).next();
+            if let Some(row) = renewed {
+                return cell(&row, 1);
+            }
+        }
         let mut removed = serde_json::Map::new();
         let mut total = 0;
         for table in TABLES {
@@ -276,6 +296,7 @@ struct Request {
     customer_id: Option<i64>,
     #[serde(default)]
     orders: Vec<i64>,
+    requested_at: Option<String>,
 }
 
 impl Request {
@@ -285,6 +306,14 @@ impl Request {
             refuse("A text holds U+0000.");
         }
         serde_json::from_str(text).unwrap_or_else(|_| refuse("A field is missing or mistyped."))
+    }
+
+    /// The moment of the request, in microseconds since 1970, where it says it.
+    fn requested_at(&self) -> Option<i64> {
+        let told = self.requested_at.as_deref()?;
+        let refuse =
+            || report::invalid_argument("the request is not readable", "A field is missing or mistyped.", HINT);
+        Some(instant(told).unwrap_or_else(refuse))
     }
 
     fn customer_id(&self) -> i64 {

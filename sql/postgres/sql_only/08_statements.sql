@@ -67,6 +67,7 @@ select weir_sql.define('data_request_write', 'bigint, bigint, bigint, text', 'vo
 select weir_sql.define('customer_merge', 'bigint, bigint, bigint, text', 'void', :'customer_merge');
 select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'redact_customer');
 select weir_sql.define('redact_shop', 'bigint, text, bigint', 'text', :'redact_shop');
+select weir_sql.define('shop_renewed', 'bigint, text', 'text', :'shop_renewed');
 select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salts text)', :'customer_data');
 
 select weir_sql.define('sales_agreement_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], bigint[]', 'void',

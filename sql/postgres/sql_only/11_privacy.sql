@@ -13,7 +13,7 @@ $$;
 -- orders) or shop.
 create function weir_sql.request(
     request json, needs text, out shop_id bigint, out shop_domain text, out customer_id bigint,
-    out orders bigint[]
+    out orders bigint[], out requested_at bigint
 ) language plpgsql as $$
 declare
     fields jsonb;
@@ -36,6 +36,7 @@ begin
         shop_domain := fields ->> 'shop_domain';
         customer_id := weir_sql.int_of(fields, 'customer_id', '');
         orders := array(select id::bigint from jsonb_array_elements_text(weir_sql.ids_of(fields, 'orders')) as id);
+        requested_at := weir_sql.delivery_time(weir_sql.text_of(fields, 'requested_at', ''), 'requested_at');
     exception when sqlstate 'WR001' then
         perform weir_sql.refuse_request('A field is missing or mistyped.');
     end;
@@ -71,8 +72,14 @@ declare
     count bigint;
     total bigint := 0;
     removed jsonb := '{}';
+    renewed text;
 begin
     perform weir_sql.lock_exclusive(asked.shop_id);
+    -- A request of before a registration that followed a redaction finds nothing that it is about.
+    renewed := weir_sql.shop_renewed(asked.shop_id, weir_sql.exact_time(asked.requested_at));
+    if renewed is not null then
+        return renewed::json;
+    end if;
     -- Everything of a shop, parts before wholes.
     foreach table_name in array array[
         'publication.publication_telemetry', 'publication.link', 'publication.item', 'publication.program',
@@ -191,11 +198,12 @@ begin
     end loop;
     -- Through the API, since these functions run with their owner's rights.
     for one in
-        select shop_domain, fact from unnest(deliveries)
+        select shop_domain, fact, least(triggered_at, received_at) as requested_at from unnest(deliveries)
         where fact ->> 'kind' in ('customer_redacted', 'shop_redacted') order by position
     loop
         if one.fact ->> 'kind' = 'shop_redacted' then
-            perform weir.redact_shop(json_build_object('shop_domain', one.shop_domain));
+            perform weir.redact_shop(json_build_object('shop_domain', one.shop_domain,
+                'requested_at', weir_sql.exact_time(one.requested_at)));
         else
             perform weir.redact_customer(json_build_object('shop_domain', one.shop_domain,
                 'customer_id', one.fact -> 'customer_id', 'orders', one.fact -> 'orders'));
@@ -225,8 +233,8 @@ begin
         ) as named
     ) as told, weir_sql.redacted_read(asked.shops, asked.customers, told.shops, told.orders) as redacted
     where redacted.merged_into is null;
-    if gone.shops is null and gone.orders is null
-        and not exists (select from unnest(deliveries) where fact ->> 'kind' = 'customer_data_requested')
+    if gone.shops is null and gone.orders is null and not exists (
+            select from unnest(deliveries) where fact ->> 'kind' in ('customer_data_requested', 'shop_redacted'))
     then
         return deliveries;
     end if;
@@ -238,6 +246,12 @@ begin
             given.fact := null;
             given.verdict := 'ignored';
             given.reason := 'redacted';
+        elsif given.fact ->> 'kind' = 'shop_redacted'
+            and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, 0)
+        then
+            given.fact := null;
+            given.verdict := 'ignored';
+            given.reason := 'registered_anew';
         elsif given.fact ->> 'kind' in ('refund', 'payment', 'return')
             and weir_sql.is_gone(gone.order_shops, gone.orders, given.shop_id, (given.fact ->> 'order_id')::bigint)
         then

@@ -263,6 +263,95 @@ async fn a_forgotten_shop_keeps_nothing_until_it_registers_again() {
 }
 
 #[tokio::test]
+async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let now = || async {
+        let sql = "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+        let time: String = admin.query_one(sql, &[]).await.unwrap().get(0);
+        time
+    };
+    let orders = || async {
+        let row = admin.query_one("select count(*) from commerce.order_header", &[]).await;
+        row.unwrap().get::<_, i64>(0)
+    };
+    let redact = |id: &str, received_at: &str, triggered_at: Option<&str>| {
+        let mut request = delivery(
+            id,
+            "shop/redact",
+            &format!(r#"{{"shop_id": 1, "shop_domain": "{SHOP}"}}"#),
+        );
+        request["received_at"] = received_at.into();
+        request["triggered_at"] = triggered_at.into();
+        request
+    };
+    let asked = now().await;
+    ingest(&edge, &[delivery("a", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
+    assert_eq!(
+        verdicts(&ingest(&edge, &[redact("r", &asked, None)]).await),
+        ["accepted"]
+    );
+    // Not registered anew: done once more.
+    assert_eq!(
+        verdicts(&ingest(&edge, &[redact("r", &asked, None)]).await),
+        ["accepted"]
+    );
+    let certificate = call(
+        &edge,
+        "redact_shop",
+        &json!({"shop_domain": SHOP, "requested_at": asked}),
+    )
+    .await;
+    let again = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
+    call(&admin, "register_shop", &again).await;
+    ingest(&edge, &[delivery("b", "orders/create", &order_of(CUSTOMER, 8, 1))]).await;
+
+    // The same delivery once more, as Shopify and the Worker may send it, and one that came late.
+    let late = now().await;
+    for request in [redact("r", &asked, None), redact("s", &late, Some(&asked))] {
+        let order = delivery("c", "orders/create", &order_of(CUSTOMER, 9, 1));
+        let answer = ingest(&edge, &[request, order]).await;
+        assert_eq!(answer["deliveries"][0]["verdict"], "ignored");
+        assert_eq!(answer["deliveries"][0]["reason"], "registered_anew");
+        assert_ne!(answer["deliveries"][1]["verdict"], "ignored");
+        assert_eq!(answer["deliveries"][1]["event_ids"].as_array().unwrap().len(), 1);
+    }
+    let mut told = call(
+        &edge,
+        "redact_shop",
+        &json!({"shop_domain": SHOP, "requested_at": asked}),
+    )
+    .await;
+    let renewed_at = told.as_object_mut().unwrap().remove("registered_anew_at").unwrap();
+    assert!(renewed_at.as_str().unwrap() > certificate["redacted_at"].as_str().unwrap());
+    assert_eq!((told, orders().await), (certificate.clone(), 2));
+
+    // Another change of the registration is none that follows a redaction: a request of before it is about this shop.
+    let of_this_one = now().await;
+    call(&admin, "register_shop", &again).await;
+    assert_eq!(
+        verdicts(&ingest(&edge, &[redact("t", &of_this_one, None)]).await),
+        ["accepted"]
+    );
+    assert_eq!(orders().await, 0);
+    // By hand, without a moment, a shop is forgotten whenever that is.
+    call(&admin, "register_shop", &again).await;
+    ingest(&edge, &[delivery("d", "orders/create", &order_of(CUSTOMER, 8, 1))]).await;
+    call(&edge, "redact_shop", &json!({ "shop_domain": SHOP })).await;
+    assert_eq!(orders().await, 0);
+    // Registered anew by an earlier version, which left registered_at as it was.
+    call(&admin, "register_shop", &again).await;
+    admin
+        .batch_execute("update commerce.shop set registered_at = '2020-01-01'")
+        .await
+        .unwrap();
+    assert_eq!(
+        ingest(&edge, &[redact("u", &asked, None)]).await["deliveries"][0]["reason"],
+        "registered_anew"
+    );
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
@@ -278,6 +367,8 @@ async fn bad_requests_are_refused() {
         ),
         ("customer_data", json!([])),
         ("redact_shop", json!({})),
+        ("redact_shop", json!({"shop_domain": SHOP, "requested_at": "yesterday"})),
+        ("redact_shop", json!({"shop_domain": SHOP, "requested_at": 5})),
     ] {
         let sql = format!("select weir.{function}($1::text::json)");
         let error = admin.execute(&sql, &[&request.to_string()]).await.unwrap_err();
