@@ -122,7 +122,7 @@ for (const worker of ["commerce", "publication", "sync"]) {
   const config = read({ config: join(root, `edge/${worker}/wrangler.jsonc`), env: "production" }, { hideWarnings: true });
   const names = [
     ...config.queues.producers.map(({ queue }) => queue),
-    ...(config.queues.consumers ?? []).map(({ queue }) => queue),
+    ...(config.queues.consumers ?? []).flatMap(({ queue, dead_letter_queue }) => [queue, dead_letter_queue]),
     ...config.r2_buckets.map(({ bucket_name }) => bucket_name),
     ...config.workflows.map(({ name }) => name),
     ...config.pipelines.map(({ pipeline }) => pipeline),

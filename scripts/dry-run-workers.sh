@@ -18,7 +18,7 @@ trap 'rm -rf "$out"' EXIT
 export XDG_CONFIG_HOME="$out/config" WRANGLER_LOG_PATH="$out/log" CI=1
 
 # Environments of all workers to which no address leads: neither routes nor workers.dev; a WEBHOOK_URL that is no route of the
-# commerce Worker, so that Shopify would deliver to nobody; and requests that the platform would log or trace: addresses, user
+# commerce Worker, so that Shopify would deliver to nobody; consumers without a dead letter queue; and requests that the platform would log or trace: addresses, user
 # agents and queries of visitors would lie in the account's logs.
 "$WEIR_NODE" - "${workers[@]}" <<'EOF'
 const { unstable_readConfig: read } = require("wrangler");
@@ -27,7 +27,10 @@ const faults = [];
 for (const env of ["dev", "staging", "production"]) {
   const hosts = (of("commerce", env).routes ?? []).map((route) => (route.pattern ?? route).split("/")[0]);
   for (const worker of process.argv.slice(2)) {
-    const { routes = [], workers_dev, vars, observability } = of(worker, env);
+    const { routes = [], workers_dev, vars, observability, queues } = of(worker, env);
+    for (const { queue, dead_letter_queue } of queues.consumers ?? []) {
+      if (!dead_letter_queue || dead_letter_queue === queue) faults.push(`${worker} (${env}): ${queue} needs a dead_letter_queue, or the platform drops what fails`);
+    }
     if (routes.length === 0 && workers_dev !== true) faults.push(`${worker} (${env}): no address leads to it; give it routes or workers_dev`);
     if (observability?.logs?.invocation_logs !== false || observability.traces?.enabled !== false) {
       faults.push(`${worker} (${env}): observability needs "invocation_logs": false and no traces`);
