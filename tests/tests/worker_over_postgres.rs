@@ -50,6 +50,7 @@ async fn passes(worker: &str) {
         .args(["--test", "--test-reporter=tap", "--test-timeout", TEST_TIMEOUT_MILLIS])
         .arg(root.join(format!("edge/{worker}/test/postgres/with_postgres.test.mjs")))
         .env("WEIR_TEST_POSTGRES", &database.edge_url)
+        .env("WEIR_TEST_POSTGRES_ADMIN", &database.admin_url)
         .kill_on_drop(true)
         .output()
         .await

@@ -1,10 +1,11 @@
 //! What an object of R2 holds when a person or a shop is looked for in it.
 
+use serde_json::Value;
 use weir_domain::webhook::Delivery;
 
 use crate::message::QueueMessage;
 use crate::quarantine::QuarantineRecord;
-use crate::redaction::Subject;
+use crate::redaction::{millis, Subject};
 
 /// In the keys of messages that nobody could read, the part that is the shop elsewhere.
 pub const UNKNOWN: &str = "unknown";
@@ -87,6 +88,28 @@ impl Kept {
     }
 }
 
+/// When what `text`, a record of one of the quarantines, holds was received, in milliseconds since 1970; `None` where nobody can
+/// tell. What was read of Shopify is as of the operation.
+#[must_use]
+pub fn received_millis(text: &str) -> Option<u64> {
+    if let Ok(record) = serde_json::from_str::<QuarantineRecord>(text) {
+        let quarantined = record.delivery.received_at.clone();
+        let received = record.into_replay().map(|message| message.delivery.received_at);
+        return millis(&received.unwrap_or(quarantined));
+    }
+    let record: Value = serde_json::from_str(text).ok()?;
+    let message = &record["message"];
+    let told = [
+        &message["event"]["received_at"],
+        &message["rows"][0]["received_at"],
+        &record["run"]["started_at"],
+        &record["events"][0]["event"]["received_at"],
+        &record["quarantined_at"],
+    ];
+    let told = told.into_iter().find_map(Value::as_str)?;
+    millis(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +176,30 @@ mod tests {
         let of_another = format!(r#"{{"shop": "{OTHER_SHOP}"}}"#);
         assert!(unread(&of_another).names(&Subject::Shop, OTHER_SHOP));
         assert!(!unread(&of_another).names(&Subject::Shop, SHOP));
+    }
+
+    #[test]
+    fn a_record_is_as_old_as_what_is_in_it() {
+        let at = "2026-11-24T11:00:00.000Z";
+        let of = |text: &str| {
+            let record = unreadable_message("1", Body::Text(text.to_owned()), at.into());
+            received_millis(&serde_json::to_string(&record).unwrap())
+        };
+        let received = millis("2026-11-24T10:00:00.000Z");
+        assert_eq!(of("none of ours"), millis(at));
+        assert_eq!(of(&message("orders/create", "{}")), received);
+        for record in [
+            r#"{"message": {"kind": "interaction", "event": {"received_at": "2026-11-24T10:00:00.000Z"}}, "quarantined_at": ""}"#,
+            r#"{"message": {"kind": "rows", "rows": [{"received_at": "2026-11-24T10:00:00.000Z"}]}}"#,
+            r#"{"message": null, "text": "v9", "quarantined_at": "2026-11-24T10:00:00Z"}"#,
+            r#"{"shop_domain": "d", "run": {"started_at": "2026-11-24T10:00:00Z"}, "rejections": []}"#,
+            r#"{"shop_domain": "d", "events": [{"event": {"received_at": "2026-11-24T10:00:00Z"}}]}"#,
+        ] {
+            assert_eq!(received_millis(record), received, "{record}");
+        }
+        for unknown in ["", "{}", "1", r#"{"run": {"started_at": "today"}}"#] {
+            assert_eq!(received_millis(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

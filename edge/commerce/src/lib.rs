@@ -11,6 +11,7 @@
 //! | who is to be forgotten, and what of the edge's objects names them | [`redaction`] |
 //! | what such an object holds | [`kept`] |
 //! | lines of the raw archive without them | [`archived`] |
+//! | interactions of the publication Worker's quarantine without them | [`interactions`] |
 //! | who may list, see and replay the quarantine | [`weir_edge_shared::internal`] |
 //! | how long R2, the queue and the sync Worker are waited for | [`weir_edge_shared::patience`] |
 //! | when a failed message comes back | [`weir_edge_shared::backoff`] |
@@ -21,6 +22,7 @@ pub mod archived;
 pub mod bulk_finish;
 pub mod consume;
 pub mod counting;
+pub mod interactions;
 pub mod kept;
 pub mod message;
 pub mod quarantine;

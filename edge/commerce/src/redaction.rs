@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
+use weir_domain::shopify::json::instant;
 use weir_domain::webhook::{Delivery, Topic};
 use weir_edge_shared::discreet::place;
 
@@ -44,23 +45,64 @@ pub struct Progress {
     /// Of the second time: not before this moment, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_at_millis: Option<u64>,
+    /// After a failure: not before this moment, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_millis: Option<u64>,
+    /// Of a shop: what was received before this moment goes, in milliseconds since 1970. What came since may be of a shop that
+    /// has registered anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_millis: Option<u64>,
+    /// Of a shop: the certificate of PostgreSQL, which is not asked again for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Value>,
 }
 
 impl Progress {
     /// None, and not before `again_at_millis`: what was on its way to the quarantine when everything was swept has come by then.
     #[must_use]
-    pub fn again(again_at_millis: u64) -> Self {
-        let again_at_millis = Some(again_at_millis);
+    pub fn again(self, again_at_millis: u64) -> Self {
         Self {
-            again_at_millis,
+            again_at_millis: Some(again_at_millis),
+            until_millis: self.until_millis,
+            certificate: self.certificate,
             ..Self::default()
         }
+    }
+
+    /// Whether PostgreSQL has forgotten the shop that this is about, and is not to be asked again.
+    #[must_use]
+    pub fn is_done_in_postgres(&self) -> bool {
+        self.certificate.is_some() || self.again_at_millis.is_some()
+    }
+
+    /// Whether the shop is being forgotten already, and by a deployment that did not say until when.
+    #[must_use]
+    pub fn is_of_an_earlier_deployment(&self) -> bool {
+        self.until_millis.is_none() && *self != Self::default()
+    }
+
+    /// Takes what PostgreSQL `answered` to a request to forget a shop, which began at `began_millis`. A shop that has registered anew
+    /// since the request keeps what has come since then.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn begin_shop(&mut self, answered: &str, began_millis: u64) -> Result<(), String> {
+        let mut certificate: Value =
+            serde_json::from_str(answered).map_err(|error| format!("the certificate is {}", place(&error)))?;
+        let renewed_at = certificate
+            .as_object_mut()
+            .and_then(|fields| fields.remove("registered_anew_at"));
+        let renewed_millis = renewed_at.as_ref().and_then(Value::as_str).and_then(millis);
+        self.until_millis = Some(renewed_millis.map_or(began_millis, |renewed| renewed.min(began_millis)));
+        self.certificate = Some(certificate);
+        Ok(())
     }
 
     /// How many seconds it still has to wait at `now_millis`.
     #[must_use]
     pub fn wait_seconds(&self, now_millis: u64) -> Option<u32> {
-        let left = self.again_at_millis?.checked_sub(now_millis)?.div_ceil(1000);
+        let at = self.again_at_millis.max(self.not_before_millis)?;
+        let left = at.checked_sub(now_millis)?.div_ceil(1000);
         u32::try_from(left).ok().filter(|seconds| *seconds > 0)
     }
 }
@@ -109,12 +151,16 @@ impl Subject {
         }
     }
 
-    /// The call that gives the certificate for `shop_domain`: forgetting again finds nothing and returns the first one.
+    /// The call that gives the certificate for `delivery`: forgetting again finds nothing and returns the first one.
     /// `None` for somebody named by their contact alone: PostgreSQL keeps no contact, so nobody there is theirs.
     #[must_use]
-    pub fn certificate_request(&self, shop_domain: &str) -> Option<CertificateRequest> {
+    pub fn certificate_request(&self, delivery: &Delivery) -> Option<CertificateRequest> {
+        let shop_domain = &delivery.shop_domain;
         let (function, argument) = match self {
-            Self::Shop => ("weir.redact_shop", json!({"shop_domain": shop_domain})),
+            Self::Shop => (
+                "weir.redact_shop",
+                json!({"shop_domain": shop_domain, "requested_at": requested_at(delivery)}),
+            ),
             Self::Customer(person) if person.customer_id.is_none() && person.orders.is_empty() => return None,
             Self::Customer(person) => (
                 "weir.redact_customer",
@@ -199,6 +245,23 @@ impl Person {
         let mut words = numbers.chain(self.contacts.iter().cloned());
         words.any(|word| has_word(&text, &word, ""))
     }
+}
+
+/// When `delivery` asks, RFC 3339: nobody signs the time that it says, so that it is never later than its receipt.
+fn requested_at(delivery: &Delivery) -> &str {
+    let told = delivery.triggered_at.as_deref();
+    let is_earlier = |told: &&str| {
+        millis(told)
+            .zip(millis(&delivery.received_at))
+            .is_some_and(|(told, received)| told < received)
+    };
+    told.filter(is_earlier).unwrap_or(&delivery.received_at)
+}
+
+/// `text`, a time of RFC 3339, in milliseconds since 1970.
+#[must_use]
+pub fn millis(text: &str) -> Option<u64> {
+    u64::try_from(instant(text)? / 1000).ok()
 }
 
 /// Whether `word` stands in `text` with neither a letter, a digit nor one of `joiners` beside it.
@@ -328,19 +391,27 @@ mod tests {
         assert_eq!(jane().orders, [299_938, 280_263]);
         assert_eq!(Subject::of(&delivery("shop/redact", "{}")), Some(Subject::Shop));
         assert_eq!(Subject::of(&delivery("orders/create", BODY)), None);
-        let request = Subject::Customer(jane()).certificate_request("d").unwrap();
+        let shop = Subject::Shop
+            .certificate_request(&delivery("shop/redact", "{}"))
+            .unwrap();
+        assert_eq!(shop.function, "weir.redact_shop");
+        let request = Subject::Customer(jane())
+            .certificate_request(&delivery("", ""))
+            .unwrap();
         assert_eq!(request.function, "weir.redact_customer");
         assert_eq!(
             request.argument,
-            r#"{"customer_id":207119551,"orders":[299938,280263],"shop_domain":"d"}"#
+            r#"{"customer_id":207119551,"orders":[299938,280263],"shop_domain":"demo.myshopify.com"}"#
         );
         let request = |body: &str| {
             let subject = Subject::of(&delivery("customers/redact", body)).unwrap();
-            subject.certificate_request("d").map(|request| request.argument)
+            subject
+                .certificate_request(&delivery("", ""))
+                .map(|request| request.argument)
         };
         assert_eq!(
             request(r#"{"customer": {"email": "a@b.c"}, "orders_to_redact": ["5"]}"#).unwrap(),
-            r#"{"customer_id":null,"orders":[5],"shop_domain":"d"}"#
+            r#"{"customer_id":null,"orders":[5],"shop_domain":"demo.myshopify.com"}"#
         );
         assert_eq!(request(r#"{"customer": {"email": "a@b.c"}}"#), None);
     }
@@ -398,13 +469,61 @@ mod tests {
     }
 
     #[test]
+    fn a_shop_is_asked_to_be_forgotten_as_of_the_request_and_never_later_than_its_receipt() {
+        let received_at = "2026-11-24T10:00:00.000Z";
+        for (triggered_at, of) in [
+            (None, received_at),
+            (Some("2026-11-24T09:00:00Z"), "2026-11-24T09:00:00Z"),
+            (Some("2026-11-24T10:04:00Z"), received_at),
+            (Some("today"), received_at),
+        ] {
+            let mut delivery = delivery("shop/redact", "{}");
+            delivery.triggered_at = triggered_at.map(str::to_owned);
+            let request = Subject::Shop.certificate_request(&delivery).unwrap();
+            let expected = format!(r#"{{"requested_at":"{of}","shop_domain":"demo.myshopify.com"}}"#);
+            assert_eq!(request.argument, expected);
+        }
+    }
+
+    #[test]
+    fn of_a_shop_that_registered_anew_goes_what_came_before() {
+        let began = |answer: &str| {
+            let mut progress = Progress::default();
+            progress.begin_shop(answer, 5000).map(|()| progress)
+        };
+        let first = began(r#"{"certificate_id": "c"}"#).unwrap();
+        assert_eq!(
+            (first.until_millis, first.certificate.clone()),
+            (Some(5000), Some(json!({"certificate_id": "c"})))
+        );
+        let anew = began(r#"{"certificate_id": "c", "registered_anew_at": "1970-01-01T00:00:03.000Z"}"#).unwrap();
+        assert_eq!(
+            (anew.until_millis, anew.certificate),
+            (Some(3000), first.certificate.clone())
+        );
+        assert!(began("").is_err());
+        let again = first.clone().again(9000);
+        assert_eq!(
+            (again.until_millis, &again.certificate),
+            (first.until_millis, &first.certificate)
+        );
+        assert!(!Progress::default().is_of_an_earlier_deployment() && !first.is_of_an_earlier_deployment());
+        assert!(Progress::default().again(1).is_of_an_earlier_deployment());
+    }
+
+    #[test]
     fn the_second_time_has_its_moment() {
-        let again = Progress::again(5000);
+        let again = Progress::default().again(5000);
         assert_eq!(
             [0, 4001, 5000, 5001].map(|now| again.wait_seconds(now)),
             [Some(5), Some(1), None, None]
         );
         assert_eq!(Progress::default().wait_seconds(0), None);
+        let failed = Progress {
+            not_before_millis: Some(7000),
+            ..again.clone()
+        };
+        assert_eq!(failed.wait_seconds(5000), Some(2));
         let text = serde_json::to_string(&again).unwrap();
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), again);
     }

@@ -7,10 +7,10 @@ use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::streams;
-use weir_edge_shared::redelivery::{later, retry};
+use weir_edge_shared::redelivery::{delay_seconds, later, retry};
 use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use weir_edge_shared::storage::Storage;
-use worker::{Date, Env, MessageBatch, MessageExt, RawMessage, Result};
+use worker::{console_warn, Date, Env, MessageBatch, MessageExt, RawMessage, Result};
 
 use crate::bindings::{
     batch_budget_millis, redaction_again_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM,
@@ -118,12 +118,30 @@ impl Consumer<'_> {
         if deliveries.is_empty() {
             return Ok(());
         }
+        let began_millis = Date::now().as_millis();
         let transport = HyperdriveTransport::new(self.env.hyperdrive(POSTGRES)?, postgres_timeouts(self.env));
         let streams = streams(self.env, STREAM)?;
-        let decisions = consume(&deliveries, &transport, &streams).await;
         let mut counters = Counters::default();
         let mut requests = Vec::new();
-        for ((ready, delivery), decision) in ready.into_iter().zip(deliveries).zip(decisions) {
+        let (mut open, mut asked) = (Vec::new(), Vec::new());
+        for (ready, delivery) in ready.into_iter().zip(deliveries) {
+            let is_done = ready.redaction.as_ref().is_some_and(Progress::is_done_in_postgres);
+            match Subject::of(&delivery) {
+                // Asked again, PostgreSQL might forget a shop that has registered anew.
+                Some(Subject::Shop) if is_done => {
+                    requests.push((ready, delivery, Subject::Shop, Decision::Acknowledge))
+                }
+                _ => {
+                    open.push(ready);
+                    asked.push(delivery);
+                }
+            }
+        }
+        let decisions = match asked.is_empty() {
+            true => Vec::new(),
+            false => consume(&asked, &transport, &streams).await,
+        };
+        for ((ready, delivery), decision) in open.into_iter().zip(asked).zip(decisions) {
             consumed(&mut counters, &delivery, &decision);
             match Subject::of(&delivery) {
                 // After the others: one of them may be put into the quarantine and name whom this asks to forget.
@@ -137,28 +155,49 @@ impl Consumer<'_> {
             far_ends: &self.far_ends,
             transport: &transport,
             streams: &streams,
+            began_millis,
         };
-        for (mut ready, delivery, subject, decision) in requests {
-            let progress = ready.redaction.take().unwrap_or_default();
-            let is_last = progress.again_at_millis.is_some() || decision != Decision::Acknowledge;
-            match forget(&around, &delivery, &subject, progress, left).await {
-                Ok(Pass::Done) if !is_last && redaction_again_millis(self.env) > 0 => {
-                    let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
-                    self.go_on_later(&ready, delivery, Progress::again(again_at)).await;
-                }
-                Ok(Pass::Done) => match self.remove_body(ready.body_key.as_ref()).await {
-                    Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
-                    Err(error) => self.retry(&ready.raw, &error.to_string()),
-                },
-                Ok(Pass::More(progress)) => self.go_on_later(&ready, delivery, progress).await,
-                Err(cause) => self.retry(&ready.raw, &cause),
-            }
+        for (ready, delivery, subject, decision) in requests {
+            self.forget(&around, ready, delivery, &subject, decision, left).await;
         }
         // Last: what is decided is carried out already.
         AnalyticsEngine::bound(self.env, COUNTERS)
             .write(&counters.points())
             .await;
         Ok(())
+    }
+
+    /// Forgets `subject` at the edge, as `delivery` asks, about which `decision` was taken.
+    async fn forget(
+        &self,
+        around: &Around<'_>,
+        mut ready: Ready,
+        delivery: Delivery,
+        subject: &Subject,
+        decision: Decision,
+        left: &mut u32,
+    ) {
+        let before = ready.redaction.take().unwrap_or_default();
+        let is_last = before.again_at_millis.is_some() || decision != Decision::Acknowledge;
+        match forget(around, &delivery, subject, before.clone(), left).await {
+            Pass::Done(progress) if !is_last && redaction_again_millis(self.env) > 0 => {
+                let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
+                self.go_on_later(&ready, delivery, progress.again(again_at)).await;
+            }
+            Pass::Done(_) => match self.remove_body(ready.body_key.as_ref()).await {
+                Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
+                Err(error) => self.retry(&ready.raw, &error.to_string()),
+            },
+            Pass::More(progress) => self.go_on_later(&ready, delivery, progress).await,
+            // The message itself would come again as it is, and the certificate would not count what was done.
+            Pass::Failed(mut progress, cause) if progress != before => {
+                let delay = delay_seconds(&ready.raw, self.max_delay);
+                progress.not_before_millis = Some(Date::now().as_millis() + u64::from(delay) * 1000);
+                console_warn!("message {} again in {delay} s, from there on: {cause}", ready.raw.id());
+                self.go_on_later(&ready, delivery, progress).await;
+            }
+            Pass::Failed(_, cause) => self.retry(&ready.raw, &cause),
+        }
     }
 
     /// The deliveries of `entries`, as far as their bodies are to be had and they are not the sync Worker's alone.

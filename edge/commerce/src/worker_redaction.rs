@@ -22,9 +22,12 @@ use worker::{console_log, Include, Object, Result};
 use crate::archived::{refusals_without, Forgetter};
 use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
-use crate::kept::{Kept, UNKNOWN};
+use crate::interactions::{interactions_without, Left};
+use crate::kept::{received_millis, Kept, UNKNOWN};
 use crate::message::{BODIES, DELIVERY_METADATA};
-use crate::redaction::{certificate, certificate_key, keeps_numbers_alone, Person, Progress, Subject};
+use crate::redaction::{
+    certificate, certificate_key, keeps_numbers_alone, millis, CertificateRequest, Person, Progress, Subject,
+};
 use crate::worker_queue::with_body;
 
 /// A part of a bucket that may name customers.
@@ -38,8 +41,10 @@ struct Room {
 /// What the objects of a room are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// One delivery or event each: an object that names a customer goes.
+    /// One delivery each: an object that names a customer goes.
     Records,
+    /// An interaction each, or rows of several visitors: they are written anew without the customer.
+    Interactions,
     /// What was refused of a part of an operation: written anew without the customer, and gone where nothing is left. In keys
     /// their shop comes first.
     Refusals,
@@ -51,7 +56,7 @@ impl Content {
     /// How many requests an object counts as: a result is read twice and may be large.
     fn weight(self) -> u32 {
         match self {
-            Self::Records | Self::Refusals => 1,
+            Self::Records | Self::Interactions | Self::Refusals => 1,
             Self::Results => 40,
         }
     }
@@ -59,7 +64,7 @@ impl Content {
     /// The prefix of the objects of `shop` below `room`, as far as keys tell.
     fn prefix(self, room: &str, shop: &str) -> String {
         match self {
-            Self::Records => room.to_owned(),
+            Self::Records | Self::Interactions => room.to_owned(),
             Self::Refusals | Self::Results => format!("{room}{shop}/"),
         }
     }
@@ -98,7 +103,7 @@ const ROOMS: [Room; 6] = [
         name: "publication/quarantine",
         binding: PUBLICATION_BUCKET,
         prefix: "quarantine/",
-        holds: Content::Records,
+        holds: Content::Interactions,
     },
     Room {
         name: "sync/quarantine",
@@ -124,38 +129,75 @@ const ROOMS: [Room; 6] = [
 /// What one run came to.
 pub enum Pass {
     /// All rooms are done and the certificate is kept.
-    Done,
+    Done(Progress),
     /// Too many objects for one run: to be continued from here.
     More(Progress),
+    /// To be tried again from here, and why.
+    Failed(Progress, String),
 }
 
 /// Forgets `subject` at the edge, from `progress` on, as long as there are requests `left` that this invocation may make for it.
-///
-/// # Errors
-/// Why it has to be tried again.
 pub async fn forget(
     around: &Around<'_>,
     delivery: &Delivery,
     subject: &Subject,
-    progress: Progress,
+    mut progress: Progress,
     left: &mut u32,
-) -> std::result::Result<Pass, String> {
+) -> Pass {
+    if *subject == Subject::Shop && progress.until_millis.is_none() {
+        if let Err(cause) = begin_shop(around, delivery, &mut progress).await {
+            return Pass::Failed(progress, cause);
+        }
+    }
     let broom = Broom {
         around,
+        delivery,
         shop_domain: &delivery.shop_domain,
         shop: plain(&delivery.shop_domain, MAX_PART_CHARS),
         subject,
+        until_millis: progress.until_millis.unwrap_or(u64::MAX),
         left: Cell::new(*left),
     };
-    let swept = broom.sweep(progress).await;
+    let swept = broom.sweep(&mut progress).await;
     *left = broom.left.get();
-    match swept? {
-        (progress, false) => Ok(Pass::More(progress)),
-        (progress, true) => {
-            broom.certify(&progress).await?;
-            Ok(Pass::Done)
-        }
+    let certified = match swept {
+        Ok(false) => return Pass::More(progress),
+        Ok(true) => broom.certify(&progress).await,
+        Err(cause) => Err(cause),
+    };
+    match certified {
+        Ok(()) => Pass::Done(progress),
+        Err(cause) => Pass::Failed(progress, cause),
     }
+}
+
+/// Asks PostgreSQL, which has forgotten the shop by now or would not, for the certificate: only once, and before anything is swept.
+/// When that is done the shop may have registered anew, and would be forgotten as another one.
+async fn begin_shop(
+    around: &Around<'_>,
+    delivery: &Delivery,
+    progress: &mut Progress,
+) -> std::result::Result<(), String> {
+    let mut until = around.began_millis;
+    if progress.is_of_an_earlier_deployment() {
+        until = millis(&delivery.received_at).unwrap_or_default();
+    }
+    progress.until_millis = Some(until);
+    if progress.is_done_in_postgres() {
+        return Ok(());
+    }
+    let asked = match Subject::Shop.certificate_request(delivery) {
+        Some(request) => around.certificate(&request).await,
+        None => return Ok(()),
+    };
+    let begun = match asked {
+        Ok(Some(answer)) => progress.begin_shop(&answer, until),
+        answer => answer.map(|_| ()),
+    };
+    if begun.is_err() {
+        progress.until_millis = None; // To be asked again.
+    }
+    begun
 }
 
 /// Where forgetting reaches.
@@ -166,14 +208,34 @@ pub struct Around<'a> {
     pub transport: &'a HyperdriveTransport,
     /// The streams.
     pub streams: &'a StreamVersions<PipelineStream>,
+    /// When the batch was begun, before PostgreSQL had it, in milliseconds since 1970.
+    pub began_millis: u64,
+}
+
+impl Around<'_> {
+    /// PostgreSQL's answer to `request`; `None` where it knows no such shop, and so refused the request before, which the quarantine
+    /// keeps.
+    async fn certificate(&self, request: &CertificateRequest) -> std::result::Result<Option<String>, String> {
+        let arguments = [Argument::Json(&request.argument)];
+        match self.transport.call(request.function, &arguments).await {
+            Err(error) if error.sqlstate.as_deref() == Some(REFUSED) => {
+                console_log!("forgotten at the edge alone: {error}");
+                Ok(None)
+            }
+            answer => answer.map(Some).map_err(|error| error.to_string()),
+        }
+    }
 }
 
 struct Broom<'a> {
     around: &'a Around<'a>,
+    delivery: &'a Delivery,
     shop_domain: &'a str,
     /// The same as a part of keys.
     shop: String,
     subject: &'a Subject,
+    /// Of a shop: what came since stays.
+    until_millis: u64,
     /// Requests that may still be made.
     left: Cell<u32>,
 }
@@ -183,36 +245,34 @@ impl Broom<'_> {
         self.left.set(self.left.get().saturating_sub(requests));
     }
 
-    /// Goes on from `progress`; whether everything is swept.
-    async fn sweep(&self, mut progress: Progress) -> std::result::Result<(Progress, bool), String> {
+    /// Goes on from `progress`, which says afterwards what is done; whether that is everything.
+    async fn sweep(&self, progress: &mut Progress) -> std::result::Result<bool, String> {
         while let Some(room) = ROOMS.get(progress.rooms) {
             // A Worker that is not deployed has no bucket.
             let storage = self.around.far_ends.other_storage(room.binding);
             let cursor = match storage {
-                Some(_) if self.left.get() == 0 => return Ok((progress, false)),
+                Some(_) if self.left.get() == 0 => return Ok(false),
                 Some(storage) => {
-                    let (removed, cursor) = self
-                        .sweep_page(room, &storage, progress.cursor.take())
-                        .await
-                        .map_err(|error| format!("{}: {error}", room.name))??;
+                    let (removed, next) = self.sweep_page(room, &storage, progress.cursor.clone()).await;
                     *progress.removed.entry(room.name.to_owned()).or_default() += removed;
-                    cursor
+                    next.map_err(|cause| format!("{}: {cause}", room.name))?
                 }
                 None => None,
             };
             progress.rooms += usize::from(cursor.is_none());
             progress.cursor = cursor;
         }
-        Ok((progress, true))
+        Ok(true)
     }
 
-    /// Sweeps a page: how many objects were removed or written anew, and where the next page begins.
+    /// Sweeps a page: how many objects were removed or written anew, and where the next page begins. Also when something fails: what
+    /// is done is done, and the next attempt does not begin with it.
     async fn sweep_page(
         &self,
         room: &Room,
         storage: &Storage,
         cursor: Option<String>,
-    ) -> Result<std::result::Result<(u64, Option<String>), String>> {
+    ) -> (u64, std::result::Result<Option<String>, String>) {
         let limit = self.left.get().div_ceil(room.holds.weight()).min(PAGE_OBJECTS);
         let mut page = storage
             .bucket()
@@ -224,28 +284,31 @@ impl Broom<'_> {
             page = page.cursor(cursor);
         }
         self.charge(1);
-        let page = storage.wait(page.execute()).await?;
+        let page = match storage.wait(page.execute()).await {
+            Ok(page) => page,
+            Err(error) => return (0, Err(error.to_string())),
+        };
         let (mut doomed, mut rewritten, mut failed) = (Vec::new(), 0, None);
         for object in page.objects() {
             match self.sweep_object(room, storage, &object).await {
                 Ok(Ok(Fate::Goes)) => doomed.push(object.key()),
                 Ok(Ok(Fate::Rewritten)) => rewritten += 1,
                 Ok(Ok(Fate::Stays)) => {}
-                failure => {
-                    failed = Some(failure);
-                    break;
-                }
+                Ok(Err(cause)) => failed = Some(cause),
+                Err(error) => failed = Some(error.to_string()),
+            }
+            if failed.is_some() {
+                break;
             }
         }
         let removed = doomed.len() as u64 + rewritten;
-        // Also when something failed: what is done is done, and the next attempt does not begin with it.
         if !doomed.is_empty() {
-            storage.wait(storage.bucket().delete_multiple(doomed)).await?;
+            if let Err(error) = storage.wait(storage.bucket().delete_multiple(doomed)).await {
+                return (rewritten, Err(error.to_string()));
+            }
         }
-        if let Some(failure) = failed {
-            return failure.map(|cause| cause.map(|_| (0, None)));
-        }
-        Ok(Ok((removed, page.truncated().then(|| page.cursor()).flatten())))
+        let next = page.truncated().then(|| page.cursor()).flatten();
+        (removed, failed.map_or(Ok(next), Err))
     }
 
     /// What becomes of `object`.
@@ -259,8 +322,11 @@ impl Broom<'_> {
         let key = object.key();
         let has_part = |name: &str| key.split('/').any(|part| part == name);
         let owner = has_part(&self.shop).then_some(self.shop_domain);
+        if owner.is_none() && !has_part(UNKNOWN) {
+            return Ok(Ok(Fate::Stays));
+        }
         match self.subject {
-            _ if owner.is_none() && !has_part(UNKNOWN) => Ok(Ok(Fate::Stays)),
+            Subject::Shop if !self.is_of_before(room, storage, object).await? => Ok(Ok(Fate::Stays)),
             Subject::Shop if owner.is_some() => Ok(Ok(Fate::Goes)),
             Subject::Customer(person) if room.holds == Content::Results => {
                 let is_written = write_without(storage, object, person).await?;
@@ -268,6 +334,23 @@ impl Broom<'_> {
             }
             _ => self.take_out(room, storage, object, owner).await,
         }
+    }
+
+    /// Whether what `object` holds came before the shop was forgotten, whenever it was put where it is.
+    async fn is_of_before(&self, room: &Room, storage: &Storage, object: &Object) -> Result<bool> {
+        if object.uploaded().as_millis() < self.until_millis {
+            return Ok(true);
+        }
+        let came = match (room.name, room.holds) {
+            (_, Content::Results) => object.custom_metadata()?.get("started_at").and_then(|at| millis(at)),
+            ("commerce/bodies", _) => described(object)?.and_then(|delivery| millis(&delivery.received_at)),
+            _ => {
+                self.charge(1);
+                let text = storage.read_text(&object.key()).await?;
+                text.and_then(|text| received_millis(&text))
+            }
+        };
+        Ok(came.is_some_and(|came| came < self.until_millis))
     }
 
     /// What becomes of `object`, whose key names its `owner` if anybody knew it. Where it goes, PostgreSQL has been given what is
@@ -305,13 +388,21 @@ impl Broom<'_> {
             (Some((delivery, replays)), Subject::Customer(_)) => {
                 Ok(self.hand_in(delivery, replays).await.map(|()| Fate::Goes))
             }
-            (None, Subject::Customer(person)) if room.holds == Content::Refusals => {
-                let Some(without) = refusals_without(person, &kept.text) else {
-                    return Ok(Ok(Fate::Goes));
+            (None, Subject::Customer(person)) => {
+                let left = match room.holds {
+                    Content::Refusals => refusals_without(person, &kept.text).map_or(Left::Nothing, Left::This),
+                    Content::Interactions => interactions_without(person, &kept.text),
+                    Content::Records | Content::Results => Left::Nothing,
                 };
-                self.charge(1);
-                put(storage, &object.key(), without, object.custom_metadata()?).await?;
-                Ok(Ok(Fate::Rewritten))
+                match left {
+                    Left::All => Ok(Ok(Fate::Stays)),
+                    Left::Nothing => Ok(Ok(Fate::Goes)),
+                    Left::This(without) => {
+                        self.charge(1);
+                        put(storage, &object.key(), without, object.custom_metadata()?).await?;
+                        Ok(Ok(Fate::Rewritten))
+                    }
+                }
             }
             _ => Ok(Ok(Fate::Goes)),
         }
@@ -345,21 +436,14 @@ impl Broom<'_> {
     }
 
     async fn certify(&self, progress: &Progress) -> std::result::Result<(), String> {
-        let Some(request) = self.subject.certificate_request(self.shop_domain) else {
-            console_log!(
-                "forgotten at the edge, somebody named by their contact alone: {:?}",
-                progress.removed
-            );
-            return Ok(());
+        let answer = match (self.subject, self.subject.certificate_request(self.delivery)) {
+            (Subject::Shop, _) => progress.certificate.as_ref().map(Value::to_string),
+            (Subject::Customer(_), Some(request)) => self.around.certificate(&request).await?,
+            (Subject::Customer(_), None) => None,
         };
-        let arguments = [Argument::Json(&request.argument)];
-        let answer = match self.around.transport.call(request.function, &arguments).await {
-            // It knows no such shop, and so refused the request before, which the quarantine keeps.
-            Err(error) if error.sqlstate.as_deref() == Some(REFUSED) => {
-                console_log!("forgotten at the edge alone: {error}: {:?}", progress.removed);
-                return Ok(());
-            }
-            answer => answer.map_err(|error| error.to_string())?,
+        let Some(answer) = answer else {
+            console_log!("forgotten at the edge, without a certificate: {:?}", progress.removed);
+            return Ok(());
         };
         let storage = &self.around.far_ends.storage;
         let of_answer = serde_json::from_str::<Value>(&answer).unwrap_or_default();

@@ -37,6 +37,26 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// The same in parts of a shop each, in the order in which the shops come.
+    #[must_use]
+    pub fn by_shop(self) -> Vec<Self> {
+        let Self::Rows { rows, replays } = self else {
+            return vec![self];
+        };
+        let mut shops: Vec<(Value, Vec<Value>)> = Vec::new();
+        for row in rows {
+            let shop = row["shop_domain"].clone();
+            match shops.iter_mut().find(|(known, _)| *known == shop) {
+                Some((_, rows)) => rows.push(row),
+                None => shops.push((shop, vec![row])),
+            }
+        }
+        let parts = shops.into_iter().map(|(_, rows)| Self::Rows { rows, replays });
+        parts.collect()
+    }
+}
+
 /// Where messages go: the queue binding in the Worker, a fault-injecting fake in tests.
 pub trait MessageSender {
     /// Sends all `messages`; returns when they are durable.
@@ -117,6 +137,22 @@ mod tests {
                 replays: 0
             }
         );
+    }
+
+    #[test]
+    fn rows_of_several_shops_part_and_none_is_lost() {
+        let rows = |rows: &[(&str, u8)]| Message::Rows {
+            rows: rows
+                .iter()
+                .map(|(shop, id)| json!({"shop_domain": shop, "event_id": id}))
+                .collect(),
+            replays: 2,
+        };
+        let both = rows(&[("a", 1), ("b", 2), ("a", 3)]);
+        assert_eq!(both.by_shop(), [rows(&[("a", 1), ("a", 3)]), rows(&[("b", 2)])]);
+        let event = json!({"shop_domain": "a"});
+        let one = Message::Interaction { event, replays: 1 };
+        assert_eq!(one.clone().by_shop(), [one]);
     }
 
     #[test]

@@ -258,6 +258,21 @@ test("what is never taken ends in the quarantine, and so does a message that is 
   for (const { record } of kept) assert.ok(!record.detail.includes("jane"), record.detail);
 });
 
+test("rows of several shops that the stream never takes are kept as a record a shop", async (t) => {
+  const { send, queue, quarantine, lake } = await world(t, { maxRetries: 0 });
+  await send([event("view", "a")]);
+  const [row] = await until("the row", () => lake.published.length > 0 && lake.published);
+  lake.down = true;
+  const other = { ...row, event_id: "6b1e4a3c-6f0e-5b7e-9b0a-1f4f6f7d8c9e", shop_domain: "other.myshopify.com" };
+  await (await queue()).send(JSON.stringify({ kind: "rows", rows: [row, other] }), { contentType: "text" });
+  const kept = await until("both records", async () => {
+    const found = await quarantine();
+    return found.length === 2 && found;
+  });
+  const shops = kept.map(({ key, record }) => [key.split("/")[2], record.message.rows]);
+  assert.deepEqual(shops.sort(), [[SHOP, [row]], [other.shop_domain, [other]]].sort());
+});
+
 test("the catalogue goes from PostgreSQL to KV on request and by the clock, and stays when PostgreSQL fails", async (t) => {
   let revision = 1;
   const answer = (_argument, _number, name) =>

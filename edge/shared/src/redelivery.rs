@@ -41,10 +41,16 @@ pub fn later(raw: &RawMessage, seconds: u32) {
     raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
 }
 
+/// How long `raw` has to wait after a failure, in seconds.
+#[must_use]
+pub fn delay_seconds(raw: &RawMessage, max_delay: u32) -> u32 {
+    let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
+    retry_delay_seconds(age_millis, max_delay)
+}
+
 /// The delay, in seconds.
 fn again_later(raw: &RawMessage, max_delay: u32) -> u32 {
-    let age_millis = Date::now().as_millis().saturating_sub(raw.timestamp().as_millis());
-    let delay = retry_delay_seconds(age_millis, max_delay);
+    let delay = delay_seconds(raw, max_delay);
     raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
     delay
 }

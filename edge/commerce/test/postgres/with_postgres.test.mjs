@@ -3,7 +3,9 @@
 // demo.myshopify.com registered. Without it this file fails, since then it would test nothing.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomInt, randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { faultyWay, until } from "../doubles.mjs";
 import { SHOP, world } from "../world.mjs";
@@ -183,7 +185,7 @@ test("what is understood and asks for nothing is kept nowhere", async (t) => {
   assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [[moved, "time_zone_changed"]]);
 });
 
-// The last one: afterwards PostgreSQL takes nothing of this shop any more.
+// The last but one: afterwards PostgreSQL takes nothing of this shop any more, until it registers anew.
 test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is dropped", async (t) => {
   const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
   const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
@@ -202,4 +204,47 @@ test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is drop
   assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), { id: randomUUID(), topic: "shop/redact" })).status, 200);
   await until("the late body is gone too", async () => (await bucket.list({ prefix: "bodies/" })).objects.length === 0);
   assert.deepEqual([lake.events.length, await quarantine()], [1, []]);
+});
+
+/** What an administrator asks PostgreSQL, whose tools lie beside pg_config. */
+const ask = (sql) => {
+  const psql = join(dirname(process.env.WEIR_PG_CONFIG ?? ""), "psql");
+  return execFileSync(psql, [process.env.WEIR_TEST_POSTGRES_ADMIN, "-AtXqc", sql], { encoding: "utf8" }).trim();
+};
+const register = () => {
+  const shop = { shop_id: 1, shop_domain: SHOP, iana_time_zone: "Asia/Tokyo", currency: "EUR" };
+  ask(`select weir.register_shop('${JSON.stringify(shop)}')`);
+};
+
+test("a shop that registers anew keeps what it has since, when R2 is swept again and when its redaction is delivered again", async (t) => {
+  register();
+  const { deliver, lake, log, miniflare } = await world(t, { postgres, redactionAgainSeconds: 8 });
+  const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
+  assert.equal((await deliver(order(newId(), "#1"), { id: randomUUID() })).status, 200);
+  await until("the event", () => lake.events.length === 1);
+  const redact = { id: randomUUID(), topic: "shop/redact", headers: { "X-Shopify-Triggered-At": new Date().toISOString() } };
+  const certified = () => log.filter((line) => line.includes("certificate certificates/")).length;
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact)).status, 200);
+  await until("the first time", () => certified() === 1);
+  assert.equal(ask("select count(*) from commerce.order_header"), "0");
+
+  register();
+  const id = newId();
+  assert.equal((await deliver(order(id, "#2"), { id: randomUUID() })).status, 200);
+  await until("its event", () => lake.events.some(({ order_id }) => order_id === String(id)));
+  // One that failed since, and one of before that comes late to the quarantine.
+  const now = new Date().toISOString();
+  const since = `quarantine/${now.slice(0, 10)}/${SHOP}/since.json`;
+  await bucket.put(since, kept("since", "{}").replaceAll(received_at, now));
+  await bucket.put(keptKey("late"), kept("late", "{}"));
+  await until("the second time", () => certified() === 2, 60_000);
+  assert.equal(await bucket.head(keptKey("late")), null);
+  // Shopify's own retry: it may come hours later.
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact)).status, 200);
+  await until("the retry", () => certified() === 3);
+  assert.ok(await bucket.head(since));
+  assert.equal(ask(`select count(*) from commerce.order_header where order_id = ${id}`), "1");
+  const next = newId();
+  assert.equal((await deliver(order(next, "#3"), { id: randomUUID() })).status, 200);
+  await until("the next event", () => lake.events.some(({ order_id }) => order_id === String(next)));
 });
