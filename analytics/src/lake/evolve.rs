@@ -9,12 +9,12 @@ use iceberg::spec::{
 use iceberg::{Catalog, ErrorKind, NamespaceIdent, TableCreation, TableIdent, TableRequirement, TableUpdate};
 use iceberg_catalog_rest::CommitTableRequest;
 
-use super::{Lake, TableDefinition};
+use super::{sinks, Lake, TableDefinition};
 use crate::{Error, Result};
 
 impl Lake {
     /// Creates namespace and table unless they exist. A table that exists gets the optional columns it lacks; columns
-    /// beyond the definition stay.
+    /// beyond the definition stay. Of a table that a sink writes nothing else is changed.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming column and reason if the table cannot be brought to the definition without touching its
@@ -116,6 +116,8 @@ fn evolved(table: &TableIdent, present: &Schema, wanted: &Schema, last_id: i32) 
     let mut merge = Merge {
         table,
         last_id,
+        is_foreign: sinks::is_foreign(present),
+        is_utc: sinks::is_utc(table, present),
         is_changed: false,
     };
     let fields = merge.fields("", present.as_struct(), wanted.as_struct())?;
@@ -128,6 +130,8 @@ fn evolved(table: &TableIdent, present: &Schema, wanted: &Schema, last_id: i32) 
 struct Merge<'a> {
     table: &'a TableIdent,
     last_id: i32,
+    is_foreign: bool,
+    is_utc: bool,
     is_changed: bool,
 }
 
@@ -144,7 +148,7 @@ impl Merge<'_> {
         for field in present.fields() {
             let name = format!("{path}{}", field.name);
             let Some(target) = wanted.field_by_name(&field.name) else {
-                if field.required {
+                if field.required && !sinks::is_platforms(&name) {
                     return self.refuse(&name, "is required in the table and no longer written");
                 }
                 fields.push(field.clone());
@@ -152,7 +156,7 @@ impl Merge<'_> {
             };
             let mut merged = field.as_ref().clone();
             merged.field_type = Box::new(self.types(&name, &field.field_type, &target.field_type)?);
-            if field.required && !target.required {
+            if field.required && !target.required && !self.is_foreign {
                 merged.required = false;
                 self.is_changed = true;
             }
@@ -197,8 +201,18 @@ impl Merge<'_> {
             }
             // Iceberg's type promotion: files with the narrower type stay readable.
             (Type::Primitive(PrimitiveType::Int), Type::Primitive(PrimitiveType::Long)) => {
+                if self.is_foreign {
+                    return Ok(present.clone());
+                }
                 self.is_changed = true;
                 Ok(wanted.clone())
+            }
+            // The same microseconds.
+            (Type::Primitive(PrimitiveType::Timestamp), Type::Primitive(PrimitiveType::Timestamptz))
+            | (Type::Primitive(PrimitiveType::Timestamptz), Type::Primitive(PrimitiveType::Timestamp))
+                if self.is_utc =>
+            {
+                Ok(present.clone())
             }
             (Type::Primitive(present), Type::Primitive(wanted)) if present == wanted => {
                 Ok(Type::Primitive(present.clone()))
@@ -307,6 +321,39 @@ mod tests {
             .unwrap_err()
             .to_string()
             .contains("workflow is required in the table"));
+    }
+
+    #[test]
+    fn a_table_that_a_sink_made_is_taken_as_it_is() {
+        let wanted = with(|_| {});
+        let of_sink = |change: &dyn Fn(&mut NestedField)| {
+            let ingested = NestedField::required(1_000, "__ingest_ts", Type::Primitive(PrimitiveType::Timestamp));
+            let own = wanted.as_struct().fields().iter().map(|field| {
+                let mut field = field.as_ref().clone();
+                if *field.field_type == Type::Primitive(PrimitiveType::Timestamptz) {
+                    field.field_type = Box::new(Type::Primitive(PrimitiveType::Timestamp));
+                }
+                change(&mut field);
+                Arc::new(field)
+            });
+            let fields = [Arc::new(ingested)].into_iter().chain(own);
+            Schema::builder().with_fields(fields).build().unwrap()
+        };
+        assert!(evolve(&of_sink(&|_| ()), &wanted).unwrap().is_none());
+        // What weir would loosen or widen in a table of its own stays.
+        let stricter = of_sink(&|field| field.required = true);
+        assert!(evolve(&stricter, &wanted).unwrap().is_none());
+        let narrower = of_sink(&|field| {
+            if field.name == "bytes" {
+                field.field_type = Box::new(Type::Primitive(PrimitiveType::Int));
+            }
+        });
+        assert!(evolve(&narrower, &wanted).unwrap().is_none());
+        // What is missing comes, and nothing else.
+        let more = with(|fields| fields.push(optional("extra", FieldType::String)));
+        let merged = evolve(&stricter, &more).unwrap().unwrap();
+        assert!(merged.field_by_name("error_kind").unwrap().required);
+        assert!(!merged.field_by_name("extra").unwrap().required);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The lake: Iceberg tables behind a REST catalog.
 //!
 //! - [`config`]: which catalog, which object storage.  - [`tables`]: definitions of the streams' tables.
-//! - [`evolve`]: tables are created when absent and get the columns they lack.
+//! - [`evolve`]: tables are created when absent and get the columns they lack; [`sinks`]: tables that a platform made.
 //! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
 //! - [`scan`]: live data files of a snapshot, as DuckDB reads them; [`ranges`]: which of them may hold a value; [`duckdb`]
 //!   opens the connections.
@@ -30,6 +30,7 @@ pub mod query;
 pub mod ranges;
 pub mod routes;
 pub mod scan;
+mod sinks;
 mod snapshot;
 pub mod tables;
 pub(crate) mod write;

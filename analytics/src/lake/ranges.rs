@@ -200,6 +200,7 @@ mod tests {
             columns: Columns {
                 empty: String::new(),
                 is_evolved: false,
+                instants: Vec::new(),
             },
         };
         let with = |values: &[&str]| files.paths_with_any(values);
@@ -226,6 +227,7 @@ mod tests {
             columns: Columns {
                 empty: "(select null::bigint as n, null::varchar as later where false)".to_owned(),
                 is_evolved: true,
+                instants: Vec::new(),
             },
         };
         let told = |relation: &str, columns: &str| -> (i64, i64) {

@@ -8,7 +8,7 @@ use iceberg::TableIdent;
 use jiff::Timestamp;
 
 use super::duckdb::{literals, quoted};
-use super::{write, Lake};
+use super::{sinks, write, Lake};
 use crate::{Error, Result};
 
 impl Lake {
@@ -66,6 +66,8 @@ pub(super) struct Columns {
     pub(super) empty: String,
     /// Whether the table ever had other columns.
     pub(super) is_evolved: bool,
+    /// Times without a zone that are UTC: read as the instants they are.
+    pub(super) instants: Vec<String>,
 }
 
 impl Columns {
@@ -74,6 +76,7 @@ impl Columns {
         Ok(Self {
             empty: empty_relation(metadata.current_schema())?,
             is_evolved: metadata.schemas_iter().count() > 1,
+            instants: sinks::zoneless_instants(table.identifier(), metadata.current_schema()),
         })
     }
 
@@ -84,6 +87,20 @@ impl Columns {
 
     /// As [`Self::relation`]; `of_none` and `of_files` are what is selected of no row and of the files' rows.
     pub(super) fn select(&self, files: &[String], of_none: &str, of_files: &str) -> String {
+        let stored = self.stored(files, of_none, of_files);
+        if self.instants.is_empty() {
+            return stored;
+        }
+        // The session's zone is UTC.
+        let instants = self.instants.iter().map(|name| {
+            let name = quoted(name);
+            format!("{name}::timestamptz as {name}")
+        });
+        let instants: Vec<_> = instants.collect();
+        format!("(select * replace ({}) from {stored} as stored)", instants.join(", "))
+    }
+
+    fn stored(&self, files: &[String], of_none: &str, of_files: &str) -> String {
         let none = format!("select {of_none} from {} as columns_only", self.empty);
         if files.is_empty() {
             return format!("({none})");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::{new_null_array, RecordBatch};
+use arrow_array::{new_null_array, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{ArrowError, SchemaRef};
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, DataFileFormat, Struct};
@@ -22,6 +22,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::partitions::Partitions;
+use super::sinks;
 use crate::Result;
 
 /// Arrow schema of a table's rows, with Iceberg field ids.
@@ -177,7 +178,7 @@ pub(super) async fn data_files(table: &Table, batches: &[RecordBatch]) -> Result
 }
 
 /// Brings a batch to the table's schema: columns by name in the table's order, cast where the type differs, null where
-/// the batch lacks an optional one.
+/// the batch lacks an optional one; the moment where it lacks that of the ingest.
 pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());
@@ -199,10 +200,18 @@ pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .iter()
         .map(|field| match batch.column_by_name(field.name()) {
             Some(column) => arrow_cast::cast_with_options(column, field.data_type(), &options),
+            None if sinks::is_ingest_time(field.name()) => {
+                let now = TimestampMicrosecondArray::from_value(now_micros(), batch.num_rows());
+                arrow_cast::cast_with_options(&now, field.data_type(), &options)
+            }
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
         })
         .collect::<std::result::Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 /// Path on this machine of a local location; none for object storage.

@@ -11,6 +11,7 @@
 //! - `what_if`: other thresholds over stored facts.
 //! - `history`: what was said day by day.
 //! - `as_of`: what was said at a moment.
+//! - `sinks`: over tables that Cloudflare's sinks made.
 //! - `command`: the verbs of the `weir` command.
 
 mod as_of;
@@ -27,5 +28,6 @@ mod incremental;
 mod margins;
 mod random;
 mod served;
+mod sinks;
 mod what_if;
 mod world;
