@@ -42,7 +42,7 @@ struct Pending {
 
 #[derive(Debug)]
 enum Files {
-    /// The table's newest change is this very one, or nothing of it changes: its snapshot.
+    /// The table's newest change is this very one, or nothing of it changes: a snapshot with the rows.
     Held(i64),
     /// To be committed.
     Written(Box<lake::Prepared>),
@@ -191,14 +191,20 @@ async fn prepare_sales(lake: &Lake, plan: &Plan, rows: Rows, changed_days: Optio
     let refresh_id = sales_refresh_id(plan.inputs.commerce_snapshot);
     let scope = match changed_days {
         Some([]) => {
-            let newest = lake.newest_change(&table).await?;
-            let newest =
-                newest.ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()))?;
+            let held = plan.written.sales;
+            let held = held.ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()))?;
+            // No commit of sales will find this out: those of another server's refresh in between may hold orders that this
+            // one has not read, and the next refresh would add them again.
+            if !lake.is_unchanged_since(&table, held).await? {
+                return Err(Error::Overtaken {
+                    table: table.to_string(),
+                });
+            }
             return Ok(Pending {
                 table,
                 refresh_id,
                 count: 0,
-                files: Files::Held(newest.snapshot_id),
+                files: Files::Held(held),
             });
         }
         Some(days) => partition_days(days)?,
