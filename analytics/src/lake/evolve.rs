@@ -331,7 +331,7 @@ mod tests {
             let own = wanted.as_struct().fields().iter().map(|field| {
                 let mut field = field.as_ref().clone();
                 if *field.field_type == Type::Primitive(PrimitiveType::Timestamptz) {
-                    field.field_type = Box::new(Type::Primitive(PrimitiveType::Timestamp));
+                    *field.field_type = Type::Primitive(PrimitiveType::Timestamp);
                 }
                 change(&mut field);
                 Arc::new(field)
@@ -345,7 +345,7 @@ mod tests {
         assert!(evolve(&stricter, &wanted).unwrap().is_none());
         let narrower = of_sink(&|field| {
             if field.name == "bytes" {
-                field.field_type = Box::new(Type::Primitive(PrimitiveType::Int));
+                *field.field_type = Type::Primitive(PrimitiveType::Int);
             }
         });
         assert!(evolve(&narrower, &wanted).unwrap().is_none());

@@ -26,7 +26,7 @@ fn of_sink(stream: &StreamSchema) -> TableDefinition {
     let fields = own.schema.as_struct().fields().iter().map(|field| {
         let mut field = field.as_ref().clone();
         if *field.field_type == Type::Primitive(PrimitiveType::Timestamptz) {
-            field.field_type = Box::new(zoneless.clone());
+            *field.field_type = zoneless.clone();
         }
         Arc::new(field)
     });
