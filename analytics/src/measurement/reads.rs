@@ -94,19 +94,18 @@ pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
 /// # Errors
 /// As [`sales`].
 pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Result<Vec<Value>> {
-    check_day("from", filter.from.as_deref())?;
-    check_day("to", filter.to.as_deref())?;
+    let SalesFilter {
+        shop,
+        from,
+        to,
+        product,
+    } = filter;
+    let (from, to) = (day_of("from", from)?, day_of("to", to)?);
     let relation = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         engine::temporary_view(&connection, "measurement_sales", &relation)?;
-        let SalesFilter {
-            shop,
-            from,
-            to,
-            product,
-        } = filter;
         let rows = json_rows(&connection, READ_SALES, params![shop, from, to, product, most + 1])?;
         if rows.len() > most {
             return Err(Error::Invalid(format!(
@@ -158,7 +157,7 @@ pub async fn performance_at(
     day: Option<String>,
     snapshot: Option<i64>,
 ) -> Result<Vec<PerformanceRow>> {
-    check_day("day", day.as_deref())?;
+    let day = day_of("day", day)?;
     let performance = Performance::read(lake, snapshot, day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
@@ -192,10 +191,10 @@ pub struct ProductFilter {
 /// [`Error::NotFound`] if there is no such row; else from the lake or DuckDB.
 pub async fn explanation(
     lake: &Lake,
-    filter: ProductFilter,
+    mut filter: ProductFilter,
     specifications: Vec<ObjectiveSpecification>,
 ) -> Result<Explanation> {
-    check_day("day", filter.day.as_deref())?;
+    filter.day = day_of("day", filter.day)?;
     let performance = Performance::read(lake, filter.snapshot, filter.day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
@@ -300,15 +299,14 @@ pub struct HistoryFilter {
 /// [`Error::Invalid`] for a day that is none, or if several shops have the product and none is named;
 /// [`Error::NotFound`] if nothing was said of it; else from the lake or DuckDB.
 pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
-    check_day("from", filter.from.as_deref())?;
-    check_day("to", filter.to.as_deref())?;
-    let relation = lake.duckdb_relation(&tables::performance(), None).await?;
     let HistoryFilter {
         product,
         shop,
         from,
         to,
     } = filter;
+    let (from, to) = (day_of("from", from)?, day_of("to", to)?);
+    let relation = lake.duckdb_relation(&tables::performance(), None).await?;
     let asked = product.clone();
     let duckdb = lake.duckdb();
     let rows = tokio::task::spawn_blocking(move || {
@@ -355,7 +353,7 @@ pub struct Windows {
 /// # Errors
 /// As [`performance`].
 pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
-    check_day("day", day.as_deref())?;
+    let day = day_of("day", day)?;
     let performance = Performance::read(lake, None, day.as_deref()).await?;
     let sales = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
@@ -381,9 +379,11 @@ pub fn json_rows(connection: &Connection, query: &str, params: impl Params) -> R
     texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
 }
 
-fn check_day(name: &str, day: Option<&str>) -> Result<()> {
-    match day.map(str::parse::<jiff::civil::Date>) {
-        Some(Err(_)) => Err(Error::Invalid(format!("{name}: must be a day, yyyy-mm-dd"))),
-        _ => Ok(()),
+/// A day as `DuckDB` reads it: what is accepted of a caller (`20260301`) is more than it takes.
+fn day_of(name: &str, day: Option<String>) -> Result<Option<String>> {
+    let Some(day) = day else { return Ok(None) };
+    match day.parse::<jiff::civil::Date>() {
+        Ok(day) if day.year() > 0 => Ok(Some(day.to_string())),
+        _ => Err(Error::Invalid(format!("{name}: must be a day, yyyy-mm-dd"))),
     }
 }

@@ -96,6 +96,21 @@ async fn late_events_change_their_day_and_earlier_days_keep_what_was_said() {
         labels(&served.get("/v1/performance?day=2026-03-31").await)[0],
         ("1", "winner")
     );
+    // Written in another way that is a day all the same.
+    assert_eq!(
+        served.text("/v1/sales?from=20260325&to=20260325").await,
+        served.text("/v1/sales?from=2026-03-25&to=2026-03-25").await
+    );
+    for path in [
+        "/v1/performance?day=20260331",
+        "/v1/explain?product=1&day=20260331",
+        "/v1/history?product=1&from=20260331",
+    ] {
+        assert_eq!(served.status(path).await, 200, "{path}");
+    }
+    for path in ["/v1/sales?from=-002026-03-25", "/v1/sales?from=0000-03-25"] {
+        assert_eq!(served.status(path).await, 422, "{path}");
+    }
     let sales = served.get("/v1/sales?product=1&from=2026-03-25&to=2026-03-25").await;
     assert_eq!(sales["sales"][0]["units_returned"], 2);
     assert_eq!(sales["sales"].as_array().unwrap().len(), 1);
