@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{stream, StreamExt, TryStreamExt};
 use iceberg::scan::FileScanTask;
-use iceberg::spec::{DataFile, ManifestContentType, Snapshot, Struct};
+use iceberg::spec::{DataFile, ManifestContentType, SnapshotRef, Struct};
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::TableIdent;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::commit::COMMIT_ID;
 use super::snapshot::{BuiltOn, Change, Replaced};
 use super::{write, Lake};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Small files whose merging is committed at once: a commit for each partition would be hundreds, and catalogs take about
 /// ten a minute; one for everything would be in vain if another writer replaced a single file meanwhile.
@@ -63,7 +63,7 @@ impl Lake {
     /// Merges small files and many manifests, then expires old snapshots.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced the files meanwhile: nothing is lost, try again later.
+    /// [`crate::Error::Conflict`] if another writer replaced the files meanwhile: nothing is lost, try again later.
     pub async fn maintain(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
         let (files_merged, files_written) = self.compact(table, upkeep).await?;
         let manifests_merged = self.merge_manifests(table, upkeep).await?;
@@ -136,6 +136,15 @@ impl Lake {
     /// # Errors
     /// As [`Self::maintain`].
     pub async fn expire(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+        self.expire_snapshots(ident, upkeep).await?.delete_files().await
+    }
+
+    /// The first half of [`Self::expire`], which is one commit: nobody finds those snapshots any more.
+    /// [`Expired::delete_files`] is the other.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn expire_snapshots(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<Expired> {
         let before = self.load(ident).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let cutoff = i64::try_from(now.saturating_sub(upkeep.keep_for).as_millis()).unwrap_or(0);
@@ -147,29 +156,42 @@ impl Lake {
             .apply(transaction)?
             .commit(&self.catalog)
             .await?;
-        let expired: Vec<_> = before
-            .metadata()
-            .snapshots()
-            .filter(|snapshot| after.metadata().snapshot_by_id(snapshot.snapshot_id()).is_none())
-            .collect();
+        Ok(Expired { before, after })
+    }
+}
+
+/// A table of which snapshots are gone, with the files that only they needed still there.
+#[derive(Debug)]
+pub struct Expired {
+    before: Table,
+    after: Table,
+}
+
+impl Expired {
+    fn snapshots(&self) -> Vec<SnapshotRef> {
+        let is_gone = |snapshot: &&SnapshotRef| self.after.metadata().snapshot_by_id(snapshot.snapshot_id()).is_none();
+        self.before.metadata().snapshots().filter(is_gone).cloned().collect()
+    }
+
+    /// Deletes what only those snapshots needed; how many snapshots, and how many files.
+    ///
+    /// # Errors
+    /// If a manifest cannot be read or storage refuses.
+    pub async fn delete_files(self) -> Result<(usize, usize)> {
+        let expired = self.snapshots();
         if expired.is_empty() {
             return Ok((0, 0));
         }
+        let count = expired.len();
         // What a newer commit added is in neither set; what it kept is in the second.
-        let mut unneeded = Reachable::default();
-        for snapshot in &expired {
-            unneeded.add(&before, snapshot).await?;
-        }
-        let mut needed = Reachable::default();
-        for snapshot in after.metadata().snapshots() {
-            needed.add(&after, snapshot).await?;
-        }
+        let unneeded = Reachable::of(&self.before, expired).await?;
+        let needed = Reachable::of(&self.after, self.after.metadata().snapshots().cloned().collect()).await?;
         let mut deleted = 0;
         for file in unneeded.files.difference(&needed.files) {
-            after.file_io().delete(file).await?;
+            self.after.file_io().delete(file).await?;
             deleted += 1;
         }
-        Ok((expired.len(), deleted))
+        Ok((count, deleted))
     }
 }
 
@@ -228,6 +250,9 @@ async fn small_files(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTa
     Ok(groups)
 }
 
+/// Manifest lists and manifests that are read at the same time: each is a wait for the object storage.
+const READ_AT_ONCE: usize = 8;
+
 /// Every file that snapshots consist of: manifest lists, manifests, and the files these name as alive.
 #[derive(Default)]
 pub(super) struct Reachable {
@@ -235,21 +260,30 @@ pub(super) struct Reachable {
 }
 
 impl Reachable {
-    pub async fn add(&mut self, table: &Table, snapshot: &std::sync::Arc<Snapshot>) -> Result<()> {
-        self.files.insert(snapshot.manifest_list().to_owned());
-        let list = table
-            .manifest_list_reader(snapshot)
-            .load()
-            .await
-            .map_err(Error::Iceberg)?;
-        for manifest in list.entries() {
-            if !self.files.insert(manifest.manifest_path.clone()) {
-                continue;
-            }
-            let entries = manifest.load_manifest(table.file_io()).await?.into_parts().0;
-            let alive = entries.iter().filter(|entry| entry.is_alive());
-            self.files.extend(alive.map(|entry| entry.file_path().to_owned()));
+    pub async fn of(table: &Table, snapshots: Vec<SnapshotRef>) -> Result<Self> {
+        let mut files = HashSet::new();
+        let mut manifests = Vec::new();
+        let lists = stream::iter(snapshots).map(|snapshot| async move {
+            let list = table.manifest_list_reader(&snapshot).load().await?;
+            Ok::<_, iceberg::Error>((snapshot, list))
+        });
+        let mut lists = lists.buffer_unordered(READ_AT_ONCE);
+        while let Some((snapshot, list)) = lists.try_next().await? {
+            files.insert(snapshot.manifest_list().to_owned());
+            let new = list
+                .entries()
+                .iter()
+                .filter(|manifest| files.insert(manifest.manifest_path.clone()));
+            manifests.extend(new.cloned());
         }
-        Ok(())
+        let contents =
+            stream::iter(manifests).map(|manifest| async move { manifest.load_manifest(table.file_io()).await });
+        let mut contents = contents.buffer_unordered(READ_AT_ONCE);
+        while let Some(content) = contents.try_next().await? {
+            let entries = content.into_parts().0;
+            let alive = entries.iter().filter(|entry| entry.is_alive());
+            files.extend(alive.map(|entry| entry.file_path().to_owned()));
+        }
+        Ok(Self { files })
     }
 }

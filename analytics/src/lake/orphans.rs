@@ -48,10 +48,7 @@ impl Lake {
         let location = self.load(ident).await?.metadata().location().to_owned();
         let listed = self.listing(&location, older_than).await?;
         let table = self.load(ident).await?;
-        let mut needed = Reachable::default();
-        for snapshot in table.metadata().snapshots() {
-            needed.add(&table, snapshot).await?;
-        }
+        let mut needed = Reachable::of(&table, table.metadata().snapshots().cloned().collect()).await?;
         needed.files.extend(table.metadata_location().map(str::to_owned));
         let log = table.metadata().metadata_log().iter();
         needed.files.extend(log.map(|entry| entry.metadata_file.clone()));

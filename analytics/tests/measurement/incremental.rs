@@ -590,3 +590,33 @@ async fn a_product_that_was_looked_at_long_before_it_is_known_keeps_that_day() {
     assert_as_anew(&served, NOON, "a newcomer").await;
     served.server.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_begins_before_the_files_of_expired_snapshots_are_deleted_misses_none() {
+    let served = Served::start().await;
+    for (number, event) in demo_events().into_iter().enumerate() {
+        served.ingest(&[event]).await;
+        served.refresh(NOON).await;
+        assert!(served.snapshots().await[1].is_some(), "{number}");
+    }
+    let upkeep = Upkeep {
+        keep_for: Duration::ZERO,
+        keep_last: 1,
+        ..Upkeep::default()
+    };
+    let app = served.server.app();
+    let mut expired = Vec::new();
+    for table in &app.tables {
+        expired.push(app.lake.expire_snapshots(table, upkeep).await.unwrap());
+    }
+    served
+        .ingest(&[demo_order("c", 1, &[sale("1", "2026-03-22", 5)])])
+        .await;
+    assert_eq!(served.refresh(NOON).await["mode"], "incremental");
+    let mut deleted = 0;
+    for expired in expired {
+        deleted += expired.delete_files().await.unwrap().1;
+    }
+    assert!(deleted > 0);
+    assert_as_anew(&served, NOON, "after expiry").await;
+}
