@@ -5,7 +5,7 @@
 //! - [`measurement`]: sales and performance, computed in DuckDB from the lake.
 //! - [`server`]: the HTTP surface of `weir serve`.
 //! - [`cli`]: the verbs of the `weir` command.
-//! - [`failpoint`]: where tests make it crash.
+//! - [`failpoint`]: where tests make it crash.  - [`say`]: standard output and standard error.
 
 pub mod cli;
 pub mod error;
@@ -13,6 +13,7 @@ mod failpoint;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;
+pub mod say;
 pub mod server;
 
 pub use error::{Error, Result};

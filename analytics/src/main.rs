@@ -1,15 +1,26 @@
 //! The `weir` command.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use weir_analytics::{cli, say};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match weir_analytics::cli::run(weir_analytics::cli::Cli::parse()).await {
+/// A computation that nobody waits for any more, as one that a stopped server leaves behind, is not waited for either: what
+/// it has not committed does not count.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let ended = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(cli::run(cli));
+        runtime.shutdown_timeout(PATIENCE);
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("weir: {error}");
+            say::log(&format!("weir: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -26,6 +26,7 @@ use crate::lake::maintain::{Done, Upkeep};
 use crate::lake::{catalog_server, tables, CatalogConfig, Lake, TableDefinition};
 use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
 use crate::pipeline::{Limits, Pipelines};
+use crate::say::note;
 use crate::{error, measurement, Error, Result};
 
 /// How to run the server.
@@ -51,6 +52,8 @@ pub struct Config {
     pub backlog_bytes: u64,
     /// How far back answers of the past can be given again.
     pub as_of: Duration,
+    /// How long a select of `weir lake sql` may take.
+    pub sql_limit: Duration,
 }
 
 /// What every handler sees.
@@ -64,6 +67,10 @@ pub struct App {
     pub tables: Vec<TableIdent>,
     /// Held for the length of a refresh: refreshes of one lake run one after another.
     pub refresh: tokio::sync::Mutex<()>,
+    /// How long a select of `weir lake sql` may take.
+    pub sql_limit: Duration,
+    /// Whether the server ends.
+    stopping: watch::Receiver<bool>,
     as_of: Duration,
     token: String,
 }
@@ -86,6 +93,12 @@ impl App {
 }
 
 impl App {
+    /// Waits until the server ends.
+    pub async fn stopping(&self) {
+        // An error means that the server is gone.
+        let _ = self.stopping.clone().wait_for(|stop| *stop).await;
+    }
+
     /// Merges small files and expires old snapshots of every table. What was done, by table.
     ///
     /// # Errors
@@ -112,11 +125,9 @@ impl App {
     }
 
     async fn maintain_each(&self, upkeep: impl Fn(&TableIdent) -> Upkeep) -> Result<BTreeMap<String, Done>> {
-        // A refresh reads a snapshot's files for as long as it runs.
-        let _alone = self.refresh.lock().await;
         let (mut done, mut failed) = (BTreeMap::new(), None);
         for table in &self.tables {
-            match self.lake.maintain(table, upkeep(table)).await {
+            match self.maintain_one(table, upkeep(table)).await {
                 Ok(of_table) => {
                     done.insert(table.to_string(), of_table);
                 }
@@ -126,6 +137,34 @@ impl App {
         failed.map_or(Ok(done), Err)
     }
 
+    async fn maintain_one(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
+        let turn = self.refresh.lock().await;
+        let (files_merged, files_written) = self.lake.compact(table, upkeep).await?;
+        let manifests_merged = self.lake.merge_manifests(table, upkeep).await?;
+        drop(turn);
+        let (snapshots_expired, files_deleted) = self.expire(table, upkeep).await?;
+        Ok(Done {
+            files_merged,
+            files_written,
+            manifests_merged,
+            snapshots_expired,
+            files_deleted,
+        })
+    }
+
+    /// Expires old snapshots of a table and deletes what only they needed; how many snapshots, and how many files.
+    ///
+    /// # Errors
+    /// As [`Lake::expire`].
+    pub async fn expire(&self, table: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
+        // A refresh reads the files of snapshots that it found when it began: none goes while one runs. The next finds only
+        // those that stay, and need not wait until the manifests of all are read.
+        let turn = self.refresh.lock().await;
+        let expired = self.lake.expire_snapshots(table, upkeep).await?;
+        drop(turn);
+        expired.delete_files().await
+    }
+
     async fn maintain_for_ever(self: Arc<Self>, interval: Duration) {
         let mut ticks = tokio::time::interval(interval.max(Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -133,7 +172,7 @@ impl App {
         loop {
             ticks.tick().await;
             if let Err(error) = self.keep_in_shape(Upkeep::default()).await {
-                eprintln!("upkeep: {error}");
+                note!("upkeep: {error}");
             }
         }
     }
@@ -190,16 +229,18 @@ impl Server {
         };
         let (pipelines, committers) = Pipelines::open(&warehouse, &lake, limits, config.pipelines.as_deref())?;
         let definitions = definitions()?;
+        let (stop, mut stopped) = watch::channel(false);
         let app = Arc::new(App {
             lake,
             pipelines,
             tables: definitions.iter().map(|definition| definition.ident.clone()).collect(),
             refresh: tokio::sync::Mutex::new(()),
+            sql_limit: config.sql_limit,
+            stopping: stopped.clone(),
             as_of: config.as_of,
             token: config.token,
         });
 
-        let (stop, mut stopped) = watch::channel(false);
         let guard = (!open).then(|| {
             let app = app.clone();
             Arc::new(move |headers: &HeaderMap| app.authorise(headers)) as catalog_server::Guard

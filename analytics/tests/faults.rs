@@ -244,6 +244,33 @@ async fn a_full_disk_is_told_to_the_sender_and_nothing_acknowledged_is_lost() {
     assert_eq!(event_ids("pyiceberg", server.url(), COMMERCE).await, acknowledged);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_ends_no_task() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let catalog = start(folders[0].path()).await;
+    let proxy = Proxy::start(catalog.url(), |_, _| None).await;
+    let uri = format!("{}/iceberg", proxy.url);
+    let arguments = ["--catalog-uri", &uri, "--commit-interval-ms", "100"];
+    let Serve {
+        child: _child,
+        url,
+        errors,
+        ..
+    } = Serve::start(folders[1].path(), &arguments, &[]).await.unwrap();
+    drop(errors);
+    // The committer has that to say, and goes on.
+    proxy.rule(first_commits(Fault::Refuse(400), 1));
+    send(&url, &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    let committed = async {
+        let lake = &catalog.app().lake;
+        while lake.summary(&table(COMMERCE)).await.unwrap().records == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), committed).await.unwrap();
+    assert_eq!(proxy.faults(), [Fault::Refuse(400)]);
+}
+
 /// Resident memory of a process in KiB.
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -4,8 +4,10 @@ mod common;
 
 use std::time::{Duration, SystemTime};
 
-use common::{event, event_ids, flush, send, start, COMMERCE, TOKEN};
+use common::serve::Serve;
+use common::{config, event, event_ids, flush, post, send, start, COMMERCE, TOKEN};
 use serde_json::{json, Value};
+use weir_analytics::server::{Config, Server};
 
 /// What the verb prints, on success.
 async fn weir(url: &str, arguments: &[&str]) -> String {
@@ -101,6 +103,76 @@ async fn only_a_select_over_the_lake_is_answered() {
         assert!(!output.status.success() && said.contains("422"), "{sql}: {said}");
     }
     assert!(!folder.path().join("x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_json_has_not_are_told_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let sql = "select 0/0 as a, 1/0 as b, [-1/0, 1.5] as c, {'NaN': 'Infinity'} as d";
+    let answer = json_of(server.url(), &["sql", sql]).await;
+    let expected = json!([["NaN", "Infinity", ["-Infinity", 1.5], { "NaN": "Infinity" }]]);
+    assert_eq!(answer["rows"], expected);
+}
+
+/// It would take days.
+const RUNAWAY: &str = "select count(*) from range(10000000) as a, range(10000000) as b where a.range % 7 < b.range % 5";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_that_takes_too_long_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Config {
+        sql_limit: Duration::from_secs(1),
+        ..config(folder.path())
+    };
+    let server = Server::start(settings).await.unwrap();
+    let output = run(server.url(), &["sql", RUNAWAY]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("ended after 1 s"), "{said}");
+    // The end of this test waits for the thread that ran it.
+}
+
+/// Clock ticks that a process has computed.
+fn ticks(pid: u32) -> u64 {
+    let told = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = told.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_end_waits_for_no_select() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = Serve::start(folder.path(), &[], &[]).await.unwrap();
+    let (pid, url) = (serve.child.id().unwrap(), serve.url.clone());
+    let asking = tokio::spawn(async move { post(&url, "/v1/lake/sql", json!({ "sql": RUNAWAY }).to_string()).await });
+    let before = ticks(pid);
+    while ticks(pid) < before + 100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = std::process::Command::new("kill").arg(pid.to_string()).status();
+    assert!(told.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(15), serve.child.wait()).await;
+    assert!(ended.expect("it ends").unwrap().success());
+    assert_eq!(asking.await.unwrap().0, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_gone_ends_the_command_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+    let mut child = command
+        .args(["lake", "tables", "--url", server.url(), "--token", TOKEN])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), b"".as_slice())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::measurement::refresh_route::LINES;
+use crate::say::say;
 use crate::{Error, Result};
 
 /// Where the server is, and how the answer is shown.
@@ -107,9 +108,9 @@ impl Client {
     /// Prints JSON if asked for, else the table that `rows` makes of it.
     pub fn show(&self, answer: &Value, header: &[&str], rows: Vec<Vec<String>>) {
         if self.json {
-            println!("{answer:#}");
+            say!("{answer:#}");
         } else {
-            print!("{}", table(header, &rows));
+            crate::say::text(&table(header, &rows));
         }
     }
 

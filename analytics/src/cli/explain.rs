@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{cell, Client, OneProduct};
+use crate::say::say;
 use crate::Result;
 
 /// Arguments of `weir explain`.
@@ -33,7 +34,7 @@ pub async fn run(args: Args) -> Result<()> {
     ];
     let answer = args.client.get("/v1/explain", &parameters).await?;
     if !args.client.json {
-        println!(
+        say!(
             "{} {} is {} on {} by revision {} of objective {}",
             cell(&answer["product_id"]),
             cell(&answer["product_title"]),
@@ -42,7 +43,7 @@ pub async fn run(args: Args) -> Result<()> {
             cell(&answer["objective_spec_revision"]),
             cell(&answer["objective_spec_id"]),
         );
-        println!("{}\n", cell(&answer["reason"]));
+        say!("{}\n", cell(&answer["reason"]));
     }
     let header = ["rule", "held", "fact", "value", "needed", "to flip", "reason"];
     args.client.show(&answer, &header, rows(&answer));

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
+use crate::say::note;
 use crate::{Error, Result};
 
 /// Arguments of `weir lake`.
@@ -164,7 +165,7 @@ async fn orphans(client: &Client, body: Value) -> Result<()> {
     let found = rows.len();
     client.show(&answer, &["table", "bytes", "file"], rows);
     if found > 0 && answer["deleted"] == false {
-        eprintln!("{found} files, none deleted; --delete removes them");
+        note!("{found} files, none deleted; --delete removes them");
     }
     Ok(())
 }
@@ -180,7 +181,7 @@ async fn query(client: &Client, sql: &str) -> Result<()> {
         rows.collect(),
     );
     if answer["is_cut_off"] == true {
-        eprintln!("there are more rows; add a limit or aggregate");
+        note!("there are more rows; add a limit or aggregate");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use serde_json::{json, Value};
 
 use super::client::{cell, Client};
 use super::worker::Worker;
+use crate::say::say;
 use crate::{Error, Result};
 
 /// Arguments of `weir quarantine`.
@@ -70,7 +71,7 @@ pub async fn run(args: Args) -> Result<()> {
         Action::List => list(&worker).await,
         Action::Show { key } => {
             let record = worker.get(&path(&key)?, &[]).await?;
-            println!("{record:#}");
+            say!("{record:#}");
             Ok(())
         }
         Action::Replay { keys } => replay(&worker, &keys).await,

@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use super::client::{cell, money, Client};
 use super::db::connection::{connect, explain};
+use crate::say::{note, say};
 use crate::{Error, Result};
 
 const ORDERS: &str = include_str!("../../../sql/postgres/reconcile_orders.sql");
@@ -55,7 +56,7 @@ pub async fn run(args: Args) -> Result<()> {
     let mut body = told().await?;
     let mut answer = args.client.post("/v1/reconcile", &body).await?;
     if answer["equal"] != true {
-        eprintln!(
+        note!(
             "they differ; asking again in {} s, some may be on its way",
             args.settle_seconds
         );
@@ -73,11 +74,12 @@ pub async fn run(args: Args) -> Result<()> {
     }
     if answer["equal"] == true {
         if args.client.json {
-            println!("{answer:#}");
+            say!("{answer:#}");
         } else {
-            println!(
+            say!(
                 "PostgreSQL and the lake agree on all {} days of {}",
-                answer["day_count"], args.shop
+                answer["day_count"],
+                args.shop
             );
         }
         return Ok(());

@@ -3,6 +3,7 @@
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
+use crate::say::note;
 use crate::Result;
 
 /// Arguments of `weir refresh`.
@@ -56,8 +57,8 @@ pub async fn run(args: Args) -> Result<()> {
 
 fn tell(progress: &Value) {
     match progress["rows"].as_u64() {
-        None => eprintln!("{} ...", cell(&progress["step"])),
-        Some(rows) => eprintln!("{}: {rows} rows", cell(&progress["step"])),
+        None => note!("{} ...", cell(&progress["step"])),
+        Some(rows) => note!("{}: {rows} rows", cell(&progress["step"])),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `weir serve`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::server::{Config, Server};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Arguments of `weir serve`.
 #[derive(Debug, clap::Args)]
@@ -43,9 +44,12 @@ pub struct Args {
     /// Days for which `weir explain --as-of` can look back: upkeep keeps the snapshots of measurement.performance so long.
     #[arg(long, default_value_t = 30)]
     pub as_of_days: u64,
+    /// Seconds after which a select of `weir lake sql` is ended.
+    #[arg(long, default_value_t = 60)]
+    pub sql_seconds: u64,
 }
 
-/// Serves until SIGTERM or SIGINT, then commits what is journaled and ends.
+/// Serves until SIGTERM or SIGINT, then commits what is journaled and ends; at once if told again.
 ///
 /// # Errors
 /// If the warehouse, the catalog or the address cannot be used.
@@ -61,12 +65,22 @@ pub async fn run(args: Args) -> Result<()> {
         roll_bytes: args.roll_bytes,
         backlog_bytes: args.backlog_bytes,
         as_of: Duration::from_secs(args.as_of_days.saturating_mul(24 * 3600)),
+        sql_limit: Duration::from_secs(args.sql_seconds),
     })
     .await?;
     server.maintain_every(Duration::from_secs(args.maintain_interval_minutes.saturating_mul(60)));
-    println!("{}", serde_json::json!({ "listening": server.url() }));
+    let listening = serde_json::json!({ "listening": server.url() });
+    // Whoever started it may not care where it listens.
+    let _ = writeln!(std::io::stdout(), "{listening}");
     shutdown_signal().await?;
-    server.stop().await
+    tokio::select! {
+        stopped = server.stop() => stopped,
+        // Tokio goes on taking the signals: nobody else would.
+        again = shutdown_signal() => {
+            again?;
+            Err(Error::Busy("a second signal: what is not committed stays in the journal for the next start".into()))
+        }
+    }
 }
 
 async fn shutdown_signal() -> Result<()> {

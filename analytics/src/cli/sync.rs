@@ -5,6 +5,7 @@ use serde_json::{json, Value};
 
 use super::client::{cell, Client};
 use super::worker::Worker;
+use crate::say::{note, say};
 use crate::{Error, Result};
 
 /// Where the sync Worker is, and how its answers are shown.
@@ -201,7 +202,7 @@ fn found(answer: &Value) -> Result<()> {
             cell(&answer["error"])
         ))),
         Some("complete") => {
-            eprintln!("{id} has been done; nothing was started");
+            note!("{id} has been done; nothing was started");
             Ok(())
         }
         _ => Ok(()),
@@ -222,7 +223,7 @@ async fn status(worker: &Worker, shop: &str) -> Result<()> {
     let runs = ["workflow", "instance_id", "status"];
     worker.client.show(&state, &runs, rows(&state["instances"], &runs));
     if !worker.client.json {
-        println!();
+        say!();
         let steps = ["noted_at", "instance_id", "step", "attempt", "status", "facts"];
         worker.client.show(&state, &steps, rows(&state["progress"], &steps));
     }
@@ -242,7 +243,7 @@ async fn watermark(worker: &Worker, shop: &str) -> Result<()> {
     let reached = watermarks.map(|one| vec![cell(&one["key"]), cell(&one["value_json"]["ts"])]);
     worker.client.show(&state, &["key", "reached"], reached.collect());
     if !worker.client.json {
-        println!();
+        say!();
         let moves = ["moved_at", "key", "from_ts", "to_ts", "instance_id"];
         worker.client.show(&state, &moves, rows(&state["moves"], &moves));
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{cell, Client, ComputedDay};
+use crate::say::say;
 use crate::Result;
 
 /// Arguments of `weir what-if`. Thresholds are in the measure: units, or minor units of the currency; `none` switches a
@@ -51,14 +52,17 @@ pub async fn run(args: Args) -> Result<()> {
     let answer = args.client.get("/v1/what-if", &parameters).await?;
     if !args.client.json {
         let changes = answer["changes"].as_array().map_or(0, Vec::len);
-        println!("{changes} of {} products change class", answer["product_count"]);
+        say!("{changes} of {} products change class", answer["product_count"]);
         for (label, tally) in answer["labels"].as_object().into_iter().flatten() {
-            println!(
+            say!(
                 "  {label}: {} -> {} (+{} -{})",
-                tally["before"], tally["after"], tally["gained"], tally["lost"]
+                tally["before"],
+                tally["after"],
+                tally["gained"],
+                tally["lost"]
             );
         }
-        println!();
+        say!();
     }
     let columns = ["shop_domain", "product_id", "product_title", "before", "after"];
     let rows = answer["changes"].as_array().into_iter().flatten();

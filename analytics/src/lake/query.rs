@@ -1,10 +1,14 @@
 //! `select` over the lake's tables, for people.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
-use duckdb::Connection;
+use duckdb::{Connection, InterruptHandle};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::duckdb::{literal, literals, quoted};
 use super::scan::{planned, Columns};
@@ -27,11 +31,11 @@ pub struct Answer {
 
 impl Lake {
     /// Runs one `select` in DuckDB, where every table of the lake is known as `namespace.table`, each at one
-    /// snapshot. It can read nothing but the lake.
+    /// snapshot. It can read nothing but the lake. It ends with whoever waits for it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the text is no single `select` or DuckDB refuses it.
-    pub async fn query(&self, sql: &str) -> Result<Answer> {
+    /// [`Error::Invalid`] if the text is no single `select`, or DuckDB refuses it, or it takes longer than `limit`.
+    pub async fn query(&self, sql: &str, limit: Duration) -> Result<Answer> {
         let mut relations = BTreeMap::new();
         let mut files = Vec::new();
         // As DuckDB compares names.
@@ -49,10 +53,18 @@ impl Lake {
             files.extend(of_table);
         }
         let (duckdb, sql) = (self.duckdb(), sql.to_owned());
-        tokio::task::spawn_blocking(move || {
+        let (sender, watched) = oneshot::channel();
+        let working = tokio::task::spawn_blocking(move || {
             // A folder of its own: DuckDB lets a confined connection read all of the folder it spills into.
             let spill = duckdb.spill("query");
             let connection = duckdb.open(&spill)?;
+            let ended = Ended(Arc::default());
+            let watch = Watch {
+                query: connection.interrupt_handle(),
+                is_over: ended.0.clone(),
+            };
+            // Nobody waits for it any more: dropped here, it ends what follows.
+            let _ = sender.send(watch);
             only_select(&connection, &sql)?;
             for ((namespace, table), relation) in relations {
                 let (namespace, table) = (quoted(&namespace), quoted(&table));
@@ -65,8 +77,49 @@ impl Lake {
                 Error::DuckDb(error) => Error::Invalid(error.to_string()),
                 other => other,
             })
-        })
-        .await?
+        });
+        // None if the query was over before it began.
+        let _watch = watched.await;
+        tokio::time::timeout(limit, working).await.map_err(|_| {
+            Error::Invalid(format!(
+                "the select was ended after {} s; ask for less (`weir serve --sql-seconds` says how long one may take)",
+                limit.as_secs()
+            ))
+        })??
+    }
+}
+
+/// How often a query that is to end is told so.
+const TOLD_EVERY: Duration = Duration::from_millis(20);
+
+/// Whoever waits for a query. Dropped, it ends the query.
+struct Watch {
+    query: Arc<InterruptHandle>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.is_over.load(Ordering::Acquire) {
+            return;
+        }
+        let (query, is_over) = (self.query.clone(), self.is_over.clone());
+        // An interruption ends the statement that runs, and is forgotten where none does: again, until all is over.
+        std::thread::spawn(move || {
+            while !is_over.load(Ordering::Acquire) {
+                query.interrupt();
+                std::thread::sleep(TOLD_EVERY);
+            }
+        });
+    }
+}
+
+/// Set when dropped.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -114,7 +167,7 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
         .collect::<std::result::Result<_, _>>()?;
     let mut rows = texts
         .iter()
-        .map(|text| Ok(serde_json::from_str(text)?))
+        .map(|text| row(text))
         .collect::<Result<Vec<Vec<Value>>>>()?;
     let is_cut_off = rows.len() > MAX_ROWS;
     rows.truncate(MAX_ROWS);
@@ -123,4 +176,66 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
         rows,
         is_cut_off,
     })
+}
+
+/// One row. `DuckDB` writes numbers that JSON has no words for, which come out as text.
+fn row(text: &str) -> Result<Vec<Value>> {
+    match serde_json::from_str(text) {
+        Ok(row) => Ok(row),
+        Err(_) => Ok(serde_json::from_str(&with_quoted_numbers(text))?),
+    }
+}
+
+/// The text with its `NaN`, `Infinity` and `-Infinity` as strings, wherever they stand but inside of strings.
+fn with_quoted_numbers(mut text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    while let Some(first) = text.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|word| text.starts_with(word));
+        let length = match word {
+            Some(word) => {
+                quoted.push_str(&format!("\"{word}\""));
+                word.len()
+            }
+            None => {
+                let length = if first == '"' {
+                    string_length(text)
+                } else {
+                    first.len_utf8()
+                };
+                quoted.push_str(&text[..length]);
+                length
+            }
+        };
+        text = &text[length..];
+    }
+    quoted
+}
+
+/// Bytes of the JSON string at the beginning, with its quotation marks.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (index, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !is_escaped => return index + 1,
+            b'\\' => is_escaped = !is_escaped,
+            _ => is_escaped = false,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_that_json_has_not_come_out_as_text_and_texts_stay() {
+        let told = row(r#"[NaN,-Infinity,[Infinity,1.5],{"NaN":"a \"NaN, \\","b":"Infinity"}]"#).unwrap();
+        let expected = json!(["NaN", "-Infinity", ["Infinity", 1.5], { "NaN": "a \"NaN, \\", "b": "Infinity" }]);
+        assert_eq!(Value::from(told), expected);
+        assert!(row("[NaNa]").is_err());
+    }
 }

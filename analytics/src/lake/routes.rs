@@ -113,15 +113,13 @@ async fn compact(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>
 
 async fn expire(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>> {
     let work = Work::read(&body)?;
-    // A refresh reads a snapshot's files for as long as it runs.
-    let _alone = app.refresh.lock().await;
     let mut done = serde_json::Map::new();
     for table in work.tables(&app)? {
         let upkeep = match work.keep_hours {
             Some(_) => work.upkeep(),
             None => app.keeping_answers(&table, work.upkeep()),
         };
-        let (snapshots_expired, files_deleted) = app.lake.expire(&table, upkeep).await?;
+        let (snapshots_expired, files_deleted) = app.expire(&table, upkeep).await?;
         let counts = json!({ "snapshots_expired": snapshots_expired, "files_deleted": files_deleted });
         done.insert(table.to_string(), counts);
     }
@@ -148,5 +146,9 @@ struct Sql {
 
 async fn sql(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>> {
     let request: Sql = serde_json::from_slice(&body)?;
-    Ok(Json(serde_json::to_value(app.lake.query(&request.sql).await?)?))
+    let answer = tokio::select! {
+        answer = app.lake.query(&request.sql, app.sql_limit) => answer?,
+        () = app.stopping() => return Err(Error::Busy("the server ends".into())),
+    };
+    Ok(Json(serde_json::to_value(answer)?))
 }

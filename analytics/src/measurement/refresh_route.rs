@@ -18,6 +18,7 @@ use super::refresh::{self, How, Outcome, Request};
 use super::routes::instant;
 use super::steps::{Progress, Told};
 use super::telemetry;
+use crate::say::note;
 use crate::server::App;
 use crate::{Error, Result};
 
@@ -89,7 +90,7 @@ async fn run(app: Arc<App>, request: Request, progress: Progress) -> Result<Outc
     let result = refresh::run(&app.lake, request, &progress).await;
     // What was done is the answer, also where nobody can be told of its steps now.
     if let Err(error) = telemetry::report(&app.pipelines, &progress, &result).await {
-        eprintln!("the steps of a refresh are not told: {error}");
+        note!("the steps of a refresh are not told: {error}");
     }
     result
 }

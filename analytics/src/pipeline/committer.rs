@@ -14,6 +14,7 @@ use super::roll::{Roll, Waiting};
 use crate::failpoint;
 use crate::lake::orphans::LEAST_AGE;
 use crate::lake::write::Written;
+use crate::say::note;
 use crate::{Error, Result};
 
 /// A request to commit everything acknowledged so far.
@@ -81,7 +82,7 @@ impl Committer {
             let outcome = self.commit_all().await;
             self.last = Instant::now();
             if let Err(error) = &outcome {
-                eprintln!("{}: rows wait in the journal: {error}", self.encoder.table);
+                note!("{}: rows wait in the journal: {error}", self.encoder.table);
             }
             if let Some(reply) = reply {
                 // Whoever asked may have gone; the rows are committed all the same.
@@ -172,7 +173,7 @@ impl Committer {
             match following.files.await.map_err(Error::from).and_then(|files| files) {
                 Ok(written) if self.is_young(&written) => return Ok(Some(written)),
                 Ok(_) => {}
-                Err(error) => eprintln!("{}: encoded again from the journal: {error}", self.encoder.table),
+                Err(error) => note!("{}: encoded again from the journal: {error}", self.encoder.table),
             }
         }
         self.encoder.replay(&current.segment).await
@@ -225,6 +226,7 @@ mod tests {
             roll_bytes: 1 << 20,
             backlog_bytes: 1 << 20,
             as_of: Duration::ZERO,
+            sql_limit: Duration::from_secs(60),
         })
         .await
         .unwrap();

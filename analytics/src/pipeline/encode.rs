@@ -18,6 +18,7 @@ use super::rows::Rows;
 use crate::failpoint;
 use crate::lake::write::{TableWriter, Written};
 use crate::lake::Lake;
+use crate::say::note;
 use crate::{Error, Result};
 
 /// Rows that Parquet takes in one stroke without loss of speed.
@@ -90,7 +91,7 @@ impl Encoder {
                         _ => {}
                     }
                     let (table, damaged) = (&encoder.table, frames.damaged());
-                    eprintln!(
+                    note!(
                         "{table}: {damaged} batches of acknowledged rows cannot be read any more, the disk has changed them; the \
                          others are committed and the segment is kept as {}",
                         aside.display()
@@ -98,7 +99,7 @@ impl Encoder {
                 }
                 if frames.rest() > 0 {
                     let (table, rest) = (&encoder.table, frames.rest());
-                    eprintln!("{table}: {rest} bytes at the end of {commit_id} were never acknowledged");
+                    note!("{table}: {rest} bytes at the end of {commit_id} were never acknowledged");
                 }
                 encoder.ended(files).await
             })

@@ -34,6 +34,7 @@ pub fn config(warehouse: &Path) -> Config {
         roll_bytes: 16 << 20,
         backlog_bytes: 256 << 20,
         as_of: Duration::from_secs(24 * 3600),
+        sql_limit: Duration::from_secs(60),
     }
 }
 

@@ -72,6 +72,7 @@ async fn server(warehouse: &str) -> Server {
         roll_bytes: 16 << 20,
         backlog_bytes: 256 << 20,
         as_of: Duration::from_secs(24 * 3600),
+        sql_limit: Duration::from_secs(60),
     };
     Server::start(config).await.expect("a warehouse that nobody else uses")
 }

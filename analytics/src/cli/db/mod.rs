@@ -9,6 +9,7 @@ mod script;
 use clap::Subcommand;
 use tokio_postgres::Client;
 
+use crate::say::say;
 use crate::{Error, Result};
 use connection::{connect, explain};
 
@@ -90,7 +91,7 @@ async fn install(database: &Database, sql_only: bool) -> Result<()> {
                 (call_migrate(&client).await?, "extension")
             }
         };
-    println!("weir is installed ({kind}); migrations applied: {applied}");
+    say!("weir is installed ({kind}); migrations applied: {applied}");
     Ok(())
 }
 
@@ -106,7 +107,7 @@ async fn migrate(database: &Database) -> Result<()> {
         // The functions are as old as the binary that wrote them: they are renewed with the migrations.
         Installed::SqlOnly => install_sql_only(&mut client).await?,
     };
-    println!("migrations applied: {applied}");
+    say!("migrations applied: {applied}");
     Ok(())
 }
 

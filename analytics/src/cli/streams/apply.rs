@@ -1,12 +1,13 @@
 //! Running the commands of a plan: what exists is left alone, what is missing is created after a confirmation.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::{commands, folder, Target};
+use crate::say::say;
 use crate::{Error, Result};
 
 /// How wrangler lists what [`commands::Call::creates`].
@@ -36,7 +37,7 @@ pub(super) fn apply(target: &Target, token: &str, yes: bool) -> Result<()> {
         for call in commands::creating(target, version)? {
             let (kind, name) = &call.creates;
             if present[*kind].contains_key(name) {
-                println!("exists: {}", call.shown());
+                say!("exists: {}", call.shown());
             } else {
                 missing.push(call);
             }
@@ -45,14 +46,14 @@ pub(super) fn apply(target: &Target, token: &str, yes: bool) -> Result<()> {
     for (kind, present) in present.iter().enumerate() {
         let total = present.len() + missing.iter().filter(|call| call.creates.0 == kind).count();
         if total > ALLOWED_OF_EACH {
-            println!(
+            say!(
                 "note: {total} {} would exist, and an account has {ALLOWED_OF_EACH} of each unless Cloudflare raised that",
                 KINDS[kind]
             );
         }
     }
     if missing.is_empty() {
-        println!("nothing to do");
+        say!("nothing to do");
     } else {
         create(&missing, token, yes)?;
     }
@@ -60,18 +61,17 @@ pub(super) fn apply(target: &Target, token: &str, yes: bool) -> Result<()> {
     for version in chosen {
         let name = target.named(&version.name());
         let id = ids.get(&name).map_or("", String::as_str);
-        println!("env.{}: {} -> \"{id}\" ({name})", target.environment, version.binding());
+        say!("env.{}: {} -> \"{id}\" ({name})", target.environment, version.binding());
     }
     Ok(())
 }
 
 fn create(missing: &[commands::Call], token: &str, yes: bool) -> Result<()> {
     for call in missing {
-        println!("{}", call.shown());
+        say!("{}", call.shown());
     }
     if !yes {
-        print!("Run these {} commands? Type yes: ", missing.len());
-        std::io::stdout().flush()?;
+        crate::say::text(&format!("Run these {} commands? Type yes: ", missing.len()));
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         if answer.trim() != "yes" {

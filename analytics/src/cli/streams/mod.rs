@@ -111,7 +111,7 @@ impl Product {
 pub async fn run(args: Args) -> Result<()> {
     match args.action {
         Action::Plan { target } => {
-            print!("{}", plan(&target)?);
+            crate::say::text(&plan(&target)?);
             Ok(())
         }
         Action::Apply {

@@ -12,6 +12,7 @@ use super::frame::Frame;
 use super::segment::{Follower, Following, News, Segment};
 use super::Shared;
 use crate::pipeline::backlog::{Backlog, Kept};
+use crate::say::note;
 
 /// Bytes written with one sync, at most.
 const GROUP_BYTES: u64 = 8 * 1024 * 1024;
@@ -136,7 +137,7 @@ impl Writer {
         match &outcome {
             Ok(()) => self.tell(group.frames, group.rows),
             Err(error) => {
-                eprintln!("journal {}: {error}", self.stream);
+                note!("journal {}: {error}", self.stream);
                 // What is on disk of this group is unknown, and after a failed sync it stays so: write no more to this
                 // file.
                 self.abandon();
