@@ -4,6 +4,7 @@
 # With DESTDIR=FOLDER the files go below FOLDER, in the folders that they have on the server: docs/deploy.md.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$WEIR_ROOT/scripts/put.sh"
 cd "$WEIR_ROOT"
 
 die() { printf 'the extension was not installed: %s\n  what to do: %s\n' "$1" "$2" >&2; exit 1; }
@@ -42,12 +43,6 @@ build=(--debug)
 [ "${profile[*]-}" != --release ] || build=()
 cargo pgrx package ${build[@]+"${build[@]}"} --manifest-path pg_ext/Cargo.toml --pg-config "$WEIR_PG_CONFIG" \
   --no-default-features --features "pg$major" --out-dir "$package"
-# Under a name of its own first: sessions have the library of before in their memory, as it lies in its file. Whoever wrote into
-# that file would end them all, and PostgreSQL with them; the name alone may go to another file.
-put() {
-  "${as_owner[@]}" install -D -m "$1" "$2" "${DESTDIR:-}$3.new"
-  "${as_owner[@]}" mv -f "${DESTDIR:-}$3.new" "${DESTDIR:-}$3"
-}
 put 755 "$package$library" "$library"
 # Install scripts of released versions, for the tests of updating; whoever has such a version has its objects already.
 for file in "$package$control" "${package}${control%/*}"/weir--*.sql sql/postgres/released/weir--*.sql; do

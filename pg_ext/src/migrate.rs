@@ -43,7 +43,16 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
 ];
 
 /// The newest migration that this library knows.
-pub const NEWEST: i32 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+pub const NEWEST: i32 = {
+    let (mut newest, mut index) = (0, 0);
+    while index < MIGRATIONS.len() {
+        if MIGRATIONS[index].0 > newest {
+            newest = MIGRATIONS[index].0;
+        }
+        index += 1;
+    }
+    newest
+};
 
 /// Applies what is missing, in order, and renews the grants. Two callers at once take turns.
 pub fn migrate() -> i32 {

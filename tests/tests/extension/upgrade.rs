@@ -1,6 +1,7 @@
 //! Versions of the extension: every released one can be updated, and what was released stays as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -161,6 +162,32 @@ async fn a_session_of_an_older_library_ends_when_a_newer_one_has_migrated() {
     )
     .await;
     assert_eq!(verdicts(&answer), ["accepted"]);
+}
+
+/// A session that has loaded the library of before reads on in its file (`scripts/install-extension.sh`).
+#[test]
+fn an_installed_file_is_replaced_and_not_written_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("weir.so"), "of before").unwrap();
+    std::fs::write(path("built"), "newer").unwrap();
+    let mut loaded = std::fs::File::open(path("weir.so")).unwrap();
+    let put = weir_tests::workspace_root().unwrap().join("scripts/put.sh");
+    let script = r#"set -euo pipefail; as_owner=(); . "$1"; put 755 built "$2/weir.so""#;
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", script, "bash"]).args([&put, folder.path()]);
+    let status = bash.current_dir(folder.path()).env_remove("DESTDIR").status().unwrap();
+    assert!(status.success());
+    let mut read = String::new();
+    loaded.read_to_string(&mut read).unwrap();
+    assert_eq!(
+        (
+            read.as_str(),
+            std::fs::read_to_string(path("weir.so")).unwrap().as_str()
+        ),
+        ("of before", "newer")
+    );
+    assert!(!path("weir.so.new").exists());
 }
 
 /// A database out there has run them: a changed one would never reach it.
