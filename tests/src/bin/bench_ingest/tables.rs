@@ -7,7 +7,11 @@ use weir_tests::{failed, Result};
 
 /// What may differ, and why: (table, column, reason).
 const NOT_COMPARED: [(&str, &str, &str); 6] = [
-    ("commerce.order_header", "ledger_version", "weir's own, of the rules of its ledger"),
+    (
+        "commerce.order_header",
+        "ledger_version",
+        "weir's own, of the rules of its ledger",
+    ),
     ("commerce.shop", "registered_at", "when the shop's row was inserted"),
     ("commerce.shop", "updated_at", "when the shop's row was inserted"),
     ("privacy.salt", "salt", "random"),
