@@ -216,29 +216,46 @@ async fn a_full_disk_is_told_to_the_sender_and_nothing_acknowledged_is_lost() {
     // signal that comes with it is ignored as a service manager would, so that the write fails instead.
     let serve = Serve::start_limited(folder.path(), &["--commit-interval-ms", "3600000"], 64).await;
     let mut acknowledged = Vec::new();
-    let mut refused = 0;
-    while refused < 3 && acknowledged.len() < 10_000 {
-        let id = format!("row-{:05}", acknowledged.len());
-        let mut row = event(&id, "2026-11-24T10:00:00.000Z");
-        row["order_name"] = Value::from("x".repeat(20_000));
-        let response = reqwest::Client::new()
-            .post(format!("{}{STREAM}", serve.url))
-            .bearer_auth(TOKEN)
-            .body(json!([row]).to_string())
-            .send()
-            .await
-            .unwrap();
-        match response.status().as_u16() {
-            200 => acknowledged.push(id),
-            503 => {
-                assert!(response.headers().contains_key("retry-after"));
-                refused += 1;
+    // How many there were at each refusal.
+    let mut refused = Vec::new();
+    let http = reqwest::Client::new();
+    for round in 0..10_000 {
+        // Several at a time: of what is written with one sync whole rows may be in the file when it fails.
+        let posts = (0..8).map(|number| {
+            let id = format!("row-{round:05}-{number}");
+            let mut row = event(&id, "2026-11-24T10:00:00.000Z");
+            row["order_name"] = Value::from("x".repeat(20_000));
+            let body = json!([row]).to_string();
+            let request = http
+                .post(format!("{}{STREAM}", serve.url))
+                .bearer_auth(TOKEN)
+                .body(body);
+            async move { (id, request.send().await.unwrap()) }
+        });
+        let mut is_refused = false;
+        for (id, response) in futures::future::join_all(posts).await {
+            match response.status().as_u16() {
+                200 => acknowledged.push(id),
+                503 => {
+                    assert!(response.headers().contains_key("retry-after"));
+                    is_refused = true;
+                }
+                other => panic!("{other}: {}", response.text().await.unwrap()),
             }
-            other => panic!("{other}: {}", response.text().await.unwrap()),
+        }
+        if is_refused {
+            refused.push(acknowledged.len());
+        }
+        if refused.len() == 3 {
+            break;
         }
     }
-    assert_eq!(refused, 3);
-    assert!(!acknowledged.is_empty());
+    // After each refusal rows are taken again, into a segment of their own.
+    assert!(
+        refused.len() == 3 && refused[0] > 0 && refused.is_sorted_by(|a, b| a < b),
+        "{refused:?}"
+    );
+    acknowledged.sort_unstable();
     serve.kill().await;
     let server = start(folder.path()).await;
     assert_eq!(event_ids("pyiceberg", server.url(), COMMERCE).await, acknowledged);
