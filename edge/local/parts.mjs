@@ -147,8 +147,8 @@ export function timeouts({ postgresTimeoutMillis: postgres, streamTimeoutMillis:
 }
 
 /**
- * The consumers of `queue` and of the dead letters behind it, as in wrangler.jsonc, but a batch is awaited for a moment only;
- * tests say maxBatchTimeoutSeconds and maxRetries.
+ * The consumers of `queue` and of the dead letters behind it, as in wrangler.jsonc, but a batch is awaited for a moment only, and
+ * no queue stands behind the dead letters. Tests say maxBatchTimeoutSeconds and maxRetries.
  */
 export const queueConsumers = (queue, deadLetterQueue, { maxBatchTimeoutSeconds = 0.2, maxRetries = 100 }) => ({
   [queue]: { maxBatchSize: 100, maxBatchTimeout: maxBatchTimeoutSeconds, maxRetries, deadLetterQueue },
