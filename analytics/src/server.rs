@@ -139,17 +139,9 @@ impl App {
 
     async fn maintain_one(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
         let turn = self.refresh.lock().await;
-        let (files_merged, files_written) = self.lake.compact(table, upkeep).await?;
-        let manifests_merged = self.lake.merge_manifests(table, upkeep).await?;
+        let merged = self.lake.merge(table, upkeep).await?;
         drop(turn);
-        let (snapshots_expired, files_deleted) = self.expire(table, upkeep).await?;
-        Ok(Done {
-            files_merged,
-            files_written,
-            manifests_merged,
-            snapshots_expired,
-            files_deleted,
-        })
+        Ok(merged.and_expired(self.expire(table, upkeep).await?))
     }
 
     /// Expires old snapshots of a table and deletes what only they needed; how many snapshots, and how many files.

@@ -59,21 +59,52 @@ pub struct Done {
     pub files_deleted: usize,
 }
 
+/// The first half of [`Done`].
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Merged {
+    /// Small files that were merged.
+    pub files_merged: usize,
+    /// Files that hold their rows now.
+    pub files_written: usize,
+    /// Manifests that were merged into one.
+    pub manifests_merged: usize,
+}
+
+impl Merged {
+    /// With the other half: how many snapshots were expired, and how many files deleted.
+    #[must_use]
+    pub fn and_expired(self, (snapshots_expired, files_deleted): (usize, usize)) -> Done {
+        Done {
+            files_merged: self.files_merged,
+            files_written: self.files_written,
+            manifests_merged: self.manifests_merged,
+            snapshots_expired,
+            files_deleted,
+        }
+    }
+}
+
 impl Lake {
     /// Merges small files and many manifests, then expires old snapshots.
     ///
     /// # Errors
     /// [`crate::Error::Conflict`] if another writer replaced the files meanwhile: nothing is lost, try again later.
     pub async fn maintain(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
+        let merged = self.merge(table, upkeep).await?;
+        Ok(merged.and_expired(self.expire(table, upkeep).await?))
+    }
+
+    /// Merges small files and many manifests.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub async fn merge(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Merged> {
         let (files_merged, files_written) = self.compact(table, upkeep).await?;
         let manifests_merged = self.merge_manifests(table, upkeep).await?;
-        let (snapshots_expired, files_deleted) = self.expire(table, upkeep).await?;
-        Ok(Done {
+        Ok(Merged {
             files_merged,
             files_written,
             manifests_merged,
-            snapshots_expired,
-            files_deleted,
         })
     }
 

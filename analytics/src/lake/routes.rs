@@ -99,14 +99,8 @@ async fn compact(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>
     let _alone = app.refresh.lock().await;
     let mut done = serde_json::Map::new();
     for table in work.tables(&app)? {
-        let (files_merged, files_written) = app.lake.compact(&table, work.upkeep()).await?;
-        let manifests_merged = app.lake.merge_manifests(&table, work.upkeep()).await?;
-        done.insert(
-            table.to_string(),
-            json!({
-                "files_merged": files_merged, "files_written": files_written, "manifests_merged": manifests_merged,
-            }),
-        );
+        let merged = app.lake.merge(&table, work.upkeep()).await?;
+        done.insert(table.to_string(), serde_json::to_value(merged)?);
     }
     Ok(Json(json!({ "tables": done })))
 }
