@@ -16,6 +16,10 @@ export function enqueue(task) {
 }
 
 const stateOf = () => globalThis.__worker_init_state;
+/** Notes in `state` what was thrown, if it was a panic. */
+const note = (state, error) => {
+  state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+};
 const unknown = (what) => new TypeError(`worker-build's output has no ${what}; edge/shared/handlers.mjs does not know this version of it`);
 
 /**
@@ -35,7 +39,7 @@ export function handlersOf(Rust, names) {
       try {
         return handle.call({ env, ctx }, event);
       } catch (error) {
-        state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+        note(state, error);
         throw error;
       }
     };
@@ -53,9 +57,7 @@ export function withIntake(Rust, name, handlers) {
   const intakeOf = Rust.prototype[name];
   if (typeof intakeOf !== "function") throw unknown(`function ${name}`);
   let intake, instance;
-  const broken = (error) => {
-    state.criticalError ||= error instanceof WebAssembly.RuntimeError;
-  };
+  const broken = (error) => note(state, error);
   const fetch = (request, env, ctx) => {
     if (state.criticalError) return handlers.fetch(request, env, ctx);
     if (instance !== state.instanceId) intake = undefined;

@@ -177,13 +177,13 @@ fn settle(admission: &Admission, counted: &AnalyticsEngine, signed: Received) ->
         received(outcome.as_ref().map(|(delivery, _)| delivery)).points()
     });
     let packed = match outcome {
-        Ok((delivery, body)) if body.length() as usize <= MAX_BODY_BYTES => {
-            match QueueMessage::before(delivery, body.length() as usize, 0).line() {
+        Ok((delivery, body)) => match body.length() as usize {
+            bytes @ ..=MAX_BODY_BYTES => match QueueMessage::before(delivery, bytes, 0).line() {
                 Ok(line) => return Settled::Send(line),
                 Err(error) => Err(error),
-            }
-        }
-        Ok((delivery, body)) => HandOver::of(delivery, body.to_vec(), 0),
+            },
+            _ => HandOver::of(delivery, body.to_vec(), 0),
+        },
         Err(refusal) => {
             return Settled::Answer(border::answering(
                 async move { refuse(&env, refusal, received_at).await },

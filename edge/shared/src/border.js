@@ -130,9 +130,9 @@ function bytesOf(base64) {
  * answer. `failed` answers for a message that is not durable, `late` when there is no answer in time.
  */
 export const takeSigned = (intake, request, announced, signature, env, context, broken) =>
-  within(taken(intake, request, announced, signature, env, context, broken), intake.millis, intake.late);
+  within(take(intake, request, announced, signature, env, context, broken), intake.millis, intake.late);
 
-async function taken({ keys, names, limit, discarded, queue, taken, settle, failed }, request, announced, signature, env, context, broken) {
+async function take({ keys, names, limit, discarded, queue, taken, settle, failed }, request, announced, signature, env, context, broken) {
   const received = new Date().toISOString();
   const body = await readBody(request, announced, limit, discarded);
   const signed = body && (await isSigned(keys, signature, body)) ? body : undefined;

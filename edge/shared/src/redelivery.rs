@@ -35,7 +35,7 @@ where
 /// The longest delay that a queue knows, in seconds: 12 hours.
 const LONGEST_DELAY_SECONDS: u32 = 43_200;
 
-/// Has the queue deliver `raw` once more in `seconds`, or as late as it can, for nothing failed.
+/// Has the queue deliver `raw` once more in `seconds`, or as late as it can.
 pub fn later(raw: &RawMessage, seconds: u32) {
     let delay = seconds.min(LONGEST_DELAY_SECONDS);
     raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
@@ -51,6 +51,6 @@ pub fn delay_seconds(raw: &RawMessage, max_delay: u32) -> u32 {
 /// The delay, in seconds.
 fn again_later(raw: &RawMessage, max_delay: u32) -> u32 {
     let delay = delay_seconds(raw, max_delay);
-    raw.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(delay).build());
+    later(raw, delay);
     delay
 }

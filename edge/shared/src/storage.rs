@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use worker::{Bucket, ByteStream, Object, Result};
+use worker::{Bucket, ByteStream, Object, ObjectBody, Result};
 
 use crate::patience::Patience;
 
@@ -47,14 +47,7 @@ impl Storage {
     /// # Errors
     /// As [`Storage::wait`].
     pub async fn read_text(&self, key: &str) -> Result<Option<String>> {
-        self.wait(async {
-            let object = self.bucket.get(key).execute().await?;
-            match object.as_ref().and_then(Object::body) {
-                Some(body) => Ok(Some(body.text().await?)),
-                None => Ok(None),
-            }
-        })
-        .await
+        self.read(key, async |body| body.text().await).await
     }
 
     /// The bytes of the object `key`, or `None` when there is none.
@@ -62,10 +55,14 @@ impl Storage {
     /// # Errors
     /// As [`Storage::wait`].
     pub async fn read_bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.read(key, async |body| body.bytes().await).await
+    }
+
+    async fn read<T>(&self, key: &str, whole: impl AsyncFnOnce(ObjectBody<'_>) -> Result<T>) -> Result<Option<T>> {
         self.wait(async {
             let object = self.bucket.get(key).execute().await?;
             match object.as_ref().and_then(Object::body) {
-                Some(body) => Ok(Some(body.bytes().await?)),
+                Some(body) => Ok(Some(whole(body).await?)),
                 None => Ok(None),
             }
         })
