@@ -1,10 +1,14 @@
-//! `weir streams` against a wrangler that notes what it is asked.
+//! `weir streams` against a wrangler that notes what it is asked, and by the real one against an account that is played.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
+use axum::extract::{Path as Kind, Query, State};
+use axum::routing::{get, post};
+use axum::Json;
 use serde_json::{json, Value};
 
 fn package(path: &str) -> String {
@@ -15,9 +19,10 @@ fn package(path: &str) -> String {
 fn fake_wrangler(folder: &Path) {
     let script = r#"#!/bin/bash
 case "$*" in
-  *"list --json")
+  *"list --page 1 --per-page 20 --json")
     case "$*" in *streams*) kind=streams ;; *sinks*) kind=sinks ;; *) kind=pipelines ;; esac
     cat "$FAKE/have-$kind.json" 2>/dev/null || echo '[]' ;;
+  *" list "*) echo '[]' ;;
   *) echo "$*" >>"$FAKE/asked"
      [ ! -e "$FAKE/fail-sinks" ] || case "$*" in *sinks*) exit 1 ;; esac ;;
 esac
@@ -62,6 +67,68 @@ fn run_by_shell(folder: &Path, plan: &str) -> Vec<String> {
     let asked = asked(folder);
     std::fs::remove_file(folder.join("asked")).unwrap();
     asked
+}
+
+/// The wrangler of package-lock.json, for an account at `api`.
+fn real_wrangler(folder: &Path, api: &str) {
+    let node = std::env::var("WEIR_NODE").expect("WEIR_NODE (scripts/env.sh)");
+    let script = format!(
+        "#!/bin/bash\nexport HOME='{0}' XDG_CONFIG_HOME='{0}' WRANGLER_HIDE_BANNER=true WRANGLER_SEND_METRICS=false\n\
+         export CLOUDFLARE_API_BASE_URL='{api}' CLOUDFLARE_API_TOKEN=t CLOUDFLARE_ACCOUNT_ID=account\n\
+         exec '{node}' '{1}' \"$@\"\n",
+        folder.display(),
+        package("../node_modules/wrangler/bin/wrangler.js"),
+    );
+    let path = folder.join("wrangler");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+type Have = Arc<Mutex<BTreeMap<String, Vec<Value>>>>;
+
+/// An account's streams, sinks and pipelines as Cloudflare's API tells of them, in pages, beside one pipeline of the first
+/// kind.
+async fn account(have: Have) -> String {
+    #[derive(serde::Deserialize)]
+    struct Page {
+        page: usize,
+        per_page: usize,
+    }
+    let answer = |result: Value| Json(json!({ "success": true, "errors": [], "messages": [], "result": result }));
+    let list = move |State(have): State<Have>, Kind(kind): Kind<String>, Query(asked): Query<Page>| async move {
+        let have = have.lock().unwrap();
+        let all = have.get(&kind).into_iter().flatten();
+        answer(
+            all.skip((asked.page - 1) * asked.per_page)
+                .take(asked.per_page)
+                .cloned()
+                .collect(),
+        )
+    };
+    let create = move |State(have): State<Have>, Kind(kind): Kind<String>, Json(mut made): Json<Value>| async move {
+        let mut have = have.lock().unwrap();
+        let all = have.entry(kind.clone()).or_default();
+        made["id"] = json!(format!("{kind}-{}", all.len()));
+        made["created_at"] = json!("2026-11-24T10:00:00Z");
+        made["modified_at"] = json!("2026-11-24T10:00:00Z");
+        if kind == "streams" {
+            made["endpoint"] = json!("https://stream.example");
+        }
+        all.push(made.clone());
+        answer(made)
+    };
+    let first_kind =
+        move || async move { answer(json!([{ "name": "old", "id": "0", "endpoint": "https://old.example" }])) };
+    let valid = move || async move { answer(json!({ "tables": {} })) };
+    let router = axum::Router::new()
+        .route("/accounts/account/pipelines", get(first_kind))
+        .route("/accounts/account/pipelines/v1/validate_sql", post(valid))
+        .route("/accounts/account/pipelines/v1/{kind}", get(list).post(create))
+        .with_state(have);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
 }
 
 fn asked(folder: &Path) -> Vec<String> {
@@ -140,6 +207,44 @@ fn apply_goes_on_where_it_stopped() {
     let asked: Vec<_> = asked(folder.path());
     assert_eq!(asked.len(), 2, "{asked:?}");
     assert!(asked[0].starts_with("pipelines sinks create") && asked[1].starts_with("pipelines create sync_v1_dev"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_by_the_real_wrangler_finds_what_there_is_on_every_page() {
+    let others = |of: &str| -> Vec<_> {
+        let one =
+            |n| json!({ "name": format!("other_{n}"), "id": format!("{of}-{n}"), "config": { "bucket": "it's" } });
+        (0..20).map(one).collect()
+    };
+    let have: Have = Arc::default();
+    for kind in ["streams", "sinks", "pipelines"] {
+        have.lock().unwrap().insert(kind.to_owned(), others(kind));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    real_wrangler(folder.path(), &account(have.clone()).await);
+    let pipelines = package("../sql/pipelines");
+    let arguments = ["apply", "--yes", "--pipelines", &pipelines, "--stream", "sync_v1"];
+    let applied = weir(folder.path(), &arguments, "");
+    assert!(applied.status.success(), "{applied:?}");
+    let said = String::from_utf8(applied.stdout).unwrap();
+    assert!(
+        said.contains("env.dev: SYNC_TELEMETRY -> \"streams-20\" (sync_v1_dev)"),
+        "{said}"
+    );
+    let counts = || -> Vec<_> { have.lock().unwrap().values().map(Vec::len).collect() };
+    assert_eq!(counts(), [21, 21, 21]);
+    let config = have.lock().unwrap()["sinks"][20]["config"].clone();
+    assert_eq!(
+        (&config["table_name"], &config["token"]),
+        (&json!("telemetry"), &json!("secret-token"))
+    );
+
+    let again = weir(folder.path(), &arguments, "");
+    assert!(again.status.success(), "{again:?}");
+    let said = String::from_utf8(again.stdout).unwrap();
+    assert!(said.contains("nothing to do"), "{said}");
+    assert!(said.contains("note: 21 sinks would exist"), "{said}");
+    assert_eq!(counts(), [21, 21, 21]);
 }
 
 #[test]

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::process::Command;
 
-use serde_json::Value;
-
-use super::{commands, folder, Target};
+use super::{commands, folder, listed, Target};
 use crate::say::say;
 use crate::{Error, Result};
 
 /// How wrangler lists what [`commands::Call::creates`].
-const LISTS: [&[&str]; 3] = [
-    &["streams", "list", "--json"],
-    &["sinks", "list", "--json"],
-    &["list", "--json"],
-];
+const LISTS: [&[&str]; 3] = [&["streams", "list"], &["sinks", "list"], &["list"]];
+/// Of a page, as wrangler asks by itself too.
+const PAGE: usize = 20;
 
 const KINDS: [&str; 3] = ["streams", "sinks", "pipelines"];
 /// developers.cloudflare.com/pipelines/platform/limits.
@@ -92,20 +88,37 @@ fn create(missing: &[commands::Call], token: &str, yes: bool) -> Result<()> {
 
 /// What an account has already: ids by name.
 fn existing(target: &Target, words: &[&str]) -> Result<BTreeMap<String, String>> {
-    let arguments: Vec<_> = target.product.words().iter().chain(words).copied().collect();
+    let mut all = BTreeMap::new();
+    for page in 1.. {
+        let items = page_of(target, words, page)?;
+        let (listed, before) = (items.len(), all.len());
+        all.extend(items);
+        // One that is full and tells nothing new is a list without pages.
+        if listed < PAGE || all.len() == before {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+fn page_of(target: &Target, words: &[&str], page: usize) -> Result<Vec<(String, String)>> {
+    let (page, of_each) = (page.to_string(), PAGE.to_string());
+    let mut arguments = [target.product.words(), words].concat();
+    arguments.extend(["--page", &page, "--per-page", &of_each, "--json"]);
     let shown = format!("wrangler {}", arguments.join(" "));
     let output = Command::new("wrangler").args(&arguments).output().map_err(|error| {
         Error::Invalid(format!(
             "{shown}: {error}; install it with `npm install --global wrangler`"
         ))
     })?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Invalid(format!("{shown}: {said}")));
+        return Err(Error::Invalid(format!("{shown}: {}", said(&output.stderr))));
     }
-    let list: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Error::Invalid(format!("{shown} did not print JSON: {error}")))?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let items = list.as_array().into_iter().flatten();
-    Ok(items.map(|item| (text(&item["name"]), text(&item["id"]))).collect())
+    // What it printed is not repeated: nobody says that no secret is in it.
+    listed::items(&said(&output.stdout)).ok_or_else(|| {
+        Error::Invalid(format!(
+            "{shown} printed no list of names and ids; use the wrangler that weir's package.json names"
+        ))
+    })
 }

@@ -10,12 +10,14 @@
 //! | wrangler's commands for one of them | [`commands`] |
 //! | the SQL of a pipeline, with an environment's names | [`sql`] |
 //! | what is printed beside: the steps by hand, the view | [`guide`] |
+//! | what an account has, out of what wrangler prints | [`listed`] |
 //! | running the commands | [`apply`] |
 
 mod apply;
 mod commands;
 mod folder;
 mod guide;
+mod listed;
 mod sql;
 
 use std::path::PathBuf;
@@ -42,7 +44,8 @@ enum Action {
     Apply {
         #[command(flatten)]
         target: Target,
-        /// API token with R2 Data Catalog and R2 rights, which the sinks use.
+        /// API token with R2 Data Catalog and R2 rights, which the sinks use. Wrangler takes it as an argument only: while a
+        /// sink is being created, whoever may list this machine's processes can read it.
         #[arg(long, env = "WEIR_CATALOG_TOKEN", hide_env_values = true)]
         catalog_token: String,
         /// Do not ask.
