@@ -31,9 +31,11 @@ pub struct QuarantineRecord {
 }
 
 impl QuarantineRecord {
-    /// Where it is kept: `quarantine/{day}/{shop}/{first event id}.json`, and after replays `.replay-{n}.json`.
+    /// Where it is kept: `quarantine/{day}/{shop}/{first event id}.interaction.json`, of rows `.rows-{message id}.json`, and after
+    /// replays `.replay-{n}.json`.
     ///
-    /// A replay that fails again must not come to lie where the replayed record is about to be removed.
+    /// One event comes as both: PostgreSQL records the interaction, and the stream wants its row. Rows come in more than one message,
+    /// with others beside them each time. A replay that fails again must not come to lie where the replayed record is about to be removed.
     #[must_use]
     pub fn key(&self) -> String {
         let plain = |text: &str| object_key::plain(text, object_key::MAX_PART_CHARS);
@@ -44,7 +46,12 @@ impl QuarantineRecord {
                 .and_then(Value::as_str)
         };
         let shop = plain(of("shop_domain").unwrap_or("unknown"));
-        let name = of("event_id").map_or_else(|| format!("message-{}", plain(&self.message_id)), plain);
+        let message = plain(&self.message_id);
+        let name = match (of("event_id").map(plain), &self.message) {
+            (Some(event), Some(Message::Rows { .. })) => format!("{event}.rows-{message}"),
+            (Some(event), _) => format!("{event}.interaction"),
+            (None, _) => format!("message-{message}"),
+        };
         let replays = match self.replays() {
             0 => String::new(),
             replays => format!(".replay-{replays}"),
@@ -126,15 +133,38 @@ mod tests {
     fn a_replay_is_the_message_and_has_a_key_of_its_own() {
         let event = json!({"event_id": "e-1", "event_type": "conversion", "shop_domain": "demo.myshopify.com"});
         let first = record(Some(Message::Interaction { event, replays: 0 }));
-        assert_eq!(first.key(), "quarantine/2026-11-24/demo.myshopify.com/e-1.json");
+        assert_eq!(
+            first.key(),
+            "quarantine/2026-11-24/demo.myshopify.com/e-1.interaction.json"
+        );
         assert_eq!(first.metadata()[2].1, "interactions/conversion");
         let again = record(Some(first.into_replay().unwrap()));
         assert_eq!(
             again.key(),
-            "quarantine/2026-11-24/demo.myshopify.com/e-1.replay-1.json"
+            "quarantine/2026-11-24/demo.myshopify.com/e-1.interaction.replay-1.json"
         );
         let text = serde_json::to_string(&again).unwrap();
         assert_eq!(serde_json::from_str::<QuarantineRecord>(&text).unwrap(), again);
+    }
+
+    #[test]
+    fn an_event_that_comes_in_several_messages_is_kept_of_each() {
+        let event = json!({"event_id": "e-1", "shop_domain": "demo.myshopify.com"});
+        let rows = |message_id: &str| {
+            let rows = vec![event.clone()];
+            let message_id = message_id.to_owned();
+            QuarantineRecord {
+                message_id,
+                ..record(Some(Message::Rows { rows, replays: 2 }))
+            }
+        };
+        let (first, second) = (rows("m/1").key(), rows("m/2").key());
+        let of_shop = "quarantine/2026-11-24/demo.myshopify.com/";
+        assert_eq!(first, format!("{of_shop}e-1.rows-m_1.replay-2.json"));
+        assert_eq!(second, format!("{of_shop}e-1.rows-m_2.replay-2.json"));
+        let event = event.clone();
+        let interaction = record(Some(Message::Interaction { event, replays: 2 }));
+        assert_eq!(interaction.key(), format!("{of_shop}e-1.interaction.replay-2.json"));
     }
 
     #[test]

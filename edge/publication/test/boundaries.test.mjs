@@ -258,6 +258,32 @@ test("what is never taken ends in the quarantine, and so does a message that is 
   for (const { record } of kept) assert.ok(!record.detail.includes("jane"), record.detail);
 });
 
+test("a conversion that neither PostgreSQL nor the stream takes is kept for both, as often as its row came, and both replays arrive", async (t) => {
+  let away = true;
+  const { send, queue, quarantine, lake, internal, postgres } = await world(t, { answer: (...call) => (away ? null : recordAll()(...call)), maxRetries: 0 });
+  lake.down = true;
+  await send([event("conversion", "b", { order_id: "7" })]);
+  const records = (count) =>
+    until(`${count} records`, async () => {
+      const found = await quarantine();
+      return found.length === count && found;
+    });
+  const [{ record }] = (await records(2)).filter((kept) => kept.record.message.kind === "rows");
+  const { rows } = record.message;
+  // Another message that begins with the same event: the visitor sent it again, beside another one.
+  const beside = { ...rows[0], event_id: "6b1e4a3c-6f0e-5b7e-9b0a-1f4f6f7d8c9e" };
+  await (await queue()).send(JSON.stringify({ kind: "rows", rows: [...rows, beside] }), { contentType: "text" });
+  const kept = await records(3);
+  const kinds = kept.map(({ record: { message } }) => [message.kind, message.rows?.length ?? 1].join(" "));
+  assert.deepEqual(kinds.sort(), ["interaction 1", "rows 1", "rows 2"]);
+
+  [away, lake.down] = [false, false];
+  for (const { key } of kept) assert.equal((await internal(`${key}/replay`)).status, 200);
+  await until("the rows", () => lake.published.length === 3);
+  await until("the interaction", () => postgres.calls.at(-1)?.[0]?.event_id === rows[0].event_id);
+  assert.deepEqual(await quarantine(), []);
+});
+
 test("rows of several shops that the stream never takes are kept as a record a shop", async (t) => {
   const { send, queue, quarantine, lake } = await world(t, { maxRetries: 0 });
   await send([event("view", "a")]);
