@@ -9,6 +9,10 @@ use weir_domain::interaction::catalogue::Catalogue;
 /// of an isolate its patience, and not each of them.
 pub const PAUSE_MILLIS: i64 = 10_000;
 
+/// How long a revision that was read outlives a lower one, in milliseconds. KV's edges lag a minute or more behind each other, so that
+/// a lower one is likely an older one; later it is one of a shop that was forgotten and counts from one again.
+pub const LAG_MILLIS: i64 = 300_000;
+
 /// KV key of the catalogue of `shop_domain`.
 #[must_use]
 pub fn key(shop_domain: &str) -> String {
@@ -28,10 +32,19 @@ pub enum Cached {
     Absent,
 }
 
-/// Catalogues by shop, with the time they were read, and until when KV is not asked for them.
+/// A catalogue, and when it and its revision were read.
+#[derive(Debug)]
+struct Known {
+    catalogue: Rc<Catalogue>,
+    read_at: i64,
+    /// When its revision was read for the first time.
+    revision_since: i64,
+}
+
+/// Catalogues by shop, and until when KV is not asked for them.
 #[derive(Debug, Default)]
 pub struct CatalogueCache {
-    shops: HashMap<String, (Rc<Catalogue>, i64)>,
+    shops: HashMap<String, Known>,
     paused_until: HashMap<String, i64>,
 }
 
@@ -44,11 +57,11 @@ impl CatalogueCache {
             .get(shop_domain)
             .is_some_and(|until| now_millis < *until);
         match self.shops.get(shop_domain) {
-            Some((catalogue, read_at)) if now_millis.saturating_sub(*read_at) < ttl_millis => {
-                Cached::Fresh(Rc::clone(catalogue))
+            Some(known) if now_millis.saturating_sub(known.read_at) < ttl_millis => {
+                Cached::Fresh(Rc::clone(&known.catalogue))
             }
             _ if is_paused => Cached::Paused(self.last(shop_domain)),
-            Some((catalogue, _)) => Cached::Stale(Rc::clone(catalogue)),
+            Some(known) => Cached::Stale(Rc::clone(&known.catalogue)),
             None => Cached::Absent,
         }
     }
@@ -62,20 +75,33 @@ impl CatalogueCache {
     /// The last catalogue of `shop_domain` that could be read, were it only that none is published yet.
     #[must_use]
     pub fn last(&self, shop_domain: &str) -> Option<Rc<Catalogue>> {
-        self.shops.get(shop_domain).map(|(catalogue, _)| Rc::clone(catalogue))
+        self.shops.get(shop_domain).map(|known| Rc::clone(&known.catalogue))
     }
 
-    /// Keeps what was read at `now_millis`. An older revision never replaces a newer one: KV's edges lag behind each other.
+    /// Keeps what was read at `now_millis`. An older revision never replaces a newer one, of which [`LAG_MILLIS`] are enough to tell.
     pub fn put(&mut self, shop_domain: &str, catalogue: Catalogue, now_millis: i64) -> Rc<Catalogue> {
         self.paused_until.remove(shop_domain);
-        let newest = match self.shops.get(shop_domain) {
-            Some((known, _)) if known.revision > catalogue.revision => Rc::clone(known),
-            _ => Rc::new(catalogue),
+        let known = self.shops.get(shop_domain);
+        let (newest, revision_since) = match known {
+            Some(known) if is_to_stay(known, &catalogue, now_millis) => {
+                (Rc::clone(&known.catalogue), known.revision_since)
+            }
+            Some(known) if known.catalogue.revision == catalogue.revision => (Rc::new(catalogue), known.revision_since),
+            _ => (Rc::new(catalogue), now_millis),
         };
-        self.shops
-            .insert(shop_domain.to_owned(), (Rc::clone(&newest), now_millis));
+        let known = Known {
+            catalogue: Rc::clone(&newest),
+            read_at: now_millis,
+            revision_since,
+        };
+        self.shops.insert(shop_domain.to_owned(), known);
         newest
     }
+}
+
+/// Whether what is `known` is newer than the `catalogue` read at `now_millis`.
+fn is_to_stay(known: &Known, catalogue: &Catalogue, now_millis: i64) -> bool {
+    known.catalogue.revision > catalogue.revision && now_millis.saturating_sub(known.revision_since) < LAG_MILLIS
 }
 
 #[cfg(test)]
@@ -125,5 +151,15 @@ mod tests {
         cache.put("a", revision(2), 0);
         assert_eq!(cache.put("a", revision(1), 100).revision, 2);
         assert_eq!(cache.put("a", revision(3), 200).revision, 3);
+    }
+
+    #[test]
+    fn a_shop_that_counts_from_one_again_is_believed_when_no_edge_lags_any_more() {
+        let mut cache = CatalogueCache::default();
+        cache.put("a", revision(2), 0);
+        cache.put("a", revision(2), LAG_MILLIS - 2);
+        assert_eq!(cache.put("a", revision(1), LAG_MILLIS - 1).revision, 2);
+        assert_eq!(cache.put("a", revision(1), LAG_MILLIS).revision, 1);
+        assert_eq!(cache.put("a", revision(2), LAG_MILLIS + 1).revision, 2);
     }
 }
