@@ -211,11 +211,12 @@ async fn a_crash_before_the_commit_loses_nothing_and_doubles_nothing() {
     assert!(!segment.exists());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_the_disk_has_changed_is_kept_and_the_rest_of_it_committed() {
+/// Sends an event for each id, each a batch, ends the server as a crash would, flips a bit of each of these bytes of its
+/// segment, counted from the end where negative, and starts again: events found, and whether the segment is kept.
+async fn after_damage(ids: &[&str], places: &[isize]) -> (Vec<String>, bool) {
     let folder = tempfile::tempdir().unwrap();
     let first = start(folder.path()).await;
-    for id in ["a", "b"] {
+    for id in ids {
         send(first.url(), &[event(id, "2026-11-24T10:00:00.000Z")]).await;
     }
     drop(first);
@@ -226,12 +227,32 @@ async fn a_journal_that_the_disk_has_changed_is_kept_and_the_rest_of_it_committe
     };
     let segment = files().remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[20] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
+    for place in places {
+        let place = place.rem_euclid(bytes.len() as isize) as usize;
+        bytes[place] ^= 1;
+    }
+    std::fs::write(&segment, &bytes).unwrap();
 
     let second = start(folder.path()).await;
-    assert_eq!(event_ids("duckdb", second.url(), COMMERCE).await, ["b"]);
-    assert_eq!(files(), [segment.with_extension("damaged")]);
+    let found = event_ids("duckdb", second.url(), COMMERCE).await;
+    let kept = files();
+    if let [kept] = kept.as_slice() {
+        assert_eq!(*kept, segment.with_extension("damaged"));
+        assert_eq!(std::fs::read(kept).unwrap(), bytes);
+    }
+    (found, !kept.is_empty())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_the_disk_has_changed_is_kept_and_the_rest_of_it_committed() {
+    let ids = ["a", "b", "c", "d", "e"];
+    let of = |found: &[&str]| found.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    // A payload, and that of the last batch.
+    assert_eq!(after_damage(&ids, &[20]).await, (of(&ids[1..]), true));
+    assert_eq!(after_damage(&ids, &[-1]).await, (of(&ids[..4]), true));
+    // The length of the first batch: nothing is lost.
+    assert_eq!(after_damage(&ids, &[2]).await, (of(&ids), false));
+    assert_eq!(after_damage(&ids, &[2, 20]).await, (of(&ids[1..]), true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! waits for the last rows only, and what waits in memory is encoded.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::backlog::Kept;
-use super::journal::frame::json_at;
+use super::journal::frame::{json_at, Frames};
 use super::journal::segment::{Follower, News, Segment};
 use super::rows::Rows;
 use crate::failpoint;
@@ -71,8 +71,7 @@ impl Encoder {
         if self.lake.has_commit(&self.table, &segment.commit_id()).await? {
             return Ok(None);
         }
-        let (encoder, commit_id, mut frames) = (self.clone(), segment.commit_id(), segment.frames()?);
-        let (path, aside) = (segment.path.clone(), segment.path.with_extension("damaged"));
+        let (encoder, path, mut frames) = (self.clone(), segment.path.clone(), segment.frames()?);
         let runtime = Handle::current();
         let replaying: JoinHandle<Result<Written>> = tokio::task::spawn_blocking(move || {
             runtime.block_on(async move {
@@ -84,23 +83,7 @@ impl Encoder {
                         files.add_batch(batch).await?;
                     }
                 }
-                if frames.damaged() > 0 {
-                    // They may have been acknowledged: what there is of them outlives the segment.
-                    match std::fs::hard_link(&path, &aside) {
-                        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-                        _ => {}
-                    }
-                    let (table, damaged) = (&encoder.table, frames.damaged());
-                    note!(
-                        "{table}: {damaged} batches of acknowledged rows cannot be read any more, the disk has changed them; the \
-                         others are committed and the segment is kept as {}",
-                        aside.display()
-                    );
-                }
-                if frames.rest() > 0 {
-                    let (table, rest) = (&encoder.table, frames.rest());
-                    note!("{table}: {rest} bytes at the end of {commit_id} were never acknowledged");
-                }
+                told_of(&encoder.table, &path, &frames)?;
                 encoder.ended(files).await
             })
         });
@@ -131,6 +114,37 @@ impl Encoder {
         files.stroke().await?;
         files.writer.close().await
     }
+}
+
+/// Says what of a segment could not be read, after its last frame. What may have been acknowledged outlives the segment.
+fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<()> {
+    let (damage, rest) = (frames.damage(), frames.rest());
+    if damage.mended > 0 {
+        let path = path.display();
+        note!(
+            "{table}: the disk has changed the length of {} batches in {path}; their rows are committed",
+            damage.mended
+        );
+    }
+    let is_cut_off = rest > 0 && frames.is_cut_off()?;
+    if is_cut_off {
+        let path = path.display();
+        note!("{table}: the last {rest} bytes of {path} were never acknowledged, a crash cut them off");
+    }
+    let lost = damage.bytes + if is_cut_off { 0 } else { rest };
+    if lost > 0 {
+        let aside = path.with_extension("damaged");
+        match std::fs::hard_link(path, &aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        note!(
+            "{table}: {lost} bytes of rows that may have been acknowledged cannot be read any more, the disk has changed \
+             them; the others are committed and the segment is kept as {}",
+            aside.display()
+        );
+    }
+    Ok(())
 }
 
 /// Data files, and rows that do not make a stroke yet: requests may be as small as one row.

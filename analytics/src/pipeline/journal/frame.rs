@@ -10,11 +10,12 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::compress_bound;
 
 use crate::{Error, Result};
 
@@ -100,33 +101,88 @@ pub(in crate::pipeline) fn json_at(file: &File, offset: u64) -> std::io::Result<
     json(payload)
 }
 
-/// The whole frames of a segment, one after another. What follows the last one was written by a crash and never
-/// acknowledged.
+/// Whether bytes that begin here may be a frame, of which `rest` bytes are left in the file at most. Their checksum, which
+/// costs more, decides.
+fn may_be_frame(bytes: &[u8], rest: u64) -> bool {
+    let Some((header, payload)) = bytes.split_first_chunk() else {
+        return false;
+    };
+    let (length, rows, _) = fields(header);
+    length != 0 && rows != 0 && (HEADER + length) as u64 <= rest && may_be_payload(payload, length)
+}
+
+/// Whether a payload of this length may begin so; of one that a crash cut off there may be a single byte.
+fn may_be_payload(start: &[u8], length: usize) -> bool {
+    let told = start.len().min(ZSTD_MAGIC.len());
+    if told > 0 && start[..told] == ZSTD_MAGIC[..told] {
+        return length <= compress_bound(MAX_PAYLOAD_BYTES);
+    }
+    length < COMPRESSED_FROM_BYTES && matches!(start.first(), Some(b'[' | b'{' | b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// Bytes of a segment that are searched at a time for a frame.
+const SEARCHED_BYTES: usize = 64 * 1024;
+/// So many bytes tell whether they may begin a frame.
+const TELLING_BYTES: usize = HEADER + ZSTD_MAGIC.len();
+
+/// What the disk has changed in a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::pipeline) struct Damage {
+    /// Frames that are whole but for their length.
+    pub mended: usize,
+    /// Places between whole frames, or before the first one, where nothing can be read.
+    pub places: usize,
+    /// Bytes there.
+    pub bytes: u64,
+}
+
+/// The whole frames of a segment, one after another.
 #[derive(Debug)]
 pub struct Frames {
     file: BufReader<File>,
-    rest: u64,
-    damaged: usize,
+    /// Where the next frame begins.
+    at: u64,
+    end: u64,
+    damage: Damage,
 }
 
 impl Frames {
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    /// Of the first `bytes` of a file.
+    pub(super) fn open(path: &Path, bytes: u64) -> std::io::Result<Self> {
         let file = File::open(path)?;
         Ok(Self {
-            rest: file.metadata()?.len(),
+            at: 0,
+            end: file.metadata()?.len().min(bytes),
             file: BufReader::new(file),
-            damaged: 0,
+            damage: Damage::default(),
         })
     }
 
-    /// Bytes behind the frames read so far; after the last one, those of a frame cut off.
+    /// Bytes behind the frames read so far; after the last one, those in which no frame was found.
     pub(in crate::pipeline) fn rest(&self) -> u64 {
-        self.rest
+        self.end - self.at
     }
 
-    /// Frames passed over because they do not say any more what was written, though one behind them does.
-    pub(in crate::pipeline) fn damaged(&self) -> usize {
-        self.damaged
+    /// What of the frames read so far, and before them, does not say any more what was written.
+    pub(in crate::pipeline) fn damage(&self) -> Damage {
+        self.damage
+    }
+
+    /// Whether the rest is what a crash leaves of a frame that it interrupts: its beginning. Such a one was never
+    /// acknowledged; of any other rest nobody can tell.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(in crate::pipeline) fn is_cut_off(&self) -> std::io::Result<bool> {
+        let mut bytes = [0; TELLING_BYTES];
+        let told = self.rest().min(TELLING_BYTES as u64) as usize;
+        self.file.get_ref().read_exact_at(&mut bytes[..told], self.at)?;
+        let Some((header, payload)) = bytes[..told].split_first_chunk() else {
+            return Ok(true);
+        };
+        let (length, rows, _) = fields(header);
+        let begins = payload.is_empty() || may_be_payload(payload, length);
+        Ok(rows != 0 && self.rest() < (HEADER + length) as u64 && begins)
     }
 
     /// The next frame's row count and JSON.
@@ -134,51 +190,102 @@ impl Frames {
     /// # Errors
     /// If the file cannot be read.
     pub fn next_frame(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
-        let before = self.rest;
-        // A crash cuts off the last frames; one that a whole one follows was damaged later.
-        for damaged in 0..2 {
-            match self.read()? {
-                Some(frame) if frame.is_whole => {
-                    self.damaged += damaged;
-                    return Ok(Some((frame.rows, json(frame.payload)?)));
-                }
-                Some(_) => {}
-                None => break,
-            }
+        if let Some(frame) = self.read()? {
+            return Ok(Some(frame));
         }
-        self.rest = before;
-        Ok(None)
+        // A crash cuts off the last frame. One that a whole one follows, or whose checksum is right whatever its length
+        // says, was damaged later.
+        let next = self.search()?;
+        let ended = next.unwrap_or(self.end);
+        if let Some(frame) = self.reaching(ended)? {
+            self.damage.mended += 1;
+            self.go_to(ended)?;
+            return Ok(Some(frame));
+        }
+        let Some(next) = next else {
+            self.go_to(self.at)?;
+            return Ok(None);
+        };
+        self.damage.places += 1;
+        self.damage.bytes += next - self.at;
+        self.go_to(next)?;
+        self.read()
     }
 
-    /// What stands where a frame is expected; none if the file ends within it.
-    fn read(&mut self) -> std::io::Result<Option<Found>> {
+    /// The frame that stands here, if it is whole.
+    fn read(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
         let mut header = [0; HEADER];
-        if self.rest < HEADER as u64 {
+        if self.rest() < HEADER as u64 {
             return Ok(None);
         }
         self.file.read_exact(&mut header)?;
         let (length, rows, checksum) = fields(&header);
         let bytes = (HEADER + length) as u64;
         // A file grown by the file system but not written reads as zeros.
-        if length == 0 || self.rest < bytes {
+        if length == 0 || length > compress_bound(MAX_PAYLOAD_BYTES) || self.rest() < bytes {
             return Ok(None);
         }
         let mut payload = vec![0; length];
         self.file.read_exact(&mut payload)?;
-        self.rest -= bytes;
-        Ok(Some(Found {
-            rows,
-            is_whole: crc32fast::hash(&payload) == checksum,
-            payload,
-        }))
+        if crc32fast::hash(&payload) != checksum {
+            return Ok(None);
+        }
+        self.at += bytes;
+        Ok(Some((rows, json(payload)?)))
+    }
+
+    /// Where the first whole frame begins behind what stands here.
+    fn search(&self) -> std::io::Result<Option<u64>> {
+        let file = self.file.get_ref();
+        let mut chunk = vec![0; SEARCHED_BYTES + TELLING_BYTES];
+        let mut from = self.at + 1;
+        while from + (HEADER as u64) < self.end {
+            let read = (self.end - from).min(chunk.len() as u64) as usize;
+            file.read_exact_at(&mut chunk[..read], from)?;
+            for place in 0..read.min(SEARCHED_BYTES) {
+                let offset = from + place as u64;
+                let told = read.min(place + TELLING_BYTES);
+                if may_be_frame(&chunk[place..told], self.end - offset) && is_whole(file, offset)? {
+                    return Ok(Some(offset));
+                }
+            }
+            from += SEARCHED_BYTES as u64;
+        }
+        Ok(None)
+    }
+
+    /// The frame that stands here, if it is whole up to `end`, whatever its length says.
+    fn reaching(&self, end: u64) -> std::io::Result<Option<(u32, Vec<u8>)>> {
+        let bytes = (end - self.at) as usize;
+        if bytes <= HEADER || bytes > HEADER + compress_bound(MAX_PAYLOAD_BYTES) {
+            return Ok(None);
+        }
+        let (mut header, mut payload) = ([0; HEADER], vec![0; bytes - HEADER]);
+        self.file.get_ref().read_exact_at(&mut header, self.at)?;
+        self.file
+            .get_ref()
+            .read_exact_at(&mut payload, self.at + HEADER as u64)?;
+        let (_, rows, checksum) = fields(&header);
+        if rows == 0 || crc32fast::hash(&payload) != checksum {
+            return Ok(None);
+        }
+        Ok(Some((rows, json(payload)?)))
+    }
+
+    fn go_to(&mut self, place: u64) -> std::io::Result<()> {
+        self.at = place;
+        self.file.seek(SeekFrom::Start(place)).map(drop)
     }
 }
 
-/// A frame as the file has it.
-struct Found {
-    rows: u32,
-    payload: Vec<u8>,
-    is_whole: bool,
+/// Whether the frame at `offset`, which lies within the file, has its checksum.
+fn is_whole(file: &File, offset: u64) -> std::io::Result<bool> {
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, offset)?;
+    let (length, _, checksum) = fields(&header);
+    let mut payload = vec![0; length];
+    file.read_exact_at(&mut payload, offset + HEADER as u64)?;
+    Ok(crc32fast::hash(&payload) == checksum)
 }
 
 #[cfg(test)]
@@ -190,46 +297,112 @@ mod tests {
         [frame.header.as_slice(), &frame.payload].concat()
     }
 
-    /// Row counts and JSON of the whole frames, and the bytes behind them.
-    fn read(bytes: &[u8]) -> (Vec<(u32, Vec<u8>)>, u64) {
+    fn open(bytes: &[u8]) -> Frames {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let mut frames = Frames::open(file.path()).unwrap();
-        let mut found = Vec::new();
-        while let Some(frame) = frames.next_frame().unwrap() {
-            found.push(frame);
-        }
+        Frames::open(file.path(), u64::MAX).unwrap()
+    }
+
+    /// Row counts and JSON of the whole frames, and the bytes behind them.
+    fn read(bytes: &[u8]) -> (Vec<(u32, Vec<u8>)>, u64) {
+        let (found, frames) = all(bytes);
         (found, frames.rest())
     }
 
-    #[test]
-    fn a_torn_or_damaged_tail_ends_the_segment() {
-        let mut bytes = bytes_of(2, b"{}\n{}\n");
-        let whole = bytes.len();
-        bytes.extend(bytes_of(1, b"{\"a\":1}\n"));
-        for end in whole..bytes.len() {
-            let expected = vec![(2, b"{}\n{}\n".to_vec())];
-            assert_eq!(read(&bytes[..end]), (expected, (end - whole) as u64));
-        }
-        let last = bytes.len() - 2;
-        bytes[last] ^= 1;
-        assert_eq!(read(&bytes).0.len(), 1);
-        assert_eq!(read(&[0; 64]).0.len(), 0);
+    fn all(bytes: &[u8]) -> (Vec<(u32, Vec<u8>)>, Frames) {
+        let mut frames = open(bytes);
+        let found = std::iter::from_fn(|| frames.next_frame().unwrap()).collect();
+        (found, frames)
+    }
+
+    /// A frame whose JSON is compressed.
+    fn large(rows: u32) -> Vec<u8> {
+        let numbers: Vec<_> = (0..5_000_u32)
+            .map(|n| n.wrapping_mul(2_654_435_761).to_string())
+            .collect();
+        bytes_of(rows, format!("[{}]", numbers.join(",")).as_bytes())
     }
 
     #[test]
-    fn a_damaged_frame_costs_no_whole_one_behind_it() {
-        let frames = [bytes_of(1, b"[1]"), bytes_of(2, b"[2, 2]"), bytes_of(3, b"[3, 3, 3]")];
-        let third = vec![(3, b"[3, 3, 3]".to_vec())];
+    fn an_end_that_a_crash_cut_off_is_told_from_one_that_was_damaged() {
+        for last in [bytes_of(1, b"{\"a\":1}\n"), large(2)] {
+            let mut bytes = bytes_of(2, b"{}\n{}\n");
+            let whole = bytes.len();
+            bytes.extend(last);
+            for end in (whole + 1..bytes.len()).step_by(1 + bytes.len() / 97) {
+                let (found, frames) = all(&bytes[..end]);
+                assert_eq!(found, [(2, b"{}\n{}\n".to_vec())]);
+                assert_eq!(frames.rest(), (end - whole) as u64);
+                assert!(frames.is_cut_off().unwrap(), "{end} of {}", bytes.len());
+            }
+            let end = bytes.len() - 2;
+            bytes[end] ^= 1;
+            let (found, frames) = all(&bytes);
+            assert_eq!((found.len(), frames.rest()), (1, (bytes.len() - whole) as u64));
+            assert!(!frames.is_cut_off().unwrap());
+        }
+        let (found, frames) = all(&[0; 64]);
+        assert!(found.is_empty() && !frames.is_cut_off().unwrap());
+    }
+
+    #[test]
+    fn whatever_byte_of_a_frame_is_damaged_no_other_frame_is_lost() {
+        let frames = [
+            bytes_of(1, b"[1]"),
+            large(2),
+            bytes_of(3, b"[3, 3, 3]"),
+            bytes_of(4, b"[4]"),
+        ];
+        let whole = all(&frames.concat()).0;
+        assert_eq!(whole.len(), frames.len());
+        for damaged in 0..frames.len() {
+            let start: usize = frames[..damaged].iter().map(Vec::len).sum();
+            for place in (0..frames[damaged].len()).filter(|place| *place < 40 || place % 500 == 0) {
+                for bit in 0..8 {
+                    let mut bytes = frames.concat();
+                    bytes[start + place] ^= 1 << bit;
+                    let (found, read) = all(&bytes);
+                    let others = whole.iter().filter(|(rows, _)| *rows as usize != damaged + 1);
+                    assert!(
+                        others.clone().all(|frame| found.contains(frame)),
+                        "bit {bit} of byte {place} of frame {damaged}: {} found, {:?}",
+                        found.len(),
+                        read.damage()
+                    );
+                    // Its length alone can be told from what follows it; its number of rows means nothing.
+                    let is_mended = place < 8;
+                    assert_eq!(found.len(), if is_mended { 4 } else { 3 }, "bit {bit} of byte {place}");
+                    let is_last = damaged == frames.len() - 1;
+                    assert_eq!(read.rest() > 0, is_last && !is_mended);
+                    assert_eq!(read.damage().places, usize::from(!is_last && !is_mended));
+                    assert!(read.rest() == 0 || !read.is_cut_off().unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn several_damaged_frames_in_a_row_cost_no_whole_one_behind_them() {
+        let frames = [bytes_of(1, b"[1]"), large(2), bytes_of(3, b"[3, 3, 3]")];
         let mut bytes = frames.concat();
+        let lost = frames[0].len() + frames[1].len();
         bytes[HEADER] ^= 1;
-        assert_eq!(
-            read(&bytes),
-            ([vec![(2, b"[2, 2]".to_vec())], third.clone()].concat(), 0)
-        );
-        // Two in a row: the length of the second tells nothing of what follows the first.
-        bytes[frames[0].len() + HEADER] ^= 1;
-        assert_eq!(read(&bytes), (Vec::new(), bytes.len() as u64));
+        bytes[frames[0].len() + 1] ^= 1;
+        bytes[frames[0].len() + HEADER + 100] ^= 1;
+        let (found, read) = all(&bytes);
+        assert_eq!(found, [(3, b"[3, 3, 3]".to_vec())]);
+        let damage = Damage {
+            mended: 0,
+            places: 1,
+            bytes: lost as u64,
+        };
+        assert_eq!((read.damage(), read.rest()), (damage, 0));
+        // All of them: what is left is no beginning of a frame.
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        let (found, read) = all(&bytes);
+        assert_eq!((found, read.rest()), (Vec::new(), bytes.len() as u64));
+        assert!(!read.is_cut_off().unwrap());
     }
 
     #[test]

@@ -99,6 +99,6 @@ impl Segment {
     /// # Errors
     /// If the file cannot be read.
     pub fn frames(&self) -> std::io::Result<Frames> {
-        Frames::open(&self.path)
+        Frames::open(&self.path, self.bytes)
     }
 }
