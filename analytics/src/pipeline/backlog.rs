@@ -35,6 +35,26 @@ pub struct Kept {
     _room: OwnedSemaphorePermit,
 }
 
+/// Room on disk for rows that are not yet there: whoever sends them may go away before they are handed on.
+#[derive(Debug)]
+pub(super) struct Reserved<'a> {
+    backlog: &'a Backlog,
+    bytes: u64,
+}
+
+impl Reserved<'_> {
+    /// The rows are on their way; whoever has them gives the room back.
+    pub(super) fn taken(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.backlog.release(self.bytes);
+    }
+}
+
 impl Backlog {
     pub(super) fn new(limit: u64) -> Self {
         Self {
@@ -54,8 +74,8 @@ impl Backlog {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Makes room on disk for new rows, or refuses.
-    pub(super) fn reserve(&self, bytes: u64) -> Result<()> {
+    /// Makes room on disk for new rows, or refuses. The room is given back unless it is [`Reserved::taken`].
+    pub(super) fn reserve(&self, bytes: u64) -> Result<Reserved<'_>> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Busy("the server is stopping".into()));
         }
@@ -63,7 +83,7 @@ impl Backlog {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |present| {
                 present.checked_add(bytes).filter(|sum| *sum <= self.limit)
             })
-            .map(drop)
+            .map(|_| Reserved { backlog: self, bytes })
             .map_err(|present| {
                 Error::Busy(format!(
                     "{present} bytes wait to be committed, {} are allowed",
@@ -115,10 +135,11 @@ mod tests {
     #[test]
     fn more_than_the_limit_is_refused_until_something_is_committed() {
         let backlog = Backlog::new(10);
-        backlog.reserve(6).unwrap();
+        backlog.reserve(6).unwrap().taken();
         assert!(matches!(backlog.reserve(5), Err(Error::Busy(_))));
         backlog.release(6);
-        backlog.reserve(10).unwrap();
+        drop(backlog.reserve(10).unwrap());
+        backlog.reserve(10).unwrap().taken();
         backlog.close();
         backlog.release(10);
         assert!(matches!(backlog.reserve(1), Err(Error::Busy(_))));

@@ -93,9 +93,14 @@ impl Journal {
     /// # Errors
     /// [`Error::Busy`] if the backlog is full or the disk refuses: the rows may come again.
     pub async fn append(&self, frame: Frame, rows: Option<Kept>) -> Result<()> {
-        self.backlog.reserve(frame.bytes())?;
+        let reserved = self.backlog.reserve(frame.bytes())?;
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Append { frame, rows, answer }, answered).await
+        self.orders
+            .send(Order::Append { frame, rows, answer })
+            .await
+            .map_err(|_| stopped())?;
+        reserved.taken();
+        outcome(answered).await
     }
 
     /// Seals the segment being written: every frame acknowledged before is in a sealed one then.
@@ -104,13 +109,8 @@ impl Journal {
     /// If the writer has stopped.
     pub async fn seal(&self) -> Result<()> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Seal { answer }, answered).await
-    }
-
-    async fn order(&self, order: Order, answered: oneshot::Receiver<std::result::Result<(), String>>) -> Result<()> {
-        let stopped = || Error::Internal("the journal has stopped".into());
-        self.orders.send(order).await.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?.map_err(Error::Busy)
+        self.orders.send(Order::Seal { answer }).await.map_err(|_| stopped())?;
+        outcome(answered).await
     }
 
     /// The oldest sealed segment; it is the caller's from now on, who either [`Self::discard`]s it or leaves it to the next
@@ -146,6 +146,14 @@ impl Journal {
     pub async fn changed(&self) {
         self.shared.changed.notified().await;
     }
+}
+
+fn stopped() -> Error {
+    Error::Internal("the journal has stopped".into())
+}
+
+async fn outcome(answered: oneshot::Receiver<std::result::Result<(), String>>) -> Result<()> {
+    answered.await.map_err(|_| stopped())?.map_err(Error::Busy)
 }
 
 #[cfg(test)]
@@ -226,5 +234,32 @@ mod tests {
         journal.seal().await.unwrap();
         journal.discard(&journal.take_sealed().unwrap()).unwrap();
         journal.append(frame("{}\n"), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_before_there_is_a_turn_leaves_nothing_in_the_backlog() {
+        let backlog = Arc::new(Backlog::new(1_000));
+        // Nobody takes orders out: the disk hangs.
+        let (orders, _received) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            sealed: Mutex::default(),
+            waiting: Waiting::default(),
+            changed: Notify::new(),
+        });
+        let journal = Journal {
+            orders,
+            shared,
+            backlog: backlog.clone(),
+        };
+        let mut first = Box::pin(journal.append(frame("{}\n"), None));
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut second = Box::pin(journal.append(frame("{}\n"), None));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert_eq!(backlog.bytes(), 30);
+        drop(second);
+        assert_eq!(backlog.bytes(), 15);
+        // The writer may write these yet.
+        drop(first);
+        assert_eq!(backlog.bytes(), 15);
     }
 }
