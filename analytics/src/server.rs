@@ -200,6 +200,8 @@ impl Server {
             TryLockError::Error(error) => Error::Io(error),
         })?;
 
+        let catalog = Arc::new(CatalogStore::open(&warehouse)?);
+
         let listener = tokio::net::TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
@@ -237,7 +239,7 @@ impl Server {
             let app = app.clone();
             Arc::new(move |headers: &HeaderMap| app.authorise(headers)) as catalog_server::Guard
         });
-        let catalog = catalog_server::routes(Arc::new(CatalogStore::open(&warehouse)?), guard);
+        let catalog = catalog_server::routes(catalog, guard);
         let router = router(app.clone(), catalog);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             // An error means that the sender is gone, which ends the server too.

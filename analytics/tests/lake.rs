@@ -424,6 +424,44 @@ async fn concurrent_commits_all_take_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_works_only_under_the_path_where_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    let server = start(&made).await;
+    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    server.stop().await.unwrap();
+    let files = || {
+        let listing = std::process::Command::new("find")
+            .arg(made.join("lake"))
+            .output()
+            .unwrap();
+        String::from_utf8(listing.stdout).unwrap()
+    };
+    let before = files();
+
+    let copy = folder.path().join("copy");
+    let copied = std::process::Command::new("cp").arg("-r").args([&made, &copy]).status();
+    assert!(copied.unwrap().success());
+    let refused = |error: Error| {
+        let said = error.to_string();
+        assert!(
+            matches!(error, Error::Invalid(_)) && said.contains(made.to_str().unwrap()),
+            "{said}"
+        );
+    };
+    refused(Server::start(config(&copy)).await.unwrap_err());
+    assert_eq!(files(), before);
+
+    let moved = folder.path().join("moved");
+    std::fs::rename(&made, &moved).unwrap();
+    refused(Server::start(config(&moved)).await.unwrap_err());
+    // Where a link leads there, its tables are found.
+    std::os::unix::fs::symlink(&moved, &made).unwrap();
+    let server = start(&moved).await;
+    assert_eq!(common::event_ids("pyiceberg", server.url(), COMMERCE).await, ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_stream_has_its_table_by_day_or_by_hour() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;

@@ -9,10 +9,12 @@
 //!
 //! The pointer is replaced by rename, after the metadata file it names is durable: a crash leaves the old or the new
 //! version of a table. One process owns the folder (`weir serve` holds a lock on it), one mutex orders its commits.
+//! Locations are absolute, so that the folder works only under the path where it was made.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +24,7 @@ use iceberg::{MetadataLocation, TableCreation, TableRequirement, TableUpdate};
 use iceberg_catalog_rest::CreateTableRequest;
 
 use super::catalog_error::CatalogError;
+use crate::Error;
 
 /// Property under which superseded metadata files are deleted instead of kept for ever.
 const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
@@ -65,18 +68,42 @@ impl CatalogStore {
     /// Opens the catalog of a warehouse folder, creating it if absent.
     ///
     /// # Errors
-    /// If the folders cannot be made.
-    pub fn open(warehouse: &Path) -> std::io::Result<Self> {
+    /// If the folders cannot be made; [`Error::Invalid`] if the tables lie in another warehouse.
+    pub fn open(warehouse: &Path) -> crate::Result<Self> {
         let pointers = warehouse.join("catalog");
         let tables = warehouse.join("lake");
         fs::create_dir_all(&pointers)?;
         fs::create_dir_all(&tables)?;
         sync_folder(warehouse)?;
-        Ok(Self {
+        let store = Self {
             pointers: pointers.canonicalize()?,
             tables: tables.canonicalize()?,
             state: Mutex::default(),
-        })
+        };
+        store.is_where_it_was_made()?;
+        Ok(store)
+    }
+
+    /// In a copy of the folder the pointers lead into the original: the copy would change its tables and delete their files.
+    fn is_where_it_was_made(&self) -> crate::Result<()> {
+        let unreadable = |error: CatalogError| Error::Internal(error.to_string());
+        for namespace in self.namespaces().map_err(unreadable)? {
+            for table in self.tables(&namespace).map_err(unreadable)? {
+                let location = fs::read_to_string(self.pointer(&namespace, &table))?;
+                let Some(tables) = tables_of(&location, &namespace, &table) else {
+                    continue;
+                };
+                if !is_one_folder(&tables, &self.tables) {
+                    return Err(Error::Invalid(format!(
+                        "the tables of {} lie in {}: it is a copy of that warehouse, or was moved, and works only under the \
+                         path where it was made",
+                        self.tables.display(),
+                        tables.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Namespaces, sorted.
@@ -358,6 +385,24 @@ fn checked(name: &str) -> Outcome<()> {
         Err(CatalogError::BadRequest(format!(
             "{name:?} is not a name this catalog accepts"
         )))
+    }
+}
+
+/// The folder of all tables that the location of a table's metadata names; none if its creator chose the place.
+fn tables_of(metadata_location: &str, namespace: &str, table: &str) -> Option<PathBuf> {
+    let path = super::write::local_path(metadata_location)?;
+    let of_table = Path::new("lake").join(namespace).join(table).join("metadata");
+    let folder = path.parent()?;
+    folder
+        .ends_with(of_table)
+        .then(|| folder.ancestors().nth(3).map(Path::to_path_buf))?
+}
+
+/// Whether two paths lead to one folder, by way of links or mounts or not.
+fn is_one_folder(left: &Path, right: &Path) -> bool {
+    match (fs::metadata(left), fs::metadata(right)) {
+        (Ok(left), Ok(right)) => (left.dev(), left.ino()) == (right.dev(), right.ino()),
+        _ => false,
     }
 }
 
