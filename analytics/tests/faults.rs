@@ -76,21 +76,60 @@ async fn a_catalog_that_refuses_or_loses_answers_costs_time_only() {
     assert_eq!(event_ids("pyiceberg", world.catalog.url(), COMMERCE).await, ids);
 }
 
+/// Sends an event of a step of a workflow.
+async fn send_step(url: &str, id: &str) {
+    let mut step = event(id, "2026-11-24T10:00:00.000Z");
+    for name in ["order_id", "total_price", "customer_key", "sales"] {
+        step.as_object_mut().unwrap().remove(name);
+    }
+    for name in ["workflow", "instance_id", "step", "status"] {
+        step[name] = json!("x");
+    }
+    (step["attempt"], step["duration_ms"], step["started_at"]) = (json!(1), json!(2), step["occurred_at"].clone());
+    let (status, said) = post(url, "/v1/streams/sync_v1", json!([step]).to_string()).await;
+    assert_eq!((status, &said["accepted"]), (200, &json!(1)), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_cannot_commit_keeps_the_others_from_nothing_also_at_a_start() {
+    let Behind {
+        catalog,
+        proxy,
+        server,
+        _folders: folders,
+    } = behind(|_| {}).await;
+    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    send_step(server.url(), "s0").await;
+    // As a crash would: both wait in their journals.
+    drop(server);
+    proxy.rule(|method, path| {
+        let is_refused = method == Method::POST && path.contains("commerce/tables");
+        is_refused.then_some(Fault::Refuse(403))
+    });
+    let settings = Config {
+        catalog: Some(CatalogConfig::embedded(&format!("{}/iceberg", proxy.url), None)),
+        ..config(folders[1].path())
+    };
+    let server = Server::start(settings).await.unwrap();
+    send(server.url(), &[event("b", "2026-11-24T10:00:00.000Z")]).await;
+    send_step(server.url(), "s1").await;
+    assert_eq!(post(server.url(), "/v1/flush", String::new()).await.0, 500);
+    assert_eq!(
+        event_ids("pyiceberg", catalog.url(), "sync.telemetry").await,
+        ["s0", "s1"]
+    );
+    proxy.rule(|_, _| None);
+    assert_eq!(flush(server.url()).await, 2);
+    assert_eq!(event_ids("pyiceberg", catalog.url(), COMMERCE).await, ["a", "b"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_cannot_be_kept_in_shape_holds_up_no_other() {
     let world = behind(|_| {}).await;
     for n in 0..3 {
-        let mut step = event(&format!("e{n}"), "2026-11-24T10:00:00.000Z");
-        send(world.server.url(), std::slice::from_ref(&step)).await;
-        for name in ["order_id", "total_price", "customer_key", "sales"] {
-            step.as_object_mut().unwrap().remove(name);
-        }
-        for name in ["workflow", "instance_id", "step", "status"] {
-            step[name] = json!("x");
-        }
-        (step["attempt"], step["duration_ms"], step["started_at"]) = (json!(1), json!(2), step["occurred_at"].clone());
-        let (status, _) = post(world.server.url(), "/v1/streams/sync_v1", json!([step]).to_string()).await;
-        assert_eq!(status, 200);
+        let id = format!("e{n}");
+        send(world.server.url(), &[event(&id, "2026-11-24T10:00:00.000Z")]).await;
+        send_step(world.server.url(), &id).await;
         assert_eq!(flush(world.server.url()).await, 1);
     }
     world.proxy.rule(|method, path| {
