@@ -5,11 +5,13 @@
 //! - [`measurement`]: sales and performance, computed in DuckDB from the lake.
 //! - [`server`]: the HTTP surface of `weir serve`.
 //! - [`cli`]: the verbs of the `weir` command.
-//! - [`failpoint`]: where tests make it crash.  - [`say`]: standard output and standard error.
+//! - [`failpoint`]: where tests make it crash.  - [`say`]: standard output and standard error.  - [`http_client`]: who is asked
+//!   through a proxy.
 
 pub mod cli;
 pub mod error;
 mod failpoint;
+mod http_client;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;

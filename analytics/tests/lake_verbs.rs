@@ -156,6 +156,33 @@ async fn a_server_that_is_told_to_end_waits_for_no_select() {
     assert_eq!(asking.await.unwrap().0, 503);
 }
 
+/// A proxy where nothing listens: port 9 is discard.
+const DEAD_PROXY: &str = "http://127.0.0.1:9";
+
+fn by_proxy(url: &str) -> [(&'static str, &str); 5] {
+    let names = ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "no_proxy", "NO_PROXY"];
+    names.map(|name| (name, if name.eq_ignore_ascii_case("no_proxy") { "" } else { url }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn this_machine_is_not_asked_by_a_proxy_and_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(folder.path(), &[], &by_proxy(DEAD_PROXY)).await.unwrap();
+    for (url, proxy, is_answered) in [
+        (serve.url.as_str(), DEAD_PROXY, true),
+        // The server answers as a proxy would.
+        ("http://weir.invalid", serve.url.as_str(), true),
+        ("http://weir.invalid", DEAD_PROXY, false),
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+        command
+            .args(["lake", "tables", "--url", url, "--token", TOKEN])
+            .envs(by_proxy(proxy));
+        let output = command.output().await.unwrap();
+        assert_eq!(output.status.success(), is_answered, "{url} by {proxy}: {output:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_gone_ends_the_command_well() {
     let folder = tempfile::tempdir().unwrap();

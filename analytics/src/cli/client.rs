@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::measurement::refresh_route::LINES;
 use crate::say::say;
-use crate::{Error, Result};
+use crate::{http_client, Error, Result};
 
 /// Where the server is, and how the answer is shown.
 #[derive(Debug, clap::Args)]
@@ -51,8 +51,7 @@ impl Client {
             .iter()
             .filter_map(|(name, value)| value.map(|value| (*name, value)))
             .collect();
-        let request = reqwest::Client::new().get(self.address(path)).query(&given);
-        self.answer(request).await
+        self.answer(self.http()?.get(self.address(path)).query(&given)).await
     }
 
     /// `POST path` with a JSON body.
@@ -60,8 +59,7 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.answer(reqwest::Client::new().post(self.address(path)).json(body))
-            .await
+        self.answer(self.http()?.post(self.address(path)).json(body)).await
     }
 
     /// As [`Self::post`], for what takes its time: `tell` gets every line of progress as it comes. With `--json` nothing
@@ -73,7 +71,8 @@ impl Client {
         if self.json {
             return self.post(path, body).await;
         }
-        let request = reqwest::Client::new()
+        let request = self
+            .http()?
             .post(self.address(path))
             .header(reqwest::header::ACCEPT, LINES)
             .json(body);
@@ -112,6 +111,10 @@ impl Client {
         } else {
             crate::say::text(&table(header, &rows));
         }
+    }
+
+    fn http(&self) -> Result<reqwest::Client> {
+        Ok(http_client::of(&self.url).build()?)
     }
 
     fn address(&self, path: &str) -> String {

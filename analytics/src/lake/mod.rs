@@ -50,7 +50,7 @@ pub use overwrite::{Prepared, Scope};
 pub use snapshot::BuiltOn;
 pub use tables::TableDefinition;
 
-use crate::Result;
+use crate::{http_client, Result};
 
 /// A catalog that does not answer is asked so often before the caller hears of it.
 const LOAD_ATTEMPTS: u32 = 4;
@@ -70,7 +70,8 @@ impl Lake {
     /// # Errors
     /// If the client cannot be made.
     pub async fn new(uri: &str, token: Option<String>) -> Result<Self> {
-        Self::connect(CatalogConfig::embedded(uri, token)).await
+        // Wherever it listens, it is this server.
+        Self::by(http_client::direct(), CatalogConfig::embedded(uri, token)).await
     }
 
     /// A client of any catalog. Nothing is called before the first use.
@@ -78,13 +79,17 @@ impl Lake {
     /// # Errors
     /// If the client cannot be made.
     pub async fn connect(config: CatalogConfig) -> Result<Self> {
+        Self::by(http_client::of(&config.uri), config).await
+    }
+
+    async fn by(http: reqwest::ClientBuilder, config: CatalogConfig) -> Result<Self> {
         let storage: Arc<dyn StorageFactory> = match &config.s3 {
             None => Arc::new(LocalFsStorageFactory),
             Some(_) => Arc::new(OpenDalStorageFactory::S3 {
                 customized_credential_load: None,
             }),
         };
-        let http = reqwest::Client::builder().timeout(commit::TIMEOUT).build()?;
+        let http = http.timeout(commit::TIMEOUT).build()?;
         let catalog = RestCatalogBuilder::default()
             .with_client(http.clone())
             .with_storage_factory(storage)

@@ -1,0 +1,59 @@
+//! Clients of HTTP: other machines are asked by the proxy that the environment names (`http_proxy` and its like), this one is
+//! not, for a proxy would look for it where the proxy runs.
+
+use std::net::IpAddr;
+
+use reqwest::{Client, ClientBuilder, Url};
+
+/// A client for what lies at `url`.
+pub(crate) fn of(url: &str) -> ClientBuilder {
+    if is_this_machine(url) {
+        direct()
+    } else {
+        Client::builder()
+    }
+}
+
+/// A client that asks no proxy.
+pub(crate) fn direct() -> ClientBuilder {
+    Client::builder().no_proxy()
+}
+
+fn is_this_machine(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    url.as_ref().and_then(Url::host_str).is_some_and(is_loopback)
+}
+
+/// Whether `host` names this machine wherever it is said.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_and_nothing_else_is() {
+        for url in [
+            "http://127.0.0.1:8788",
+            "http://127.1.2.3/iceberg",
+            "http://[::1]:8788/",
+            "HTTP://LOCALHOST:1",
+            "http://weir.localhost",
+        ] {
+            assert!(is_this_machine(url), "{url}");
+        }
+        for url in [
+            "http://10.0.0.1",
+            "https://weir.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "localhost:8788",
+            "",
+        ] {
+            assert!(!is_this_machine(url), "{url}");
+        }
+    }
+}
