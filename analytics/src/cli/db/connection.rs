@@ -1,31 +1,65 @@
 //! The connection of `weir db`.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use tokio_postgres::Client;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::http_client::is_loopback;
 use crate::{Error, Result};
 
-/// Connects with TLS unless the URL says `sslmode=disable`; the server's certificate is checked.
+/// Connects with TLS unless the URL says `sslmode=disable` or names a server on this machine only, which is asked whether it has
+/// TLS; the server's certificate is checked.
 ///
 /// # Errors
 /// When the URL is none, a certificate file is not readable, or the server is not reached or refuses.
 pub async fn connect(url: &str, ca_file: Option<&Path>) -> Result<Client> {
-    // The URL holds a password: neither it nor the parser's message is repeated.
-    let config: tokio_postgres::Config = url.parse().map_err(|_| {
-        Error::Invalid("--url is not a database URL; give postgres://user:password@host:port/name".to_owned())
-    })?;
-    let (client, connection) = config.connect(tls(ca_file)?).await.map_err(|error| {
-        let hint = "check host, port, login and sslmode in --url; --ca-file names your provider's authority";
+    let (client, connection) = config(url)?.connect(tls(ca_file)?).await.map_err(|error| {
+        let hint =
+            "check host, port, login and sslmode in --url (sslmode=disable does without TLS); --ca-file names your \
+                    provider's authority";
         explain("cannot connect to the database", &error, hint)
     })?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+fn config(url: &str) -> Result<Config> {
+    // The URL holds a password: neither it nor the parser's message is repeated.
+    let mut config: Config = with_known_sslmode(url).parse().map_err(|_| {
+        Error::Invalid("--url is not a database URL; give postgres://user:password@host:port/name".to_owned())
+    })?;
+    // The library's default goes on in plain text where the server, or whoever stands before it, says that there is no TLS.
+    if config.get_ssl_mode() == SslMode::Prefer && !is_on_this_machine(&config) {
+        config.ssl_mode(SslMode::Require);
+    }
+    Ok(config)
+}
+
+/// libpq's modes that check the certificate, which is checked here anyway, under the one name that the library knows.
+fn with_known_sslmode(url: &str) -> String {
+    let Some((place, parameters)) = url.rsplit_once('?') else {
+        return url.to_owned();
+    };
+    let known = parameters.split('&').map(|parameter| match parameter {
+        "sslmode=verify-ca" | "sslmode=verify-full" => "sslmode=require",
+        other => other,
+    });
+    format!("{place}?{}", known.collect::<Vec<_>>().join("&"))
+}
+
+fn is_on_this_machine(config: &Config) -> bool {
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => is_loopback(name),
+        Host::Unix(_) => true,
+    };
+    config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
@@ -67,4 +101,55 @@ pub fn explain(what: &str, error: &tokio_postgres::Error, hint: &str) -> Error {
     };
     text.truncate(text.trim_end_matches("; ").len());
     Error::Invalid(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn another_machine_is_asked_by_tls_only_unless_the_url_says_otherwise() {
+        for (url, mode) in [
+            ("postgres://u:p@db.example.com/shop", SslMode::Require),
+            ("postgres://u:p@db.example.com/shop?sslmode=prefer", SslMode::Require),
+            ("postgres://u:p@db.example.com/shop?sslmode=require", SslMode::Require),
+            ("postgres://u:p@db.example.com/shop?sslmode=verify-ca", SslMode::Require),
+            (
+                "postgres://u:p@db.example.com/shop?connect_timeout=3&sslmode=verify-full&application_name=x",
+                SslMode::Require,
+            ),
+            ("postgres://u:p@10.0.0.1,127.0.0.1/shop", SslMode::Require),
+            ("host=db.example.com user=u", SslMode::Require),
+            ("postgres://u:p@db.example.com/shop?sslmode=disable", SslMode::Disable),
+            ("postgres://u:p@localhost/shop", SslMode::Prefer),
+            ("postgres://u:p@127.0.0.1:5433,[::1]/shop", SslMode::Prefer),
+            ("postgres://u@/shop?host=/run/postgresql", SslMode::Prefer),
+            ("postgres://u:p@localhost/shop?sslmode=verify-full", SslMode::Require),
+        ] {
+            assert_eq!(config(url).unwrap().get_ssl_mode(), mode, "{url}");
+        }
+        assert!(config("postgres://u:p@db.example.com/shop?sslmode=nope").is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_server_that_says_it_has_no_tls() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let told = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 8];
+            socket.read_exact(&mut request).await.unwrap();
+            socket.write_all(b"N").await.unwrap();
+            socket.read(&mut [0]).await.unwrap()
+        });
+        let url = format!("postgres://u:p@db.example.com:{port}/shop?hostaddr=127.0.0.1");
+        let error = connect(&url, None).await.unwrap_err().to_string();
+        assert!(
+            error.contains("server does not support TLS") && error.contains("sslmode=disable"),
+            "{error}"
+        );
+        assert_eq!(told.await.unwrap(), 0);
+    }
 }

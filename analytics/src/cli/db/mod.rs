@@ -39,7 +39,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Database {
-    /// The database, as postgres://user:password@host:port/name?sslmode=require.
+    /// The database, as postgres://user:password@host:port/name. Its certificate is checked; without TLS only where the URL
+    /// says ?sslmode=disable, or the server is this machine's and has none.
     #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
     url: String,
     /// Certificates (PEM) to trust besides the public ones, such as your provider's own authority.
