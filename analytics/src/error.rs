@@ -66,6 +66,9 @@ pub enum Error {
     /// The request cannot be understood.
     #[error("{0}")]
     Invalid(String),
+    /// The command line cannot be understood; nothing was done.
+    #[error("{0}")]
+    CommandLine(String),
     /// The body is larger than allowed.
     #[error("the body exceeds {0} bytes")]
     TooLarge(usize),
@@ -84,7 +87,7 @@ impl Error {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Invalid(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) | Self::CommandLine(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Iceberg(error) if matches!(error.kind(), ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound) => {
                 StatusCode::NOT_FOUND

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use weir_analytics::{cli, say};
+use weir_analytics::{cli, say, Error};
 
 /// A computation that nobody waits for any more, as one that a stopped server leaves behind, is not waited for either: what
 /// it has not committed does not count.
@@ -21,7 +21,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say::log(&format!("weir: {error}"));
-            ExitCode::FAILURE
+            match error {
+                // As clap ends where it is the one that does not understand.
+                Error::CommandLine(_) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{header, HeaderMap, StatusCode};
+use axum::http::{header, HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -192,17 +192,20 @@ impl Server {
         if config.token.is_empty() {
             return Err(Error::Invalid("the token is empty".into()));
         }
-        std::fs::create_dir_all(&config.warehouse)?;
-        let warehouse = config.warehouse.canonicalize()?;
-        let lock = File::create(warehouse.join("lock"))?;
+        let unusable = |error| Error::Invalid(format!("--warehouse {}: {error}", config.warehouse.display()));
+        std::fs::create_dir_all(&config.warehouse).map_err(unusable)?;
+        let warehouse = config.warehouse.canonicalize().map_err(unusable)?;
+        let lock = File::create(warehouse.join("lock")).map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Invalid(format!("{} is in use", warehouse.display())),
-            TryLockError::Error(error) => Error::Io(error),
+            TryLockError::Error(error) => unusable(error),
         })?;
 
         let catalog = Arc::new(CatalogStore::open(&warehouse)?);
 
-        let listener = tokio::net::TcpListener::bind(config.listen).await?;
+        let listener = tokio::net::TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| Error::Invalid(format!("--listen {}: {error}", config.listen)))?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
         let lake = match config.catalog {
@@ -336,6 +339,8 @@ fn router(app: Arc<App>, catalog: Router) -> Router {
         .route("/healthz", get(health))
         .route("/v1/streams/{stream}", post(ingest))
         .merge(questions)
+        .fallback(unknown)
+        .method_not_allowed_fallback(other_method)
         .with_state(app)
         .nest("/iceberg", catalog)
 }
@@ -362,6 +367,15 @@ async fn answer(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 
 /// What axum says of a question it cannot read is short.
 const MAX_REFUSAL_BYTES: usize = 1 << 16;
+
+async fn unknown(uri: Uri) -> Error {
+    Error::NotFound(format!("there is no {} here", uri.path()))
+}
+
+async fn other_method(method: Method, uri: Uri) -> Response {
+    let said = format!("{} does not take {method}", uri.path());
+    error::answer(StatusCode::METHOD_NOT_ALLOWED, &said)
+}
 
 async fn health(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "status": "ok", "backlog_bytes": app.pipelines.backlog_bytes() }))

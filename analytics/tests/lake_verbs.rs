@@ -106,6 +106,127 @@ async fn only_a_select_over_the_lake_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_select_ends_where_its_statement_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    for sql in [
+        "select 1 as a, 2 as a; -- c",
+        "select 1 as a, 2 as a -- c; d",
+        "/* ; */ select 1 as a, 2 as a ;; /* e;f */",
+        "select 1 as a, length('b;c') - 1 as a",
+    ] {
+        let answer = json_of(server.url(), &["sql", sql]).await;
+        assert_eq!(
+            (&answer["columns"], &answer["rows"]),
+            (&json!(["a", "a"]), &json!([[1, 2]])),
+            "{sql}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    for verb in ["snapshots", "compact", "expire", "orphans"] {
+        for table in ["sync.nope", "nope.telemetry"] {
+            let output = run(server.url(), &[verb, table]).await;
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(
+                said,
+                format!("weir: 404: the lake has no table {table}; `weir lake tables` lists them\n")
+            );
+        }
+    }
+    let (status, body) = post(server.url(), "/v1/nope", String::new()).await;
+    assert_eq!(
+        (status, &body["error"]["message"]),
+        (404, &json!("there is no /v1/nope here"))
+    );
+    for path in ["/healthz", "/v1/lake/tables"] {
+        let (status, body) = post(server.url(), path, String::new()).await;
+        assert_eq!(
+            (status, &body["error"]["message"]),
+            (405, &json!(format!("{path} does not take POST")))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_the_command_line_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (file, lake, broken, absent) = (path("file"), path("lake"), path("broken.json"), path("absent.json"));
+    std::fs::write(&file, "").unwrap();
+    std::fs::write(&broken, "{").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for (arguments, code, said) in [
+        (
+            vec!["serve", "--warehouse", &file, "--listen", free],
+            1,
+            format!("--warehouse {file}: "),
+        ),
+        (
+            vec!["serve", "--warehouse", &lake, "--listen", &taken],
+            1,
+            format!("--listen {taken}: Address already in use"),
+        ),
+        (
+            vec!["serve", "--warehouse", &lake, "--listen", free, "--objective", &absent],
+            1,
+            format!("--objective {absent}: No such file"),
+        ),
+        (
+            vec!["serve", "--warehouse", &lake, "--listen", free, "--objective", &broken],
+            1,
+            format!("--objective {broken}: EOF"),
+        ),
+        (
+            vec!["serve", "--warehouse", &lake, "--listen", free, "--s3-region", "auto"],
+            2,
+            "give --catalog-uri".to_owned(),
+        ),
+        (
+            vec!["lake", "tables", "--url", "localhost:8788"],
+            2,
+            "\"localhost:8788\" is not the URL of a server".to_owned(),
+        ),
+        (
+            vec!["lake", "tables", "--url", "weir"],
+            2,
+            "\"weir\" is not the URL".to_owned(),
+        ),
+        (
+            vec!["backfill", "--shop", "demo.myshopify.com", "--from", "yesterday"],
+            2,
+            "\"yesterday\" is not a day".to_owned(),
+        ),
+        (vec!["quarantine", "show", "foo"], 2, "\"foo\" is not a key".to_owned()),
+        (
+            vec!["db", "install", "--url", "shop"],
+            2,
+            "--url is not a database URL".to_owned(),
+        ),
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+        let output = command
+            .args(&arguments)
+            .env("WEIR_TOKEN", TOKEN)
+            .output()
+            .await
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            errors.starts_with("weir: ") && errors.contains(&said),
+            "{arguments:?}: {errors}"
+        );
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_that_json_has_not_are_told_as_text() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;

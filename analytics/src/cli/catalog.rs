@@ -43,9 +43,9 @@ impl Args {
     /// The catalog these name; none for the embedded one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the option that is missing or wrong.
+    /// [`Error::CommandLine`] naming the option that is missing or wrong.
     pub fn config(self) -> Result<Option<CatalogConfig>> {
-        let missing = |what: &str| Error::Invalid(format!("{what} is missing"));
+        let missing = |what: &str| Error::CommandLine(format!("{what} is missing"));
         let keys = match (self.s3_access_key_id, self.s3_secret_access_key) {
             (Some(id), Some(secret)) => Some((id, secret)),
             (None, None) => None,
@@ -55,13 +55,15 @@ impl Args {
         if let Some(name) = self.r2_catalog {
             let token = self.catalog_token.ok_or_else(|| missing("--catalog-token"))?;
             let Some((account, bucket)) = name.split_once('/') else {
-                return Err(Error::Invalid(format!("--r2-catalog {name:?} is not account/bucket")));
+                return Err(Error::CommandLine(format!(
+                    "--r2-catalog {name:?} is not account/bucket"
+                )));
             };
             return CatalogConfig::r2_data_catalog(account, bucket, &token, keys).map(Some);
         }
         let Some(uri) = self.catalog_uri else {
             if self.s3_endpoint.is_some() || self.s3_region.is_some() || keys.is_some() {
-                return Err(Error::Invalid(
+                return Err(Error::CommandLine(
                     "tables on S3 need a catalog: give --catalog-uri (the embedded one keeps tables in local folders)"
                         .into(),
                 ));
@@ -70,7 +72,7 @@ impl Args {
         };
         let access = match (self.catalog_token, self.catalog_credential) {
             (Some(_), Some(_)) => {
-                return Err(Error::Invalid(
+                return Err(Error::CommandLine(
                     "give --catalog-token or --catalog-credential, not both".into(),
                 ))
             }
@@ -80,7 +82,7 @@ impl Args {
                     id: id.to_owned(),
                     secret: secret.to_owned(),
                 },
-                None => return Err(Error::Invalid("--catalog-credential is not id:secret".into())),
+                None => return Err(Error::CommandLine("--catalog-credential is not id:secret".into())),
             },
             (None, None) => Access::Open,
         };

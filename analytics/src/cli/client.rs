@@ -134,9 +134,15 @@ impl Client {
                     self.url
                 )));
             }
+            Err(error) if error.is_builder() => {
+                return Err(Error::CommandLine(format!(
+                    "{:?} is not the URL of a server; write http://HOST:PORT or https://HOST (--url or its variable)",
+                    self.url
+                )));
+            }
             other => other?,
         };
-        let status = response.status().as_u16();
+        let (status, reason) = (response.status().as_u16(), response.status().canonical_reason());
         match status {
             200..=299 => Ok(response),
             401 => Err(Error::Remote {
@@ -146,18 +152,21 @@ impl Client {
             }),
             _ => Err(Error::Remote {
                 status,
-                message: said(&response.text().await?),
+                message: said(&response.text().await?, reason),
             }),
         }
     }
 }
 
-/// The message of the server's error body, or the body itself.
-fn said(text: &str) -> String {
+/// The message of the server's error body, or the body itself; where there is none, what its status is called.
+fn said(text: &str, reason: Option<&str>) -> String {
     let message = serde_json::from_str::<Value>(text)
         .ok()
         .and_then(|body| body["error"]["message"].as_str().map(str::to_owned));
-    message.unwrap_or_else(|| text.trim().to_owned())
+    match message.unwrap_or_else(|| text.trim().to_owned()) {
+        empty if empty.is_empty() => reason.unwrap_or("no reason was given").to_owned(),
+        message => message,
+    }
 }
 
 /// Text of a JSON value in a table: null is `-`, text without quotes.
@@ -241,7 +250,9 @@ mod tests {
 
     #[test]
     fn an_error_body_is_unwrapped() {
-        assert_eq!(said(r#"{"error":{"status":422,"message":"now: bad"}}"#), "now: bad");
-        assert_eq!(said("plain"), "plain");
+        let error = r#"{"error":{"status":422,"message":"now: bad"}}"#;
+        assert_eq!(said(error, Some("Unprocessable Entity")), "now: bad");
+        assert_eq!(said("plain\n", Some("Bad Gateway")), "plain");
+        assert_eq!(said("", Some("Bad Gateway")), "Bad Gateway");
     }
 }

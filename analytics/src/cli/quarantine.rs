@@ -55,7 +55,7 @@ enum Action {
 /// Lists, shows or replays.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a key that is none; [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it
+/// [`Error::CommandLine`] for a key that is none; [`Error::NotFound`] when no Worker answers; [`Error::Remote`] with what it
 /// said otherwise. A replay stops at the first error, and says which key that was.
 pub async fn run(args: Args) -> Result<()> {
     let worker = Worker {
@@ -115,7 +115,7 @@ fn path(key: &str) -> Result<String> {
     if key.starts_with("quarantine/") && key.ends_with(".json") && key.chars().all(harmless) {
         return Ok(format!("/internal/{key}"));
     }
-    Err(Error::Invalid(format!(
+    Err(Error::CommandLine(format!(
         "{key:?} is not a key of the quarantine; `weir quarantine list` prints them"
     )))
 }

@@ -110,6 +110,7 @@ async fn ask(database: &tokio_postgres::Client, sql: &str, given: &[&(dyn ToSql 
 fn option_named(error: Error) -> Error {
     match error {
         Error::Invalid(text) => Error::Invalid(text.replace("--url", "--database-url")),
+        Error::CommandLine(text) => Error::CommandLine(text.replace("--url", "--database-url")),
         other => other,
     }
 }
@@ -224,7 +225,9 @@ mod tests {
 
     #[test]
     fn the_database_option_has_its_own_name_here() {
-        let error = option_named(Error::Invalid("check sslmode in --url".to_owned()));
-        assert_eq!(error.to_string(), "check sslmode in --database-url");
+        let said = || "check sslmode in --url".to_owned();
+        for error in [Error::Invalid(said()), Error::CommandLine(said())] {
+            assert_eq!(option_named(error).to_string(), "check sslmode in --database-url");
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::de::IgnoredAny;
 
 use crate::server::{Config, Server};
 use crate::{Error, Result};
@@ -54,6 +56,9 @@ pub struct Args {
 /// # Errors
 /// If the warehouse, the catalog or the address cannot be used.
 pub async fn run(args: Args) -> Result<()> {
+    if let Some(path) = &args.objective {
+        readable(path)?;
+    }
     let mut server = Server::start(Config {
         warehouse: args.warehouse,
         listen: args.listen,
@@ -80,6 +85,16 @@ pub async fn run(args: Args) -> Result<()> {
             again?;
             Err(Error::Busy("a second signal: what is not committed stays in the journal for the next start".into()))
         }
+    }
+}
+
+/// Looked at before anything else: later nobody would know which file it was.
+fn readable(objective: &Path) -> Result<()> {
+    let wrong = |problem: String| Error::Invalid(format!("--objective {}: {problem}", objective.display()));
+    let json = std::fs::read(objective).map_err(|error| wrong(error.to_string()))?;
+    match serde_json::from_slice::<IgnoredAny>(&json) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 

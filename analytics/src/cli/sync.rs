@@ -141,7 +141,7 @@ pub async fn run(args: Args) -> Result<()> {
 /// Starts a backfill.
 ///
 /// # Errors
-/// As [`run`]; [`Error::Invalid`] when a day is none.
+/// As [`run`]; [`Error::CommandLine`] when a day is none.
 pub async fn backfill(args: Backfill) -> Result<()> {
     let from = instant(&args.from)?;
     let mut body = json!({"shop": args.shop, "from": from, "again": args.again});
@@ -178,7 +178,7 @@ fn reached(place: Place) -> Worker {
 fn instant(day: &str) -> Result<String> {
     let day: jiff::civil::Date = day
         .parse()
-        .map_err(|_| Error::Invalid(format!("{day:?} is not a day; write yyyy-mm-dd")))?;
+        .map_err(|_| Error::CommandLine(format!("{day:?} is not a day; write yyyy-mm-dd")))?;
     Ok(format!("{day}T00:00:00.000Z"))
 }
 

@@ -65,7 +65,7 @@ impl Lake {
             };
             // Nobody waits for it any more: dropped here, it ends what follows.
             let _ = sender.send(watch);
-            only_select(&connection, &sql)?;
+            let sql = only_select(&connection, &sql)?;
             for ((namespace, table), relation) in relations {
                 let (namespace, table) = (quoted(&namespace), quoted(&table));
                 connection.execute_batch(&format!(
@@ -73,7 +73,7 @@ impl Lake {
                 ))?;
             }
             confine(&connection, &files)?;
-            run(&connection, &sql).map_err(|error| match error {
+            run(&connection, sql).map_err(|error| match error {
                 Error::DuckDb(error) => Error::Invalid(error.to_string()),
                 other => other,
             })
@@ -123,16 +123,26 @@ impl Drop for Ended {
     }
 }
 
-/// DuckDB serialises `select` statements only; its own parser decides, not a search for words.
-fn only_select(connection: &Connection, sql: &str) -> Result<()> {
-    let text = format!("select json_serialize_sql({})::varchar", literal(sql));
-    let parsed: String = connection.query_row(&text, [], |row| row.get(0))?;
-    let parsed: Value = serde_json::from_str(&parsed)?;
-    if parsed["error"] == Value::Bool(false) && parsed["statements"].as_array().is_some_and(|all| all.len() == 1) {
-        return Ok(());
+/// The select without the semicolon after it and what follows that. DuckDB serialises `select` statements only; its own parser
+/// decides, not a search for words.
+fn only_select<'a>(connection: &Connection, sql: &'a str) -> Result<&'a str> {
+    let parse = |sql: &str| -> Result<String> {
+        let text = format!("select json_serialize_sql({})::varchar", literal(sql));
+        Ok(connection.query_row(&text, [], |row| row.get(0))?)
+    };
+    let whole = parse(sql)?;
+    let parsed: Value = serde_json::from_str(&whole)?;
+    if parsed["error"] != Value::Bool(false) || parsed["statements"].as_array().is_none_or(|all| all.len() != 1) {
+        let reason = parsed["error_message"].as_str().unwrap_or("one statement is expected");
+        return Err(Error::Invalid(format!("only a single select: {reason}")));
     }
-    let reason = parsed["error_message"].as_str().unwrap_or("one statement is expected");
-    Err(Error::Invalid(format!("only a single select: {reason}")))
+    // The statement ends where what comes before is all of it; other semicolons stand in texts, names and comments.
+    for (end, _) in sql.match_indices(';') {
+        if parse(&sql[..end])? == whole {
+            return Ok(&sql[..end]);
+        }
+    }
+    Ok(sql)
 }
 
 /// From here on nothing but these files can be read, and that cannot be undone.
@@ -144,7 +154,6 @@ fn confine(connection: &Connection, files: &[String]) -> Result<()> {
 }
 
 fn run(connection: &Connection, sql: &str) -> Result<Answer> {
-    let sql = sql.trim().trim_end_matches(';');
     // On lines of its own: the text may end in a comment.
     let mut described = connection.prepare(&format!("select column_name from (describe {sql}\n)"))?;
     let columns: Vec<String> = described

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use iceberg::TableIdent;
+use iceberg::{ErrorKind, TableIdent};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
@@ -79,6 +79,16 @@ fn ident(name: &str) -> Result<TableIdent> {
     }
 }
 
+/// What fails for want of the table says which.
+fn about(table: &TableIdent) -> impl Fn(Error) -> Error + '_ {
+    move |error| match error {
+        Error::Iceberg(cause) if matches!(cause.kind(), ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound) => {
+            Error::NotFound(format!("the lake has no table {table}; `weir lake tables` lists them"))
+        }
+        other => other,
+    }
+}
+
 async fn tables(State(app): State<Arc<App>>) -> Result<Json<Value>> {
     let mut summaries = Vec::new();
     for table in app.lake.tables().await? {
@@ -89,9 +99,8 @@ async fn tables(State(app): State<Arc<App>>) -> Result<Json<Value>> {
 
 async fn snapshots(State(app): State<Arc<App>>, query: Query<Named>) -> Result<Json<Value>> {
     let table = ident(&query.table)?;
-    Ok(Json(
-        json!({ "table": query.table, "snapshots": app.lake.snapshots(&table).await? }),
-    ))
+    let snapshots = app.lake.snapshots(&table).await.map_err(about(&table))?;
+    Ok(Json(json!({ "table": query.table, "snapshots": snapshots })))
 }
 
 async fn compact(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>> {
@@ -99,7 +108,7 @@ async fn compact(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>
     let _alone = app.refresh.lock().await;
     let mut done = serde_json::Map::new();
     for table in work.tables(&app)? {
-        let merged = app.lake.merge(&table, work.upkeep()).await?;
+        let merged = app.lake.merge(&table, work.upkeep()).await.map_err(about(&table))?;
         done.insert(table.to_string(), serde_json::to_value(merged)?);
     }
     Ok(Json(json!({ "tables": done })))
@@ -113,7 +122,7 @@ async fn expire(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>>
             Some(_) => work.upkeep(),
             None => app.keeping_answers(&table, work.upkeep()),
         };
-        let (snapshots_expired, files_deleted) = app.expire(&table, upkeep).await?;
+        let (snapshots_expired, files_deleted) = app.expire(&table, upkeep).await.map_err(about(&table))?;
         let counts = json!({ "snapshots_expired": snapshots_expired, "files_deleted": files_deleted });
         done.insert(table.to_string(), counts);
     }
@@ -126,7 +135,11 @@ async fn orphans(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>
     let _alone = app.refresh.lock().await;
     let mut found = serde_json::Map::new();
     for table in work.tables(&app)? {
-        let orphans = app.lake.orphans(&table, age, work.delete).await?;
+        let orphans = app
+            .lake
+            .orphans(&table, age, work.delete)
+            .await
+            .map_err(about(&table))?;
         found.insert(table.to_string(), json!(orphans));
     }
     Ok(Json(json!({ "deleted": work.delete, "tables": found })))

@@ -33,7 +33,7 @@ pub async fn connect(url: &str, ca_file: Option<&Path>) -> Result<Client> {
 fn config(url: &str) -> Result<Config> {
     // The URL holds a password: neither it nor the parser's message is repeated.
     let mut config: Config = with_known_sslmode(url).parse().map_err(|_| {
-        Error::Invalid("--url is not a database URL; give postgres://user:password@host:port/name".to_owned())
+        Error::CommandLine("--url is not a database URL; give postgres://user:password@host:port/name".to_owned())
     })?;
     // The library's default goes on in plain text where the server, or whoever stands before it, says that there is no TLS.
     if config.get_ssl_mode() == SslMode::Prefer && !is_on_this_machine(&config) {
