@@ -8,6 +8,7 @@ use common::serve::Serve;
 use common::{config, event, event_ids, flush, post, send, start, COMMERCE, TOKEN};
 use serde_json::{json, Value};
 use weir_analytics::server::{Config, Server};
+use weir_analytics::Error;
 
 /// What the verb prints, on success.
 async fn weir(url: &str, arguments: &[&str]) -> String {
@@ -251,6 +252,29 @@ async fn a_select_that_takes_too_long_is_ended() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("ended after 1 s"), "{said}");
     // The end of this test waits for the thread that ran it.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn selects_run_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let ask = |sql: &'static str, limit: Duration| {
+        let lake = server.app().lake.clone();
+        tokio::spawn(async move { lake.query(sql, limit).await })
+    };
+    let minute = Duration::from_secs(60);
+    let runaway = ask(RUNAWAY, minute);
+    let taken = async {
+        while !matches!(ask("select 1", Duration::ZERO).await.unwrap(), Err(Error::Busy(_))) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(minute, taken)
+        .await
+        .expect("another one has to wait");
+    let next = ask("select 1", minute);
+    runaway.abort();
+    assert_eq!(next.await.unwrap().unwrap().rows, [[json!(1)]]);
 }
 
 /// Clock ticks that a process has computed.

@@ -62,6 +62,7 @@ pub struct Lake {
     catalog: RestCatalog,
     commits: commit::CommitClient,
     duckdb: duckdb::DuckDb,
+    queries: query::Turns,
 }
 
 impl Lake {
@@ -101,6 +102,7 @@ impl Lake {
             config,
             catalog,
             commits,
+            queries: query::Turns::default(),
         })
     }
 

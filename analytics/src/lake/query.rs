@@ -8,7 +8,7 @@ use std::time::Duration;
 use duckdb::{Connection, InterruptHandle};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
 
 use super::duckdb::{literal, literals, quoted};
 use super::scan::{planned, Columns};
@@ -29,13 +29,38 @@ pub struct Answer {
     pub is_cut_off: bool,
 }
 
+/// Queries run one after another: each has a DuckDB with memory of its own, and what `weir serve` takes has to have a bound.
+#[derive(Debug)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    async fn next(&self, patience: Duration) -> Result<OwnedSemaphorePermit> {
+        let turn = tokio::time::timeout(patience, self.0.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| {
+            Error::Busy(format!(
+                "another select has not ended within {} s; one runs at a time, try again",
+                patience.as_secs()
+            ))
+        })?;
+        turn.map_err(|error| Error::Internal(error.to_string()))
+    }
+}
+
 impl Lake {
     /// Runs one `select` in DuckDB, where every table of the lake is known as `namespace.table`, each at one
-    /// snapshot. It can read nothing but the lake. It ends with whoever waits for it.
+    /// snapshot. It can read nothing but the lake. It ends with whoever waits for it, and waits for the one before.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the text is no single `select`, or DuckDB refuses it, or it takes longer than `limit`.
+    /// [`Error::Invalid`] if the text is no single `select`, or DuckDB refuses it, or it takes longer than `limit`;
+    /// [`Error::Busy`] if the one before does.
     pub async fn query(&self, sql: &str, limit: Duration) -> Result<Answer> {
+        let turn = self.queries.next(limit).await?;
         let mut relations = BTreeMap::new();
         let mut files = Vec::new();
         // As DuckDB compares names.
@@ -55,6 +80,8 @@ impl Lake {
         let (duckdb, sql) = (self.duckdb(), sql.to_owned());
         let (sender, watched) = oneshot::channel();
         let working = tokio::task::spawn_blocking(move || {
+            // Kept until the memory is given back, which is later than nobody waits any more.
+            let _turn = turn;
             // A folder of its own: DuckDB lets a confined connection read all of the folder it spills into.
             let spill = duckdb.spill("query");
             let connection = duckdb.open(&spill)?;
