@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use iceberg::expr::Reference;
-use iceberg::spec::{Datum, Operation, TableMetadata};
+use iceberg::spec::{Operation, TableMetadata};
 use iceberg::table::Table;
 use iceberg::TableIdent;
 
-use super::scan::{local, planned};
+use super::scan::local;
+use super::state::State;
 use super::Lake;
 use crate::{Error, Result};
 
@@ -30,40 +30,20 @@ pub struct Commit {
 }
 
 impl Lake {
-    /// The newest commit that changed the table's rows: rewrites of files alone, as compaction makes them, are passed
-    /// over. None if there is none, or if it has expired.
+    /// The newest commit that changed the table's rows, see [`State::newest_change`].
     ///
     /// # Errors
     /// As [`Self::load`].
     pub async fn newest_change(&self, table: &TableIdent) -> Result<Option<Commit>> {
-        self.newest_change_until(table, None).await
+        Ok(self.state(table).await?.newest_change())
     }
 
-    /// As [`Self::newest_change`], looking back from a snapshot (the current one if none is named).
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn newest_change_until(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<Option<Commit>> {
-        let table = self.load(table).await?;
-        let metadata = table.metadata();
-        Ok(newest_change(metadata, snapshot.or(metadata.current_snapshot_id())))
-    }
-
-    /// Whether the table still has this snapshot.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn has_snapshot(&self, table: &TableIdent, snapshot: i64) -> Result<bool> {
-        Ok(self.load(table).await?.metadata().snapshot_by_id(snapshot).is_some())
-    }
-
-    /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
+    /// Whether the table's rows are still those of `snapshot`, see [`State::is_unchanged_since`].
     ///
     /// # Errors
     /// As [`Self::load`].
     pub async fn is_unchanged_since(&self, table: &TableIdent, snapshot: i64) -> Result<bool> {
-        let table = self.load(table).await?;
-        Ok(is_unchanged(table.metadata(), Some(snapshot)))
+        Ok(self.state(table).await?.is_unchanged_since(snapshot))
     }
 
     /// The table's current snapshot, if it has any.
@@ -71,18 +51,33 @@ impl Lake {
     /// # Errors
     /// As [`Self::load`].
     pub async fn current_snapshot(&self, table: &TableIdent) -> Result<Option<i64>> {
-        Ok(self.load(table).await?.metadata().current_snapshot_id())
+        Ok(self.state(table).await?.current_snapshot())
+    }
+}
+
+impl State {
+    /// The newest commit that changed the table's rows: rewrites of files alone, as compaction makes them, are passed
+    /// over. None if there is none, or if it has expired.
+    #[must_use]
+    pub fn newest_change(&self) -> Option<Commit> {
+        newest_change(self.table().metadata(), self.current_snapshot())
     }
 
-    /// Files with the rows added between two snapshots. `since` none is before the first.
+    /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
+    #[must_use]
+    pub fn is_unchanged_since(&self, snapshot: i64) -> bool {
+        is_unchanged(self.table().metadata(), Some(snapshot))
+    }
+
+    /// Files with the rows added after a snapshot. `since` none is before the first.
     ///
     /// # Errors
-    /// If the table or a manifest cannot be read.
-    pub async fn added_since(&self, table: &TableIdent, since: Option<i64>, until: Option<i64>) -> Result<Added> {
-        let table = self.load(table).await?;
+    /// If a manifest cannot be read.
+    pub async fn added_since(&self, since: Option<i64>) -> Result<Added> {
+        let table = self.table();
         let metadata = table.metadata();
         let mut files = Vec::new();
-        let mut id = until;
+        let mut id = self.current_snapshot();
         while id != since {
             let Some(snapshot) = id.and_then(|id| metadata.snapshot_by_id(id)) else {
                 return Ok(Added::Unknown(format!(
@@ -91,7 +86,7 @@ impl Lake {
                 )));
             };
             match snapshot.summary().operation {
-                Operation::Append => files.extend(appended(&table, snapshot.snapshot_id()).await?),
+                Operation::Append => files.extend(appended(table, snapshot.snapshot_id()).await?),
                 // The same rows in other files.
                 Operation::Replace => {}
                 Operation::Overwrite | Operation::Delete => {
@@ -105,41 +100,6 @@ impl Lake {
         }
         files.sort_unstable();
         Ok(Added::Files(files))
-    }
-
-    /// As [`Self::duckdb_relation`], but only of files that may hold rows with `column` at or above `least`, which the
-    /// manifests tell; rows below it may be among them.
-    ///
-    /// # Errors
-    /// As [`Self::data_files`].
-    pub async fn duckdb_relation_from(
-        &self,
-        table: &TableIdent,
-        snapshot: Option<i64>,
-        column: &str,
-        least: Datum,
-    ) -> Result<String> {
-        let files = self.files_from(table, snapshot, column, least).await?;
-        self.relation_of(table, &files).await
-    }
-
-    /// The files of [`Self::duckdb_relation_from`].
-    ///
-    /// # Errors
-    /// As [`Self::data_files`].
-    pub async fn files_from(
-        &self,
-        table: &TableIdent,
-        snapshot: Option<i64>,
-        column: &str,
-        least: Datum,
-    ) -> Result<Vec<String>> {
-        let filter = Reference::new(column).greater_than_or_equal_to(least);
-        let table = self.load(table).await?;
-        if table.metadata().current_snapshot_id().is_none() {
-            return Ok(Vec::new());
-        }
-        planned(&table, snapshot, table.scan().with_filter(filter)).await
     }
 }
 

@@ -3,12 +3,11 @@
 use futures::{stream, StreamExt};
 use iceberg::spec::{Datum, ManifestContentType, PrimitiveLiteral, PrimitiveType};
 use iceberg::table::Table;
-use iceberg::TableIdent;
 use jiff::civil::date;
 use jiff::ToSpan;
 
 use super::scan::{local, row_level_deletes, Columns};
-use super::Lake;
+use super::state::State;
 use crate::{Error, Result};
 
 /// A data file and the bounds of one column in it.
@@ -92,22 +91,13 @@ impl Files {
     }
 }
 
-impl Lake {
+impl State {
     /// The live data files of a snapshot (none if no snapshot is named), with the bounds of a column of texts or dates.
     ///
     /// # Errors
     /// If the snapshot or the column is unknown, or another writer left row-level deletes.
-    pub async fn files(&self, table: &TableIdent, snapshot: Option<i64>, column: &str) -> Result<Files> {
-        files_of(&self.load(table).await?, snapshot, column).await
-    }
-
-    /// The same of the current snapshot.
-    ///
-    /// # Errors
-    /// As [`Self::files`].
-    pub async fn current_files(&self, table: &TableIdent, column: &str) -> Result<Files> {
-        let table = self.load(table).await?;
-        files_of(&table, table.metadata().current_snapshot_id(), column).await
+    pub async fn files(&self, snapshot: Option<i64>, column: &str) -> Result<Files> {
+        files_of(self.table(), snapshot, column).await
     }
 }
 

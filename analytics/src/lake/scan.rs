@@ -1,13 +1,15 @@
 //! Reading: which files a snapshot consists of, as DuckDB selects from them.
 
 use futures::TryStreamExt;
+use iceberg::expr::Reference;
 use iceberg::scan::TableScanBuilder;
-use iceberg::spec::{PrimitiveType, Schema, Type};
+use iceberg::spec::{Datum, PrimitiveType, Schema, Type};
 use iceberg::table::Table;
 use iceberg::TableIdent;
 use jiff::Timestamp;
 
 use super::duckdb::{literals, quoted};
+use super::state::State;
 use super::{sinks, write, Lake};
 use crate::{Error, Result};
 
@@ -39,23 +41,75 @@ impl Lake {
             .filter(|id| metadata.snapshot_by_id(*id).is_some()))
     }
 
-    /// SQL text DuckDB can select from: the rows of a snapshot (the current one by default), with the table's columns
-    /// even if it has no rows. Use it as `select ... from <relation> as t`.
+    /// As [`State::relation`], now.
     ///
     /// # Errors
     /// As [`Self::data_files`].
     pub async fn duckdb_relation(&self, table: &TableIdent, snapshot: Option<i64>) -> Result<String> {
-        let table = self.load(table).await?;
-        let files = planned(&table, snapshot, table.scan()).await?;
-        Ok(Columns::of(&table)?.relation(&files))
+        self.state(table).await?.relation(snapshot).await
     }
 
-    /// SQL text DuckDB can select from: the rows of these files of a table, with the table's columns.
+    /// As [`State::relation_from`], now.
+    ///
+    /// # Errors
+    /// As [`Self::data_files`].
+    pub async fn duckdb_relation_from(
+        &self,
+        table: &TableIdent,
+        snapshot: Option<i64>,
+        column: &str,
+        least: Datum,
+    ) -> Result<String> {
+        self.state(table).await?.relation_from(snapshot, column, least).await
+    }
+
+    /// As [`State::relation_of`], now.
     ///
     /// # Errors
     /// As [`Self::load`].
     pub async fn relation_of(&self, table: &TableIdent, files: &[String]) -> Result<String> {
-        Ok(Columns::of(&self.load(table).await?)?.relation(files))
+        self.state(table).await?.relation_of(files)
+    }
+}
+
+impl State {
+    /// SQL text DuckDB can select from: the rows of a snapshot (the current one by default), with the table's columns
+    /// even if it has no rows. Use it as `select ... from <relation> as t`.
+    ///
+    /// # Errors
+    /// As [`Lake::data_files`].
+    pub async fn relation(&self, snapshot: Option<i64>) -> Result<String> {
+        let files = planned(self.table(), snapshot, self.table().scan()).await?;
+        self.relation_of(&files)
+    }
+
+    /// As [`Self::relation`], but only of files that may hold rows with `column` at or above `least`, which the
+    /// manifests tell; rows below it may be among them.
+    ///
+    /// # Errors
+    /// As [`Lake::data_files`].
+    pub async fn relation_from(&self, snapshot: Option<i64>, column: &str, least: Datum) -> Result<String> {
+        self.relation_of(&self.files_from(snapshot, column, least).await?)
+    }
+
+    /// The files of [`Self::relation_from`].
+    ///
+    /// # Errors
+    /// As [`Lake::data_files`].
+    pub async fn files_from(&self, snapshot: Option<i64>, column: &str, least: Datum) -> Result<Vec<String>> {
+        if self.current_snapshot().is_none() {
+            return Ok(Vec::new());
+        }
+        let filter = Reference::new(column).greater_than_or_equal_to(least);
+        planned(self.table(), snapshot, self.table().scan().with_filter(filter)).await
+    }
+
+    /// SQL text DuckDB can select from: the rows of these files, with the table's columns.
+    ///
+    /// # Errors
+    /// If a column's type is none of DuckDB's.
+    pub fn relation_of(&self, files: &[String]) -> Result<String> {
+        Ok(Columns::of(self.table())?.relation(files))
     }
 }
 

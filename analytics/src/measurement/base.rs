@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::tables;
 use crate::lake::changes::{newest_change, Commit};
 use crate::lake::duckdb::literal;
+use crate::lake::state::State;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -68,7 +69,15 @@ impl Base {
     /// # Errors
     /// If the table cannot be read, or a property weir wrote is not what weir writes.
     pub async fn read(lake: &Lake) -> Result<Option<Self>> {
-        match lake.newest_change(&tables::performance()).await? {
+        Self::seen(&lake.state(&tables::performance()).await?)
+    }
+
+    /// The refresh that readers saw in a state of `measurement.performance`.
+    ///
+    /// # Errors
+    /// If a property weir wrote is not what weir writes.
+    pub fn seen(performance: &State) -> Result<Option<Self>> {
+        match performance.newest_change() {
             Some(commit) => Self::of(&commit),
             None => Ok(None),
         }

@@ -1,7 +1,6 @@
 //! What a refresh reads: everything, or what has come since the last one.
 
 use iceberg::spec::Datum;
-use iceberg::TableIdent;
 use jiff::{SignedDuration, Timestamp};
 use weir_domain::telemetry;
 
@@ -12,6 +11,7 @@ use super::refresh::{How, Request};
 use super::{objective_store, tables};
 use crate::lake::changes::Added;
 use crate::lake::ranges::Files;
+use crate::lake::state::State;
 use crate::lake::tables::stream_table;
 use crate::lake::Lake;
 use crate::{Error, Result};
@@ -32,6 +32,7 @@ pub struct Plan {
     pub inputs: Inputs,
     /// What it writes over.
     pub written: Written,
+    pinned: Pinned,
 }
 
 /// The current snapshots of the measurement's tables when the plan was made. It commits only over their rows: those of another
@@ -50,64 +51,63 @@ impl Plan {
     /// # Errors
     /// From the lake.
     pub async fn anew(self, lake: &Lake, reason: String) -> Result<Self> {
-        let pinned = Pinned {
-            commerce: stream_table(&telemetry::commerce())?,
-            publication: stream_table(&telemetry::publication())?,
-            commerce_snapshot: self.inputs.commerce_snapshot,
-            publication_snapshot: self.inputs.publication_snapshot,
-            written: self.written,
-        };
-        pinned.full(lake, self.request, Some(reason)).await
+        self.pinned.full(lake, self.request, Some(reason)).await
     }
 }
 
 /// One state of each table: everything is computed from it, whatever is committed meanwhile.
+#[derive(Debug, Clone)]
 struct Pinned {
-    commerce: TableIdent,
-    publication: TableIdent,
-    commerce_snapshot: Option<i64>,
-    publication_snapshot: Option<i64>,
-    written: Written,
+    sales: State,
+    performance: State,
+    commerce: State,
+    publication: State,
 }
 
-/// Pins the snapshots, and decides what has to be read.
+/// Pins the states, and decides what has to be read.
 ///
 /// # Errors
 /// From the lake.
 pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
-    let commerce = stream_table(&telemetry::commerce())?;
-    let publication = stream_table(&telemetry::publication())?;
     let pinned = Pinned {
         // First: whatever is committed after this is found out when the refresh commits.
-        written: Written {
-            sales: lake.current_snapshot(&tables::sales()).await?,
-            performance: lake.current_snapshot(&tables::performance()).await?,
-        },
-        commerce_snapshot: lake.current_snapshot(&commerce).await?,
-        publication_snapshot: lake.current_snapshot(&publication).await?,
-        commerce,
-        publication,
+        sales: lake.state(&tables::sales()).await?,
+        performance: lake.state(&tables::performance()).await?,
+        commerce: lake.state(&stream_table(&telemetry::commerce())?).await?,
+        publication: lake.state(&stream_table(&telemetry::publication())?).await?,
     };
     if request.how != How::Incremental {
         return pinned.full(lake, request, None).await;
     }
-    let Some(base) = Base::read(lake).await? else {
+    let Some(base) = Base::seen(&pinned.performance)? else {
         // What it read stood in the summary of its commit, which upkeep removes when it is old.
-        let reason = match pinned.written.performance {
+        let reason = match pinned.performance.current_snapshot() {
             Some(_) => "the last refresh is not to be told from measurement.performance: its snapshot has expired, or another writer came after it",
             None => "there is no earlier refresh to build on",
         };
         return pinned.full(lake, request, Some(reason.to_owned())).await;
     };
-    match pinned.since(lake, request, base).await? {
+    match pinned.clone().since(lake, request, base).await? {
         Ok(plan) => Ok(plan),
         Err(reason) => pinned.full(lake, request, Some(reason)).await,
     }
 }
 
 impl Pinned {
-    async fn full(&self, lake: &Lake, request: Request, reason: Option<String>) -> Result<Plan> {
-        let commerce = lake.files(&self.commerce, self.commerce_snapshot, "order_id").await?;
+    async fn full(self, lake: &Lake, request: Request, reason: Option<String>) -> Result<Plan> {
+        let (commerce, publication, performance, sales, specifications) = tokio::try_join!(
+            self.commerce.files(self.commerce.current_snapshot(), "order_id"),
+            self.publication.relation(None),
+            self.performance_near(request.now),
+            async {
+                Ok(match request.how {
+                    How::Incremental => self.written().await?.unwrap_or(SalesFrom::Telemetry(None)),
+                    How::Full => SalesFrom::Telemetry(None),
+                    How::Since(day) => SalesFrom::Telemetry(self.held().await?.map(|held| Since { day, held })),
+                })
+            },
+            objective_store::load(lake),
+        )?;
         Ok(Plan {
             request,
             mode: match request.how {
@@ -117,51 +117,40 @@ impl Pinned {
             reason,
             inputs: Inputs {
                 commerce_new: commerce.numbered(&commerce.paths()),
-                publication: lake
-                    .duckdb_relation(&self.publication, self.publication_snapshot)
-                    .await?,
-                performance: performance_near(lake, request.now).await?,
-                sales: match request.how {
-                    How::Incremental => self.written(lake).await?.unwrap_or(SalesFrom::Telemetry(None)),
-                    How::Full => SalesFrom::Telemetry(None),
-                    How::Since(day) => SalesFrom::Telemetry(held(lake).await?.map(|held| Since { day, held })),
-                },
+                publication,
+                performance,
+                sales,
                 before: None,
-                commerce_snapshot: self.commerce_snapshot,
-                publication_snapshot: self.publication_snapshot,
-                specifications: objective_store::load(lake).await?,
+                commerce_snapshot: self.commerce.current_snapshot(),
+                publication_snapshot: self.publication.current_snapshot(),
+                specifications,
                 now: request.now,
             },
-            written: self.written,
+            written: self.written_over(),
+            pinned: self,
         })
     }
 
     /// The plan that builds on `base`, or why there is none.
-    async fn since(&self, lake: &Lake, request: Request, base: Base) -> Result<Result<Plan, String>> {
+    async fn since(self, lake: &Lake, request: Request, base: Base) -> Result<Result<Plan, String>> {
         if base.computation != computation_id() {
             return Ok(Err("the last refresh was computed by another version".to_owned()));
         }
-        let new = match lake
-            .added_since(&self.commerce, Some(base.commerce), self.commerce_snapshot)
-            .await?
-        {
+        let new = match self.commerce.added_since(Some(base.commerce)).await? {
             Added::Files(files) => files,
             Added::Unknown(reason) => return Ok(Err(reason)),
         };
-        if !lake.has_snapshot(&self.commerce, base.commerce).await? {
+        if !self.commerce.has_snapshot(base.commerce) {
             return Ok(Err("the telemetry of the last refresh has expired".to_owned()));
         }
-        let publication_new = match lake
-            .added_since(&self.publication, base.publication, self.publication_snapshot)
-            .await?
-        {
+        let publication_new = match self.publication.added_since(base.publication).await? {
             Added::Files(files) => files,
             Added::Unknown(reason) => return Ok(Err(reason)),
         };
-        let sales = if lake.is_unchanged_since(&tables::sales(), base.sales).await? {
-            SalesFrom::Changes(sales_files(lake).await?)
+        let sales = if self.sales.is_unchanged_since(base.sales) {
+            SalesFrom::Changes(self.sales_files().await?)
         } else {
-            match self.written(lake).await? {
+            match self.written().await? {
                 Some(written) => written,
                 None => {
                     return Ok(Err(
@@ -174,26 +163,25 @@ impl Pinned {
         let Some(first_day) = first_day else {
             return Ok(Err("the last refresh knew no shop".to_owned()));
         };
-        let products = lake
-            .duckdb_relation_from(
-                &tables::performance(),
-                Some(base.performance),
-                "computed_on",
-                Datum::date(super::write::days_since_1970(first_day)?),
-            )
-            .await?;
-        let commerce = lake.files(&self.commerce, Some(base.commerce), "order_id").await?;
-        let publication = lake
-            .files(&self.publication, self.publication_snapshot, "product_id")
-            .await?;
+        let first_day = Datum::date(super::write::days_since_1970(first_day)?);
+        let (commerce, publication, recent_publication, products, performance, specifications) = tokio::try_join!(
+            self.commerce.files(Some(base.commerce), "order_id"),
+            self.publication
+                .files(self.publication.current_snapshot(), "product_id"),
+            self.recent_publication(request.now, publication_new),
+            self.performance
+                .relation_from(Some(base.performance), "computed_on", first_day),
+            self.performance_near(request.now),
+            objective_store::load(lake),
+        )?;
         Ok(Ok(Plan {
             request,
             mode: How::Incremental.name(),
             reason: None,
             inputs: Inputs {
                 commerce_new: commerce.numbered(&new),
-                publication: self.recent_publication(lake, request.now, publication_new).await?,
-                performance: performance_near(lake, request.now).await?,
+                publication: recent_publication,
+                performance,
                 sales,
                 before: Some(Before {
                     shops: base.shops,
@@ -201,63 +189,65 @@ impl Pinned {
                     commerce,
                     publication,
                 }),
-                commerce_snapshot: self.commerce_snapshot,
-                publication_snapshot: self.publication_snapshot,
-                specifications: objective_store::load(lake).await?,
+                commerce_snapshot: self.commerce.current_snapshot(),
+                publication_snapshot: self.publication.current_snapshot(),
+                specifications,
                 now: request.now,
             },
-            written: self.written,
+            written: self.written_over(),
+            pinned: self,
         }))
     }
 
+    fn written_over(&self) -> Written {
+        Written {
+            sales: self.sales.current_snapshot(),
+            performance: self.performance.current_snapshot(),
+        }
+    }
+
+    /// The files of `measurement.sales` with their days.
+    async fn sales_files(&self) -> Result<Files> {
+        self.sales.files(self.sales.current_snapshot(), "day").await
+    }
+
+    /// What `measurement.sales` holds, if anything was ever written.
+    async fn held(&self) -> Result<Option<String>> {
+        match self.sales.newest_change() {
+            None => Ok(None),
+            Some(_) => Ok(Some(self.sales.relation(None).await?)),
+        }
+    }
+
     /// Sales as a refresh of this very telemetry wrote them, if the table's newest change is that one.
-    async fn written(&self, lake: &Lake) -> Result<Option<SalesFrom>> {
-        let newest = lake.newest_change(&tables::sales()).await?;
-        if !is_written(newest.as_ref(), &sales_refresh_id(self.commerce_snapshot), false) {
+    async fn written(&self) -> Result<Option<SalesFrom>> {
+        let refresh_id = sales_refresh_id(self.commerce.current_snapshot());
+        if !is_written(self.sales.newest_change().as_ref(), &refresh_id, false) {
             return Ok(None);
         }
-        Ok(Some(SalesFrom::Written(sales_files(lake).await?)))
+        Ok(Some(SalesFrom::Written(self.sales_files().await?)))
     }
 
     /// Interactions of the windows' days, and every one that is new, however old its time is.
-    async fn recent_publication(&self, lake: &Lake, now: Timestamp, new: Vec<String>) -> Result<String> {
-        if self.publication_snapshot.is_none() {
-            return lake.duckdb_relation(&self.publication, None).await;
-        }
+    async fn recent_publication(&self, now: Timestamp, new: Vec<String>) -> Result<String> {
         let since = now.saturating_sub(SignedDuration::from_hours(ENGAGEMENT_HOURS));
         let since = since.map_err(|error| Error::Invalid(format!("now: {error}")))?;
         let least = Datum::timestamptz_micros(since.as_microsecond());
-        let mut files = lake
-            .files_from(&self.publication, self.publication_snapshot, "occurred_at", least)
-            .await?;
+        let mut files = self.publication.files_from(None, "occurred_at", least).await?;
         files.extend(new);
         files.sort_unstable();
         files.dedup();
-        lake.relation_of(&self.publication, &files).await
+        self.publication.relation_of(&files)
     }
-}
 
-/// The files of `measurement.sales` with their days.
-async fn sales_files(lake: &Lake) -> Result<Files> {
-    lake.current_files(&tables::sales(), "day").await
-}
-
-/// What `measurement.sales` holds, if anything was ever written.
-async fn held(lake: &Lake) -> Result<Option<String>> {
-    if lake.newest_change(&tables::sales()).await?.is_none() {
-        return Ok(None);
+    /// Rows of `measurement.performance` whose day a shop may have at `now`; time zones reach from -12 to +14 hours.
+    async fn performance_near(&self, now: Timestamp) -> Result<String> {
+        let yesterday = now
+            .checked_sub(SignedDuration::from_hours(24))
+            .map_err(|error| Error::Invalid(format!("now: {error}")))?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
+        let least = Datum::date(super::write::days_since_1970(yesterday)?);
+        self.performance.relation_from(None, "computed_on", least).await
     }
-    Ok(Some(lake.duckdb_relation(&tables::sales(), None).await?))
-}
-
-/// Rows of `measurement.performance` whose day a shop may have at `now`; time zones reach from -12 to +14 hours.
-async fn performance_near(lake: &Lake, now: Timestamp) -> Result<String> {
-    let yesterday = now
-        .checked_sub(SignedDuration::from_hours(24))
-        .map_err(|error| Error::Invalid(format!("now: {error}")))?
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date();
-    let least = Datum::date(super::write::days_since_1970(yesterday)?);
-    lake.duckdb_relation_from(&tables::performance(), None, "computed_on", least)
-        .await
 }

@@ -121,7 +121,8 @@ pub struct Answer {
 pub async fn reconcile(lake: &Lake, told: Told) -> Result<Answer> {
     check(&told)?;
     let table = stream_table(&telemetry::commerce())?;
-    let files = lake.current_files(&table, "order_id").await?;
+    let telemetry = lake.state(&table).await?;
+    let files = telemetry.files(telemetry.current_snapshot(), "order_id").await?;
     let relation = files.numbered(&files.paths());
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{json, Value};
+use weir_analytics::lake::maintain::Upkeep;
 use weir_analytics::lake::tables::stream_table;
 use weir_analytics::measurement::{engine, objective_store};
 use weir_domain::objective::ObjectiveSpecification;
@@ -39,6 +40,8 @@ pub async fn generate(warehouse: &str, events: &str, products: &str, days: std::
         let done = lake.append(&table, &batches, &format!("bench-{day}"), [].into()).await;
         rows += done.expect("an append").rows;
     }
+    // As a running server does by itself every hour: without it each append's manifest would be read for ever.
+    server.app().keep_in_shape(Upkeep::default()).await.expect("upkeep");
     server.stop().await.expect("an end");
     tell("events made up and appended", started, json!({ "events": rows }));
 }
