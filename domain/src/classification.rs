@@ -4,7 +4,7 @@
 //! Products compete for the `banana` places with the other products governed by the same specification, because values
 //! in different measures cannot be ranked against each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,11 +79,11 @@ pub struct ProductFacts {
 
 /// The verdict on one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classified {
+pub struct Classified<'a> {
     /// The shop's myshopify.com domain.
-    pub shop_domain: String,
+    pub shop_domain: &'a str,
     /// Shopify's product id as text.
-    pub product_id: String,
+    pub product_id: &'a str,
     /// The label.
     pub label: Label,
     /// Every rule that holds, in the default precedence.
@@ -92,59 +92,64 @@ pub struct Classified {
     pub rank: i64,
 }
 
-/// Labels every product that a specification governs, sorted by (shop, product id). `specifications` holds at most one
+/// Labels every product that a specification governs, in the order of `products`. `specifications` holds at most one
 /// for each (shop, product type), see [`crate::objective::in_force`].
 #[must_use]
-pub fn classify(products: &[ProductFacts], specifications: &[ObjectiveSpecification]) -> Vec<Classified> {
-    let mut governed: BTreeMap<_, (&ObjectiveSpecification, Vec<&ProductFacts>)> = BTreeMap::new();
-    for product in products {
+pub fn classify<'a>(products: &'a [ProductFacts], specifications: &[ObjectiveSpecification]) -> Vec<Classified<'a>> {
+    let mut governed: BTreeMap<_, (&ObjectiveSpecification, Vec<usize>)> = BTreeMap::new();
+    for (place, product) in products.iter().enumerate() {
         let own_type = product.product_type.as_deref();
         if let Some(spec) = narrowest(specifications, &product.shop_domain, own_type) {
             let key = (spec.shop_domain.as_str(), spec.product_type.as_deref());
-            governed.entry(key).or_insert((spec, Vec::new())).1.push(product);
+            governed.entry(key).or_insert((spec, Vec::new())).1.push(place);
         }
     }
-    let mut verdicts: Vec<_> = governed
-        .into_values()
-        .flat_map(|(spec, group)| classify_group(group, spec))
-        .collect();
-    verdicts.sort_by(|a, b| (&a.shop_domain, &a.product_id).cmp(&(&b.shop_domain, &b.product_id)));
-    verdicts
+    let mut verdicts: Vec<Option<Classified>> = vec![None; products.len()];
+    for (spec, group) in governed.into_values() {
+        classify_group(products, group, spec, &mut verdicts);
+    }
+    verdicts.into_iter().flatten().collect()
 }
 
-fn classify_group(mut group: Vec<&ProductFacts>, spec: &ObjectiveSpecification) -> Vec<Classified> {
+/// Fills in the verdicts on the products at the places of `group`, all governed by `spec`.
+fn classify_group<'a>(
+    products: &'a [ProductFacts],
+    mut group: Vec<usize>,
+    spec: &ObjectiveSpecification,
+    verdicts: &mut [Option<Classified<'a>>],
+) {
     group.sort_by(|a, b| {
+        let (a, b) = (&products[*a], &products[*b]);
         let key = |p: &ProductFacts| (p.aggregate_measurement_value, p.net_sales_last_30_days);
         key(b).cmp(&key(a)).then_with(|| a.product_id.cmp(&b.product_id))
     });
     let order = spec.order();
     let before_banana: Vec<_> = order.iter().take_while(|label| **label != Label::Banana).collect();
     let mut places_left = spec.banana_count.unwrap_or(0);
-    let mut verdicts = Vec::with_capacity(group.len());
-    for (rank, product) in (1..).zip(group) {
-        let own: HashMap<Label, bool> = [
-            (Label::TopRiser, is_top_riser(product, spec)),
-            (Label::Winner, is_winner(product, spec)),
-            (Label::ArchiveCandidate, is_archive_candidate(product, spec)),
-        ]
-        .into();
+    for (rank, place) in (1..).zip(group) {
+        let product = &products[place];
+        let holds_by_itself = |label: Label| match label {
+            Label::TopRiser => is_top_riser(product, spec),
+            Label::Winner => is_winner(product, spec),
+            Label::ArchiveCandidate => is_archive_candidate(product, spec),
+            Label::Banana | Label::None => false,
+        };
         let competes = product.aggregate_measurement_value > 0
             && match spec.banana_pool {
                 BananaPool::All => true,
-                BananaPool::Unclassified => !before_banana.iter().any(|label| own[label]),
+                BananaPool::Unclassified => !before_banana.iter().any(|label| holds_by_itself(**label)),
             };
         let is_banana = competes && places_left > 0;
         places_left -= i64::from(is_banana);
-        let holds = |label: &Label| own.get(label).copied().unwrap_or(is_banana);
-        verdicts.push(Classified {
-            shop_domain: product.shop_domain.clone(),
-            product_id: product.product_id.clone(),
+        let holds = |label: &Label| holds_by_itself(*label) || (*label == Label::Banana && is_banana);
+        verdicts[place] = Some(Classified {
+            shop_domain: &product.shop_domain,
+            product_id: &product.product_id,
             label: order.iter().copied().find(holds).unwrap_or(Label::None),
             matched_rules: Label::RULES.into_iter().filter(holds).collect(),
             rank,
         });
     }
-    verdicts
 }
 
 fn is_top_riser(product: &ProductFacts, spec: &ObjectiveSpecification) -> bool {
@@ -201,7 +206,7 @@ mod tests {
     fn labels(products: &[ProductFacts], spec: ObjectiveSpecification) -> Vec<(String, &'static str)> {
         classify(products, &[spec])
             .into_iter()
-            .map(|verdict| (verdict.product_id, verdict.label.name()))
+            .map(|verdict| (verdict.product_id.to_owned(), verdict.label.name()))
             .collect()
     }
 
@@ -270,7 +275,8 @@ mod tests {
     fn precedence_decides_among_matched_rules() {
         let mut both = product("1", 25);
         both.is_active = Some(false);
-        let verdicts = classify(&[both], &[spec(json!({ "precedence": ["archive_candidate"] }))]);
+        let products = [both];
+        let verdicts = classify(&products, &[spec(json!({ "precedence": ["archive_candidate"] }))]);
         assert_eq!(verdicts[0].label, Label::ArchiveCandidate);
         assert_eq!(
             verdicts[0].matched_rules,

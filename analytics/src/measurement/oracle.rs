@@ -2,7 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 use weir_domain::classification::{classify, Classified, Label, ProductFacts};
 use weir_domain::engagement::Interactions;
@@ -16,34 +17,33 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Internal`] naming the first product on which SQL and reference disagree: nothing may be written then.
 pub fn check(performance: &[RecordBatch], specifications: &[ObjectiveSpecification]) -> Result<u64> {
-    let (mut facts, mut computed) = (Vec::new(), Vec::new());
-    for batch in performance {
-        let columns = Columns::of(batch)?;
-        for row in 0..batch.num_rows() {
-            // Carried over.
-            let Some(number) = optional(&columns.spec_number, row) else {
-                continue;
-            };
+    let batches = performance.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
+    let mut facts = Vec::with_capacity(super::write::rows(performance));
+    for columns in &batches {
+        for (row, number) in columns.classified() {
             facts.push(columns.facts(row, number, specifications)?);
-            computed.push(columns.verdict(row)?);
         }
     }
     let expected = classify(&facts, specifications);
-    // Sorted already where there is one day of computation.
-    computed.sort_by(|a, b| (&a.shop_domain, &a.product_id).cmp(&(&b.shop_domain, &b.product_id)));
-    if expected.len() != computed.len() {
+    if expected.len() != facts.len() {
         return Err(Error::Internal(format!(
             "the reference classifies {} products, the SQL {}",
             expected.len(),
-            computed.len()
+            facts.len()
         )));
     }
-    match expected.iter().zip(&computed).find(|(left, right)| left != right) {
-        None => Ok(computed.len() as u64),
-        Some((reference, sql)) => Err(Error::Internal(format!(
-            "classification differs: reference {reference:?}, SQL {sql:?}"
-        ))),
+    let rows = batches
+        .iter()
+        .flat_map(|columns| columns.classified().map(move |(row, _)| (columns, row)));
+    for (reference, (columns, row)) in expected.iter().zip(rows) {
+        let sql = columns.verdict(row)?;
+        if *reference != sql {
+            return Err(Error::Internal(format!(
+                "classification differs: reference {reference:?}, SQL {sql:?}"
+            )));
+        }
     }
+    Ok(facts.len() as u64)
 }
 
 /// The columns of a batch that the reference looks at.
@@ -64,7 +64,9 @@ struct Columns {
     impressions: Int64Array,
     spec_number: Int64Array,
     nominal_classification: StringArray,
-    matched_rules: ArrayRef,
+    matched_rules: ListArray,
+    /// The rules of all rows one after the other.
+    rules: StringArray,
     rank: Int64Array,
 }
 
@@ -72,6 +74,7 @@ impl Columns {
     fn of(batch: &RecordBatch) -> Result<Self> {
         let text = |name| Ok::<_, Error>(cast(batch, name, &DataType::Utf8)?.as_string::<i32>().clone());
         let whole = |name| Ok::<_, Error>(cast(batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone());
+        let matched_rules = column(batch, "matched_rules")?.as_list::<i32>().clone();
         Ok(Self {
             shop_domain: text("shop_domain")?,
             product_id: text("product_id")?,
@@ -89,7 +92,10 @@ impl Columns {
             impressions: whole("impressions_last_30_days")?,
             spec_number: whole("spec_number")?,
             nominal_classification: text("nominal_classification")?,
-            matched_rules: column(batch, "matched_rules")?.clone(),
+            rules: arrow_cast::cast(matched_rules.values(), &DataType::Utf8)?
+                .as_string::<i32>()
+                .clone(),
+            matched_rules,
             rank: whole("rank")?,
         })
     }
@@ -129,16 +135,25 @@ impl Columns {
         Ok(facts)
     }
 
-    fn verdict(&self, row: usize) -> Result<Classified> {
-        let rules = self.matched_rules.as_list::<i32>().value(row);
-        let rules = rules.as_string::<i32>();
+    fn verdict(&self, row: usize) -> Result<Classified<'_>> {
+        let [from, to] = [row, row + 1].map(|at| self.matched_rules.value_offsets()[at].as_usize());
         Ok(Classified {
-            shop_domain: self.shop_domain.value(row).to_owned(),
-            product_id: self.product_id.value(row).to_owned(),
+            shop_domain: self.shop_domain.value(row),
+            product_id: self.product_id.value(row),
             label: label(self.nominal_classification.value(row))?,
-            matched_rules: rules.iter().flatten().map(label).collect::<Result<_>>()?,
+            matched_rules: (from..to)
+                .map(|at| label(self.rules.value(at)))
+                .collect::<Result<_>>()?,
             rank: self.rank.value(row),
         })
+    }
+
+    /// The rows of this refresh, each with the number of its specification: one that is carried over has none.
+    fn classified(&self) -> impl Iterator<Item = (usize, i64)> + '_ {
+        self.spec_number
+            .iter()
+            .enumerate()
+            .filter_map(|(row, number)| Some((row, number?)))
     }
 }
 

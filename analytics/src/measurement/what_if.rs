@@ -168,12 +168,10 @@ pub fn what_if(
             .iter()
             .map(|row| facts(row, &other, &windows))
             .collect::<Result<Vec<_>>>()?;
-        let verdicts: HashMap<_, _> = classify(&facts, std::slice::from_ref(&other))
-            .into_iter()
-            .map(|verdict| (verdict.product_id, verdict.label))
-            .collect();
-        for row in group {
-            answer.count(row, verdicts[&row.product_id])?;
+        // It governs them all, so that each has a verdict.
+        let verdicts = classify(&facts, std::slice::from_ref(&other));
+        for (row, verdict) in group.into_iter().zip(verdicts) {
+            answer.count(row, verdict.label)?;
         }
     }
     answer
