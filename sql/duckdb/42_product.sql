@@ -1,13 +1,16 @@
 -- Products and their newest state.
 -- Reads:  product_told, product_sold_on, untold_product, product_before, lapsed_product, shop, line_event (events whose lines may
 --         name an untold product: those since the last refresh, and all if it does not know one of them).
--- Writes: product (a view), one row per (shop_domain, product_id), with the row it had in product_before (row_before; null if
---         the last refresh did not know it) and whether its sales of then have lapsed.
+-- Writes: adds to product_told what lines say; product (a view), one row per (shop_domain, product_id), with the row that holds
+--         its state: that of product_told (row_told) if it is newer than that of product_before (row_before; null if the last
+--         refresh did not know the product); and whether its sales of then have lapsed.
 -- Guarantees: a product's own events win over what order lines say, because an archived product stops selling and its
 -- last line still calls it active. Lines are only read for products that sold and never told of themselves; the newest
--- line ever told counts, also of an order that was deleted since.
+-- line ever told counts, also of an order that was deleted since. Texts of the state stay where they are: a table copies what
+-- it is given, and measures every text of it.
 
-create or replace table product_seen as
+-- No product is told both ways: lines are only read for what never told of itself.
+insert into product_told by name
 select
     shop_domain,
     product_id,
@@ -63,12 +66,10 @@ told as (
         least(sold.first_sale_on, if(has_lapsed, null, before.first_sale_on)) as first_sale_on,
         greatest(sold.last_sale_on, if(has_lapsed, null, before.last_sale_on)) as last_sale_on,
         new.state as new_state,
-        new.state_key as new_state_key,
-        coalesce(new.state_key > coalesce(product_state_key, ''), false) as is_new
+        if(new.state_key > coalesce(product_state_key, ''), new.row_told, null) as row_told
     from before
     full join product_sold_on as sold using (shop_domain, product_id)
-    -- No product is in both: lines are only read for what never told of itself.
-    full join (from product_told union all from product_seen) as new using (shop_domain, product_id)
+    full join (select *, rowid as row_told from product_told) as new using (shop_domain, product_id)
     -- One of which only sales told is none any more if they have lapsed.
     where sold.product_id is not null
        or not (has_lapsed and is_seen_only(product_state_key))
@@ -77,21 +78,19 @@ told as (
 select
     shop_domain,
     product_id,
-    if(is_new, new_state.product_title, product_title) as product_title,
-    if(is_new, new_state.product_type, product_type) as product_type,
-    if(is_new, new_state.is_active, is_active) as is_active,
-    if(is_new, new_state.product_published_at, product_published_at) as product_published_at,
-    if(is_new, new_state_key, product_state_key) as product_state_key,
+    if(row_told is null, product_type, new_state.product_type) as product_type,
+    if(row_told is null, is_active, new_state.is_active) as is_active,
     first_sale_on,
     last_sale_on,
     coalesce(
         case
-            when is_new then local_date(new_state.product_published_at, shop_time_zone)
+            when row_told is not null then local_date(new_state.product_published_at, shop_time_zone)
             when product_published_at is not null then launched_on
         end,
         first_sale_on
     ) as launched_on,
     row_before,
+    row_told,
     has_lapsed
 from told
 join shop using (shop_domain);

@@ -28,7 +28,7 @@ group by shop_domain;
 
 create or replace table product_measured as
 select
-    product.*,
+    product.* exclude (product_type),
     before.product_id is null as is_newcomer,
     shop_day.computed_on,
     coalesce(narrow.spec_number, wide.spec_number) as spec_number,

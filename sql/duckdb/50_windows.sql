@@ -1,7 +1,7 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
 -- Reads:  product_measured, sales (with the days that needed_day names), changed_key, engagement_event, engagement_history,
 --         product_before, shop, shop_day, objective_spec.
--- Writes: product_windows, one row per product.
+-- Writes: product_windows, one row per product: by its row of product_measured (product_row).
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
 -- windows end with the shop's day of computation.
 
@@ -113,17 +113,10 @@ group by shop_domain, product_id;
 create or replace table product_windows as
 with windowed as (
     select
-        product.shop_domain,
+        product.rowid as product_row,
         product.product_id,
-        product.computed_on,
-        product.product_title,
-        product.product_type,
         product.is_active,
-        product.product_published_at,
-        product.product_state_key,
-        product.launched_on,
-        product.first_sale_on,
-        product.last_sale_on,
+        product.computed_on,
         -- greatest() passes over nulls: the launch counts as the first activity, once it has come.
         greatest(
             product.last_sale_on,
@@ -132,8 +125,6 @@ with windowed as (
         ) as last_activity_on,
         engagement.last_engagement_on,
         product.spec_number,
-        product.measure,
-        product.currency,
         (coalesce(before.sales_first_7_days, 0) + coalesce(sold.sales_first_7_days, 0))::bigint as sales_first_7_days,
         (coalesce(before.sales_first_14_days, 0) + coalesce(sold.sales_first_14_days, 0))::bigint as sales_first_14_days,
         (coalesce(before.sales_last_7_days, 0) + coalesce(sold.sales_last_7_days, 0))::bigint as sales_last_7_days,
@@ -159,7 +150,7 @@ with windowed as (
 -- Weights are thousandths of the measure's unit per interaction. Whole numbers throughout: what is left over is dropped
 -- once, from the sum.
 select
-    windowed.*,
+    windowed.* exclude (computed_on),
     (
         sales_last_30_days::hugeint
         + (

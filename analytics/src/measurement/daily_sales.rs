@@ -17,8 +17,7 @@ use crate::{Error, Result};
 /// year of days, 1 GiB is not enough for 14 million entries.
 const ENTRIES_AT_ONCE: u64 = 4_000_000;
 
-/// Computes what is to be written as `sales_written`, and `sales` as far as products need them: all rows, or those of
-/// `needed_day`. Or why everything has to be computed anew.
+/// Computes what is to be written as `sales_written`. Or why everything has to be computed anew.
 pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progress) -> Result<Option<String>> {
     match (&inputs.sales, &inputs.before) {
         (SalesFrom::Telemetry(since), _) => {
@@ -32,7 +31,6 @@ pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progr
                 connection.execute_batch(&day)?;
                 connection.execute_batch(sql::SALES_SINCE)?;
             }
-            connection.execute_batch(sql::NEEDED_DAYS)?;
         }
         (SalesFrom::Changes(files), Some(before)) => {
             connection.execute_batch(sql::TOLD_ORDER)?;
@@ -46,7 +44,6 @@ pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progr
             }
             insert_files(connection, files)?;
             changes(connection, files, before, progress)?;
-            connection.execute_batch(sql::NEEDED_DAYS)?;
         }
         (SalesFrom::Changes(_), None) => {
             return Err(Error::Internal("changes of sales without a refresh before".to_owned()));
@@ -54,11 +51,18 @@ pub(super) fn compute(connection: &Connection, inputs: &Inputs, progress: &Progr
         (SalesFrom::Written(files), _) => {
             insert_files(connection, files)?;
             progress.begin(Step::Compute);
-            connection.execute_batch(sql::SALES_TAKEN)?;
         }
     }
-    read_needed(connection, &inputs.sales)?;
     Ok(None)
+}
+
+/// Finds out which days of sales products need, of `product_before` too, and makes them `sales`.
+pub(super) fn needed_days(connection: &Connection, from: &SalesFrom) -> Result<()> {
+    connection.execute_batch(match from {
+        SalesFrom::Written(_) => sql::SALES_TAKEN,
+        SalesFrom::Telemetry(_) | SalesFrom::Changes(_) => sql::NEEDED_DAYS,
+    })?;
+    read_needed(connection, from)
 }
 
 /// Brings the view `sales` to what `needed_day` names now.

@@ -3,9 +3,14 @@
 //! In scope: everything between reading relations and handing out rows. Not in scope: where the relations come from and
 //! where the rows go ([`super::refresh`]). Everything here blocks; callers use a blocking thread.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use arrow_array::RecordBatch;
+use arrow_ord::sort::{lexsort_to_indices, LexicographicalComparator, SortColumn};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take_record_batch;
 use duckdb::{params, Connection};
 use jiff::civil::Date;
 
@@ -18,7 +23,7 @@ use super::steps::{Progress, Step};
 use super::{daily_sales, identity, oracle, sql};
 use crate::failpoint;
 use crate::lake::duckdb::literal;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Memory DuckDB may use before it spills to its temporary folder: the container has 4 GB, the rest is Arrow and HTTP.
 const MEMORY_LIMIT_GIB: u32 = 1;
@@ -115,9 +120,25 @@ pub fn compute(
     ))?;
     let event_count = count(connection, "commerce_new")?;
     progress.read(event_count);
-    if let Some(reason) = daily_sales::compute(connection, inputs, progress)? {
+    let sales = thread::scope(|scope| {
+        // Nothing of sales needs what the last refresh left of products, before it is known which days have changed.
+        let products = match inputs.before {
+            None => None,
+            Some(_) => {
+                let known = another(connection)?;
+                Some(scope.spawn(move || known.execute_batch(sql::PRODUCT_BEFORE)))
+            }
+        };
+        let sales = daily_sales::compute(connection, inputs, progress);
+        if let Some(products) = products {
+            products.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        }
+        sales
+    })?;
+    if let Some(reason) = sales {
         return Ok(Outcome::NeedsFull(reason));
     }
+    daily_sales::needed_days(connection, &inputs.sales)?;
     let sales_rows = daily_sales::row_count(connection, &inputs.sales)?;
     let (changed_days, changed_rows) = match inputs.sales {
         SalesFrom::Telemetry(None) => (None, sales_rows),
@@ -144,10 +165,7 @@ pub fn compute(
     progress.begin(Step::Classify);
     connection.execute_batch(sql::CLASSIFICATION)?;
     connection.execute_batch(sql::PERFORMANCE_DAY)?;
-    let performance = batches(
-        connection,
-        "select * from performance_checked order by computed_on, shop_domain, product_id",
-    )?;
+    let performance = in_order(&batches(connection, "select * from performance_checked")?)?;
     let mut days: Vec<Date> = shops.iter().map(|shop| shop.computed_on).collect();
     days.sort_unstable();
     days.dedup();
@@ -198,9 +216,13 @@ fn prepare(connection: &Connection, inputs: &Inputs) -> Result<()> {
                 ],
             )?;
         }
-        view(connection, "performance_known", &before.products)?;
-        connection.execute_batch(sql::PRODUCT_BEFORE)?;
     }
+    let products = inputs.before.as_ref().map(|before| before.products.as_str());
+    view(
+        connection,
+        "performance_known",
+        products.unwrap_or("performance_before where false"),
+    )?;
     connection.execute_batch(sql::TELEMETRY)?;
     connection.execute_batch(sql::PARAMETERS)?;
     Ok(())
@@ -249,6 +271,30 @@ pub fn order_ledger_of(connection: &Connection, telemetry: &str, shop_domain: &s
     daily_sales::order_ledger(connection, &format!("{telemetry} where shop_domain = {shop}"))
 }
 
+/// What rows of performance are sorted by.
+const PERFORMANCE_ORDER: [&str; 3] = ["computed_on", "shop_domain", "product_id"];
+
+/// Rows of performance in their order. `DuckDB` would copy all of their columns twice to sort them; and where one refresh builds on
+/// another, they come in the order in which that one has written them.
+fn in_order(rows: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let rows = concat_batches(first.schema_ref(), rows)?;
+    let columns = PERFORMANCE_ORDER.map(|name| {
+        let values = rows.column_by_name(name).cloned();
+        let values = values.ok_or_else(|| Error::Internal(format!("the computation has no column {name}")))?;
+        Ok::<_, Error>(SortColumn { values, options: None })
+    });
+    let columns = columns.into_iter().collect::<Result<Vec<_>>>()?;
+    let order = LexicographicalComparator::try_new(&columns)?;
+    let is_sorted = (1..rows.num_rows()).all(|row| order.compare(row - 1, row).is_le());
+    if is_sorted {
+        return Ok(vec![rows]);
+    }
+    Ok(vec![take_record_batch(&rows, &lexsort_to_indices(&columns, None)?)?])
+}
+
 /// A query's rows.
 pub(super) fn batches(connection: &Connection, query: &str) -> Result<Vec<RecordBatch>> {
     Ok(connection.prepare(query)?.query_arrow([])?.collect())
@@ -269,6 +315,41 @@ pub(super) fn strings(connection: &Connection, query: &str) -> Result<Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_performance_come_in_their_order_however_they_were_computed() {
+        let connection = open(&std::env::temp_dir()).unwrap();
+        let told = |rows: &str| -> Vec<String> {
+            let query = format!("select * from (values {rows}) as rows(computed_on, shop_domain, product_id, value)");
+            let rows = in_order(&batches(&connection, &query).unwrap()).unwrap();
+            let text = |batch: &RecordBatch, column: usize, row| {
+                arrow_cast::display::array_value_to_string(batch.column(column), row).unwrap()
+            };
+            rows.iter()
+                .flat_map(|batch| {
+                    (0..batch.num_rows()).map(move |row| [0, 1, 2, 3].map(|at| text(batch, at, row)).concat())
+                })
+                .collect()
+        };
+        let sorted = ["1a21", "1a32", "1b13", "2a14"];
+        assert_eq!(
+            told("(1, 'a', '2', 1), (1, 'a', '3', 2), (1, 'b', '1', 3), (2, 'a', '1', 4)"),
+            sorted
+        );
+        assert_eq!(
+            told("(2, 'a', '1', 4), (1, 'b', '1', 3), (1, 'a', '3', 2), (1, 'a', '2', 1)"),
+            sorted
+        );
+        let none = batches(&connection, "select 1 as computed_on where false").unwrap();
+        assert_eq!(
+            in_order(&none)
+                .unwrap()
+                .iter()
+                .map(RecordBatch::num_rows)
+                .sum::<usize>(),
+            0
+        );
+    }
 
     #[test]
     fn no_optimizer_answers_wrongly() {
