@@ -94,6 +94,13 @@ pub fn advance(current: Option<Timestamp>, expected: Option<Timestamp>, to: Time
     }
 }
 
+/// Whether a watermark that moved last at `moved_at` tells of a shop that is registered since `registered_at`. What was read before
+/// that was forgotten with the shop, or with the database; and so was whatever nobody knows when it was read.
+#[must_use]
+pub fn holds(moved_at: Option<Timestamp>, registered_at: Option<Timestamp>) -> bool {
+    registered_at.is_none_or(|registered_at| moved_at.is_some_and(|moved_at| registered_at <= moved_at))
+}
+
 /// The oldest instant that the daily sync reads at `now`.
 #[must_use]
 pub fn floor(now: Timestamp) -> Timestamp {

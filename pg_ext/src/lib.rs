@@ -112,6 +112,14 @@ fn register_shop(shop: &str) -> String {
     shop::register(shop)
 }
 
+/// `weir.registration(shop text) -> json`: since when a shop is registered, and whether it was forgotten since.
+#[pg_extern(sql = r#"create function weir.registration(shop text) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
+fn registration(shop: &str) -> String {
+    shop::registration(shop)
+}
+
 /// `weir.publish_objective(specification json) -> json`: validates and adds a revision; returns it.
 #[pg_extern(sql = r#"create function weir.publish_objective(specification json) returns json
 strict volatile parallel unsafe language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]

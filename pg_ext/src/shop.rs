@@ -12,6 +12,7 @@ use crate::store::{cell, run};
 use crate::time_zone::move_ledgers;
 
 const REGISTER: &str = include_str!("../../sql/postgres/shop_register.sql");
+const REGISTRATION: &str = include_str!("../../sql/postgres/shop_registration.sql");
 const HINT: &str = r#"Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}."#;
 
 #[derive(Deserialize)]
@@ -69,5 +70,16 @@ pub fn register(text: &str) -> String {
             });
         answer["moved_orders"] = moved.into();
         answer.to_string()
+    })
+}
+
+/// Since when a shop is registered, and whether it was forgotten since, as JSON text: `{registered_at, is_forgotten}`.
+pub fn registration(shop_domain: &str) -> String {
+    Spi::connect_mut(|client| {
+        let mut rows = run(client, REGISTRATION, &[DatumWithOid::from(shop_domain)]);
+        let row = rows
+            .next()
+            .unwrap_or_else(|| report::internal("an aggregate gave no row", "shop_registration.sql"));
+        cell(&row, 1)
     })
 }

@@ -6,6 +6,7 @@ grant execute on function weir.ingest(json), weir.ingest(text), weir.objective_s
     weir.ingest_bulk(text, text, json), weir.ingest_bulk(text, text, text), weir.bulk_events(text, json),
     weir.bulk_events(text, text), weir.reconcile(text, date, date), weir.order_event(bigint[]), weir.version(),
     weir.record_interactions(json), weir.publication_catalogue(text), weir.known_ids(text, json),
+    weir.registration(text),
     weir.redact_customer(json), weir.redact_shop(json)
 to weir_edge;
 -- Earlier versions gave what weir.ingest needed.

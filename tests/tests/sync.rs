@@ -305,3 +305,46 @@ async fn what_was_deleted_without_a_webhook_is_deleted_as_with_one() -> Result<(
     same(&webhooks, &found, telling);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_was_forgotten_and_comes_back_is_read_from_its_first_order() -> Result<()> {
+    let shop = Shop::paris();
+    let start = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 160);
+    let history = json!({"seed": 7, "orders": 60, "start": start.as_millisecond(), "deletions": false});
+    let stack = Stack::start(std::slice::from_ref(&shop), |_| {}).await?;
+    let shopify = FakeShopify::alive(shop.domain, &history, &stack.worker.url)?;
+    let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop.domain], &shopify)?;
+    // What docs/deploy.md, 9, says to do, the second time as the first.
+    let first_run = async || {
+        worker
+            .run(DAILY, &json!({"shop": shop.domain, "date": "2026-11-24"}))
+            .await?;
+        let body = json!({"shop": shop.domain, "from": start.to_string()});
+        let run = worker.run("full_backfill", &body).await?;
+        assert_eq!(run["complete"], true, "{run}");
+        told_rows::read(&stack.admin, false).await
+    };
+    let before = first_run().await?;
+    let floor = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 128);
+    let orders = "select count(*) from commerce.order_header where updated_at < $1::text::timestamptz";
+    let older: i64 = stack.admin.query_one(orders, &[&floor.to_string()]).await?.get(0);
+    assert!(older > 10, "{older} orders that the daily run does not see");
+
+    let forget = json!({"shop_domain": shop.domain}).to_string();
+    let sql = "select weir.redact_shop($1::text::json)::text";
+    stack.admin.query_one(sql, &[&forget]).await?;
+    let watermarks = worker.status(shop.domain).await?["watermarks"].clone();
+    let late = json!({"shop": shop.domain, "date": "2026-11-25"});
+    let refused = worker.run(DAILY, &late).await.unwrap_err().to_string();
+    assert!(refused.contains("shop_forgotten"), "{refused}");
+    assert_eq!(worker.status(shop.domain).await?["watermarks"], watermarks);
+    assert!(told_rows::read(&stack.admin, false).await?.is_empty());
+
+    let register = shop.registration().to_string();
+    let sql = "select weir.register_shop($1::text::json)::text";
+    stack.admin.query_one(sql, &[&register]).await?;
+    let after = first_run().await?;
+    let missing = before.iter().find(|row| !after.contains(row));
+    assert_eq!((missing, after.len()), (None, before.len()));
+    Ok(())
+}

@@ -186,3 +186,11 @@ proptest! {
         prop_assert_eq!(reached, whole.to);
     }
 }
+
+#[test]
+fn a_watermark_of_before_the_registration_says_nothing() {
+    let [before, then, after] = ["2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z", "2026-11-24T10:00:02Z"].map(at);
+    assert!(holds(Some(then), Some(then)) && holds(Some(after), Some(then)));
+    assert!(!holds(Some(before), Some(then)) && !holds(None, Some(then)));
+    assert!(holds(Some(before), None) && holds(None, None));
+}

@@ -20,6 +20,7 @@
 //! | what a replay may read | [`replay`] |
 //! | what an answer of the lake means | [`lake`] |
 //! | what was deleted at Shopify without a webhook that arrived | [`deletion`] |
+//! | does PostgreSQL take the shop, and since when? | [`registration`] |
 //! | webhook subscriptions that are missing | [`subscriptions`] |
 //! | bindings, routes, steps, watermark object (wasm32 only) | `bindings`, `worker_*`, `watermark_object` |
 
@@ -30,6 +31,7 @@ pub mod jsonl;
 pub mod lake;
 pub mod operation;
 pub mod queries;
+pub mod registration;
 pub mod replay;
 pub mod rest;
 pub mod scopes;

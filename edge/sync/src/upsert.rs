@@ -5,6 +5,7 @@ use serde_json::{json, Value};
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::ingest::IngestError;
 
+use crate::registration::refused;
 use crate::step::StepError;
 
 /// Where lines come from; the last argument of `weir.ingest_bulk`.
@@ -71,6 +72,13 @@ impl Answer {
             return Err(StepError::passing("unaccounted_lines", detail));
         }
         Ok(answer)
+    }
+
+    /// Why PostgreSQL takes nothing of the shop, where that is why it refused the chunk: for such a reason it refuses every line.
+    #[must_use]
+    pub fn refused_shop(&self, shop: &str) -> Option<StepError> {
+        let reason = self.rejections.first()?.reason.as_str();
+        matches!(reason, "redacted" | "unknown_shop").then(|| refused(reason, shop))
     }
 }
 
@@ -145,6 +153,19 @@ mod tests {
             assert_eq!(error.kind, "unaccounted_lines");
         }
         assert!(Answer::read("{}", 0).is_err());
+    }
+
+    #[test]
+    fn a_chunk_of_a_forgotten_shop_is_a_failure_and_not_rejected_lines() {
+        let refused_for = |reason: &str| {
+            let list = json!([{"line": 1, "id": null, "reason": reason, "detail": "test"}]);
+            let text = json!({"read": 1, "upserted": 0, "unchanged": 0, "rejected": 1, "rejections": list}).to_string();
+            let refused = Answer::read(&text, 1).unwrap().refused_shop("d");
+            refused.map(|error| (error.kind, error.retry_after_millis))
+        };
+        assert_eq!(refused_for("redacted"), Some(("shop_forgotten".into(), None)));
+        assert_eq!(refused_for("unknown_shop"), Some(("unknown_shop".into(), None)));
+        assert_eq!(refused_for("type_mismatch"), None);
     }
 
     #[test]

@@ -44,8 +44,9 @@ impl DurableObject for WatermarkObject {
         }
         match request.path().as_str() {
             "/get" => {
-                let key = text(&call, "key");
-                Response::from_json(&json!({"watermark": self.get(key)?, "mover": self.last_mover(key)?}))
+                let (last, watermark) = (self.last_move(text(&call, "key"))?, self.get(&call)?);
+                let (mover, moved_at) = last.map(|last| (last.instance_id, last.moved_at)).unzip();
+                Response::from_json(&json!({"watermark": watermark, "mover": mover, "moved_at": moved_at}))
             }
             "/advance" => self.advance(&call),
             "/note" => self.note(&call),
@@ -61,6 +62,12 @@ impl DurableObject for WatermarkObject {
 #[derive(Deserialize)]
 struct Row {
     ts: String,
+}
+
+#[derive(Deserialize)]
+struct LastMove {
+    instance_id: String,
+    moved_at: String,
 }
 
 fn text<'a>(call: &'a Value, name: &str) -> &'a str {
@@ -82,7 +89,9 @@ fn parsed(value: &Value) -> Result<Option<Timestamp>> {
 }
 
 impl WatermarkObject {
-    fn get(&self, key: &str) -> Result<Option<Watermark>> {
+    /// The watermark `{key}`; none where it has not moved since `{registered_at}`, which is kept and moves from nothing.
+    fn get(&self, call: &Value) -> Result<Option<Watermark>> {
+        let key = text(call, "key");
         let rows: Vec<Row> = self
             .sql
             .exec("select ts from watermark where key = ?", values([key]))?
@@ -94,16 +103,20 @@ impl WatermarkObject {
             .ts
             .parse()
             .map_err(|_| worker::Error::RustError(format!("stored {:?}", row.ts)))?;
+        let moved_at = self.last_move(key)?.and_then(|last| last.moved_at.parse().ok());
+        if !watermark::holds(moved_at, parsed(&call["registered_at"])?) {
+            return Ok(None);
+        }
         Ok(Some(Watermark {
             key: key.to_owned(),
             value_json: Reached { ts },
         }))
     }
 
-    /// `{key, expected, to, instance_id, moved_at}`. 409 when refused; nothing has changed then.
+    /// `{key, expected, to, instance_id, moved_at, registered_at}`. 409 when refused; nothing has changed then.
     fn advance(&self, call: &Value) -> Result<Response> {
         let key = text(call, "key");
-        let current = self.get(key)?.map(|watermark| watermark.value_json.ts);
+        let current = self.get(call)?.map(|watermark| watermark.value_json.ts);
         let (expected, to) = (parsed(&call["expected"])?, parsed(&call["to"])?);
         let Some(to) = to else {
             return Ok(
@@ -111,8 +124,9 @@ impl WatermarkObject {
             );
         };
         // The same run asks again when its answer was lost. Its move is done, and is not a second one.
-        if current == Some(to) && self.last_mover(key)?.as_deref() == Some(text(call, "instance_id")) {
-            return Response::from_json(&json!({"moved": false, "watermark": self.get(key)?}));
+        let mover = self.last_move(key)?.map(|last| last.instance_id);
+        if current == Some(to) && mover.as_deref() == Some(text(call, "instance_id")) {
+            return Response::from_json(&json!({"moved": false, "watermark": self.get(call)?}));
         }
         if let Err(refusal) = watermark::advance(current, expected, to) {
             let body = json!({"kind": refusal.kind(), "detail": refusal.to_string()});
@@ -134,18 +148,15 @@ impl WatermarkObject {
             "insert into move (key, from_ts, to_ts, moved_at, instance_id) values (?, ?, ?, ?, ?)",
             row,
         )?;
-        self.trim("move")?;
-        Response::from_json(&json!({"moved": true, "watermark": self.get(key)?}))
+        // The last move of each key stays: it says whether the watermark is of before the shop was registered.
+        self.trim("move", "and number not in (select max(number) from move group by key)")?;
+        Response::from_json(&json!({"moved": true, "watermark": self.get(call)?}))
     }
 
-    fn last_mover(&self, key: &str) -> Result<Option<String>> {
-        #[derive(Deserialize)]
-        struct Mover {
-            instance_id: String,
-        }
-        let statement = "select instance_id from move where key = ? order by number desc limit 1";
-        let rows: Vec<Mover> = self.sql.exec(statement, values([key]))?.to_array()?;
-        Ok(rows.into_iter().next().map(|row| row.instance_id))
+    fn last_move(&self, key: &str) -> Result<Option<LastMove>> {
+        let statement = "select instance_id, moved_at from move where key = ? order by number desc limit 1";
+        let rows: Vec<LastMove> = self.sql.exec(statement, values([key]))?.to_array()?;
+        Ok(rows.into_iter().next())
     }
 
     /// `{workflow, instance_id, step, attempt, status, noted_at, facts}`: how far a run is.
@@ -163,12 +174,12 @@ impl WatermarkObject {
             "insert into progress (workflow, instance_id, step, attempt, status, noted_at, facts) values (?, ?, ?, ?, ?, ?, ?)",
             row,
         )?;
-        self.trim("progress")?;
+        self.trim("progress", "")?;
         Response::from_json(&json!({}))
     }
 
-    fn trim(&self, table: &'static str) -> Result<()> {
-        let statement = format!("delete from {table} where number <= (select max(number) from {table}) - ?");
+    fn trim(&self, table: &'static str, but: &'static str) -> Result<()> {
+        let statement = format!("delete from {table} where number <= (select max(number) from {table}) - ? {but}");
         self.sql.exec(&statement, vec![SqlStorageValue::from(KEPT_ROWS)])?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use worker::{console_warn, Env};
 
 use crate::bindings::{commerce_streams, now, part_bytes, postgres, storage};
 use crate::jsonl::{chunks, Chunk};
+use crate::registration;
 use crate::replay::key_part;
 use crate::settle::{Page, PAGE_EVENTS};
 use crate::step::{Counts, Outcome, Run, StepError};
@@ -50,6 +51,12 @@ pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
         },
         ..Outcome::default()
     })
+}
+
+/// Since when PostgreSQL knows `shop`.
+pub async fn registered_at(env: &Env, shop: &str) -> Result<String, StepError> {
+    let answer = postgres(env)?.call("weir.registration", &[Argument::Text(shop)]).await;
+    registration::registered_at(&answer.map_err(|error| database(&error))?, shop)
 }
 
 fn provenance(run: &Run, input: &Value) -> Provenance {
@@ -110,6 +117,10 @@ async fn ingest(
         .await
         .map_err(|error| database(&error))?;
     let answer = Answer::read(&text, chunk.lines)?;
+    // Not kept: a forgotten shop's lines are to be nowhere, and no watermark is to pass them.
+    if let Some(error) = answer.refused_shop(&run.shop_domain) {
+        return Err(error);
+    }
     if let Some(record) = quarantined(
         provenance,
         [&run.shop_domain, object],

@@ -12,10 +12,12 @@ use crate::scopes::{enough, refusal, ALL_ORDERS, DAYS_READABLE};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::subscriptions::{enumeration, missing, outdated};
 use crate::worker_admin::call;
+use crate::worker_postgres::registered_at;
 use crate::worker_watermark;
 
-/// Checks scopes and shop before anything is asked for: `{scopes, days_readable}`.
+/// Checks scopes and shop before anything is asked for: `{scopes, days_readable, registered_at}`.
 pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
+    let registered_at = registered_at(env, &run.shop_domain).await?;
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
     let scopes = Scopes::read(&data["currentAppInstallation"]);
     enough(&run.shop_domain, &scopes)?;
@@ -34,6 +36,7 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
     }
     Ok(Outcome::of(json!({
         "scopes": scopes.handles(), "days_readable": if everything { Value::Null } else { json!(DAYS_READABLE) },
+        "registered_at": registered_at,
     })))
 }
 

@@ -6,8 +6,10 @@ use worker::{Env, Method, Request, RequestInit};
 
 use crate::agree::Totals;
 use crate::bindings::{now, overlap, watermark_object};
+use crate::registration::still;
 use crate::scopes::all_readable;
 use crate::step::{Outcome, Run, StepError};
+use crate::worker_postgres::registered_at;
 
 /// Calls the shop's watermark object. Its refusals are final: another attempt would be refused again.
 pub async fn call(env: &Env, shop: &str, verb: &str, body: &Value) -> Result<Value, StepError> {
@@ -28,8 +30,10 @@ pub async fn call(env: &Env, shop: &str, verb: &str, body: &Value) -> Result<Val
     }
 }
 
-async fn reached(env: &Env, shop: &str, key: &str) -> Result<Option<String>, StepError> {
-    let answer = call(env, shop, "get", &json!({"key": key})).await?;
+/// How far `key` is, if it has moved since the shop was registered at `{registered_at}`.
+async fn reached(env: &Env, shop: &str, key: &str, input: &Value) -> Result<Option<String>, StepError> {
+    let asked = json!({"key": key, "registered_at": input["registered_at"]});
+    let answer = call(env, shop, "get", &asked).await?;
     Ok(answer["watermark"]["value_json"]["ts"].as_str().map(str::to_owned))
 }
 
@@ -37,10 +41,11 @@ fn instant(text: Option<&str>) -> Option<jiff::Timestamp> {
     text.and_then(|text| text.parse().ok())
 }
 
-/// The window of a daily run: `{window, watermark, read_since: {expected, to}}`. `{days_readable}` as from the preflight.
+/// The window of a daily run: `{window, watermark, read_since: {expected, to}}`. `{days_readable}` and
+/// `{registered_at}` as from the preflight.
 pub async fn initiate(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
-    let watermark = reached(env, &run.shop_domain, watermark::ORDERS).await?;
-    let since = reached(env, &run.shop_domain, watermark::READ_SINCE).await?;
+    let watermark = reached(env, &run.shop_domain, watermark::ORDERS, input).await?;
+    let since = reached(env, &run.shop_domain, watermark::READ_SINCE, input).await?;
     let found = instant(watermark.as_deref());
     let window = daily_window(found, now(), overlap(env));
     let sees_all = input["days_readable"].is_null();
@@ -54,7 +59,7 @@ pub async fn initiate(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
 
 /// The next months of a backfill from `{from}`, or from where its parts so far have ended: `{slices, key, watermark,
 /// complete}`. It ends at `{until}`, an instant or `now`, or where the daily runs begin to have read everything.
-/// `{days_readable}` as from the preflight.
+/// `{days_readable}` and `{registered_at}` as from the preflight.
 pub async fn slices(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let bad = |name: &str| StepError::lasting("bad_parameter", format!("`{name}` is not an RFC 3339 time"));
     let until = match input["until"].as_str() {
@@ -62,9 +67,9 @@ pub async fn slices(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
         Some("now") => Some(now()),
         text => Some(instant(text).ok_or_else(|| bad("until"))?),
     };
-    let since = reached(env, &run.shop_domain, watermark::READ_SINCE).await?;
+    let since = reached(env, &run.shop_domain, watermark::READ_SINCE, input).await?;
     let key = backfill_key(&run.instance_id);
-    let watermark = reached(env, &run.shop_domain, &key).await?;
+    let watermark = reached(env, &run.shop_domain, &key, input).await?;
     let from = instant(watermark.as_deref()).or_else(|| instant(input["from"].as_str()));
     let from = from.ok_or_else(|| bad("from"))?;
     all_readable(&run.shop_domain, from, now(), input["days_readable"].as_i64())?;
@@ -89,15 +94,19 @@ pub fn halve(input: &Value) -> Result<Outcome, StepError> {
 }
 
 /// Moves the watermark `{key}` from `{expected}` to `{to}`, provided that `{totals}` agree; first, where there is a
-/// `{read_since}`, that one, so that a run that dies in between claims less and not more.
+/// `{read_since}`, that one, so that a run that dies in between claims less and not more. The shop must still be registered since
+/// `{registered_at}`.
 pub async fn advance(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let totals: Totals = serde_json::from_value(input["totals"].clone())
         .map_err(|error| StepError::lasting("bad_call", error.to_string()))?;
     totals.agree()?;
+    if let Some(before) = input["registered_at"].as_str() {
+        still(&run.shop_domain, before, &registered_at(env, &run.shop_domain).await?)?;
+    }
     let move_on = |key: Value, from_to: &Value| {
         json!({
             "key": key, "expected": from_to["expected"], "to": from_to["to"],
-            "instance_id": run.instance_id, "moved_at": watermark::text(now()),
+            "instance_id": run.instance_id, "moved_at": watermark::text(now()), "registered_at": input["registered_at"],
         })
     };
     let since = &input["read_since"];

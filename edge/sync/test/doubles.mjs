@@ -106,6 +106,8 @@ export class Store {
     this.specifications = { sequence: 0, specifications: [] };
     this.failing = 0; // calls that are cut off
     this.miscount = 0; // rows that an answer forgets
+    this.registered = "2026-01-01T00:00:00.000Z"; // null where the shop is not registered
+    this.forgotten = false;
     this.lose = 0; // events that a page says it has and has not
   }
 
@@ -114,6 +116,7 @@ export class Store {
       this.failing -= 1;
       return null;
     }
+    if (name === "registration") return { registered_at: this.registered, is_forgotten: this.forgotten };
     if (name === "ingest_bulk") return this.ingest(values[1], JSON.parse(values[2]));
     if (name === "bulk_events") return this.events(values[0], JSON.parse(values[1]));
     if (name === "objective_snapshot") return this.specifications;
@@ -131,7 +134,7 @@ export class Store {
     this.readBy.set(run.operation_id, roots);
     const lines = text.split("\n").filter(Boolean);
     for (const [index, line] of lines.entries()) {
-      const reason = this.refusal(line);
+      const reason = this.forgotten ? "redacted" : this.refusal(line);
       if (reason) {
         rejections.push({ line: index + 1, id: null, reason, detail: "test" });
         continue;

@@ -231,6 +231,40 @@ test("a line that PostgreSQL refuses is kept with its reason and holds nobody up
   assert.equal(late.output.upserted, 60, JSON.stringify(late));
 });
 
+test("a shop that PostgreSQL has forgotten, or never knew, is not read: nothing of it is kept, and the watermark stays", async () => {
+  const bucket = await w.stack.bucket();
+  const kept = async ({ domain }) => {
+    const lists = await Promise.all(["archive", "quarantine"].map((room) => bucket.list({ prefix: `${room}/${domain}/` })));
+    return lists.flatMap(({ objects }) => objects.map(({ key }) => key));
+  };
+  const [forgotten, stranger, late] = [w.shop(), w.shop(), w.shop()];
+  forgotten.store.forgotten = true;
+  stranger.store.registered = null;
+  for (const [shop, kind] of [[forgotten, "shop_forgotten"], [stranger, "unknown_shop"]]) {
+    const run = await fails(shop, kind);
+    assert.match(run.error.message, /weir\.register_shop/);
+    assert.deepEqual([shop.shopify.operations.all.length, await kept(shop)], [0, []]);
+  }
+  // Forgotten after the run has begun: PostgreSQL refuses every line, and none is a rejected one.
+  const ingest = late.store.ingest.bind(late.store);
+  late.store.ingest = (...given) => {
+    late.store.forgotten = true;
+    return ingest(...given);
+  };
+  await fails(late, "shop_forgotten");
+  assert.deepEqual((await kept(late)).filter((key) => key.startsWith("quarantine/")), []);
+});
+
+test("a shop that is registered anew while a run reads it keeps its watermark", async () => {
+  const shop = w.shop();
+  const events = shop.store.events.bind(shop.store);
+  shop.store.events = (...given) => {
+    shop.store.registered = new Date().toISOString();
+    return events(...given);
+  };
+  await fails(shop, "shop_registered_anew");
+});
+
 test("another version of the API raises the alarm and nothing is read", async () => {
   const shop = w.shop();
   shop.faults.apiVersion = "2026-07";

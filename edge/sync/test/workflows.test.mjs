@@ -58,6 +58,31 @@ test("a backfill tells history anew, older than before and up to now, each run u
   assert.equal((await shop.status()).watermarks.filter(({ key }) => key.startsWith("orders_backfill_watermark/")).length, 3);
 });
 
+test("a shop that was forgotten and comes back gets its whole history again, by the commands of a first run", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 40, days: 400, now }) });
+  const from = new Date(now - 540 * DAY).toISOString();
+  const reads = async () => {
+    const daily = await shop.start(DAILY);
+    assert.equal((await w.end(DAILY, daily.instance_id)).status, "complete");
+    const backfill = await shop.start("full_backfill", { from });
+    assert.equal((await w.end("full_backfill", backfill.instance_id)).status, "complete");
+    const part = await w.end("full_backfill", `${backfill.instance_id}-part2`);
+    assert.equal(part.output?.complete, true, JSON.stringify(part));
+    return { started: [daily.status, backfill.status], orders: shop.store.rows.size, ids: backfill.instance_id };
+  };
+  const first = await reads();
+  for (const workflow of [DAILY, "full_backfill"]) assert.equal((await shop.start(workflow, { from })).status, "complete");
+  const since = await shop.watermark("orders_read_since");
+  shop.store.rows.clear();
+  shop.store.readBy.clear();
+  shop.store.registered = new Date().toISOString();
+  const second = await reads();
+  assert.deepEqual(second, { ...first, ids: `${first.ids}-2` });
+  assert.ok((await shop.watermark("orders_read_since")) > since);
+  for (const workflow of [DAILY, "full_backfill"]) assert.equal((await shop.start(workflow, { from })).status, "complete");
+});
+
 test("a backfill whose later part failed goes on there, and says meanwhile that it failed", async () => {
   const now = Date.now();
   const shop = w.shop({ data: madeUpShop({ count: 24, days: 400, now: now - 130 * DAY }) });

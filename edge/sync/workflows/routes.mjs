@@ -9,14 +9,17 @@ const plain = (text) => text.replace(/[^a-zA-Z0-9_-]/g, "_");
 
 const daysOf = ({ from, until }) => [from, until].filter(Boolean).map((day) => plain(day.slice(0, 10))).join("-");
 
+const backfillKey = (id) => `orders_backfill_watermark/${id}`;
+
 /**
  * The workflows by name: binding, whose it is, and the part of the instance's id after name and shop. The id makes a second
  * start of the same run find the first. `watermarkOf`: the key of the watermark of a run that is done in parts, by its id.
+ * `moves`: the key of the watermark that tells whether a run is of before its shop was registered.
  * `repeats`: whether a run that is complete may be wanted once more, for what it looks at may have changed since.
  */
 const WORKFLOWS = {
-  daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date },
-  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], watermarkOf: (id) => `orders_backfill_watermark/${id}` },
+  daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date, moves: () => "orders_last_watermark" },
+  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], moves: backfillKey, watermarkOf: backfillKey },
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
   webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date, repeats: true },
@@ -52,7 +55,7 @@ function firstId(name, shop, run) {
  * part then, and begins anew where it is complete, as does one that repeats.
  */
 async function start(env, name, { again = false, ...given }) {
-  const { binding, perShop, run, watermarkOf, repeats } = WORKFLOWS[name];
+  const { binding, perShop, run, watermarkOf, moves, repeats } = WORKFLOWS[name];
   const params = { date: day(), ...given };
   const workflow = env[binding];
   const first = firstId(name, perShop ? params.shop : undefined, run(params));
@@ -64,11 +67,24 @@ async function start(env, name, { again = false, ...given }) {
   };
   const last = await lastOf(runId, known);
   if (!last) return begin(first);
+  const goesOn = watermarkOf || last.status === "complete";
+  if (moves && goesOn && (await isOfBefore(env, params.shop, moves(last.id)))) return begin(runId(last.number + 1));
   const part = watermarkOf && (await newestPart(env, workflow, params.shop, last.id, watermarkOf(last.id)));
   const { id, status, error } = part ?? last;
   if (again && ["errored", "terminated"].includes(status)) return begin(part ? partId(last.id, part.number + 1) : runId(last.number + 1));
   if (status === "forgotten" || (again && (part || repeats) && status === "complete")) return begin(runId(last.number + 1));
   return { workflow: name, instance_id: id, status, error: error?.message ?? error ?? null };
+}
+
+/** Whether the watermark `key` moved last before the shop was registered: what was read until then was forgotten with the shop. */
+async function isOfBefore(env, shop, key) {
+  const { moved_at } = await watermarks(env, "get", shop, { key });
+  if (!moved_at) return false;
+  const response = await internal(env, "registration", { shop_domain: shop });
+  // A shop that is not registered: the run that was found says so, or the next one will.
+  if (response.status === 422) return false;
+  if (response.status !== 200) throw new Error(`registration: ${response.status} ${await response.text()}`);
+  return Date.parse(moved_at) < Date.parse((await response.json()).registered_at);
 }
 
 /**
@@ -163,12 +179,15 @@ async function resume(env, name, id) {
 /** Whether Cloudflare says that an instance takes no event any more: over, or no longer kept. */
 const isOver = (error) => isAbsent(error) || /finite.?state/i.test(String(error));
 
-const watermarks = async (env, verb, shop_domain, more = {}) => {
-  const response = await env.SELF.fetch(`http://sync/internal/watermark/${verb}`, {
+const internal = (env, path, body) =>
+  env.SELF.fetch(`http://sync/internal/${path}`, {
     method: "POST",
     headers: { authorization: `Bearer ${env.WEIR_INTERNAL_TOKEN}` },
-    body: JSON.stringify({ shop_domain, ...more }),
+    body: JSON.stringify(body),
   });
+
+const watermarks = async (env, verb, shop_domain, more = {}) => {
+  const response = await internal(env, `watermark/${verb}`, { shop_domain, ...more });
   if (response.status !== 200) throw new Error(`watermark object: ${response.status} ${await response.text()}`);
   return response.json();
 };

@@ -15,7 +15,7 @@ const POLICIES = {
   archive: { limit: 5, delayMillis: 10_000, timeout: minutes(30) },
   // PostgreSQL and the streams: a failover takes a minute, a maintenance an hour.
   database: { limit: 9, delayMillis: 5_000, timeout: minutes(15) },
-  // The watermark object: a restart of it takes seconds.
+  // The watermark object: a restart of it takes seconds. A move of it asks PostgreSQL too, see `database`.
   watermark: { limit: 5, delayMillis: 1_000, timeout: minutes(1) },
   // `weir serve` while a container starts or another refresh runs.
   lake: { limit: 6, delayMillis: 20_000, timeout: minutes(30) },
@@ -37,7 +37,7 @@ const POLICY_OF = {
   initiate: "watermark",
   slices: "watermark",
   halve: "watermark",
-  advance: "watermark",
+  advance: "database",
   report: "watermark",
   refresh: "lake",
   replicate: "lake",

@@ -14,11 +14,11 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
   run(event, step) {
     const runner = runnerOf("daily_shopify_bulk_sync", "bulk_sync", this, event, step);
     return runner.guarded(async () => {
-      const { days_readable } = await runner.do("preflight", "preflight");
-      const { window, watermark, read_since } = await runner.do("initiate", "initiate", { days_readable });
+      const { days_readable, registered_at } = await runner.do("preflight", "preflight");
+      const { window, watermark, read_since } = await runner.do("initiate", "initiate", { days_readable, registered_at });
       const totals = await synchronise(runner, window, event.payload.date);
       const deleted_products = await deletedProducts(runner, window.from, totals);
-      const move = { key: "orders_last_watermark", expected: watermark, to: window.to, read_since, totals };
+      const move = { key: "orders_last_watermark", expected: watermark, to: window.to, read_since, totals, registered_at };
       await runner.do("advance", "advance", move);
       return { window, totals, deleted_products, days_readable };
     });
@@ -41,15 +41,15 @@ export class FullBackfill extends WorkflowEntrypoint {
     const { shop, from, until } = event.payload;
     const runner = runnerOf("full_backfill", "backfill", this, event, step);
     return runner.guarded(async () => {
-      const { days_readable } = await runner.do("preflight", "preflight");
-      const plan = await runner.do("slices", "slices", { from, until, days_readable, most: SLICES_AN_INSTANCE });
+      const { days_readable, registered_at } = await runner.do("preflight", "preflight");
+      const plan = await runner.do("slices", "slices", { from, until, days_readable, registered_at, most: SLICES_AN_INSTANCE });
       const most = Number(this.env.STEPS_AN_INSTANCE ?? STEPS_AN_INSTANCE);
       let [expected, slices] = [plan.watermark, 0];
       for (const window of plan.slices) {
         if (slices > 0 && runner.taken > most) break;
         const month = window.from.slice(0, 7);
         const totals = await synchronise(runner, window, `backfill-${month}`, `${month} `);
-        const move = { key: plan.key, expected, to: window.to, totals };
+        const move = { key: plan.key, expected, to: window.to, totals, registered_at };
         await runner.do(`advance ${month}`, "advance", move);
         expected = window.to;
         slices += 1;

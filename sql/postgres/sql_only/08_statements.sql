@@ -103,5 +103,6 @@ select weir_sql.define('objective_changes', 'bigint', 'text', :'objective_change
 select weir_sql.define('orders_of_shops', 'bigint[]', 'table (shop_id bigint, order_id bigint, shop_domain text)',
     :'orders_of_shops');
 select weir_sql.define('reconcile', 'bigint, date, date', 'text', :'reconcile');
+select weir_sql.define('shop_registration', 'text', 'text', :'shop_registration');
 select weir_sql.define('known_ids', 'bigint, text, text, text, bigint, bigint', 'table (id bigint)', :'known_ids');
 select weir_sql.define('purge_deliveries', 'interval', 'bigint', :'purge_deliveries');

@@ -191,6 +191,13 @@ begin
 end
 $$;
 
+create or replace function weir.registration(shop text) returns json
+language plpgsql strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return weir_sql.shop_registration(shop)::json;
+end
+$$;
+
 create or replace function weir.purge_deliveries(older_than interval) returns bigint
 language plpgsql strict volatile parallel unsafe as $$
 begin

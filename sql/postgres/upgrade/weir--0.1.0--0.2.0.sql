@@ -30,6 +30,10 @@ create function weir.known_ids(shop text, request json) returns json
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', 'known_ids_wrapper';
 
+create function weir.registration(shop text) returns json
+strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
+language c as 'MODULE_PATHNAME', 'registration_wrapper';
+
 -- Who may only execute needs no right on a table: what the Workers call runs with the rights of the functions' owner.
 alter function weir.ingest(json) security definer set search_path = pg_catalog, pg_temp;
 alter function weir.ingest(text) security definer set search_path = pg_catalog, pg_temp;

@@ -285,12 +285,21 @@ async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
         request["triggered_at"] = triggered_at.into();
         request
     };
+    let registration = async || {
+        let sql = "select weir.registration($1)::text";
+        let row = edge.query_one(sql, &[&SHOP]).await.unwrap();
+        serde_json::from_str::<Value>(row.get(0)).unwrap()
+    };
     let asked = now().await;
+    let first = registration().await;
+    assert!(first["registered_at"].as_str().unwrap() <= asked.as_str());
+    assert_eq!(first["is_forgotten"], false);
     ingest(&edge, &[delivery("a", "orders/create", &order_of(CUSTOMER, 7, 1))]).await;
     assert_eq!(
         verdicts(&ingest(&edge, &[redact("r", &asked, None)]).await),
         ["accepted"]
     );
+    assert_eq!(registration().await["is_forgotten"], true);
     // Not registered anew: done once more.
     assert_eq!(
         verdicts(&ingest(&edge, &[redact("r", &asked, None)]).await),
@@ -304,6 +313,9 @@ async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
     .await;
     let again = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
     call(&admin, "register_shop", &again).await;
+    let second = registration().await;
+    assert!(second["registered_at"].as_str().unwrap() > certificate["redacted_at"].as_str().unwrap());
+    assert_eq!(second["is_forgotten"], false);
     ingest(&edge, &[delivery("b", "orders/create", &order_of(CUSTOMER, 8, 1))]).await;
 
     // The same delivery once more, as Shopify and the Worker may send it, and one that came late.
@@ -329,6 +341,7 @@ async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
     // Another change of the registration is none that follows a redaction: a request of before it is about this shop.
     let of_this_one = now().await;
     call(&admin, "register_shop", &again).await;
+    assert_eq!(registration().await, second);
     assert_eq!(
         verdicts(&ingest(&edge, &[redact("t", &of_this_one, None)]).await),
         ["accepted"]
@@ -345,6 +358,7 @@ async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
         .batch_execute("update commerce.shop set registered_at = '2020-01-01'")
         .await
         .unwrap();
+    assert!(registration().await["registered_at"].as_str().unwrap() > second["registered_at"].as_str().unwrap());
     assert_eq!(
         ingest(&edge, &[redact("u", &asked, None)]).await["deliveries"][0]["reason"],
         "registered_anew"
