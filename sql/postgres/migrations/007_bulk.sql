@@ -11,7 +11,7 @@ comment on column commerce.bulk_operation.shop_id is 'Shop [IAO: identifier]';
 comment on column commerce.bulk_operation.operation_id is 'Shopify''s id of the operation [IAO: identifier]';
 comment on column commerce.bulk_operation.kind is 'Which query it ran [IAO: data item]';
 comment on column commerce.bulk_operation.started_at is 'Creation at Shopify: how new its lines are [BFO: temporal instant]';
-comment on column commerce.bulk_operation.received_at is 'When its first chunk was taken in [BFO: temporal instant]';
+comment on column commerce.bulk_operation.received_at is 'When its newest chunk was taken in [BFO: temporal instant]';
 
 -- Keys in byte order: cheaper to compare than in a language's.
 create table commerce.bulk_line (

@@ -674,3 +674,29 @@ async fn chunks_pages_and_webhooks_at_once_do_not_deadlock() {
     let row = admin.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS));
 }
+
+#[tokio::test]
+async fn a_purge_between_two_chunks_of_a_replay_leaves_no_half_orders() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let run = run_of(1, "orders_core", "2026-11-02T00:00:00Z");
+    let shop = told(&[("orders/create", order(7, 1, ""))]);
+    let text = jsonl(files(&shop)[0].clone(), Sequence::Grouped);
+    ingest_bulk(&edge, SHOP, &text, &run).await;
+    let old = "update commerce.bulk_operation set received_at = now() - interval '8 days'";
+    admin.batch_execute(old).await.unwrap();
+    let (first, rest) = text.split_at(text.find('\n').unwrap() + 1);
+    let now = "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
+    let mut replay = run.clone();
+    replay["source"] = "replay".into();
+    replay["received_at"] = admin.query_one(now, &[]).await.unwrap().get::<_, String>(0).into();
+    ingest_bulk(&edge, SHOP, first, &replay).await;
+    let purge = "select weir.purge_deliveries(interval '7 days')";
+    admin.batch_execute(purge).await.unwrap();
+    ingest_bulk(&edge, SHOP, rest, &replay).await;
+    bulk_events(&edge, SHOP, &[1], 10).await;
+    let lines = "select count(*) from commerce.bulk_line";
+    let kept: i64 = admin.query_one(lines, &[]).await.unwrap().get(0);
+    assert_eq!(usize::try_from(kept).unwrap(), text.lines().count());
+    assert_eq!(ledger(&database, 7).await.len(), 1);
+}
