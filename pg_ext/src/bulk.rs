@@ -16,7 +16,7 @@ use weir_domain::shopify::json::instant;
 
 use crate::report;
 
-const HINT: &str = r#"Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500}."#;
+const HINT: &str = r#"Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500, "bytes": null}."#;
 
 /// Reads the argument `run`.
 fn read_run<T: DeserializeOwned>(run: &str) -> T {

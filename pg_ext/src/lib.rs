@@ -76,7 +76,7 @@ fn ingest_bulk_text(shop: &str, lines: &str, run: &str) -> String {
 }
 
 /// `weir.bulk_events(shop text, run json) -> json`: applies a page of what bulk operations have read and returns its
-/// events; `limit` counts orders and products.
+/// events; `limit` counts orders and products, and after `bytes` of events no further one is told.
 #[pg_extern(sql = r#"create function weir.bulk_events(shop text, run json) returns json
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]

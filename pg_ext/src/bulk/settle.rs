@@ -18,6 +18,10 @@ use crate::store::{self, Key, KnownShop, StoredLine};
 
 const DEFAULT_LIMIT: i64 = 500;
 const LARGEST_LIMIT: i64 = 10_000;
+/// Most bytes of events that a call may ask for; PostgreSQL has no text of more than a gigabyte.
+const LARGEST_BYTES: i64 = 1_000_000_000;
+/// Orders and products put together at first where bytes are limited: what is told no more is put together once again.
+const FIRST_ROOTS: i64 = 50;
 
 #[derive(Deserialize)]
 struct Run {
@@ -26,6 +30,7 @@ struct Run {
     received_at: String,
     after: Option<String>,
     limit: Option<i64>,
+    bytes: Option<i64>,
 }
 
 /// The answer of `weir.bulk_events`.
@@ -56,6 +61,9 @@ pub fn events(shop_domain: &str, run: &str) -> String {
     if !(1..=LARGEST_LIMIT).contains(&limit) {
         refuse("limit is not from 1 to 10000.");
     }
+    if !run.bytes.is_none_or(|bytes| (1..=LARGEST_BYTES).contains(&bytes)) {
+        refuse("bytes is not from 1 to 1000000000.");
+    }
     let answer = Spi::connect_mut(|client| {
         let shop = store::read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         privacy::lock(client, shop.shop_id, false);
@@ -65,17 +73,76 @@ pub fn events(shop_domain: &str, run: &str) -> String {
             return Answer::default();
         }
         store::analyze_grown(client);
-        let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
-        let state = apply(client, &shop, &operations, &page);
+        let (mut told, mut after) = (Told::new(limit, run.bytes), run.after);
+        loop {
+            let page = Page::read(client, shop.shop_id, &operations, after.as_deref(), told.at_once());
+            let state = apply(client, &shop, &operations, &page);
+            let cut = tell(client, &shop, &page, &state, &provenance, &mut told);
+            told.roots += page.roots();
+            let is_last = cut.is_some() || page.next.is_none();
+            after = cut.or(page.next);
+            if is_last || told.is_full() {
+                break;
+            }
+        }
         Answer {
-            events: tell(client, &shop, &page, &state, &provenance),
-            next: page.next,
+            events: told.events,
+            next: after,
         }
     });
     report::json_text(&answer, "weir.bulk_events")
 }
 
+/// Events of whole orders and products until there are enough.
+struct Told {
+    events: Vec<Box<RawValue>>,
+    bytes: i64,
+    /// Orders and products that were put together.
+    roots: i64,
+    limit: i64,
+    most_bytes: Option<i64>,
+}
+
+impl Told {
+    fn new(limit: i64, most_bytes: Option<i64>) -> Self {
+        Self {
+            events: Vec::new(),
+            bytes: 0,
+            roots: 0,
+            limit,
+            most_bytes,
+        }
+    }
+
+    fn add(&mut self, event: Box<RawValue>) {
+        self.bytes += i64::try_from(event.get().len()).unwrap_or(i64::MAX);
+        self.events.push(event);
+    }
+
+    fn has_bytes(&self) -> bool {
+        self.most_bytes.is_some_and(|most| self.bytes >= most)
+    }
+
+    fn is_full(&self) -> bool {
+        self.roots >= self.limit || self.has_bytes()
+    }
+
+    /// How many to put together next, by what those before came to.
+    fn at_once(&self) -> i64 {
+        let left = self.limit - self.roots;
+        match self.most_bytes {
+            None => left,
+            Some(_) if self.bytes == 0 => left.min(FIRST_ROOTS),
+            Some(most) => ((most - self.bytes) * self.roots / self.bytes).clamp(1, left),
+        }
+    }
+}
+
 impl Page {
+    fn roots(&self) -> i64 {
+        i64::try_from(self.orders.len() + self.products.len()).unwrap_or(i64::MAX)
+    }
+
     fn read(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], after: Option<&str>, limit: i64) -> Self {
         let (after_order, after_product) = match after.map(|text| text.split_once('/')) {
             None => (i64::MIN, i64::MIN),
@@ -185,14 +252,16 @@ fn tree(operation: i64, line: StoredLine, below: &mut BTreeMap<(i64, Gid), Vec<S
 }
 
 /// All events of the page's orders and products as they are now, whether or not this run changed them: a run that died
-/// before its events were sent must not lose them. The ids are those of the webhooks.
+/// before its events were sent must not lose them. The ids are those of the webhooks. Returns the last one told where those after it
+/// are too many bytes.
 fn tell(
     client: &mut SpiClient<'_>,
     shop: &KnownShop,
     page: &Page,
     state: &State,
     provenance: &Provenance,
-) -> Vec<Box<RawValue>> {
+    told: &mut Told,
+) -> Option<String> {
     let orders: Vec<(i64, &OrderState)> = page
         .orders
         .iter()
@@ -215,19 +284,28 @@ fn tell(
         products: &products,
         salts: &salts,
     };
-    let mut told = Vec::new();
+    let mut last = None;
     for (order_id, order) in orders {
+        if told.has_bytes() {
+            return last;
+        }
         let ledger = state.ledger((shop.shop_id, order_id), order, &shop.shop);
         for key in order_keys(order_id, order, shop, provenance.received_at) {
-            told.push(renderer.order_with(&key, order, &ledger, provenance));
+            told.add(renderer.order_with(&key, order, &ledger, provenance));
         }
+        last = Some(format!("Order/{order_id}"));
     }
     for id in &page.products {
+        if told.has_bytes() {
+            return last;
+        }
         let Some(product) = products.get(id) else { continue };
-        let key = events::product_event(None, product);
-        told.extend(key.map(|key| renderer.product(&key, product, provenance)));
+        if let Some(key) = events::product_event(None, product) {
+            told.add(renderer.product(&key, product, provenance));
+        }
+        last = Some(format!("Product/{id}"));
     }
-    told
+    None
 }
 
 /// What an order has to tell from its beginning, and its ledger as of now: an event that was sent before carries the ledger

@@ -5,7 +5,7 @@
 create function weir_sql.refuse_run(detail text) returns void language plpgsql immutable as $$
 begin
     raise exception 'the run is not readable' using errcode = 'invalid_parameter_value', detail = detail,
-        hint = 'Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500}.';
+        hint = 'Give {"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync", "started_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:00.000Z"}; weir.bulk_events takes {"operation_ids": [...], "source", "received_at", "after": null, "limit": 500, "bytes": null}.';
 end
 $$;
 
@@ -363,31 +363,32 @@ $$;
 
 -- All events of the page's orders and products as they are now, whether or not this run changed them: a run that died
 -- before its events were sent must not lose them. The ids are those of the webhooks.
+-- `root` is a cursor: the order or product that an event is of.
 create function weir_sql.tell_bulk(shop weir_sql.known_shop, orders bigint[], products bigint[], source text, received_at bigint)
-returns json language plpgsql as $$
+returns table (root text, "position" integer, n bigint, event text) language plpgsql as $$
+#variable_conflict use_column
 declare
     told weir_sql.delivery[];
     fates weir_sql.fate[];
+    roots text[];
 begin
-    select array_agg(row(n, null, null, shop.shop_domain, received_at, received_at, source, shop.shop_id,
+    select array_agg(one.root order by n), array_agg(row(n, null, null, shop.shop_domain, received_at, received_at, source, shop.shop_id,
             shop.zone, shop.currency, null, null, null, one.fact, null)::weir_sql.delivery order by n),
         array_agg(row(n, null, one.keys)::weir_sql.fate order by n)
-    into told, fates
+    into roots, told, fates
     from (
-        select row_number() over (order by part.rank, part.id) as n, part.fact, part.keys from (
-            select 1 as rank, state.order_id as id, jsonb_build_object('order_id', state.order_id) as fact,
+        select row_number() over (order by part.rank, part.id) as n, part.root, part.fact, part.keys from (
+            select 1 as rank, state.order_id as id, 'Order/' || state.order_id as root, jsonb_build_object('order_id', state.order_id) as fact,
                 weir_sql.whole_order_keys(state.order_id, state.state::jsonb, received_at) as keys
             from weir_sql.orders_read(array_fill(shop.shop_id, array[cardinality(orders)]), orders) as state
             union all
-            select 2, state.product_id, jsonb_build_object('product_id', state.product_id),
+            select 2, state.product_id, 'Product/' || state.product_id, jsonb_build_object('product_id', state.product_id),
                 weir_sql.product_keys(null, state.state::jsonb)
             from weir_sql.products_read(array_fill(shop.shop_id, array[cardinality(products)]), products) as state
         ) as part
     ) as one;
-    return (
-        select coalesce(json_agg(one.event order by one.position, one.n), '[]')
-        from weir_sql.rendered(coalesce(told, '{}'), coalesce(fates, '{}'), '{}') as one
-    );
+    return query select roots[one.position], one.position, one.n, one.event::text
+        from weir_sql.rendered(coalesce(told, '{}'), coalesce(fates, '{}'), '{}') as one;
 end
 $$;
 
@@ -411,19 +412,28 @@ set jit = off set work_mem = '64MB' set plan_cache_mode = force_generic_plan as 
 declare
     asked jsonb := weir_sql.run(run, '{source,received_at}');
     limit_text text := coalesce(run::json ->> 'limit', '500');
+    bytes_text text := run::json ->> 'bytes';
     operations bigint[];
     received_at bigint;
     size bigint;
+    most bigint;
     shop weir_sql.known_shop;
     orders bigint[];
-    products bigint[] := '{}';
-    next text;
+    products bigint[];
+    at_once bigint;
+    roots bigint := 0;
+    bytes bigint := 0;
+    events text[] := '{}';
+    next text := asked ->> 'after';
+    page record;
 begin
     if jsonb_typeof(asked -> 'operation_ids') is distinct from 'array'
         or exists (select from jsonb_array_elements(asked -> 'operation_ids') as id where jsonb_typeof(id) <> 'string')
         or jsonb_typeof(coalesce(asked -> 'after', 'null')) not in ('string', 'null')
         or jsonb_typeof(coalesce(asked -> 'limit', 'null')) not in ('number', 'null')
         or not weir_sql.is_plain_int(limit_text)
+        or jsonb_typeof(coalesce(asked -> 'bytes', 'null')) not in ('number', 'null')
+        or not coalesce(weir_sql.is_plain_int(bytes_text), true)
     then
         perform weir_sql.refuse_run('A field is missing or mistyped.');
     end if;
@@ -437,6 +447,10 @@ begin
     if size not between 1 and 10000 then
         perform weir_sql.refuse_run('limit is not from 1 to 10000.');
     end if;
+    most := bytes_text::bigint;
+    if most not between 1 and 1000000000 then
+        perform weir_sql.refuse_run('bytes is not from 1 to 1000000000.');
+    end if;
     select known.shop_id, known.shop_domain, known.iana_time_zone, known.currency into shop from commerce.shop as known where known.shop_domain = bulk_events.shop_domain;
     if shop.shop_id is null then
         perform weir_sql.refuse_unknown_shop();
@@ -448,18 +462,42 @@ begin
         return '{"events": [], "next": null}';
     end if;
     execute (select script from weir_sql.script where name = 'analyze_grown');
-    orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',
-        weir_sql.cursor(asked ->> 'after', 'Order'), size) as id order by id);
-    if cardinality(orders) < size then
-        products := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Product',
-            weir_sql.cursor(asked ->> 'after', 'Product'), size - cardinality(orders)) as id order by id);
-    end if;
-    if cardinality(orders) + cardinality(products) = size then
-        next := coalesce('Product/' || products[cardinality(products)], 'Order/' || orders[cardinality(orders)]);
-    end if;
-    perform weir_sql.apply_bulk(shop, operations, orders, products);
-    return json_build_object('events',
-        weir_sql.tell_bulk(shop, orders, products, asked ->> 'source', received_at), 'next', next);
+    loop
+        -- By what those before came to; what is told no more is put together once again.
+        at_once := case when most is null then size - roots when bytes = 0 then least(size - roots, 50)
+            else greatest(1, least(size - roots, (most - bytes) * roots / bytes)) end;
+        orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',
+            weir_sql.cursor(next, 'Order'), at_once) as id order by id);
+        products := '{}';
+        if cardinality(orders) < at_once then
+            products := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Product',
+                weir_sql.cursor(next, 'Product'), at_once - cardinality(orders)) as id order by id);
+        end if;
+        next := case when cardinality(orders) + cardinality(products) = at_once
+            then coalesce('Product/' || products[cardinality(products)], 'Order/' || orders[cardinality(orders)]) end;
+        roots := roots + cardinality(orders) + cardinality(products);
+        perform weir_sql.apply_bulk(shop, operations, orders, products);
+        with told as materialized (
+            select * from weir_sql.tell_bulk(shop, orders, products, asked ->> 'source', received_at)
+        ), enough as (
+            -- Those after which there are bytes enough.
+            select told.position, told.root, coalesce(most <= bytes + sum(sum(octet_length(told.event))) over (
+                order by told.position rows between unbounded preceding and 1 preceding), false) as is_cut
+            from told group by told.position, told.root
+        )
+        select coalesce(array_agg(told.event order by told.position, told.n) filter (where not enough.is_cut), '{}') as events,
+            coalesce(sum(octet_length(told.event)) filter (where not enough.is_cut), 0) as bytes,
+            (array_agg(told.root order by told.position desc) filter (where not enough.is_cut))[1] as last,
+            coalesce(bool_or(enough.is_cut), false) as is_cut
+        into page from told join enough using (position);
+        events := events || page.events;
+        bytes := bytes + page.bytes;
+        if page.is_cut then
+            next := page.last;
+        end if;
+        exit when page.is_cut or next is null or roots >= size or bytes >= most;
+    end loop;
+    return ('{"events": [' || array_to_string(events, ', ') || '], "next": ' || coalesce(to_json(next)::text, 'null') || '}')::json;
 end
 $$;
 

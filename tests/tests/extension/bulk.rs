@@ -700,3 +700,57 @@ async fn a_purge_between_two_chunks_of_a_replay_leaves_no_half_orders() {
     assert_eq!(usize::try_from(kept).unwrap(), text.lines().count());
     assert_eq!(ledger(&database, 7).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_page_ends_with_the_order_that_fills_its_bytes() {
+    let (_database, edge) = shop().await;
+    let orders = (1..=120).map(|id| ("orders/create", order(id, 1, "")));
+    let product =
+        json!({"id": 20, "created_at": "2026-10-01T00:00:00Z", "updated_at": "2026-10-01T00:00:00Z", "title": "Lamp",
+        "variants": []})
+        .to_string();
+    let told = told(&orders.chain([("products/create", product)]).collect::<Vec<_>>());
+    let all = run_bulk(&edge, &told, &at("2026-11-02T00:00:00Z")).await;
+    let operations = [1, 2, 3].map(|id| format!("gid://shopify/BulkOperation/{id}"));
+    let mut run = json!({"operation_ids": operations, "source": "bulk_sync",
+        "received_at": "2026-12-01T00:20:00.000Z", "limit": 500});
+    let page = async |run: &Value| {
+        let sql = "select weir.bulk_events($1, $2::text::json)::text";
+        let row = edge.query_one(sql, &[&SHOP, &run.to_string()]).await;
+        row.map(|row| serde_json::from_str::<Value>(row.get(0)).unwrap())
+    };
+    for refused in [json!(0), json!(1_000_000_001), json!("1"), json!(1.5)] {
+        run["bytes"] = refused;
+        assert!(page(&run).await.is_err(), "{run}");
+    }
+    let length = |event: &Value| event.to_string().len();
+    let least = all.iter().map(length).min().unwrap();
+    for (bytes, most_pages) in [(1, 121), (20 * least, 121), (100_000_000, 1)] {
+        let (mut events, mut pages) = (Vec::new(), 0);
+        run["bytes"] = bytes.into();
+        run["after"] = Value::Null;
+        loop {
+            let answer = page(&run).await.unwrap();
+            let some = answer["events"].as_array().unwrap();
+            let before_last = |event: &&Value| {
+                let last = some.last().unwrap();
+                (&event["order_id"], &event["product_id"]) != (&last["order_id"], &last["product_id"])
+            };
+            // As text they are longer by the blanks of the SQL-only install.
+            let before: usize = some.iter().filter(before_last).map(length).sum();
+            assert!(before < bytes, "{before} of {bytes}");
+            pages += usize::from(!some.is_empty());
+            events.extend(some.clone());
+            run["after"] = answer["next"].clone();
+            if run["after"].is_null() {
+                break;
+            }
+        }
+        assert!(
+            pages <= most_pages && (most_pages == 1) == (pages == 1),
+            "{pages} pages of {bytes}"
+        );
+        assert_eq!(events.len(), all.len());
+        assert!(events == all, "{bytes}");
+    }
+}
