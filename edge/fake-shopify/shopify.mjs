@@ -27,6 +27,7 @@ const NO_FAULTS = {
   cutAt: 100, // nodes of a nested connection per parent
   shuffled: false,
   throttled: 0, // answers THROTTLED
+  throttledEvery: 0, // every so many-th read of a connection is answered THROTTLED
   tooMany: 0, // answers 429
   apiVersion: API_VERSION, // what X-Shopify-API-Version says
   truncated: 0, // results cut off in the middle
@@ -58,6 +59,7 @@ export class FakeShopify {
     this.faults = { ...NO_FAULTS };
     this.operations = new Operations(this);
     this.calls = []; // names of operations that were called
+    this.rests = 0; // reads of connections that a result has cut
     this.leaks = 0; // requests of a result that carried a credential
     this.downloads = 0;
     this.granted = new Map(); // token -> until when, milliseconds
@@ -189,12 +191,14 @@ export class FakeShopify {
       return [429, { errors: "Exceeded 2 calls per second for api client." }, { "retry-after": "0.05" }];
     }
     const cost = { requestedQueryCost: 10, actualQueryCost: 10, throttleStatus: { maximumAvailable: 2000, currentlyAvailable: 1990, restoreRate: 100 } };
-    if (faults.throttled > 0) {
-      faults.throttled -= 1;
+    const call = JSON.parse(body);
+    this.rests += call.operationName ? 0 : 1;
+    const isThrottled = !call.operationName && faults.throttledEvery > 0 && this.rests % faults.throttledEvery === 0;
+    if (faults.throttled > 0 || isThrottled) {
+      faults.throttled = Math.max(0, faults.throttled - 1);
       cost.throttleStatus.currentlyAvailable = 0;
       return [200, { errors: [{ message: "Throttled", extensions: { code: "THROTTLED" } }], extensions: { cost } }];
     }
-    const call = JSON.parse(body);
     this.calls.push(call.operationName ?? "Rest");
     return [200, { ...(await answer(SCHEMA, call, this.#root(), this.scopes)), extensions: { cost } }];
   }

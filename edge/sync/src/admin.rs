@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::queries::API_VERSION;
 use crate::step::StepError;
 
+/// Kind of the failure of a call that comes too soon.
+pub const THROTTLED: &str = "throttled";
+
 /// An answer as it came.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
@@ -61,7 +64,7 @@ pub fn data(answer: &Answer) -> Result<Value, StepError> {
                 .as_deref()
                 .and_then(|text| text.trim().parse::<f64>().ok());
             let millis = seconds.filter(|seconds| seconds.is_sign_positive()).unwrap_or(2.0) * 1000.0;
-            return Err(StepError::passing("throttled", "Shopify answered 429").after(millis as u64));
+            return Err(StepError::passing(THROTTLED, "Shopify answered 429").after(millis as u64));
         }
         401 => {
             return Err(lasting_status(
@@ -114,7 +117,7 @@ fn graphql_error(error: &Value, body: &Value) -> StepError {
     let code = error["extensions"]["code"].as_str().unwrap_or_default();
     let message = error["message"].as_str().unwrap_or("no message");
     match code {
-        "THROTTLED" => StepError::passing("throttled", message).after(throttle_millis(&body["extensions"]["cost"])),
+        "THROTTLED" => StepError::passing(THROTTLED, message).after(throttle_millis(&body["extensions"]["cost"])),
         "INTERNAL_SERVER_ERROR" | "TIMEOUT" => StepError::passing("shopify_unavailable", format!("{code}: {message}")),
         "ACCESS_DENIED" => StepError::lasting("access_denied", format!("{message}; grant the scope to the app")),
         _ => StepError::lasting("graphql_error", format!("{code} {message}").trim().to_owned()),

@@ -70,9 +70,25 @@ pub fn whole_result(record: &Value, key: &str, shop: &str) -> Result<String, Ste
     if source(object, shop)? != Source::Archive {
         return Err(not_replayable("is not of a result"));
     }
-    let base = object.strip_suffix(".jsonl").unwrap_or(object);
+    Ok(whole(object))
+}
+
+/// The prefix of the archive that holds all of the result of which `key` is a part: an order whose rest is not read with it would
+/// lose what was cut.
+#[must_use]
+pub fn whole(key: &str) -> String {
+    let base = key.strip_suffix(".jsonl").unwrap_or(key);
     let base = base.rsplit_once(".rest-").map_or(base, |(base, _)| base);
-    Ok(format!("{base}."))
+    format!("{base}.")
+}
+
+/// What a replay of `given`, in the archive, lists: a prefix as it is, and of a key all of its result.
+#[must_use]
+pub fn listed(given: &str) -> String {
+    if given.ends_with(".jsonl") {
+        return whole(given);
+    }
+    given.to_owned()
 }
 
 /// Whether the object `key`, with what is kept beside it, is lines that `weir.ingest_bulk` takes. Results of id queries lie in
@@ -139,6 +155,14 @@ mod tests {
             json!({"shop_domain": SHOP, "rejections": []}),
         ] {
             assert_eq!(of(record).unwrap_err().kind, "not_replayable");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_archive_is_replayed_with_the_rest_of_its_result() {
+        let day = "archive/one.myshopify.com/2026-11-24/";
+        for (given, prefix) in [("", ""), ("7.jsonl", "7."), ("7.rest-3.jsonl", "7."), ("7", "7")] {
+            assert_eq!(listed(&format!("{day}{given}")), format!("{day}{prefix}"));
         }
     }
 

@@ -8,8 +8,12 @@ use weir_edge_shared::versions::StreamVersions;
 
 use crate::step::StepError;
 
-/// Events asked for at once.
-pub const PAGE_EVENTS: u32 = 500;
+/// Orders and products asked for at once.
+pub const PAGE_ROOTS: u32 = 500;
+
+/// Bytes of events after which a page ends with the order that it is at. Text, parsed events and rows for the stream exist at once
+/// in 128 MB, some five times as much as the page; an order of 500 lines, as large as they come, has 2 MB of events.
+pub const PAGE_BYTES: u32 = 4_000_000;
 
 /// A page of `weir.bulk_events`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,14 +1,17 @@
 //! Steps about the archive in R2: a result into it, the rest of what was cut, what is in it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{json, Value};
 use weir_domain::shopify::bulk::BulkKind;
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::storage::Storage;
-use worker::{Env, Fetch, Method, Object, Range, Request, RequestInit, RequestRedirect, Response};
+use worker::{Conditional, Delay, Env, Fetch, Method, Object, Range, Request, RequestInit, RequestRedirect, Response};
 
-use crate::bindings::storage;
+use crate::admin::THROTTLED;
+use crate::bindings::{now, storage};
 use crate::jsonl::{Cut, Scan};
 use crate::operation::State;
 use crate::replay::key_part;
@@ -19,6 +22,9 @@ use crate::{worker_admin, worker_shopify};
 
 /// Lines of cut connections that one step reads; about what fits its memory twice.
 const REST_BYTES: usize = 4_000_000;
+
+/// How long such a step goes on, of the 30 minutes that it has (workflows/runner.mjs).
+const REST_PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// What R2 refused; it may take it later.
 pub fn r2(error: worker::Error) -> StepError {
@@ -32,21 +38,71 @@ pub async fn keep(storage: &Storage, key: &str, text: String) -> Result<(), Step
     Ok(())
 }
 
+/// The same in the archive, with its `provenance` beside it, by which a redaction of the shop knows how old it is.
+pub async fn keep_with(
+    storage: &Storage,
+    key: &str,
+    text: String,
+    provenance: HashMap<String, String>,
+) -> Result<(), StepError> {
+    let put = storage.bucket().put(key, text).custom_metadata(provenance);
+    storage.wait(put.execute()).await.map_err(r2)?;
+    Ok(())
+}
+
+/// The key of what the archive keeps of `{operation_id}` under `{date}`, `suffix` saying what it is.
+pub fn archive_key(run: &Run, input: &Value, suffix: &str) -> String {
+    let date = input["date"].as_str().unwrap_or("undated");
+    let operation_id = input["operation_id"].as_str().unwrap_or_default();
+    let number = operation_id.rsplit('/').next().unwrap_or_default();
+    format!(
+        "archive/{}/{}/{}.{suffix}",
+        key_part(&run.shop_domain),
+        key_part(date),
+        key_part(number)
+    )
+}
+
 /// The failure of a step that needs the object `key`.
 pub fn absent(key: &str) -> StepError {
     StepError::lasting("archive_missing", format!("{key} is not in the archive"))
 }
 
-/// `length` bytes of the object `key` from `offset` on.
-pub async fn read_range(env: &Env, key: &str, offset: u64, length: u64) -> Result<Vec<u8>, StepError> {
+/// A part of an object.
+pub enum Part {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// The object is another by now.
+    Changed {
+        /// What it is now.
+        etag: String,
+        /// Its bytes.
+        size: u64,
+    },
+}
+
+/// `length` bytes of the object `key` from `offset` on, provided that it still is what `etag` says, where that is known: a redaction
+/// writes results anew, and what lay at `offset` lies elsewhere then.
+pub async fn read_range(
+    env: &Env,
+    key: &str,
+    etag: Option<&str>,
+    [offset, length]: [u64; 2],
+) -> Result<Part, StepError> {
     if length == 0 {
-        return Ok(Vec::new());
+        return Ok(Part::Bytes(Vec::new()));
     }
     let storage = storage(env)?;
-    let range = storage
+    let mut range = storage
         .bucket()
         .get(key)
         .range(Range::OffsetWithLength { offset, length });
+    if let Some(etag) = etag {
+        range = range.only_if(Conditional {
+            etag_matches: Some(etag.to_owned()),
+            ..Conditional::default()
+        });
+    }
     let read = storage.wait(async {
         let object = range.execute().await?;
         match object.as_ref().and_then(Object::body) {
@@ -54,17 +110,35 @@ pub async fn read_range(env: &Env, key: &str, offset: u64, length: u64) -> Resul
             None => Ok(None),
         }
     });
-    let bytes = read.await.map_err(r2)?.ok_or_else(|| absent(key))?;
-    if bytes.len() as u64 != length {
-        return Err(StepError::passing(
-            "r2",
-            format!("{} of {length} bytes of {key}", bytes.len()),
-        ));
+    let read = read.await;
+    match &read {
+        Ok(Some(bytes)) if bytes.len() as u64 == length => {}
+        // One that has become shorter may also be a range that is none.
+        _ => {
+            let (now, size) = stat(&storage, key).await?;
+            if etag.is_some_and(|etag| etag != now) {
+                return Ok(Part::Changed { etag: now, size });
+            }
+        }
     }
-    Ok(bytes)
+    match read.map_err(r2)? {
+        Some(bytes) if bytes.len() as u64 == length => Ok(Part::Bytes(bytes)),
+        bytes => {
+            let count = bytes.map_or(0, |bytes| bytes.len());
+            Err(StepError::passing("r2", format!("{count} of {length} bytes of {key}")))
+        }
+    }
 }
 
-/// The result of `{operation_id}` into `archive/{shop}/{date}/{operation}.jsonl`: `{key, lines, bytes, cut}`, or `{gone: true}`
+/// Etag and bytes of the object `key`.
+async fn stat(storage: &Storage, key: &str) -> Result<(String, u64), StepError> {
+    let object = storage.wait(storage.bucket().head(key)).await.map_err(r2)?;
+    object
+        .map(|object| (object.etag(), object.size()))
+        .ok_or_else(|| absent(key))
+}
+
+/// The result of `{operation_id}` into `archive/{shop}/{date}/{operation}.jsonl`: `{key, lines, bytes, etag, cut}`, or `{gone: true}`
 /// when Shopify no longer has it.
 pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let id = input["operation_id"].as_str().unwrap_or_default();
@@ -97,20 +171,19 @@ pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
             ))
         }
     }
-    let date = input["date"].as_str().unwrap_or("undated");
-    let number = id.rsplit('/').next().unwrap_or_default();
-    let base = format!(
-        "archive/{}/{}/{}",
-        key_part(&run.shop_domain),
-        key_part(date),
-        key_part(number)
-    );
-    let key = format!("{base}.jsonl");
-    let scan = copy(&storage(env)?, &key, &mut response, &operation, provenance(input)).await?;
-    let bytes = scan.bytes;
-    let cut = cuts(env, &base, scan).await?;
+    let (key, storage) = (archive_key(run, input, "jsonl"), storage(env)?);
+    let scan = copy(&storage, &key, &mut response, &operation, provenance(input)).await?;
+    let cut = cuts(
+        &storage,
+        [&key, &archive_key(run, input, "cut.json")],
+        scan,
+        provenance(input),
+    )
+    .await?;
+    // Both of one moment: a redaction may have written it anew already.
+    let (etag, bytes) = stat(&storage, &key).await?;
     Ok(Outcome {
-        output: json!({"key": key, "lines": expected.0, "bytes": bytes, "cut": cut}),
+        output: json!({"key": key, "lines": expected.0, "bytes": bytes, "etag": etag, "cut": cut}),
         counts: Counts {
             read: i64::try_from(expected.0).ok(),
             bytes: i64::try_from(bytes).ok(),
@@ -121,7 +194,7 @@ pub async fn download(env: &Env, run: &Run, input: &Value) -> Result<Outcome, St
 }
 
 /// Where an object of the archive comes from, kept beside it: a replay has nothing else to go by.
-fn provenance(input: &Value) -> HashMap<String, String> {
+pub fn provenance(input: &Value) -> HashMap<String, String> {
     let text = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
     ["operation_id", "kind", "started_at"]
         .into_iter()
@@ -139,13 +212,17 @@ async fn fetch_result(url: &str) -> Result<Response, StepError> {
     Fetch::Request(request).send().await.map_err(failed)
 }
 
-/// Writes down which connections may be cut, beside the result; returns how many.
-async fn cuts(env: &Env, base: &str, scan: Scan) -> Result<usize, StepError> {
+/// Writes down which connections of `key` may be cut, beside it; returns how many.
+async fn cuts(
+    storage: &Storage,
+    [key, list]: [&str; 2],
+    scan: Scan,
+    provenance: HashMap<String, String>,
+) -> Result<usize, StepError> {
     let (mut cut, mut roots) = scan.cuts();
-    let storage = storage(env)?;
     if roots.is_needed() {
         let absent = || StepError::passing("r2", "the archive was just written and is absent");
-        let pieces = storage.open(&format!("{base}.jsonl")).await.map_err(r2)?;
+        let pieces = storage.open(key).await.map_err(r2)?;
         let mut pieces = pieces.ok_or_else(absent)?;
         while let Some(piece) = pieces.next().await.map_err(r2)? {
             roots.feed(&piece);
@@ -154,12 +231,13 @@ async fn cuts(env: &Env, base: &str, scan: Scan) -> Result<usize, StepError> {
         cut.extend(roots.found());
     }
     if !cut.is_empty() {
-        keep(&storage, &format!("{base}.cut.json"), json!(cut).to_string()).await?;
+        keep_with(storage, list, json!(cut).to_string(), provenance).await?;
     }
     Ok(cut.len())
 }
 
-/// Reads the rest of cut connections of `{key}` from the `{from}`th on, into an object of its own: `{key, lines, bytes, next}`.
+/// Reads the rest of cut connections of `{key}` from the `{from}`th on, into an object of its own: `{key, lines, bytes, etag, next}`.
+/// A throttle is waited for in place: Shopify throttles often here, and whoever began anew each time would never end.
 pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let key = input["key"].as_str().unwrap_or_default();
     let base = key.strip_suffix(".jsonl").unwrap_or(key);
@@ -171,19 +249,30 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     let list: Vec<Cut> = serde_json::from_str(&list.ok_or_else(|| absent(&list_key))?)
         .map_err(|error| StepError::lasting("archive_unreadable", place(&error)))?;
     let (mut text, mut count, mut next) = (String::new(), 0, from);
+    let until = now() + REST_PATIENCE;
     for cut in &list[from.min(list.len())..] {
-        count += read_connection(env, run, kind, cut, &mut text).await?;
+        let whole = text.len();
+        match read_connection(env, run, kind, cut, until, &mut text).await {
+            Ok(lines) => count += lines,
+            // The next step goes on with this one.
+            Err(error) if error.kind == THROTTLED && next > from => {
+                text.truncate(whole);
+                break;
+            }
+            Err(error) => return Err(error),
+        }
         next += 1;
-        if text.len() >= REST_BYTES {
+        if text.len() >= REST_BYTES || now() >= until {
             break;
         }
     }
     let key = format!("{base}.rest-{from}.jsonl");
     let bytes = text.len();
     let object = storage.bucket().put(&key, text).custom_metadata(provenance(input));
-    storage.wait(object.execute()).await.map_err(r2)?;
+    let kept = storage.wait(object.execute()).await.map_err(r2)?;
+    let etag = kept.map(|kept| kept.etag());
     Ok(Outcome {
-        output: json!({"key": key, "lines": count, "bytes": bytes, "next": (next < list.len()).then_some(next)}),
+        output: json!({"key": key, "lines": count, "bytes": bytes, "etag": etag, "next": (next < list.len()).then_some(next)}),
         counts: Counts {
             read: Some(count),
             bytes: i64::try_from(bytes).ok(),
@@ -193,11 +282,25 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     })
 }
 
-async fn read_connection(env: &Env, run: &Run, kind: BulkKind, cut: &Cut, text: &mut String) -> Result<i64, StepError> {
+async fn read_connection(
+    env: &Env,
+    run: &Run,
+    kind: BulkKind,
+    cut: &Cut,
+    until: Timestamp,
+    text: &mut String,
+) -> Result<i64, StepError> {
     let document = document(kind, &cut.connection)?;
     let (mut place, mut count) = (Some(Place::default()), 0);
     while let Some(here) = place {
-        let data = worker_admin::query(env, &run.shop_domain, &document, &variables(cut, &here)).await?;
+        let data = loop {
+            match worker_admin::query(env, &run.shop_domain, &document, &variables(cut, &here)).await {
+                Err(error) if error.kind == THROTTLED && now() < until => {
+                    Delay::from(Duration::from_millis(error.retry_after_millis.unwrap_or_default())).await;
+                }
+                answer => break answer?,
+            }
+        };
         let mut page = Vec::new();
         place = lines(cut, &here, &data, &mut page)?;
         count += i64::try_from(page.len()).unwrap_or(i64::MAX);

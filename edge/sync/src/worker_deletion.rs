@@ -14,7 +14,7 @@ use crate::settle::Page;
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::database;
 use crate::worker_admin::call;
-use crate::worker_archive::{absent, r2};
+use crate::worker_archive::{absent, archive_key, keep_with, provenance, r2};
 use crate::worker_postgres::keep_events;
 
 fn count(length: usize) -> Option<i64> {
@@ -22,7 +22,8 @@ fn count(length: usize) -> Option<i64> {
 }
 
 /// Compares the ids of `{resource}` in the archived `{key}` (null when the shop has none), of `{lines}` lines, with those that
-/// PostgreSQL knows: `{absent}`, numbers as text. At most `{most}` may be absent.
+/// PostgreSQL knows: `{absent, list}`, how many are absent, and the key under which their numbers are kept as text, for a step's
+/// result has no room for all that may be. At most `{most}` may be absent.
 pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let bad = |what: &str| StepError::lasting("bad_call", format!("{what}: {input}"));
     let resource: Resource = serde_json::from_value(input["resource"].clone()).map_err(|_| bad("resource"))?;
@@ -48,6 +49,10 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
     let most = input["most"].as_u64().unwrap_or(MOST);
     let comparison = comparison.believed(&run.shop_domain, resource, there.len(), most)?;
     let absent: Vec<String> = comparison.absent.iter().map(i64::to_string).collect();
+    let list = (!absent.is_empty()).then(|| archive_key(run, input, "absent.json"));
+    if let Some(list) = &list {
+        keep_with(&storage(env)?, list, json!(absent).to_string(), provenance(input)).await?;
+    }
     let known = i64::try_from(comparison.known).ok();
     Ok(Outcome {
         counts: Counts {
@@ -55,9 +60,22 @@ pub async fn compare(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
             unchanged: known.zip(count(absent.len())).map(|(known, absent)| known - absent),
             ..Counts::default()
         },
-        output: json!({"absent": absent}),
+        output: json!({"absent": absent.len(), "list": list}),
         ..Outcome::default()
     })
+}
+
+/// `{most}` of the ids kept under `{list}`, from the `{from}`th on.
+async fn listed(env: &Env, input: &Value) -> Result<Vec<i64>, StepError> {
+    let key = input["list"].as_str().unwrap_or_default();
+    let text = storage(env)?.read_text(key).await.map_err(r2)?;
+    let all: Vec<String> = serde_json::from_str(&text.ok_or_else(|| absent(key))?)
+        .map_err(|error| StepError::lasting("archive_unreadable", place(&error)))?;
+    let number = |name: &str| usize::try_from(input[name].as_u64().unwrap_or_default()).unwrap_or_default();
+    let some = all.iter().skip(number("from")).take(number("most"));
+    some.map(|id| id.parse())
+        .collect::<Result<Vec<i64>, _>>()
+        .map_err(|_| StepError::lasting("archive_unreadable", format!("{key} holds what is no id")))
 }
 
 async fn read_ids(env: &Env, resource: Resource, key: Option<&str>, lines: u64) -> Result<Vec<i64>, StepError> {
@@ -74,14 +92,12 @@ async fn read_ids(env: &Env, resource: Resource, key: Option<&str>, lines: u64) 
     ids.all(lines)
 }
 
-/// Looks up each of the absent `{ids}` of `{resource}` and marks those deleted that Shopify no longer has:
-/// `{read, deleted, events, streamed, events_rejected}`. `{at}` is when they were missed.
+/// Looks up `{most}` of the absent ids of `{resource}` that are kept under `{list}`, from the `{from}`th on, and marks those deleted
+/// that Shopify no longer has: `{read, deleted, events, streamed, events_rejected}`. `{at}` is when they were missed.
 pub async fn delete(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let bad = |what: &str| StepError::lasting("bad_call", format!("{what}: {input}"));
     let resource: Resource = serde_json::from_value(input["resource"].clone()).map_err(|_| bad("resource"))?;
-    let texts: Vec<String> = serde_json::from_value(input["ids"].clone()).map_err(|_| bad("ids"))?;
-    let ids = texts.iter().map(|id| id.parse()).collect::<Result<Vec<i64>, _>>();
-    let ids = ids.map_err(|_| bad("ids"))?;
+    let ids = listed(env, input).await?;
     let at = input["at"].as_str().ok_or_else(|| bad("at"))?;
     let mut deletions = Vec::new();
     for some in ids.chunks(LOOKUP) {

@@ -10,15 +10,16 @@ use crate::bindings::{commerce_streams, now, part_bytes, postgres, storage};
 use crate::jsonl::{chunks, Chunk};
 use crate::registration;
 use crate::replay::key_part;
-use crate::settle::{Page, PAGE_EVENTS};
+use crate::settle::{Page, PAGE_BYTES, PAGE_ROOTS};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::upsert::{database, quarantined, Answer, Provenance};
-use crate::worker_archive::{keep, read_range};
+use crate::worker_archive::{keep, read_range, Part};
 
 /// Pages of events that one step sends.
-const PAGES_A_STEP: usize = 10;
+const PAGES_A_STEP: usize = 20;
 
-/// One part of the archived `{key}` from `{offset}` on, `{size}` bytes long: `{next, counts}`; `next` is null at the end.
+/// One part of the archived `{key}`, which has `{etag}`, from `{offset}` on, `{size}` bytes long: `{next, counts}`; `next` is null at
+/// the end. Where the object was written anew, `{changed: {etag, bytes}}`: it is to be read from its beginning.
 pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let (key, offset, size) = (
         input["key"].as_str().unwrap_or_default(),
@@ -28,7 +29,12 @@ pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
     let provenance = provenance(run, input);
     let length = part_bytes(env).min(size.saturating_sub(offset));
     let last = offset + length >= size;
-    let part = read_range(env, key, offset, length).await?;
+    let part = match read_range(env, key, input["etag"].as_str(), [offset, length]).await? {
+        Part::Bytes(part) => part,
+        Part::Changed { etag, size } => {
+            return Ok(Outcome::of(json!({"changed": {"etag": etag, "bytes": size}})));
+        }
+    };
     let (chunks, used) = chunks(&part, last);
     drop(part);
     if used == 0 && length > 0 {
@@ -164,7 +170,7 @@ pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
     for page_number in 0..PAGES_A_STEP {
         let about = json!({
             "operation_ids": input["operation_ids"], "source": run.source, "received_at": text(now()),
-            "after": after, "limit": PAGE_EVENTS,
+            "after": after, "limit": PAGE_ROOTS, "bytes": PAGE_BYTES,
         })
         .to_string();
         let arguments = [Argument::Text(&run.shop_domain), Argument::Json(&about)];
@@ -174,7 +180,8 @@ pub async fn stream(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
             .map_err(|error| database(&error))?;
         let page = Page::read(&text)?;
         let sent = page.send(&streams).await?;
-        let place = format!("events-{}-{page_number}", key_part(&input["after"].to_string()));
+        // Not by the cursor: each month of a backfill begins without one.
+        let place = format!("events-{}-{page_number}", key_part(&run.step));
         keep_events(env, run, &place, &sent.invalid).await?;
         events += i64::try_from(page.events.len()).unwrap_or(i64::MAX);
         streamed += sent.streamed;

@@ -6,7 +6,7 @@ use weir_edge_shared::storage::Storage;
 use worker::{Env, Include};
 
 use crate::bindings::storage;
-use crate::replay::{is_lines, source, whole_result, Source};
+use crate::replay::{is_lines, listed, source, whole_result, Source};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::worker_archive::r2;
 
@@ -14,12 +14,12 @@ use crate::worker_archive::r2;
 const PAGE: u32 = 500;
 
 /// The results of the run's shop under the prefix `{prefix}` of the archive, or the one that the object `{prefix}` of the
-/// quarantine comes from, from `{cursor}` on: `{objects: [{key, size, run: {operation_id, kind, started_at}}], cursor}`.
+/// quarantine comes from, from `{cursor}` on: `{objects: [{key, size, etag, run: {operation_id, kind, started_at}}], cursor}`.
 pub async fn objects(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let given = input["prefix"].as_str().unwrap_or_default();
     let storage = storage(env)?;
     let prefix = match source(given, &run.shop_domain)? {
-        Source::Archive => given.to_owned(),
+        Source::Archive => listed(given),
         Source::Record => of_record(&storage, given, &run.shop_domain).await?,
     };
     let mut page = storage
@@ -36,7 +36,7 @@ pub async fn objects(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
     for object in page.objects() {
         let run = object.custom_metadata().map_err(r2)?;
         if is_lines(&object.key(), &run) {
-            objects.push(json!({"key": object.key(), "size": object.size(), "run": run}));
+            objects.push(json!({"key": object.key(), "size": object.size(), "etag": object.etag(), "run": run}));
         }
     }
     let cursor = page.truncated().then(|| page.cursor()).flatten();

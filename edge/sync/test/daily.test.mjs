@@ -98,6 +98,16 @@ test("a connection that the result has cut is read to its end", async () => {
   assert.equal(rows("LineItem"), 230 + 100 + 3 + 3);
   assert.equal(rows("ProductSale"), 230 + 100 + 3 + 3, "and so is one below another");
   assert.equal(run.output.totals.lines, run.output.totals.read);
+  const listed = await (await w.stack.bucket()).list({ prefix: `archive/${shop.domain}/`, include: ["customMetadata"] });
+  // All that is kept of a result says of when it is: a redaction of the shop has to know.
+  assert.ok(listed.objects.some(({ key }) => key.endsWith(".cut.json")));
+  for (const { key, customMetadata } of listed.objects) assert.ok(Date.parse(customMetadata.started_at) > 0, key);
+  // A replay of its first object alone is one of all of it: the rest would be gone.
+  const { key } = listed.objects.find(({ key, customMetadata }) => customMetadata.kind === "orders_core" && /\d\.jsonl$/.test(key) && !key.includes("rest"));
+  shop.store.rows.clear();
+  const replay = await shop.run("replay", { prefix: key });
+  assert.equal(replay.status, "complete", JSON.stringify(replay));
+  assert.equal(rows("LineItem"), 230 + 100 + 3 + 3);
 });
 
 test("so are cut variants, shipping lines and lines of returns", async () => {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Shopkeeper } from "../../fake-shopify/history.mjs";
 import { madeUpShop, orderNode } from "../../fake-shopify/shop.mjs";
 import { SCOPES } from "../../fake-shopify/shopify.mjs";
-import { DAILY, until, world } from "./world.mjs";
+import { DAILY, step, until, world } from "./world.mjs";
 
 const w = await world();
 const RECONCILE = "deletion_reconcile";
@@ -122,6 +122,22 @@ test("more deletions than are believable are none until somebody says so", async
   assert.deepEqual(deleted(shop), []);
   const again = await reconciled(shop, { most: 20, again: true });
   assert.deepEqual(again.order_ids, { there: 0, absent: 20, deleted: 20 });
+});
+
+test("more deletions than a step's result has room for are carried out", async () => {
+  const { shop } = await known();
+  const count = 70_000;
+  shop.store.known = ({ after, limit }) => {
+    const ids = Array.from({ length: Math.min(limit, count - Number(after)) }, (_, index) => String(Number(after) + index + 1));
+    return { ids, next: ids.length === limit ? ids.at(-1) : null };
+  };
+  const at = new Date().toISOString();
+  const input = { resource: "order", operation_id: "gid://shopify/BulkOperation/77", kind: "order_ids", date: "ids-test", key: null, lines: 0, started_at: at };
+  const { absent, list } = await step(w, "compare", shop, { ...input, until: at, most: count });
+  assert.deepEqual([absent, list], [count, `archive/${shop.domain}/ids-test/77.absent.json`]);
+  const done = await step(w, "delete", shop, { resource: "order", list, from: count - 300, most: 1000, at });
+  assert.deepEqual([done.read, done.deleted], [300, 300]);
+  assert.ok(shop.store.deleted.has(`gid://shopify/Order/${count}`));
 });
 
 test("without the scope for all orders those that the app cannot see are not missed", async () => {

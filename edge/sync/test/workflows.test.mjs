@@ -58,6 +58,23 @@ test("a backfill tells history anew, older than before and up to now, each run u
   assert.equal((await shop.status()).watermarks.filter(({ key }) => key.startsWith("orders_backfill_watermark/")).length, 3);
 });
 
+test("events that the stream would drop are kept of each month of a backfill", async () => {
+  const now = Date.now();
+  const shop = w.shop({ data: madeUpShop({ count: 24, days: 100, now: now - 130 * DAY }) });
+  const events = shop.store.events.bind(shop.store);
+  let broken = 0;
+  shop.store.events = (...given) => {
+    const page = events(...given);
+    if (page.events.length > 0) page.events.push({ ...page.events[0], event_type: (broken += 1) });
+    return page;
+  };
+  const run = await shop.run("full_backfill", { from: new Date(now - 240 * DAY).toISOString() });
+  assert.equal(run.status, "complete", JSON.stringify(run));
+  assert.ok(broken > 2, `${broken} months`);
+  const { records } = (await w.call(`quarantine?shop=${shop.domain}`)).body;
+  assert.equal(records.length, broken);
+});
+
 test("a shop that was forgotten and comes back gets its whole history again, by the commands of a first run", async () => {
   const now = Date.now();
   const shop = w.shop({ data: madeUpShop({ count: 40, days: 400, now }) });

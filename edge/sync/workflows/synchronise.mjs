@@ -52,13 +52,12 @@ export async function reconcileDeletions(runner, window, date, { days_readable, 
   const found = {};
   const totals = noCounts();
   for (const result of await collect(runner, Object.keys(ID_KINDS), window, date, "")) {
-    const { kind, key, lines, started_at } = result;
+    const { kind, lines, started_at } = result;
     const resource = ID_KINDS[kind];
-    const { absent } = await runner.do(`compare ${kind}`, "compare", { resource, key, lines, started_at, until: window.to, days_readable, most });
-    found[kind] = { there: lines, absent: absent.length, deleted: 0 };
-    for (let from = 0; from < absent.length; from += DELETIONS_A_STEP) {
-      const ids = absent.slice(from, from + DELETIONS_A_STEP);
-      const sent = await runner.do(`delete ${kind} ${from}`, "delete", { resource, ids, at: started_at });
+    const { absent, list } = await runner.do(`compare ${kind}`, "compare", { ...result, resource, until: window.to, days_readable, most });
+    found[kind] = { there: lines, absent, deleted: 0 };
+    for (let from = 0; from < absent; from += DELETIONS_A_STEP) {
+      const sent = await runner.do(`delete ${kind} ${from}`, "delete", { resource, list, from, most: DELETIONS_A_STEP, at: started_at });
       addEvents(totals, sent);
       found[kind].deleted += sent.deleted;
     }
@@ -146,16 +145,30 @@ async function* restOf(runner, result) {
   }
 }
 
-/** One result into PostgreSQL, part by part. */
+const ROWS = ["read", "upserted", "unchanged", "rejected"];
+
+/**
+ * One result into PostgreSQL, part by part. Where a redaction writes it anew meanwhile, it is read from its beginning once more: what
+ * of it is there already is unchanged. How many lines it has then only its reading says.
+ */
 export async function upsert(runner, result, totals) {
   const { kind, operation_id, started_at, key, name } = result;
-  totals.lines += result.lines;
-  for (let offset = result.bytes > 0 ? 0 : null; offset !== null; ) {
-    const input = { key, kind, operation_id, started_at, offset, size: result.bytes };
-    const { next, counts } = await runner.do(`upsert ${name} ${offset}`, "upsert", input);
-    for (const count of ["read", "upserted", "unchanged", "rejected"]) totals[count] += counts[count];
+  let { bytes, etag, lines } = result;
+  let rows = noCounts();
+  for (let [offset, times] = [bytes > 0 ? 0 : null, 1]; offset !== null; ) {
+    const input = { key, kind, operation_id, started_at, offset, size: bytes, etag };
+    const step = times === 1 ? `upsert ${name} ${offset}` : `upsert ${name} again ${times} ${offset}`;
+    const { next, counts, changed } = await runner.do(step, "upsert", input);
+    if (changed) {
+      ({ bytes, etag } = changed);
+      [rows, lines, offset, times] = [noCounts(), null, bytes > 0 ? 0 : null, times + 1];
+      continue;
+    }
+    for (const count of ROWS) rows[count] += counts[count];
     offset = next;
   }
+  totals.lines += lines ?? rows.read;
+  for (const count of ROWS) totals[count] += rows[count];
 }
 
 /** The events of what these operations have read, page by page. */

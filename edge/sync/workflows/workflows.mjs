@@ -171,8 +171,8 @@ export class Replay extends WorkflowEntrypoint {
       const operations = new Set();
       for (let cursor = null, page = 1; page === 1 || cursor; page += 1) {
         const listing = await runner.do(`list ${page}`, "replayed", { prefix: event.payload.prefix, cursor });
-        for (const { key, size, run } of listing.objects) {
-          await upsert(runner, { ...run, key, bytes: size, lines: 0, name: key }, totals);
+        for (const { key, size, etag, run } of listing.objects) {
+          await upsert(runner, { ...run, key, bytes: size, etag, lines: 0, name: key }, totals);
           operations.add(run.operation_id);
         }
         cursor = listing.cursor;
