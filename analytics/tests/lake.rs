@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{Date32Array, Int64Array, RecordBatch};
+use common::proxy::{Fault, Proxy};
 use common::{config, event, flush, post, read, send, start, table, COMMERCE, TOKEN};
 use iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type};
 use iceberg::TableIdent;
@@ -14,7 +15,7 @@ use serde_json::{json, Value};
 use weir_analytics::lake::append::decode_rows;
 use weir_analytics::lake::maintain::Upkeep;
 use weir_analytics::lake::scan::duckdb_relation;
-use weir_analytics::lake::{Lake, Scope, TableDefinition, COMMIT_ID};
+use weir_analytics::lake::{CatalogConfig, Lake, Scope, TableDefinition, COMMIT_ID};
 use weir_analytics::server::{Config, Server};
 use weir_analytics::Error;
 
@@ -150,6 +151,150 @@ async fn other_writers_can_use_the_catalog() {
         read("duckdb", server.url(), "more.by_duckdb").await,
         [json!({ "n": 7 })]
     );
+}
+
+/// Has DuckDB delete rows through the catalog of a server.
+async fn delete(url: &str, table: &str, condition: &str) {
+    let script = common::in_package("tests/duckdb_statements.py");
+    let statement = format!("delete from lake.{table} where {condition}");
+    common::python(&[&script, &format!("{url}/iceberg"), &statement], &[]).await;
+}
+
+/// What the current snapshot says of its files: operation, data files, files of row-level deletes.
+async fn totals(url: &str, name: &str) -> [String; 3] {
+    let client = reqwest::Client::new();
+    let (namespace, table) = name.split_once('.').unwrap();
+    let path = format!("{url}/iceberg/v1/namespaces/{namespace}/tables/{table}");
+    let loaded: Value = client.get(path).send().await.unwrap().json().await.unwrap();
+    let current = &loaded["metadata"]["current-snapshot-id"];
+    let snapshots = loaded["metadata"]["snapshots"].as_array().unwrap();
+    let snapshot = snapshots.iter().find(|one| one["snapshot-id"] == *current).unwrap();
+    ["operation", "total-data-files", "total-delete-files"]
+        .map(|one| snapshot["summary"][one].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_writer_deleted_stay_deleted_and_upkeep_makes_the_table_readable_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let url = server.url();
+    for round in 0..2 {
+        let events: Vec<_> = (0..6)
+            .map(|n| {
+                event(
+                    &format!("{round}-{n}"),
+                    &format!("2026-11-{}T10:00:00.000Z", 20 + n % 3),
+                )
+            })
+            .collect();
+        send(url, &events).await;
+        flush(url).await;
+    }
+    let refresh = || post(url, "/v1/refresh", "{}".to_owned());
+    assert_eq!(refresh().await.0, 200);
+    // One row of a file of the 20th, all rows of one of the 22nd, one row of another of the 20th.
+    delete(url, COMMERCE, "event_id in ('0-0', '1-2', '1-5')").await;
+    delete(url, COMMERCE, "event_id = '1-0'").await;
+    let (status, said) = refresh().await;
+    assert_eq!(status, 422);
+    assert!(said.to_string().contains("weir lake compact"), "{said}");
+
+    let app = server.app();
+    let done = app.lake.merge(&table(COMMERCE), Upkeep::default()).await.unwrap();
+    // Nothing points into the files of the 21st.
+    assert_eq!((done.files_merged, done.files_written), (4, 2));
+    let left = ["0-1", "0-2", "0-3", "0-4", "0-5", "1-1", "1-3", "1-4"];
+    for reader in ["pyiceberg", "duckdb"] {
+        assert_eq!(common::event_ids(reader, url, COMMERCE).await, left, "{reader}");
+    }
+    assert_eq!(totals(url, COMMERCE).await, ["replace", "4", "0"]);
+    let (status, said) = refresh().await;
+    assert_eq!(status, 200, "{said}");
+
+    // And with rows of before and since.
+    send(url, &[event("z", "2026-11-20T10:00:00.000Z")]).await;
+    flush(url).await;
+    delete(url, COMMERCE, "event_id = '1-3'").await;
+    let upkeep = Upkeep {
+        min_files: 2,
+        ..Upkeep::default()
+    };
+    let done = app.lake.merge(&table(COMMERCE), upkeep).await.unwrap();
+    assert_eq!((done.files_merged, done.files_written), (4, 2));
+    let left = ["0-1", "0-2", "0-3", "0-4", "0-5", "1-1", "1-4", "z"];
+    assert_eq!(common::event_ids("pyiceberg", url, COMMERCE).await, left);
+    assert_eq!(refresh().await.0, 200);
+    // What the deletes were in goes with the snapshots.
+    let upkeep = Upkeep {
+        keep_for: Duration::ZERO,
+        keep_last: 1,
+        ..upkeep
+    };
+    app.maintain(upkeep).await.unwrap();
+    let listing = std::process::Command::new("find")
+        .arg(folder.path().join("lake/commerce"))
+        .output();
+    let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
+    assert!(!listing.contains("-deletes.parquet"), "{listing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_that_point_into_nothing_any_more_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let lake = &server.app().lake;
+    let ident = daily(lake).await;
+    lake.overwrite(&ident, days(&[(1, 1), (1, 2), (2, 3)]), Scope::WholeTable, named("a"))
+        .await
+        .unwrap();
+    delete(server.url(), "test.daily", "n = 1").await;
+    let first = Scope::PartitionDays(vec![1]);
+    lake.overwrite(&ident, days(&[(1, 4)]), first, named("b"))
+        .await
+        .unwrap();
+    assert!(lake.data_files(&ident, None).await.is_ok());
+    assert!(lake.current_files(&ident, "date").await.is_err());
+    let done = lake.merge(&ident, Upkeep::default()).await.unwrap();
+    assert_eq!((done.files_merged, done.files_written), (0, 0));
+    lake.current_files(&ident, "date").await.unwrap();
+    assert_eq!(numbers(lake, &ident).await, [(1, 4), (2, 3)]);
+    assert_eq!(totals(server.url(), "test.daily").await[2], "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_deleted_while_its_file_is_merged_does_not_come_back() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let catalog = start(folders[0].path()).await;
+    let proxy = Proxy::start(catalog.url(), |_, _| None).await;
+    let server = Server::start(Config {
+        catalog: Some(CatalogConfig::embedded(&format!("{}/iceberg", proxy.url), None)),
+        ..config(folders[1].path())
+    })
+    .await
+    .unwrap();
+    for id in ["a", "b"] {
+        send(server.url(), &[event(id, "2026-11-24T10:00:00.000Z")]).await;
+        flush(server.url()).await;
+    }
+    let mut held = false;
+    proxy.rule(move |method, path| {
+        let is_commit = *method == axum::http::Method::POST && path.contains("/tables/");
+        (is_commit && !std::mem::replace(&mut held, true)).then_some(Fault::Hold)
+    });
+    let upkeep = Upkeep {
+        min_files: 2,
+        ..Upkeep::default()
+    };
+    let lake = server.app().lake.clone();
+    let merging = tokio::spawn(async move { lake.merge(&table(COMMERCE), upkeep).await });
+    proxy.held().await;
+    delete(catalog.url(), COMMERCE, "event_id = 'a'").await;
+    proxy.release();
+    let merged = merging.await.unwrap();
+    assert!(matches!(merged, Err(Error::Conflict { .. })), "{merged:?}");
+    assert_eq!(common::event_ids("duckdb", catalog.url(), COMMERCE).await, ["b"]);
+    server.app().lake.merge(&table(COMMERCE), upkeep).await.unwrap();
+    assert_eq!(common::event_ids("duckdb", catalog.url(), COMMERCE).await, ["b"]);
 }
 
 /// A table partitioned by its date, as the measurement's are.

@@ -12,7 +12,7 @@ use iceberg::TableIdent;
 use serde::Serialize;
 
 use super::commit::COMMIT_ID;
-use super::snapshot::{BuiltOn, Change, Replaced};
+use super::snapshot::{BuiltOn, Change, Deletes, Replaced};
 use super::{write, Lake};
 use crate::Result;
 
@@ -47,7 +47,7 @@ impl Default for Upkeep {
 /// What upkeep did to a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Done {
-    /// Small files that were merged.
+    /// Small files that were merged, and files that were written anew without the rows that another writer deleted.
     pub files_merged: usize,
     /// Files that hold their rows now.
     pub files_written: usize,
@@ -62,7 +62,7 @@ pub struct Done {
 /// The first half of [`Done`].
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Merged {
-    /// Small files that were merged.
+    /// Small files that were merged, and files that were written anew without the rows that another writer deleted.
     pub files_merged: usize,
     /// Files that hold their rows now.
     pub files_written: usize,
@@ -108,15 +108,21 @@ impl Lake {
         })
     }
 
-    /// Merges small files of each partition; how many, and into how many.
+    /// Merges small files of each partition, and writes those anew that have row-level deletes; how many, and into how many.
     ///
     /// # Errors
     /// As [`Self::maintain`].
     pub async fn compact(&self, ident: &TableIdent, upkeep: Upkeep) -> Result<(usize, usize)> {
         let table = self.load(ident).await?;
+        let deletes = delete_manifests(&table).await?;
         let (mut merged, mut written) = (0, 0);
         let mut rewritten = Rewritten::default();
-        let mut groups = small_files(&table, upkeep).await?.into_iter().peekable();
+        let mut groups = groups(&table, upkeep).await?;
+        if groups.is_empty() && !deletes.is_empty() {
+            // The files they pointed into have been replaced since: without them is all there is to do.
+            groups.push(Vec::new());
+        }
+        let mut groups = groups.into_iter().peekable();
         while let Some(group) = groups.next() {
             rewritten.add(&table, group).await?;
             if rewritten.bytes >= COMMIT_BYTES || groups.peek().is_none() {
@@ -124,7 +130,13 @@ impl Lake {
                 let id = format!("compaction-{}", uuid::Uuid::new_v4());
                 let change = Change {
                     added: &added,
-                    replaced: Replaced::Files(&replaced),
+                    replaced: Replaced::Files {
+                        files: &replaced,
+                        deletes: Deletes {
+                            known: &deletes,
+                            are_void: !groups.peek().is_some_and(|group| has_deletes(group)),
+                        },
+                    },
                     properties: &HashMap::from([(COMMIT_ID.to_owned(), id)]),
                     built_on: BuiltOn::Anything,
                 };
@@ -253,15 +265,25 @@ impl Rewritten {
     }
 }
 
-/// Groups of small files, each of one partition and of about the target size together.
-async fn small_files(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTask>>> {
+/// Groups of files to write anew, each of one partition and of about the target size together: first those with row-level
+/// deletes, then small ones.
+async fn groups(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTask>>> {
     let tasks: Vec<_> = table.scan().build()?.plan_files().await?.try_collect().await?;
+    let (deleted_from, whole): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| !task.deletes.is_empty());
+    let small = whole
+        .into_iter()
+        .filter(|task| task.file_size_in_bytes < upkeep.target_file_bytes);
+    let mut groups = grouped(deleted_from, upkeep.target_file_bytes);
+    let mut merged = grouped(small, upkeep.target_file_bytes);
+    merged.retain(|group| group.len() >= upkeep.min_files.max(2));
+    groups.extend(merged);
+    Ok(groups)
+}
+
+fn grouped(tasks: impl IntoIterator<Item = FileScanTask>, target_bytes: u64) -> Vec<Vec<FileScanTask>> {
     let mut partitions: HashMap<Option<Struct>, Vec<FileScanTask>> = HashMap::new();
     for task in tasks {
-        // Files with row-level deletes of other writers are theirs to rewrite.
-        if task.file_size_in_bytes < upkeep.target_file_bytes && task.deletes.is_empty() {
-            partitions.entry(task.partition.clone()).or_default().push(task);
-        }
+        partitions.entry(task.partition.clone()).or_default().push(task);
     }
     let mut groups = Vec::new();
     for files in partitions.into_values() {
@@ -270,15 +292,32 @@ async fn small_files(table: &Table, upkeep: Upkeep) -> Result<Vec<Vec<FileScanTa
         for file in files {
             bytes += file.file_size_in_bytes;
             group.push(file);
-            if bytes >= upkeep.target_file_bytes {
+            if bytes >= target_bytes {
                 groups.push(std::mem::take(&mut group));
                 bytes = 0;
             }
         }
         groups.push(group);
     }
-    groups.retain(|group| group.len() >= upkeep.min_files.max(2));
-    Ok(groups)
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn has_deletes(group: &[FileScanTask]) -> bool {
+    group.iter().any(|task| !task.deletes.is_empty())
+}
+
+/// Manifests of row-level deletes in the current snapshot.
+async fn delete_manifests(table: &Table) -> Result<HashSet<String>> {
+    let Some(current) = table.metadata().current_snapshot() else {
+        return Ok(HashSet::new());
+    };
+    let list = table.manifest_list_reader(current).load().await?;
+    let of_deletes = list.entries().iter().filter(|manifest| {
+        manifest.content == ManifestContentType::Deletes
+            && (manifest.has_added_files() || manifest.has_existing_files())
+    });
+    Ok(of_deletes.map(|manifest| manifest.manifest_path.clone()).collect())
 }
 
 /// Manifest lists and manifests that are read at the same time: each is a wait for the object storage.

@@ -180,7 +180,7 @@ pub fn duckdb_relation(files: &[String]) -> String {
 /// What another writer may leave in a table and the files alone do not show.
 pub(super) fn row_level_deletes(place: impl std::fmt::Display) -> Error {
     Error::Invalid(format!(
-        "{place} has row-level deletes, which only an Iceberg reader applies"
+        "{place} has row-level deletes, which another writer left: `weir lake compact` applies them"
     ))
 }
 

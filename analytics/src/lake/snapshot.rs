@@ -42,9 +42,21 @@ pub(super) enum Replaced<'a> {
     /// Those in the scope, whichever they are when the commit takes effect: an overwrite.
     Scope(&'a Scope),
     /// Exactly these, whose rows come again in the added ones: a rewrite. If one is gone, its rows may have changed.
-    Files(&'a HashSet<String>),
+    Files {
+        files: &'a HashSet<String>,
+        deletes: Deletes<'a>,
+    },
     /// None, but every manifest is written anew, merged: the rows stay where they are.
     Manifests,
+}
+
+/// Manifests of row-level deletes, which other writers leave, under a rewrite.
+#[derive(Clone, Copy)]
+pub(super) struct Deletes<'a> {
+    /// Those that were there when the files to rewrite were read. A newer one may be of a row that comes again.
+    pub known: &'a HashSet<String>,
+    /// Whether no file that they point into is left afterwards: then they go.
+    pub are_void: bool,
 }
 
 impl Replaced<'_> {
@@ -52,7 +64,7 @@ impl Replaced<'_> {
         match self {
             Self::Nothing | Self::Manifests => Ok(false),
             Self::Scope(scope) => scope.covers(file.partition()),
-            Self::Files(files) => Ok(files.contains(file.file_path())),
+            Self::Files { files, .. } => Ok(files.contains(file.file_path())),
         }
     }
 
@@ -60,7 +72,7 @@ impl Replaced<'_> {
         match self {
             Self::Nothing => Operation::Append,
             Self::Scope(_) => Operation::Overwrite,
-            Self::Files(_) | Self::Manifests => Operation::Replace,
+            Self::Files { .. } | Self::Manifests => Operation::Replace,
         }
     }
 }
@@ -207,7 +219,21 @@ impl Draft<'_> {
                     continue;
                 }
                 // Deletes of other writers: without the files they point into they are void.
-                (Replaced::Scope(Scope::WholeTable), ManifestContentType::Deletes) => continue,
+                (Replaced::Scope(Scope::WholeTable), ManifestContentType::Deletes) => {
+                    self.without(&manifest).await?;
+                    continue;
+                }
+                (Replaced::Files { deletes, .. }, ManifestContentType::Deletes) => {
+                    if !deletes.known.contains(&manifest.manifest_path) {
+                        return Err(self.conflict());
+                    }
+                    if deletes.are_void {
+                        self.without(&manifest).await?;
+                    } else {
+                        kept.push(manifest);
+                    }
+                    continue;
+                }
                 (_, ManifestContentType::Deletes) => {
                     kept.push(manifest);
                     continue;
@@ -247,18 +273,37 @@ impl Draft<'_> {
                 }
             }
         }
-        if let Replaced::Files(files) = replaced {
+        if let Replaced::Files { files, .. } = replaced {
             if removed != files.len() {
-                return Err(Error::Conflict {
-                    table: self.table.identifier().to_string(),
-                    attempts: 1,
-                });
+                return Err(self.conflict());
             }
         }
         for writer in merged.into_values() {
             kept.push(writer.write_manifest_file().await?);
         }
         Ok(kept)
+    }
+
+    /// Counts the files of a manifest as removed.
+    async fn without(&mut self, manifest: &ManifestFile) -> Result<()> {
+        let metadata = self.table.metadata();
+        let spec_id = manifest.partition_spec_id;
+        let spec = metadata
+            .partition_spec_by_id(spec_id)
+            .ok_or_else(|| Error::Internal(format!("{}: no partition spec {spec_id}", self.table.identifier())))?;
+        let entries = manifest.load_manifest(self.table.file_io()).await?.into_parts().0;
+        for entry in entries.iter().filter(|entry| entry.is_alive()) {
+            self.summary
+                .remove_file(entry.data_file(), metadata.current_schema().clone(), spec.clone());
+        }
+        Ok(())
+    }
+
+    fn conflict(&self) -> Error {
+        Error::Conflict {
+            table: self.table.identifier().to_string(),
+            attempts: 1,
+        }
     }
 }
 
