@@ -75,6 +75,9 @@ pub enum Error {
     /// The journal holds more uncommitted bytes than allowed; try again later.
     #[error("{0}")]
     Busy(String),
+    /// There is no room for what has to be kept, until somebody makes some.
+    #[error("{0}")]
+    Full(String),
     /// A state that should not occur.
     #[error("{0}")]
     Internal(String),
@@ -93,6 +96,7 @@ impl Error {
                 StatusCode::NOT_FOUND
             }
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Conflict { .. } | Self::Overtaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -332,6 +332,7 @@ fn router(app: Arc<App>, catalog: Router) -> Router {
         .route("/v1/flush", post(flush))
         .route("/v1/maintain", post(maintain))
         .merge(crate::lake::routes::routes())
+        .merge(crate::pipeline::replay::routes())
         .merge(measurement::routes())
         .layer(DefaultBodyLimit::max(MAX_QUESTION_BYTES))
         .route_layer(middleware::from_fn_with_state(app.clone(), answer));

@@ -101,6 +101,38 @@ async fn requests_that_are_not_rows_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_nearly_all_wrong_is_refused_whole_and_takes_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let path = "/v1/streams/commerce_v1";
+    let good = event("good", "2026-11-24T10:00:00.000Z");
+    let many = |wrong: &str, count: usize| format!("[{good}{}]", format!(",{wrong}").repeat(count));
+    // A time that only the decoder finds wrong.
+    let late = event("late", "2026-11-24T10Z").to_string();
+    for (wrong, count, reason) in [
+        ("{}", 5 * 1024 * 1024 / 3 - 1_000, "row 1: missing_field"),
+        ("1", 1_001, "row 1: parse_failure"),
+        (&late, 1_001, "row 1: type_mismatch"),
+    ] {
+        let (status, said) = post(server.url(), path, many(wrong, count)).await;
+        assert_eq!(status, 422);
+        let said = said.to_string();
+        assert!(
+            said.len() < 1_000 && said.contains("more than 1000 rows are wrong"),
+            "{said}"
+        );
+        assert!(said.contains(reason), "{said}");
+    }
+    let kept = folder.path().join("quarantine/commerce_v1.jsonl");
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), 0);
+    assert_eq!(flush(server.url()).await, 0);
+    let (status, verdicts) = post(server.url(), path, many("{}", 1_000)).await;
+    assert_eq!((status, &verdicts["accepted"]), (200, &json!(1)));
+    assert_eq!(verdicts["rejected"].as_array().unwrap().len(), 1_000);
+    assert_eq!(flush(server.url()).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_says_503_and_takes_rows_again_after_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Config {

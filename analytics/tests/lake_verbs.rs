@@ -237,6 +237,98 @@ async fn numbers_that_json_has_not_are_told_as_text() {
     assert_eq!(answer["rows"], expected);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_are_listed_shown_and_taken_again_once_they_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = tempfile::tempdir().unwrap();
+    for stream in ["commerce_v1", "publication_v1", "sync_v1"] {
+        let file = format!("{stream}.sql");
+        let text = std::fs::read_to_string(common::in_package(&format!("../sql/pipelines/{file}"))).unwrap();
+        let text = text.replace(
+            "order_name,",
+            "cast(cast(order_name as bigint) as varchar) as order_name,",
+        );
+        std::fs::write(sql.path().join(file), text).unwrap();
+    }
+    let wrong_sql = Config {
+        pipelines: Some(sql.path().to_owned()),
+        ..config(folder.path())
+    };
+    let server = Server::start(wrong_sql).await.unwrap();
+    let row = |id: &str, name: &str| {
+        let mut row = event(id, "2026-11-24T10:00:00.000Z");
+        row["order_name"] = json!(name);
+        row
+    };
+    let mut never = row("never", "1");
+    never["total_price"] = json!("text");
+    let rows = json!([row("a", "#1"), row("b", "2"), never, row("c", "#3"), row("d", "#4")]);
+    let (status, verdicts) = post(server.url(), "/v1/streams/commerce_v1", rows.to_string()).await;
+    assert_eq!((status, &verdicts["accepted"]), (200, &json!(1)), "{verdicts}");
+    // Mended.
+    drop(server);
+    let server = start(folder.path()).await;
+    let url = server.url();
+
+    let listed = json_of(url, &["quarantine", "list"]).await;
+    let records = listed["records"].as_array().unwrap();
+    let events: Vec<_> = records
+        .iter()
+        .map(|record| record["event_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(events, ["a", "never", "c", "d"]);
+    assert!(records.iter().all(|record| record.get("row").is_none()));
+    assert_eq!(listed["streams"]["commerce_v1"]["records"], 4);
+    assert_eq!(listed["streams"]["sync_v1"]["records"], 0);
+    let ids: Vec<_> = records.iter().map(|record| record["id"].as_str().unwrap()).collect();
+    let shown: Value = serde_json::from_str(&weir(url, &["quarantine", "show", ids[0]]).await).unwrap();
+    assert_eq!(
+        (&shown["row"]["order_name"], &shown["reason"]),
+        (&json!("#1"), &json!("type_mismatch"))
+    );
+    let one = json_of(url, &["quarantine", "list", "--limit", "1", "--stream", "commerce_v1"]).await;
+    assert_eq!(
+        (one["records"].as_array().unwrap().len(), &one["is_cut_off"]),
+        (1, &json!(true))
+    );
+
+    let done = json_of(url, &["quarantine", "replay", ids[2]]).await;
+    assert_eq!(done, json!({ "accepted": 1, "rejected": 0, "refusals": [] }));
+    let unknown = run(url, &["quarantine", "replay", ids[2]]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    // What is still wrong stays, and is said.
+    let all = run(url, &["quarantine", "replay", "--stream", "commerce_v1"]).await;
+    let said = String::from_utf8(all.stderr).unwrap();
+    assert_eq!(all.status.code(), Some(1));
+    assert!(
+        said.contains(ids[1]) && said.contains("total_price") && !said.contains(ids[0]),
+        "{said}"
+    );
+    let left = json_of(url, &["quarantine", "list"]).await;
+    assert_eq!(left["records"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        json_of(url, &["quarantine", "drop", ids[1]]).await,
+        json!({ "dropped": 1 })
+    );
+    assert_eq!(json_of(url, &["quarantine", "list"]).await["records"], json!([]));
+    for arguments in [
+        ["quarantine", "replay"].as_slice(),
+        &["quarantine", "show", "a"],
+        &["quarantine", "drop", ids[1], "--stream", "sync_v1"],
+    ] {
+        assert_eq!(run(url, arguments).await.status.code(), Some(2));
+    }
+    assert_eq!(flush(url).await, 3);
+    assert_eq!(event_ids("pyiceberg", url, COMMERCE).await, ["a", "b", "c", "d"]);
+    // And what is wrong from now on is kept where the rest was.
+    let wrong = json!([{ "event_id": "e" }]).to_string();
+    assert_eq!(post(url, "/v1/streams/commerce_v1", wrong).await.0, 200);
+    assert_eq!(
+        json_of(url, &["quarantine", "list"]).await["records"][0]["event_id"],
+        "e"
+    );
+}
+
 /// It would take days.
 const RUNAWAY: &str = "select count(*) from range(10000000) as a, range(10000000) as b where a.range % 7 < b.range % 5";
 

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
-use crate::say::note;
+use crate::say::{note, say};
 use crate::{Error, Result};
 
 /// Arguments of `weir lake`.
@@ -61,6 +61,11 @@ enum Action {
         #[command(flatten)]
         client: Client,
     },
+    /// Lists, shows, replays and drops the rows that `/v1/streams/...` refused.
+    Quarantine {
+        #[command(subcommand)]
+        action: Quarantine,
+    },
     /// Runs one select over the tables, for example `select count(*) from commerce.telemetry`.
     Sql {
         /// The select.
@@ -68,6 +73,54 @@ enum Action {
         #[command(flatten)]
         client: Client,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Quarantine {
+    /// Lists the records with the reason, oldest first, without the rows.
+    List {
+        /// Only of this stream.
+        #[arg(long)]
+        stream: Option<String>,
+        /// So many at most.
+        #[arg(long)]
+        limit: Option<usize>,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Prints one record: the row that was sent, with reason and detail.
+    Show {
+        /// Id, as `list` prints it.
+        id: String,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Judges rows anew; each that is right now goes into its table and leaves the quarantine.
+    Replay(Chosen),
+    /// Deletes records.
+    Drop(Chosen),
+}
+
+/// Which records.
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// Ids, as `list` prints them.
+    #[arg(required_unless_present = "stream", conflicts_with = "stream")]
+    ids: Vec<String>,
+    /// All of this stream.
+    #[arg(long)]
+    stream: Option<String>,
+    #[command(flatten)]
+    client: Client,
+}
+
+impl Chosen {
+    fn body(&self) -> Value {
+        match &self.stream {
+            Some(stream) => json!({ "stream": stream }),
+            None => json!({ "ids": self.ids }),
+        }
+    }
 }
 
 /// Runs one of them against the server.
@@ -129,7 +182,55 @@ pub async fn run(args: Args) -> Result<()> {
             )
             .await
         }
+        Action::Quarantine { action } => quarantine(action).await,
         Action::Sql { sql, client } => query(&client, &sql).await,
+    }
+}
+
+async fn quarantine(action: Quarantine) -> Result<()> {
+    match action {
+        Quarantine::List { stream, limit, client } => {
+            let limit = limit.map(|limit| limit.to_string());
+            let parameters = [("stream", stream.as_deref()), ("limit", limit.as_deref())];
+            let answer = client.get("/v1/quarantine", &parameters).await?;
+            let columns = ["id", "received_at", "stream", "event_id", "reason", "field", "detail"];
+            list(&client, &answer, "records", &columns)?;
+            if answer["is_cut_off"] == true {
+                note!("there are more records: --limit, --stream");
+            }
+            Ok(())
+        }
+        Quarantine::Show { id, client } => {
+            let id: uuid::Uuid = id
+                .parse()
+                .map_err(|_| Error::CommandLine(format!("{id:?} is no id of `weir lake quarantine list`")))?;
+            let record = client.get(&format!("/v1/quarantine/{id}"), &[]).await?;
+            say!("{record:#}");
+            Ok(())
+        }
+        Quarantine::Replay(chosen) => {
+            let answer = chosen.client.post("/v1/quarantine/replay", &chosen.body()).await?;
+            let counts = ["accepted", "rejected"];
+            let row = counts.iter().map(|count| cell(&answer[count])).collect();
+            chosen.client.show(&answer, &counts, vec![row]);
+            for refusal in answer["refusals"].as_array().into_iter().flatten() {
+                let parts = ["reason", "field", "detail"].map(|part| cell(&refusal[part]));
+                note!("{}: {}", cell(&refusal["id"]), parts.join(" "));
+            }
+            if answer["rejected"] == 0 {
+                return Ok(());
+            }
+            Err(Error::Invalid(
+                "rows that were refused again stay in the quarantine".into(),
+            ))
+        }
+        Quarantine::Drop(chosen) => {
+            let answer = chosen.client.post("/v1/quarantine/drop", &chosen.body()).await?;
+            chosen
+                .client
+                .show(&answer, &["dropped"], vec![vec![cell(&answer["dropped"])]]);
+            Ok(())
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 //! A request whose rows are all good, as nearly every one is, is read once by [`super::parse`] and kept as it came. Any
 //! other is read here, value by value.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::{json, Value};
 use weir_domain::telemetry::{Field, FieldType, StreamSchema, MAX_ROW_BYTES};
 
@@ -34,15 +36,71 @@ pub(super) struct Judged {
     pub(super) records: Vec<Value>,
 }
 
+#[derive(Debug)]
 struct Fault {
     reason: &'static str,
     field: String,
     detail: String,
 }
 
+/// Wrong rows of a request that are kept and answered one by one. More are no findings but a wrong sender, and each costs
+/// many times its size: a request of 5 MB may have 1.7 million of them.
+pub(super) const MAX_WRONG_ROWS: usize = 1_000;
+
+/// The rows of a request while it is read, each as it came and as the journal keeps it.
+struct Encoding<'a> {
+    judge: &'a Judge,
+    rows: Vec<Value>,
+    lines: Vec<std::result::Result<Vec<u8>, Fault>>,
+    wrong: usize,
+}
+
+impl Encoding<'_> {
+    /// Refuses a request with too many wrong rows; the first one tells what is wrong.
+    fn bounded(&self) -> Result<()> {
+        if self.wrong <= MAX_WRONG_ROWS {
+            return Ok(());
+        }
+        let mut wrong = self.lines.iter().enumerate();
+        let first = wrong.find_map(|(index, line)| line.as_ref().err().map(|fault| (index, fault)));
+        let first = first.map_or_else(String::new, |(index, fault)| {
+            let Fault { reason, field, detail } = fault;
+            let place = [field.as_str(), detail].into_iter().filter(|text| !text.is_empty());
+            format!(
+                ", the first of them row {index}: {reason}: {}",
+                place.collect::<Vec<_>>().join(": ")
+            )
+        });
+        Err(Error::Invalid(format!(
+            "more than {MAX_WRONG_ROWS} rows are wrong, and nothing of the request is kept{first}"
+        )))
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Encoding<'_> {
+    type Value = ();
+
+    fn expecting(&self, expected: &mut fmt::Formatter<'_>) -> fmt::Result {
+        expected.write_str("a JSON array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> std::result::Result<(), A::Error> {
+        while let Some(row) = rows.next_element::<Value>()? {
+            let line = self.judge.encode(&row);
+            self.wrong += usize::from(line.is_err());
+            self.rows.push(row);
+            self.lines.push(line);
+            if self.wrong > MAX_WRONG_ROWS {
+                return Err(A::Error::custom("too many wrong rows"));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Judge {
     /// # Errors
-    /// [`Error::Invalid`] if the body is no JSON array.
+    /// [`Error::Invalid`] if the body is no JSON array, or more than [`MAX_WRONG_ROWS`] of its rows are wrong.
     pub(super) fn judge(&self, body: Vec<u8>) -> Result<Judged> {
         match self.rows.accept(&body) {
             Some((accepted, batch)) => Ok(Judged {
@@ -56,18 +114,26 @@ impl Judge {
     }
 
     fn row_by_row(&self, body: &[u8]) -> Result<Judged> {
-        let Value::Array(rows) =
-            serde_json::from_slice(body).map_err(|error| Error::Invalid(format!("not JSON: {error}")))?
-        else {
-            return Err(Error::Invalid("expected a JSON array of events".into()));
+        let mut encoding = Encoding {
+            judge: self,
+            rows: Vec::new(),
+            lines: Vec::new(),
+            wrong: 0,
         };
-        let mut lines: Vec<_> = rows.iter().map(|row| self.encode(row)).collect();
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let read = json.deserialize_any(&mut encoding).and_then(|()| json.end());
+        encoding.bounded()?;
+        read.map_err(|error| Error::Invalid(format!("not a JSON array of events: {error}")))?;
+        let batches = self.decode(&mut encoding.lines);
+        encoding.wrong = encoding.lines.iter().filter(|line| line.is_err()).count();
+        encoding.bounded()?;
+
         let mut judged = Judged {
-            batches: self.decode(&mut lines),
+            batches,
             ..Judged::default()
         };
         let received_at = jiff::Timestamp::now().to_string();
-        for (index, (row, line)) in rows.iter().zip(lines).enumerate() {
+        for (index, (row, line)) in encoding.rows.iter().zip(encoding.lines).enumerate() {
             match line {
                 Ok(line) => {
                     judged.payload.extend_from_slice(&line);

@@ -1,6 +1,7 @@
 //! Self-hosted Pipelines: from a POST to a durable journal to Iceberg.
 //!
 //! - [`ingest`]: has rows judged ([`judge`]), keeps the refused ones in the [`quarantine`], journals the others, then answers.
+//!   [`replay`]: takes them from there again.
 //! - [`rows`]: from JSON ([`parse`]) to the rows of the table, by way of the stream's SQL ([`transform`]).
 //! - [`journal`]: one append-only segment at a time per stream, fsynced by group commit.
 //! - [`encode`]: data files of a segment, begun with its first row.  - [`backlog`]: what may wait, on disk and in memory.
@@ -14,6 +15,7 @@ pub mod journal;
 mod judge;
 mod parse;
 pub mod quarantine;
+pub mod replay;
 pub mod roll;
 pub mod rows;
 mod time;
