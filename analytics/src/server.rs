@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use weir_domain::webhook::is_secret;
 
 use crate::lake::catalog_store::CatalogStore;
-use crate::lake::maintain::{Done, Upkeep};
+use crate::lake::maintain::{Done, Merged, Upkeep};
 use crate::lake::{catalog_server, tables, CatalogConfig, Lake, TableDefinition};
 use crate::pipeline::ingest::{Verdicts, MAX_BODY_BYTES};
 use crate::pipeline::{Limits, Pipelines};
@@ -138,10 +138,17 @@ impl App {
     }
 
     async fn maintain_one(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Done> {
-        let turn = self.refresh.lock().await;
-        let merged = self.lake.merge(table, upkeep).await?;
-        drop(turn);
+        let merged = self.merge(table, upkeep).await?;
         Ok(merged.and_expired(self.expire(table, upkeep).await?))
+    }
+
+    /// Merges small files and many manifests of a table while no refresh runs. Between two tables one that waits has its turn.
+    ///
+    /// # Errors
+    /// As [`Lake::merge`].
+    pub async fn merge(&self, table: &TableIdent, upkeep: Upkeep) -> Result<Merged> {
+        let _turn = self.refresh.lock().await;
+        self.lake.merge(table, upkeep).await
     }
 
     /// Expires old snapshots of a table and deletes what only they needed; how many snapshots, and how many files.

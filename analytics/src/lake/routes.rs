@@ -105,10 +105,9 @@ async fn snapshots(State(app): State<Arc<App>>, query: Query<Named>) -> Result<J
 
 async fn compact(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>> {
     let work = Work::read(&body)?;
-    let _alone = app.refresh.lock().await;
     let mut done = serde_json::Map::new();
     for table in work.tables(&app)? {
-        let merged = app.lake.merge(&table, work.upkeep()).await.map_err(about(&table))?;
+        let merged = app.merge(&table, work.upkeep()).await.map_err(about(&table))?;
         done.insert(table.to_string(), serde_json::to_value(merged)?);
     }
     Ok(Json(json!({ "tables": done })))
