@@ -1,8 +1,9 @@
 //! The embedded Iceberg REST catalog: the part of the specification that pyiceberg, DuckDB and iceberg-rust use to read
 //! and to write tables.
 //!
-//! On loopback it asks for no token, for reading or for commits: who can connect there can read the files anyway. On any
-//! other address every call needs the server's bearer token.
+//! On loopback it asks for no token, for reading or for commits, so that readers on the machine need none; so any account of
+//! the machine may commit to its tables, whoever may read their files (docs/deploy.md). On any other address every call needs
+//! the server's bearer token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
