@@ -1,5 +1,7 @@
 //! The queue handlers: deliveries to PostgreSQL and the stream, dead letters to the quarantine.
 
+use std::cell::RefCell;
+
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
 use weir_edge_shared::border::content;
@@ -50,6 +52,7 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
         far_ends: FarEnds::of(&env)?,
         sync: Sync::of(&env),
         max_delay: max_delay_seconds(&env),
+        counters: RefCell::default(),
         env: &env,
     };
     let dead = dead_letter_queue(&env).is_some_and(|name| name == batch.queue());
@@ -71,11 +74,17 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
         };
         consumer.keep_then_acknowledge(&raw, &record).await;
     }
-    if dead {
-        consumer.bury(entries).await;
-        return Ok(());
-    }
-    consumer.deliver(entries).await
+    let handled = match dead {
+        true => {
+            consumer.bury(entries).await;
+            Ok(())
+        }
+        false => consumer.deliver(entries).await,
+    };
+    // Last: what is decided is carried out already.
+    let points = consumer.counters.borrow().points();
+    AnalyticsEngine::bound(&env, COUNTERS).write(&points).await;
+    handled
 }
 
 /// What one invocation has.
@@ -85,6 +94,8 @@ struct Consumer<'a> {
     sync: Sync,
     /// Longest delay of a retry, in seconds.
     max_delay: u32,
+    /// What became of the deliveries.
+    counters: RefCell<Counters>,
 }
 
 impl Consumer<'_> {
@@ -121,7 +132,6 @@ impl Consumer<'_> {
         let began_millis = Date::now().as_millis();
         let transport = HyperdriveTransport::new(self.env.hyperdrive(POSTGRES)?, postgres_timeouts(self.env));
         let streams = streams(self.env, STREAM)?;
-        let mut counters = Counters::default();
         let mut requests = Vec::new();
         let (mut open, mut asked) = (Vec::new(), Vec::new());
         for (ready, delivery) in ready.into_iter().zip(deliveries) {
@@ -142,7 +152,6 @@ impl Consumer<'_> {
             false => consume(&asked, &transport, &streams).await,
         };
         for ((ready, delivery), decision) in open.into_iter().zip(asked).zip(decisions) {
-            consumed(&mut counters, &delivery, &decision);
             match Subject::of(&delivery) {
                 // After the others: one of them may be put into the quarantine and name whom this asks to forget.
                 Some(subject) if !matches!(decision, Decision::Retry { .. }) => {
@@ -160,10 +169,6 @@ impl Consumer<'_> {
         for (ready, delivery, subject, decision) in requests {
             self.forget(&around, ready, delivery, &subject, decision, left).await;
         }
-        // Last: what is decided is carried out already.
-        AnalyticsEngine::bound(self.env, COUNTERS)
-            .write(&counters.points())
-            .await;
         Ok(())
     }
 
@@ -186,7 +191,7 @@ impl Consumer<'_> {
             }
             Pass::Done(_) => match self.remove_body(ready.body_key.as_ref()).await {
                 Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
-                Err(error) => self.retry(&ready.raw, &error.to_string()),
+                Err(error) => self.retry_counted(&ready.raw, &delivery, &error.to_string()),
             },
             Pass::More(progress) => self.go_on_later(&ready, delivery, progress).await,
             // The message itself would come again as it is, and the certificate would not count what was done.
@@ -196,7 +201,7 @@ impl Consumer<'_> {
                 console_warn!("message {} again in {delay} s, from there on: {cause}", ready.raw.id());
                 self.go_on_later(&ready, delivery, progress).await;
             }
-            Pass::Failed(_, cause) => self.retry(&ready.raw, &cause),
+            Pass::Failed(_, cause) => self.retry_counted(&ready.raw, &delivery, &cause),
         }
     }
 
@@ -247,7 +252,7 @@ impl Consumer<'_> {
         let decision = Decision::quarantine(OTHER_SHOP, "shop_domain of the body is not the shop of the delivery");
         match self.remove_body(body_key.as_ref()).await {
             Ok(()) => self.carry_out(raw, delivery, replays, decision).await,
-            Err(error) => self.retry(raw, &error.to_string()),
+            Err(error) => self.retry_counted(raw, &delivery, &error.to_string()),
         }
     }
 
@@ -289,8 +294,11 @@ impl Consumer<'_> {
 
     async fn carry_out(&self, raw: &RawMessage, delivery: Delivery, replays: u32, decision: Decision) {
         match decision {
-            Decision::Acknowledge => raw.ack(),
-            Decision::Retry { cause } => self.retry(raw, &cause),
+            Decision::Acknowledge => {
+                raw.ack();
+                self.count(&delivery, &Decision::Acknowledge);
+            }
+            Decision::Retry { cause } => self.retry_counted(raw, &delivery, &cause),
             Decision::Quarantine { reason, detail } => {
                 let record = QuarantineRecord::new(delivery, &reason, &detail, now()).after_replays(replays);
                 self.keep_then_acknowledge(raw, &record).await;
@@ -310,9 +318,23 @@ impl Consumer<'_> {
 
     async fn keep_then_acknowledge(&self, raw: &RawMessage, record: &QuarantineRecord) {
         match self.far_ends.keep(record).await {
-            Ok(()) => raw.ack(),
-            Err(error) => self.retry(raw, &format!("quarantine failed: {error}")),
+            Ok(()) => {
+                raw.ack();
+                let decision = Decision::quarantine(&record.reason, record.detail.as_str());
+                self.count(&record.delivery, &decision);
+            }
+            Err(error) => self.retry_counted(raw, &record.delivery, &format!("quarantine failed: {error}")),
         }
+    }
+
+    fn count(&self, delivery: &Delivery, decision: &Decision) {
+        consumed(&mut self.counters.borrow_mut(), delivery, decision);
+    }
+
+    fn retry_counted(&self, raw: &RawMessage, delivery: &Delivery, cause: &str) {
+        self.retry(raw, cause);
+        let cause = cause.to_owned();
+        self.count(delivery, &Decision::Retry { cause });
     }
 
     fn retry(&self, raw: &RawMessage, cause: &str) {

@@ -7,6 +7,10 @@ import { world } from "./world.mjs";
 
 const BODY = '{"id": 820982911946154508}';
 
+/** What was counted of deliveries that were taken from the queue. */
+const outcomes = async (counters) =>
+  (await counters()).filter(({ blobs }) => blobs[0] === "consumed").map(({ blobs }) => blobs.slice(1).join(" "));
+
 test("a batch is one call, one stream request, and is delivered once", async (t) => {
   const { deliver, postgres, lake } = await world(t, { maxBatchTimeoutSeconds: 1 });
   const ids = Array.from({ length: 20 }, (_, index) => `w-${index}`);
@@ -28,7 +32,7 @@ test("PostgreSQL cuts the connection: 200 to Shopify, retried, nothing lost", as
 });
 
 test("PostgreSQL is unreachable: nothing is acknowledged, and the dead letter is kept", async (t) => {
-  const { deliver, lake, quarantine } = await world(t, {
+  const { deliver, lake, quarantine, counters } = await world(t, {
     postgres: "postgres://edge:secret@127.0.0.1:1/weir?sslmode=disable",
     maxRetries: 2,
   });
@@ -37,6 +41,7 @@ test("PostgreSQL is unreachable: nothing is acknowledged, and the dead letter is
   assert.equal(kept.reason, "retries_exhausted");
   assert.equal(kept.record.delivery.body, BODY);
   assert.equal(lake.attempts, 0);
+  await until("a count of it, by which an alarm goes", async () => (await outcomes(counters)).includes("orders/create quarantined retries_exhausted"));
 });
 
 for (const hang of ["connection", "statement"]) {
@@ -205,7 +210,7 @@ test("what is no text on the queue is kept whole: bytes, and the JSON of any val
 });
 
 test("a message of an earlier deployment is taken, and what is none of ours is kept as it came", async (t) => {
-  const { queue, postgres, lake, quarantine } = await world(t);
+  const { queue, postgres, lake, quarantine, counters } = await world(t);
   const { send } = await queue();
   const delivery = { webhook_id: "earlier", topic: "orders/create", shop_domain: "demo.myshopify.com", received_at: "2026-11-24T10:00:00.000Z" };
   await send(JSON.stringify({ delivery: { ...delivery, body: BODY }, body_bytes: BODY.length }), { contentType: "text" });
@@ -219,4 +224,5 @@ test("a message of an earlier deployment is taken, and what is none of ours is k
   });
   assert.deepEqual([...new Set(kept.map(({ reason }) => reason))], ["unreadable_message"]);
   assert.deepEqual(kept.map(({ record }) => record.delivery.body).sort(), ["not one of ours", "{}\nnor this"]);
+  await until("a count of them", async () => (await outcomes(counters)).includes("unknown quarantined unreadable_message"));
 });
