@@ -54,14 +54,13 @@ impl Kept {
             return (Self::other(text.to_owned(), owner), None);
         };
         let mut kept = Self::other(record.raw_text(), owner);
-        kept.topic.clone_from(&record.delivery.topic);
+        let told = record.told();
+        kept.topic = told.topic;
+        if told.shop_domain != UNKNOWN {
+            kept.shop_domain.get_or_insert(told.shop_domain);
+        }
         kept.is_refused = record.is_refused();
         let message = record.into_replay().ok();
-        if let Some(message) = &message {
-            kept.topic.clone_from(&message.delivery.topic);
-            kept.shop_domain
-                .get_or_insert_with(|| message.delivery.shop_domain.clone());
-        }
         (kept, message)
     }
 
@@ -93,9 +92,7 @@ impl Kept {
 #[must_use]
 pub fn received_millis(text: &str) -> Option<u64> {
     if let Ok(record) = serde_json::from_str::<QuarantineRecord>(text) {
-        let quarantined = record.delivery.received_at.clone();
-        let received = record.into_replay().map(|message| message.delivery.received_at);
-        return millis(&received.unwrap_or(quarantined));
+        return millis(&record.told().received_at);
     }
     let record: Value = serde_json::from_str(text).ok()?;
     let message = &record["message"];

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use weir_domain::webhook::Delivery;
 
 use crate::kept::UNKNOWN;
-use crate::message::{is_zero, object_key, QueueMessage};
+use crate::message::{is_zero, object_key, QueueMessage, Unreadable};
 use crate::redaction::{is_about_privacy, is_foreign, keepable};
 
 const UNREADABLE_MESSAGE: &str = "unreadable_message";
 /// Reason of what came as a request about privacy and is not of the shop by its own word.
 pub const OTHER_SHOP: &str = "other_shop";
+/// Why a body of bytes is not replayed.
+pub const NOT_TEXT: &str = "its body is not text; Shopify sends JSON";
 /// Reason of a dead letter.
 pub const RETRIES_EXHAUSTED: &str = "retries_exhausted";
 
@@ -127,20 +129,46 @@ impl QuarantineRecord {
         !matches!(self.reason.as_str(), RETRIES_EXHAUSTED | UNREADABLE_MESSAGE)
     }
 
+    /// What can be read of a message that a deployment could not read: a newer one may have sent it to an older one.
+    fn unread(&self) -> Result<QueueMessage, Unreadable> {
+        match &self.body_base64 {
+            Some(encoded) => QueueMessage::decode(&STANDARD.decode(encoded).unwrap_or_default()),
+            None => QueueMessage::decode(self.delivery.body.as_bytes()),
+        }
+    }
+
+    /// The delivery that it is of, as far as it says so for itself: without a body that is no text. A request about privacy whose body
+    /// does not bear it out is nobody's, for it may be another shop's.
+    #[must_use]
+    pub fn told(&self) -> Delivery {
+        if self.reason != UNREADABLE_MESSAGE {
+            return self.delivery.clone();
+        }
+        let told = match self.unread() {
+            Ok(message) => not_foreign(message).ok().map(|message| message.delivery),
+            Err(Unreadable::NotText(message, _)) => {
+                Some(message.delivery).filter(|told| !is_about_privacy(&told.topic))
+            }
+            Err(Unreadable::Foreign) => None,
+        };
+        told.unwrap_or_else(|| self.delivery.clone())
+    }
+
     /// The message that replays it, its body still at `body_key` if it has one.
     ///
     /// # Errors
     /// Why it cannot be replayed: there is nothing in it that the consumer could take.
     pub fn into_replay(self) -> Result<QueueMessage, &'static str> {
         if self.reason == UNREADABLE_MESSAGE {
-            // A newer deployment may have sent it to an older one.
-            let mut message = QueueMessage::decode(self.delivery.body.as_bytes())
-                .map_err(|_| "it is a queue message that is not a delivery")?;
+            let mut message = self.unread().map_err(|unreadable| match unreadable {
+                Unreadable::Foreign => "it is a queue message that is not a delivery",
+                Unreadable::NotText(..) => NOT_TEXT,
+            })?;
             message.replays = message.replays.max(self.replays).saturating_add(1);
             return not_foreign(message);
         }
         if self.body_base64.is_some() {
-            return Err("its body is not text; Shopify sends JSON");
+            return Err(NOT_TEXT);
         }
         let mut delivery = self.delivery;
         delivery.source = Some("replay".into());
@@ -249,6 +277,30 @@ mod tests {
             ),
             ("w", "{\"id\":1}", 1)
         );
+    }
+
+    #[test]
+    fn a_message_that_an_older_deployment_could_not_read_is_known_by_its_line() {
+        let line = "{\"delivery\":{\"webhook_id\":\"w\",\"topic\":\"customers/update\",\"shop_domain\":\"demo.myshopify.com\",\
+            \"received_at\":\"2026-11-24T09:00:00.000Z\",\"body\":\"\"},\"body_bytes\":8}\n";
+        let sent = [line.as_bytes(), b"{\"id\": 7, \"name\": \"\xff\"}"].concat();
+        let record = unreadable_message("1", Body::from_bytes(&sent), "2026-11-24T10:00:00.000Z".into());
+        assert!(record.body_base64.is_some());
+        assert_eq!(record.clone().into_replay(), Err(NOT_TEXT));
+        assert_eq!(record.told().webhook_id, "w");
+        let text = serde_json::to_string(&record).unwrap();
+        let (kept, message) = Kept::record(&text, None);
+        assert_eq!(
+            (kept.topic.as_str(), kept.shop_domain.as_deref(), message),
+            ("customers/update", Some("demo.myshopify.com"), None)
+        );
+        assert_eq!(
+            crate::kept::received_millis(&text),
+            crate::redaction::millis("2026-11-24T09:00:00.000Z")
+        );
+        let other = unreadable_message("1", Body::from_bytes(b"\xff"), "2026-11-24T10:00:00.000Z".into());
+        assert_eq!(other.told(), other.delivery);
+        assert_ne!(other.into_replay(), Err(NOT_TEXT));
     }
 
     #[test]

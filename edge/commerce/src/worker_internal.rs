@@ -6,7 +6,7 @@ use weir_edge_shared::settings::internal_token;
 use worker::{Env, Method, Request, Response, Result};
 
 use crate::bindings::FarEnds;
-use crate::quarantine::QuarantineRecord;
+use crate::quarantine::{QuarantineRecord, NOT_TEXT};
 use crate::worker_queue::{with_body, NoBody};
 use weir_edge_shared::http::answer;
 
@@ -43,7 +43,7 @@ async fn replay(far_ends: &FarEnds, key: &str) -> Result<Response> {
     let handed_over = match with_body(storage, message).await {
         Ok(delivery) => far_ends.hand_over(delivery, replays).await,
         Err(NoBody::Absent(_)) => return answer(422, "not_replayable", "its body is not in R2 any more"),
-        Err(NoBody::NotText(..)) => return answer(422, "not_replayable", "its body is not text; Shopify sends JSON"),
+        Err(NoBody::NotText(..)) => return answer(422, "not_replayable", NOT_TEXT),
         Err(NoBody::Failed(cause)) => return not_replayed(key, &cause),
     };
     match handed_over {
