@@ -15,6 +15,7 @@ use worker::{Env, Error, Result};
 use crate::admission::Admission;
 use crate::message::{Encoded, HandOver, DELIVERY_METADATA};
 use crate::quarantine::QuarantineRecord;
+use crate::redaction::again_seconds;
 
 /// Queue of admitted deliveries.
 pub const DELIVERIES: &str = "DELIVERIES";
@@ -99,10 +100,9 @@ pub fn redaction_pass_objects(env: &Env) -> u32 {
 
 /// How long after everything was swept it is swept again, var REDACTION_AGAIN_SECONDS; 0: not at all. A message that names whom
 /// to forget may have been on its way since before: its attempts last 14 hours (`weir_edge_shared::backoff`), and those at the
-/// quarantine as long. The queue keeps a message for four days.
+/// quarantine as long.
 pub fn redaction_again_millis(env: &Env) -> u64 {
-    const DEFAULT: u64 = 36 * 3600;
-    number(env, "REDACTION_AGAIN_SECONDS").unwrap_or(DEFAULT) * 1000
+    again_seconds(number(env, "REDACTION_AGAIN_SECONDS")) * 1000
 }
 
 /// How long a webhook may take until it is answered 503, var WEBHOOK_BUDGET_MILLIS. Shopify waits 5 s in all and delivers
@@ -167,20 +167,23 @@ impl FarEnds {
             .await
     }
 
-    /// Puts `record` into the quarantine; returns when it is durable. Reason and ids are repeated as metadata, so that a
-    /// listing is the index.
+    /// Puts `record` into the quarantine; returns when it is durable.
     pub async fn keep(&self, record: &QuarantineRecord) -> Result<()> {
         let text = serde_json::to_string(record)?;
-        let metadata = [
-            ("reason", record.reason.clone()),
-            ("webhook_id", record.delivery.webhook_id.clone()),
-            ("topic", record.delivery.topic.clone()),
-            ("shop_domain", record.delivery.shop_domain.clone()),
-            ("quarantined_at", record.quarantined_at.clone()),
-        ];
-        let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
-        put(&self.storage, &record.key(), text, metadata).await?;
+        put(&self.storage, &record.key(), text, metadata_of(record)).await?;
         worker::console_warn!("quarantined {} ({})", record.key(), record.reason);
         Ok(())
     }
+}
+
+/// What stands beside `record`: reason and ids, so that a listing is the index.
+pub fn metadata_of(record: &QuarantineRecord) -> HashMap<String, String> {
+    let metadata = [
+        ("reason", &record.reason),
+        ("webhook_id", &record.delivery.webhook_id),
+        ("topic", &record.delivery.topic),
+        ("shop_domain", &record.delivery.shop_domain),
+        ("quarantined_at", &record.quarantined_at),
+    ];
+    metadata.map(|(name, value)| (name.to_owned(), value.clone())).into()
 }

@@ -1,11 +1,13 @@
 //! What an object of R2 holds when a person or a shop is looked for in it.
 
 use serde_json::Value;
+use weir_domain::shopify::json::Json;
 use weir_domain::webhook::Delivery;
 
+use crate::interactions::Left;
 use crate::message::QueueMessage;
 use crate::quarantine::QuarantineRecord;
-use crate::redaction::{millis, Subject};
+use crate::redaction::{keepable, millis, Person, Subject};
 
 /// In the keys of messages that nobody could read, the part that is the shop elsewhere.
 pub const UNKNOWN: &str = "unknown";
@@ -23,6 +25,10 @@ pub struct Kept {
     pub is_refused: bool,
     /// The delivery in it, and how often that has been replayed once it is handed over.
     pub delivery: Option<(Delivery, u32)>,
+    /// Whether the body of the delivery is another object, which is looked at by itself.
+    is_apart: bool,
+    /// The record that it is, without a body.
+    record: Option<QuarantineRecord>,
 }
 
 impl Kept {
@@ -60,7 +66,9 @@ impl Kept {
             kept.shop_domain.get_or_insert(told.shop_domain);
         }
         kept.is_refused = record.is_refused();
+        kept.record = Some(record.clone().without_body());
         let message = record.into_replay().ok();
+        kept.is_apart = message.as_ref().is_some_and(|message| message.body_key.is_some());
         (kept, message)
     }
 
@@ -75,6 +83,36 @@ impl Kept {
         }
     }
 
+    /// What is left of it without `person` where its delivery was not taken, for a reason and a detail. There may be no other copy of
+    /// the order, which is the shop's once the cause is mended.
+    #[must_use]
+    pub fn refused(&self, person: &Person, reason: &str, detail: &str) -> Left {
+        let Some((delivery, replays)) = &self.delivery else {
+            return Left::Nothing;
+        };
+        if self.is_apart {
+            return Left::All;
+        }
+        let Some(body) = body_without(person, delivery) else {
+            return Left::Nothing;
+        };
+        let is_as_before = body == delivery.body;
+        let Some(record) = &self.record else {
+            return if is_as_before { Left::All } else { Left::This(body) };
+        };
+        let delivery = Delivery {
+            body,
+            ..delivery.clone()
+        };
+        // It has not been replayed: the next one counts.
+        let anew = QuarantineRecord::new(delivery, reason, detail, record.quarantined_at.clone())
+            .after_replays(replays.saturating_sub(1));
+        if is_as_before && (&anew.reason, &anew.detail) == (&record.reason, &record.detail) {
+            return Left::All;
+        }
+        serde_json::to_string(&anew).map_or(Left::Nothing, Left::This)
+    }
+
     /// Whether `subject`, of `shop_domain`, is to be forgotten here.
     #[must_use]
     pub fn names(&self, subject: &Subject, shop_domain: &str) -> bool {
@@ -85,6 +123,22 @@ impl Kept {
             (Some(_), Subject::Customer(person)) => person.is_named_in(&self.text, &self.topic),
         }
     }
+}
+
+/// The body of `delivery` without `person`, as PostgreSQL would store it; of a request about privacy its numbers. `None` where nobody can
+/// read it, or it names them by more than an order of theirs, as what is told of a customer does.
+fn body_without(person: &Person, delivery: &Delivery) -> Option<String> {
+    let Delivery {
+        topic,
+        shop_domain,
+        body,
+        ..
+    } = delivery;
+    if let Some(numbers) = keepable(topic, body, shop_domain) {
+        return Some(numbers);
+    }
+    let body = Json::parse(body).ok()?.to_text_without_person();
+    (!person.without_orders().is_named_in(&body, topic)).then_some(body)
 }
 
 /// When what `text`, a record of one of the quarantines, holds was received, in milliseconds since 1970; `None` where nobody can
@@ -197,6 +251,62 @@ mod tests {
         for unknown in ["", "{}", "1", r#"{"run": {"started_at": "today"}}"#] {
             assert_eq!(received_millis(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_stays_without_the_person() {
+        let Subject::Customer(person) = jane() else {
+            panic!("a customer")
+        };
+        let of = |topic: &str, body: &str| {
+            let at = "2026-11-24T10:00:00.000Z";
+            let record = QuarantineRecord::new(delivery("w", topic, body), "retries_exhausted", "", at.into());
+            let (kept, message) = Kept::record(&serde_json::to_string(&record).unwrap(), Some(SHOP));
+            let message = message.unwrap();
+            kept.with(message.delivery, message.replays)
+        };
+        let order = r#"{"id": 1, "email": "jane@example.com", "customer": {"id": 207119551}, "total_price": "1.00",
+            "note_attributes": [{"name": "for", "value": "Jane"}, {"name": "weir_publisher", "value": "blog"}]}"#;
+        let kept = of("orders/create", order);
+        assert!(kept.names(&jane(), SHOP));
+        let Left::This(text) = kept.refused(&person, "unknown_shop", "not registered") else {
+            panic!("it stays")
+        };
+        let record: QuarantineRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (record.reason.as_str(), record.replays, record.quarantined_at.as_str()),
+            ("unknown_shop", 0, "2026-11-24T10:00:00.000Z")
+        );
+        let without = r#"{"id":1,"total_price":"1.00","note_attributes":[{"name":"weir_publisher","value":"blog"}]}"#;
+        assert_eq!(record.delivery.body, without);
+
+        // An order of theirs is found again, and written once.
+        let Left::This(text) = of("orders/create", r#"{"id": 299938, "note": "x"}"#).refused(&person, "r", "d") else {
+            panic!("it stays")
+        };
+        let (again, message) = Kept::record(&text, Some(SHOP));
+        let again = again.with(message.unwrap().delivery, 1);
+        assert!(again.names(&jane(), SHOP));
+        assert_eq!(again.refused(&person, "r", "d"), Left::All);
+        let mut apart = again;
+        apart.is_apart = true;
+        assert_eq!(apart.refused(&person, "other", ""), Left::All);
+
+        let described = delivery("w", "orders/create", "");
+        let body = Kept::body(order.into(), Some(described), Some(SHOP));
+        assert_eq!(body.refused(&person, "r", "d"), Left::This(without.into()));
+        for (topic, gone) in [
+            ("orders/create", r#"{"id": 1, "title": "jane@example.com"}"#),
+            ("orders/create", r#"{"id": 1, "email": "jane@example.com""#),
+            ("customers/update", r#"{"id": 207119551}"#),
+        ] {
+            assert_eq!(of(topic, gone).refused(&person, "r", "d"), Left::Nothing, "{gone}");
+        }
+        let asked = of(
+            "customers/data_request",
+            r#"{"shop_domain": "demo.myshopify.com", "customer": {"id": 207119551}}"#,
+        );
+        assert!(matches!(asked.refused(&person, "r", "d"), Left::This(text) if text.contains("207119551")));
     }
 
     #[test]

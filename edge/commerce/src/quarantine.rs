@@ -87,6 +87,14 @@ impl QuarantineRecord {
         self
     }
 
+    /// What it says of a delivery whose body is not at hand.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.delivery.body.clear();
+        self.body_base64 = None;
+        self
+    }
+
     /// The same with the raw body.
     #[must_use]
     pub fn with_body(mut self, body: Body) -> Self {

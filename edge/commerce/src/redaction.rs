@@ -3,7 +3,7 @@
 //! `weir.ingest` forgets in PostgreSQL. What the edge has put aside (bodies, quarantines, the raw archive) is forgotten here,
 //! before the delivery is acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
@@ -25,8 +25,9 @@ pub enum Subject {
 pub struct Person {
     /// Shopify's id; absent of somebody without an account.
     pub customer_id: Option<i64>,
-    /// Orders whose personal data goes.
-    pub orders: Vec<i64>,
+    /// Orders whose personal data goes: those of a customer of many years are thousands, and each is looked for in each line of
+    /// the archive.
+    pub orders: HashSet<i64>,
     /// E-mail address and phone number, lower case.
     contacts: Vec<String>,
 }
@@ -42,6 +43,9 @@ pub struct Progress {
     /// Objects removed so far, by room.
     #[serde(default)]
     pub removed: BTreeMap<String, u64>,
+    /// What the run is called that began with another message, in which these were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Of the second time: not before this moment, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_at_millis: Option<u64>,
@@ -67,6 +71,14 @@ impl Progress {
             certificate: self.certificate,
             ..Self::default()
         }
+    }
+
+    /// What the run of this message about `delivery` is called, handled since `began_millis`. A message that comes again goes on
+    /// from the same place, under the same name if it was not the first one.
+    #[must_use]
+    pub fn run(&self, delivery: &Delivery, began_millis: u64) -> String {
+        let run = self.run.clone();
+        run.unwrap_or_else(|| format!("{} {began_millis}", delivery.webhook_id))
     }
 
     /// Whether PostgreSQL has forgotten the shop that this is about, and is not to be asked again.
@@ -128,7 +140,7 @@ impl Subject {
                 let contact = |name: &str| Some(customer[name].as_str()?.trim().to_lowercase());
                 Some(Self::Customer(Person {
                     customer_id: id(&customer["id"]),
-                    orders: ids(&body["orders_to_redact"]),
+                    orders: ids(&body["orders_to_redact"]).into_iter().collect(),
                     contacts: ["email", "phone"]
                         .into_iter()
                         .filter_map(contact)
@@ -162,10 +174,12 @@ impl Subject {
                 json!({"shop_domain": shop_domain, "requested_at": requested_at(delivery)}),
             ),
             Self::Customer(person) if person.customer_id.is_none() && person.orders.is_empty() => return None,
-            Self::Customer(person) => (
-                "weir.redact_customer",
-                json!({"shop_domain": shop_domain, "customer_id": person.customer_id, "orders": person.orders}),
-            ),
+            Self::Customer(person) => {
+                let mut orders: Vec<&i64> = person.orders.iter().collect();
+                orders.sort_unstable();
+                let argument = json!({"shop_domain": shop_domain, "customer_id": person.customer_id, "orders": orders});
+                ("weir.redact_customer", argument)
+            }
         };
         let argument = argument.to_string();
         Some(CertificateRequest { function, argument })
@@ -194,10 +208,22 @@ impl Person {
     /// Whether `text` has to be looked at more closely: a quick look that misses nothing.
     #[must_use]
     pub fn may_be_named_in(&self, text: &str) -> bool {
-        let numbers = self.customer_id.iter().chain(&self.orders);
-        let is_there = |number: &i64| text.contains(number.to_string().as_str());
-        let numbered = numbers.into_iter().any(is_there);
+        let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+        let numbered = numbers.any(|number| number.parse().is_ok_and(|number| self.has_number(number)));
         numbered || (!self.contacts.is_empty() && self.contacts.iter().any(|one| text.to_lowercase().contains(one)))
+    }
+
+    /// The same person, were it not for their orders.
+    #[must_use]
+    pub fn without_orders(&self) -> Self {
+        Self {
+            orders: HashSet::new(),
+            ..self.clone()
+        }
+    }
+
+    fn has_number(&self, number: i64) -> bool {
+        self.customer_id == Some(number) || self.orders.contains(&number)
     }
 
     /// Whether `value`, found under the name `of`, names them.
@@ -241,9 +267,9 @@ impl Person {
 
     fn is_a_word_of(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        let numbers = self.customer_id.iter().chain(&self.orders).map(i64::to_string);
-        let mut words = numbers.chain(self.contacts.iter().cloned());
-        words.any(|word| has_word(&text, &word, ""))
+        let mut words = text.split(|letter: char| !letter.is_alphanumeric());
+        words.any(|word| !word.starts_with('0') && word.parse().is_ok_and(|number| self.has_number(number)))
+            || self.contacts.iter().any(|contact| has_word(&text, contact, ""))
     }
 }
 
@@ -325,25 +351,51 @@ pub fn keepable(topic: &str, body: &str, shop_domain: &str) -> Option<String> {
     Some(Value::Object(kept).to_string())
 }
 
-/// The certificate with what the edge removed, and its R2 key. `earlier` is the object that a former run left there.
+/// How long after everything was swept it is swept again, in seconds, where `told` says it. A queue keeps a message for four days, and
+/// one that comes again at the end of its time is gone if it fails.
+#[must_use]
+pub fn again_seconds(told: Option<u64>) -> u64 {
+    const DEFAULT: u64 = 36 * 3600;
+    const LONGEST: u64 = 3 * 86_400;
+    told.unwrap_or(DEFAULT).min(LONGEST)
+}
+
+/// The certificate with what the edge removed, and its R2 key. `earlier` is the object that former runs left there. Each counts under
+/// its name: of a message that comes again after all is certified, nothing counts twice.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub fn certificate(
     text: &str,
+    run: &str,
     removed: &BTreeMap<String, u64>,
-    earlier: impl FnOnce(&str) -> Option<Value>,
+    earlier: Option<Value>,
 ) -> Result<(String, String), String> {
     let mut certificate: Value =
         serde_json::from_str(text).map_err(|error| format!("the certificate is {}", place(&error)))?;
     let key = certificate_key(&certificate)?;
-    let mut objects = removed.clone();
-    let earlier = earlier(&key).unwrap_or_default();
-    for (room, count) in earlier["objects"].as_object().into_iter().flatten() {
-        *objects.entry(room.clone()).or_default() += count.as_u64().unwrap_or_default();
+    let earlier = earlier.unwrap_or_default();
+    let mut objects = counts(&earlier["objects"]);
+    let mut runs = earlier["runs"].as_object().cloned().unwrap_or_default();
+    let mut of_run = runs.get(run).map(counts).unwrap_or_default();
+    for (room, count) in removed {
+        let counted = of_run.entry(room.clone()).or_default();
+        *objects.entry(room.clone()).or_default() += count.saturating_sub(*counted);
+        *counted = (*counted).max(*count);
+    }
+    of_run.retain(|_, count| *count > 0);
+    if !of_run.is_empty() {
+        runs.insert(run.to_owned(), json!(of_run));
     }
     certificate["objects"] = json!(objects);
+    certificate["runs"] = Value::Object(runs);
     Ok((key, certificate.to_string()))
+}
+
+/// Counts by room, as a certificate has them.
+fn counts(value: &Value) -> BTreeMap<String, u64> {
+    let of_room = |(room, count): (&String, &Value)| (room.clone(), count.as_u64().unwrap_or_default());
+    value.as_object().into_iter().flatten().map(of_room).collect()
 }
 
 /// `certificates/{day}/{certificate_id}.json`.
@@ -388,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_request_names_a_customer_or_a_shop() {
-        assert_eq!(jane().orders, [299_938, 280_263]);
+        assert_eq!(jane().orders, HashSet::from([299_938, 280_263]));
         assert_eq!(Subject::of(&delivery("shop/redact", "{}")), Some(Subject::Shop));
         assert_eq!(Subject::of(&delivery("orders/create", BODY)), None);
         let shop = Subject::Shop
@@ -401,7 +453,7 @@ mod tests {
         assert_eq!(request.function, "weir.redact_customer");
         assert_eq!(
             request.argument,
-            r#"{"customer_id":207119551,"orders":[299938,280263],"shop_domain":"demo.myshopify.com"}"#
+            r#"{"customer_id":207119551,"orders":[280263,299938],"shop_domain":"demo.myshopify.com"}"#
         );
         let request = |body: &str| {
             let subject = Subject::of(&delivery("customers/redact", body)).unwrap();
@@ -434,6 +486,27 @@ mod tests {
             ("orders/create", r#"{"customer": {"id": 207119551"#),
         ] {
             assert!(jane.is_named_in(body, topic), "{topic} {body}");
+        }
+    }
+
+    #[test]
+    fn a_quick_look_misses_nobody_and_passes_over_longer_numbers() {
+        let jane = jane();
+        for text in [
+            r#"{"id":"gid:\/\/shopify\/Order\/299938"}"#,
+            r#"{"order_id":"00280263"}"#,
+            "x207119551y",
+            "JANE.DOE@example.com",
+        ] {
+            assert!(jane.may_be_named_in(text), "{text}");
+        }
+        for text in [
+            "",
+            "2999380 1299938",
+            "99999999999999999999999299938",
+            "john@example.com",
+        ] {
+            assert!(!jane.may_be_named_in(text), "{text}");
         }
     }
 
@@ -531,12 +604,47 @@ mod tests {
     #[test]
     fn a_certificate_adds_up_what_several_runs_removed() {
         let text = r#"{"certificate_id": "c-1", "redacted_at": "2026-11-24T10:00:00.000Z", "removed": {}}"#;
-        let removed = BTreeMap::from([("commerce/bodies".to_owned(), 2)]);
-        let (key, first) = certificate(text, &removed, |_| None).unwrap();
-        assert_eq!(key, "certificates/2026-11-24/c-1.json");
-        let (_, second) = certificate(text, &removed, |_| serde_json::from_str(&first).ok()).unwrap();
-        let second: Value = serde_json::from_str(&second).unwrap();
-        assert_eq!(second["objects"], json!({"commerce/bodies": 4}));
-        assert!(certificate("{}", &removed, |_| None).is_err());
+        let removed = |count: u64| BTreeMap::from([("commerce/bodies".to_owned(), count), ("other".to_owned(), 0)]);
+        let added = |run: &str, count: u64, earlier: Value| -> Value {
+            let (key, text) = certificate(text, run, &removed(count), Some(earlier)).unwrap();
+            assert_eq!(key, "certificates/2026-11-24/c-1.json");
+            serde_json::from_str(&text).unwrap()
+        };
+        let bodies = |certificate: &Value| certificate["objects"]["commerce/bodies"].as_u64();
+        let first = added("w 1", 2, Value::Null);
+        assert_eq!(first["objects"], json!({"commerce/bodies": 2, "other": 0}));
+        let second = added("w 2", 3, first.clone());
+        assert_eq!(bodies(&second), Some(5));
+        assert_eq!(added("w 2", 1, second.clone()), second, "from an earlier place on");
+        assert_eq!(bodies(&added("w 2", 4, second.clone())), Some(6));
+        assert_eq!(added("w 3", 0, second.clone()), second, "nothing is left");
+        // An earlier deployment did not say of which runs.
+        let earlier = json!({"objects": {"commerce/bodies": 7, "gone": 1}});
+        let third = added("w 1", 2, earlier);
+        assert_eq!(third["objects"], json!({"commerce/bodies": 9, "gone": 1, "other": 0}));
+        assert!(certificate("{}", "w 1", &removed(1), None).is_err());
+    }
+
+    #[test]
+    fn a_run_keeps_its_name_from_message_to_message() {
+        let (delivery, first) = (delivery("shop/redact", "{}"), Progress::default());
+        assert_eq!(first.run(&delivery, 5000), "w 5000");
+        let more = Progress {
+            run: Some(first.run(&delivery, 5000)),
+            ..first
+        };
+        assert_eq!(more.run(&delivery, 6000), "w 5000");
+        assert_eq!(
+            more.again(9000).run(&delivery, 9000),
+            "w 9000",
+            "the second time is a run of its own"
+        );
+    }
+
+    #[test]
+    fn the_second_time_comes_before_the_queue_drops_it() {
+        let hour = 3600;
+        let told = [None, Some(0), Some(60), Some(7 * 24 * hour)];
+        assert_eq!(told.map(again_seconds), [36 * hour, 0, 60, 72 * hour]);
     }
 }

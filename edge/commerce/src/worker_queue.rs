@@ -184,7 +184,8 @@ impl Consumer<'_> {
     ) {
         let before = ready.redaction.take().unwrap_or_default();
         let is_last = before.again_at_millis.is_some() || decision != Decision::Acknowledge;
-        match forget(around, &delivery, subject, before.clone(), left).await {
+        let run = before.run(&delivery, around.began_millis);
+        match forget(around, &delivery, subject, before.clone(), &run, left).await {
             Pass::Done(progress) if !is_last && redaction_again_millis(self.env) > 0 => {
                 let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
                 self.go_on_later(&ready, delivery, progress.again(again_at)).await;
@@ -193,10 +194,14 @@ impl Consumer<'_> {
                 Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
                 Err(error) => self.retry_counted(&ready.raw, &delivery, &error.to_string()),
             },
-            Pass::More(progress) => self.go_on_later(&ready, delivery, progress).await,
+            Pass::More(mut progress) => {
+                progress.run = Some(run);
+                self.go_on_later(&ready, delivery, progress).await;
+            }
             // The message itself would come again as it is, and the certificate would not count what was done.
             Pass::Failed(mut progress, cause) if progress != before => {
                 let delay = delay_seconds(&ready.raw, self.max_delay);
+                progress.run = Some(run);
                 progress.not_before_millis = Some(Date::now().as_millis() + u64::from(delay) * 1000);
                 console_warn!("message {} again in {delay} s, from there on: {cause}", ready.raw.id());
                 self.go_on_later(&ready, delivery, progress).await;

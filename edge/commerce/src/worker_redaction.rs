@@ -2,7 +2,10 @@
 //! bulk operations and their refused lines anew without the customer, keeps the certificate. Every step may be repeated: what is gone is not found again, and the certificate stays the first one.
 //!
 //! What is removed of a customer is handed to PostgreSQL once more before: it may be an order that never arrived there, and
-//! PostgreSQL, which has forgotten the customer by now, takes the order without them.
+//! PostgreSQL, which has forgotten the customer by now, takes the order without them. What it does not take stays as it would have
+//! been stored, without them too.
+//!
+//! Other redactions go through the same rooms at the same time. What is written anew replaces what was read and nothing else.
 
 use std::cell::Cell;
 
@@ -13,14 +16,14 @@ use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::object_key::{plain, MAX_PART_CHARS};
 use weir_edge_shared::object_writer::ObjectWriter;
 use weir_edge_shared::pipeline::PipelineStream;
-use weir_edge_shared::quarantine_room::put;
+use weir_edge_shared::quarantine_room::put_anew;
 use weir_edge_shared::sql::Argument;
 use weir_edge_shared::storage::Storage;
 use weir_edge_shared::versions::StreamVersions;
 use worker::{console_log, Include, Object, Result};
 
 use crate::archived::{refusals_without, Forgetter};
-use crate::bindings::{FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
+use crate::bindings::{metadata_of, FarEnds, BUCKET, PUBLICATION_BUCKET, SYNC_BUCKET};
 use crate::consume::consume;
 use crate::interactions::{interactions_without, Left};
 use crate::kept::{received_millis, Kept, UNKNOWN};
@@ -41,7 +44,7 @@ struct Room {
 /// What the objects of a room are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// One delivery each: an object that names a customer goes.
+    /// One delivery each: an object that names a customer goes, or is written anew without them where PostgreSQL does not take it.
     Records,
     /// An interaction each, or rows of several visitors: they are written anew without the customer.
     Interactions,
@@ -53,12 +56,21 @@ enum Content {
 }
 
 impl Content {
-    /// How many requests an object counts as: a result is read twice and may be large.
+    /// How many requests an object counts as at least.
     fn weight(self) -> u32 {
         match self {
             Self::Records | Self::Interactions | Self::Refusals => 1,
             Self::Results => 40,
         }
+    }
+
+    /// How many an object of so many `bytes` counts as: a result is read twice, line by line, and may be large.
+    fn cost(self, bytes: u64) -> u32 {
+        let by_size = match self {
+            Self::Records | Self::Interactions | Self::Refusals => 0,
+            Self::Results => u32::try_from(bytes / BYTES_A_REQUEST).unwrap_or(u32::MAX),
+        };
+        self.weight().saturating_add(by_size)
     }
 
     /// The prefix of the objects of `shop` below `room`, as far as keys tell.
@@ -81,6 +93,9 @@ enum Fate {
 
 /// Most objects of a page: what an invocation began with may be overdrawn by what they take, some six requests each.
 const PAGE_OBJECTS: u32 = 25;
+/// Bytes of a result that count as a request: what an invocation reads of the archive before it leaves the rest to another is then a
+/// few GB, which take a minute of its five of CPU (wrangler.jsonc).
+const BYTES_A_REQUEST: u64 = 8 << 20;
 /// SQLSTATE of a request that PostgreSQL does not take (invalid_parameter_value).
 const REFUSED: &str = "22023";
 /// What handing in a delivery takes: PostgreSQL, the stream or the queue, R2.
@@ -136,12 +151,13 @@ pub enum Pass {
     Failed(Progress, String),
 }
 
-/// Forgets `subject` at the edge, from `progress` on, as long as there are requests `left` that this invocation may make for it.
+/// Forgets `subject` at the edge in the run called `run`, from `progress` on, as long as there are requests `left` that this invocation may make for it.
 pub async fn forget(
     around: &Around<'_>,
     delivery: &Delivery,
     subject: &Subject,
     mut progress: Progress,
+    run: &str,
     left: &mut u32,
 ) -> Pass {
     if *subject == Subject::Shop && progress.until_millis.is_none() {
@@ -162,7 +178,7 @@ pub async fn forget(
     *left = broom.left.get();
     let certified = match swept {
         Ok(false) => return Pass::More(progress),
-        Ok(true) => broom.certify(&progress).await,
+        Ok(true) => broom.certify(&progress, run).await,
         Err(cause) => Err(cause),
     };
     match certified {
@@ -318,7 +334,7 @@ impl Broom<'_> {
         storage: &Storage,
         object: &Object,
     ) -> Result<std::result::Result<Fate, String>> {
-        self.charge(room.holds.weight());
+        self.charge(room.holds.cost(object.size()));
         let key = object.key();
         let has_part = |name: &str| key.split('/').any(|part| part == name);
         let owner = has_part(&self.shop).then_some(self.shop_domain);
@@ -378,15 +394,20 @@ impl Broom<'_> {
         if !kept.names(self.subject, self.shop_domain) {
             return Ok(Ok(Fate::Stays));
         }
-        match (kept.delivery, self.subject) {
+        match (&kept.delivery, self.subject) {
             // Refused once more it would be kept once more, and find those that find it. It waits for an operator, as numbers.
-            (Some((delivery, _)), Subject::Customer(_)) if kept.is_refused && Subject::of(&delivery).is_some() => {
+            (Some((delivery, _)), Subject::Customer(_)) if kept.is_refused && Subject::of(delivery).is_some() => {
                 Ok(Ok(Fate::Stays))
             }
             // An earlier deployment kept of it not whose it is. It waits likewise.
             (None, Subject::Customer(_)) if keeps_numbers_alone(&kept.topic) => Ok(Ok(Fate::Stays)),
-            (Some((delivery, replays)), Subject::Customer(_)) => {
-                Ok(self.hand_in(delivery, replays).await.map(|()| Fate::Goes))
+            (Some((delivery, replays)), Subject::Customer(person)) => {
+                let left = match self.hand_in(delivery.clone(), *replays).await {
+                    Ok(None) => Left::Nothing,
+                    Ok(Some((reason, detail))) => kept.refused(person, &reason, &detail),
+                    Err(cause) => return Ok(Err(cause)),
+                };
+                self.leave(room, storage, object, left).await.map(Ok)
             }
             (None, Subject::Customer(person)) => {
                 let left = match room.holds {
@@ -394,18 +415,26 @@ impl Broom<'_> {
                     Content::Interactions => interactions_without(person, &kept.text),
                     Content::Records | Content::Results => Left::Nothing,
                 };
-                match left {
-                    Left::All => Ok(Ok(Fate::Stays)),
-                    Left::Nothing => Ok(Ok(Fate::Goes)),
-                    Left::This(without) => {
-                        self.charge(1);
-                        put(storage, &object.key(), without, object.custom_metadata()?).await?;
-                        Ok(Ok(Fate::Rewritten))
-                    }
-                }
+                self.leave(room, storage, object, left).await.map(Ok)
             }
             _ => Ok(Ok(Fate::Goes)),
         }
+    }
+
+    /// Leaves of `object` what is `left` of it.
+    async fn leave(&self, room: &Room, storage: &Storage, object: &Object, left: Left) -> Result<Fate> {
+        let without = match left {
+            Left::All => return Ok(Fate::Stays),
+            Left::Nothing => return Ok(Fate::Goes),
+            Left::This(without) => without,
+        };
+        let metadata = match room.name {
+            "commerce/quarantine" => metadata_of(&serde_json::from_str(&without)?),
+            _ => object.custom_metadata()?,
+        };
+        self.charge(1);
+        put_anew(storage, object, without, metadata).await?;
+        Ok(Fate::Rewritten)
     }
 
     /// A record of the quarantine with its body, wherever that lies.
@@ -420,22 +449,23 @@ impl Broom<'_> {
         }
     }
 
-    async fn hand_in(&self, delivery: Delivery, replays: u32) -> std::result::Result<(), String> {
+    /// Gives PostgreSQL or the queue what is about to go; what was not taken and why, as a reason and a detail.
+    async fn hand_in(&self, delivery: Delivery, replays: u32) -> std::result::Result<Option<(String, String)>, String> {
         self.charge(HAND_IN_REQUESTS);
         if Subject::of(&delivery).is_some() {
             // Another request that names them: it may name more orders, and has rooms of its own to go through.
             let handed_over = self.around.far_ends.hand_over(delivery, replays).await;
-            return handed_over.map_err(|error| error.to_string());
+            return handed_over.map(|()| None).map_err(|error| error.to_string());
         }
         let decisions = consume(&[delivery], self.around.transport, self.around.streams).await;
         match decisions.into_iter().next() {
             Some(Decision::Retry { cause }) => Err(cause),
-            // What PostgreSQL refuses even now is nobody's any more.
-            _ => Ok(()),
+            Some(Decision::Quarantine { reason, detail }) => Ok(Some((reason, detail))),
+            Some(Decision::Acknowledge) | None => Ok(None),
         }
     }
 
-    async fn certify(&self, progress: &Progress) -> std::result::Result<(), String> {
+    async fn certify(&self, progress: &Progress, run: &str) -> std::result::Result<(), String> {
         let answer = match (self.subject, self.subject.certificate_request(self.delivery)) {
             (Subject::Shop, _) => progress.certificate.as_ref().map(Value::to_string),
             (Subject::Customer(_), Some(request)) => self.around.certificate(&request).await?,
@@ -448,13 +478,15 @@ impl Broom<'_> {
         let storage = &self.around.far_ends.storage;
         let of_answer = serde_json::from_str::<Value>(&answer).unwrap_or_default();
         let earlier = storage
-            .read_text(&certificate_key(&of_answer)?)
+            .read_tagged(&certificate_key(&of_answer)?)
             .await
             .map_err(|error| error.to_string())?;
+        let (earlier, etag) = earlier.unzip();
         let earlier = earlier.and_then(|text| serde_json::from_str(&text).ok());
-        let (key, text) = certificate(&answer, &progress.removed, |_| earlier)?;
-        let put = storage.bucket().put(&key, text.clone());
-        storage.wait(put.execute()).await.map_err(|error| error.to_string())?;
+        let (key, text) = certificate(&answer, run, &progress.removed, earlier)?;
+        let object = storage.bucket().put(&key, text.clone());
+        let kept = storage.replace(object, etag).await;
+        kept.map_err(|error| format!("certificate {key}: {error}"))?;
         console_log!("certificate {key}: {text}");
         Ok(())
     }
@@ -475,7 +507,7 @@ async fn write_without(storage: &Storage, object: &Object, person: &Person) -> R
     if forgetter.named == 0 {
         return Ok(false);
     }
-    let mut target = ObjectWriter::new(storage, &key, metadata);
+    let mut target = ObjectWriter::new(storage, &key, metadata).over(object.etag());
     match pour(storage, &key, &mut Forgetter::of(person), Some(&mut target)).await {
         Ok(()) => target.finish().await.map(|()| true),
         Err(error) => {

@@ -459,22 +459,39 @@ test("requests of a shop that PostgreSQL does not know are kept, each once, and 
   const buckets = await bucketsOf(started);
   const earlier = record("earlier", { reason: "unknown_shop", topic: "customers/redact", customer: { id: CUSTOMER }, orders_to_redact: [77] });
   await buckets.commerce.put(...earlier);
-  await buckets.commerce.put(...record("by-email", { id: 2, email: EMAIL }));
+  // Orders of before anybody registered the shop: there is no other copy of them.
+  const noted = [{ name: "for", value: "Jane" }, { name: "weir_publisher", value: "blog" }];
+  await buckets.commerce.put(...record("by-email", { id: 2, email: EMAIL, customer: { id: CUSTOMER }, total_price: "1.00", note_attributes: noted }));
+  await buckets.commerce.put(...record("by-order", { id: ORDER, contact_email: EMAIL }));
+  const [broken, text] = record("broken", { id: 3, email: EMAIL });
+  await buckets.commerce.put(broken, text.replace('{\\"id\\":3', '{\\"id'));
+  const large = `bodies/${DAY}/${SHOP}/orders_create/large.json`;
+  const described = { webhook_id: "large", topic: "orders/create", shop_domain: SHOP, received_at: `${DAY}T10:00:00.000Z`, body: "" };
+  await buckets.commerce.put(large, JSON.stringify({ id: 4, email: EMAIL }), { customMetadata: { delivery: JSON.stringify(described) } });
+  const stay = ["by-email", "by-order", "customer", "earlier"];
   for (const [id, topic, body] of [["customer", "customers/redact", redactCustomer], ["shop", "shop/redact", JSON.stringify({ shop_id: 1, shop_domain: SHOP })]]) {
     await started.deliver(body, { id, topic });
     const kept = await until(`the record of ${id}`, async () => {
       const records = await started.quarantine();
       return records.some(({ webhook_id }) => webhook_id === id) && records;
     });
-    // What names the customer is gone, the requests wait for the shop to be registered. Those of the shop go with the shop.
-    assert.deepEqual(kept.map(({ webhook_id }) => webhook_id).sort(), id === "customer" ? ["customer", "earlier"] : ["shop"]);
+    // What names the customer is gone, orders and requests wait for the shop to be registered. Those of the shop go with the shop.
+    assert.deepEqual(kept.map(({ webhook_id }) => webhook_id).sort(), id === "customer" ? stay : ["shop"]);
     assert.ok(kept.every(({ reason }) => reason === "unknown_shop"));
+    if (id !== "customer") continue;
+    const bodyOf = (id) => JSON.parse(kept.find(({ webhook_id }) => webhook_id === id).record.delivery.body);
+    assert.deepEqual(bodyOf("by-email"), { id: 2, total_price: "1.00", note_attributes: noted.slice(1) });
+    assert.deepEqual(bodyOf("by-order"), { id: ORDER });
+    const left = await buckets.commerce.get(large);
+    assert.deepEqual([await left.json(), JSON.parse(left.customMetadata.delivery)], [{ id: 4 }, described]);
+    const listed = await buckets.commerce.list({ prefix: `quarantine/${DAY}/${SHOP}/by-`, include: ["customMetadata"] });
+    assert.deepEqual(listed.objects.map(({ customMetadata }) => customMetadata.reason), ["unknown_shop", "unknown_shop"]);
   }
   assert.deepEqual(requests, ["redact_customer", "redact_shop"]);
   assert.deepEqual(await keysOf(buckets.commerce, "certificates/"), [], "nobody who is not forgotten is certified");
   assert.ok(!started.log.some((line) => line.includes("again in")));
   const told = started.postgres.calls.filter(Array.isArray).flat().map(({ webhook_id }) => webhook_id);
-  assert.deepEqual(told, ["customer", "by-email", "shop"]);
+  assert.deepEqual(told, ["customer", "broken", "by-email", "by-order", "large", "shop"]);
 });
 
 test("a redaction that fails half way has done its half", async (t) => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use worker::{console_warn, Error, MultipartUpload, Result, UploadedPart};
 
-use crate::storage::Storage;
+use crate::storage::{changed, Storage};
 
 /// Bytes of a part. R2 wants equal parts of at least 5 MiB, at most 10,000 of them; one is in memory at a time.
 const PART_BYTES: usize = 8 << 20;
@@ -15,6 +15,7 @@ pub struct ObjectWriter<'a> {
     storage: &'a Storage,
     key: &'a str,
     metadata: HashMap<String, String>,
+    over: Option<String>,
     upload: Option<MultipartUpload>,
     parts: Vec<UploadedPart>,
     buffer: Vec<u8>,
@@ -28,10 +29,18 @@ impl<'a> ObjectWriter<'a> {
             storage,
             key,
             metadata,
+            over: None,
             upload: None,
             parts: Vec::new(),
             buffer: Vec::new(),
         }
+    }
+
+    /// The same in the place of the object of `etag`, and of no other.
+    #[must_use]
+    pub fn over(mut self, etag: String) -> Self {
+        self.over = Some(etag);
+        self
     }
 
     /// Adds a piece.
@@ -68,22 +77,36 @@ impl<'a> ObjectWriter<'a> {
     /// Ends the object: from now on it is there, in place of one that was.
     ///
     /// # Errors
-    /// When R2 does not take it; then nothing has changed.
+    /// When R2 does not take it, or there is another object to replace; then nothing has changed.
     pub async fn finish(mut self) -> Result<()> {
         let last = std::mem::take(&mut self.buffer);
         if self.upload.is_none() {
             let object = self.storage.bucket().put(self.key, last);
             let object = object.custom_metadata(self.metadata);
-            self.storage.wait(object.execute()).await?;
-            return Ok(());
+            return match self.over {
+                Some(etag) => self.storage.replace(object, Some(etag)).await,
+                None => self.storage.wait(object.execute()).await.map(drop),
+            };
         }
         if !last.is_empty() {
             self.put_part(last).await?;
+        }
+        if !self.is_over_its_own().await? {
+            self.abort().await;
+            return Err(changed());
         }
         if let Some(upload) = self.upload.take() {
             self.storage.wait(upload.complete(self.parts)).await?;
         }
         Ok(())
+    }
+
+    /// Whether what is to be replaced is still there. The end of an upload takes no condition: who writes between this look and it
+    /// is overwritten.
+    async fn is_over_its_own(&self) -> Result<bool> {
+        let Some(etag) = &self.over else { return Ok(true) };
+        let there = self.storage.wait(self.storage.bucket().head(self.key)).await?;
+        Ok(there.is_some_and(|object| object.etag() == *etag))
     }
 
     /// Gives it up. R2 drops an upload that nobody ends after a week; ending it now costs less.

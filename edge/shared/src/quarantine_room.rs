@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
-use worker::{console_error, console_log, Error, HttpMetadata, Include, Object, Request, Response, Result};
+use worker::{
+    console_error, console_log, Error, HttpMetadata, Include, Object, PutOptionsBuilder, Request, Response, Result,
+};
 
 use crate::discreet::place;
 use crate::http::answer;
@@ -14,14 +16,33 @@ use crate::storage::Storage;
 /// Puts `text`, a JSON record, under `key`; returns when it is durable. `metadata` is repeated beside it, so that a listing
 /// is the index.
 pub async fn put(storage: &Storage, key: &str, text: String, metadata: HashMap<String, String>) -> Result<()> {
+    let object = record(storage, key, text, metadata);
+    storage.wait(object.execute()).await.map(drop)
+}
+
+/// The same in the place of `object`, of which `text` was made; fails when that is another one by now.
+pub async fn put_anew(
+    storage: &Storage,
+    object: &Object,
+    text: String,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let anew = record(storage, &object.key(), text, metadata);
+    storage.replace(anew, Some(object.etag())).await
+}
+
+fn record<'a>(
+    storage: &'a Storage,
+    key: &str,
+    text: String,
+    metadata: HashMap<String, String>,
+) -> PutOptionsBuilder<'a> {
     let http_metadata = HttpMetadata {
         content_type: Some("application/json".into()),
         ..HttpMetadata::default()
     };
     let object = storage.bucket().put(key, text);
-    let object = object.http_metadata(http_metadata).custom_metadata(metadata);
-    storage.wait(object.execute()).await?;
-    Ok(())
+    object.http_metadata(http_metadata).custom_metadata(metadata)
 }
 
 /// A page: `{"records": [...], "cursor": text or null}`; `?cursor=` gives the next one.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use worker::{Bucket, ByteStream, Object, ObjectBody, Result};
+use worker::{Bucket, ByteStream, Conditional, Error, Object, ObjectBody, PutOptionsBuilder, Result};
 
 use crate::patience::Patience;
 
@@ -58,6 +58,40 @@ impl Storage {
         self.read(key, async |body| body.bytes().await).await
     }
 
+    /// The text of the object `key` with its ETag, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Storage::wait`].
+    pub async fn read_tagged(&self, key: &str) -> Result<Option<(String, String)>> {
+        self.wait(async {
+            let object = self.bucket.get(key).execute().await?;
+            match object.as_ref().and_then(|object| Some((object.body()?, object.etag()))) {
+                Some((body, etag)) => Ok(Some((body.text().await?, etag))),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    /// Makes the `object` if there is still the one of `etag`, or still none: whoever wrote it anew meanwhile has not been read.
+    ///
+    /// # Errors
+    /// As [`Storage::wait`], and when it has changed.
+    pub async fn replace(&self, object: PutOptionsBuilder<'_>, etag: Option<String>) -> Result<()> {
+        let condition = match etag {
+            Some(etag) => Conditional {
+                etag_matches: Some(etag),
+                ..Conditional::default()
+            },
+            None => Conditional {
+                etag_does_not_match: Some("*".to_owned()),
+                ..Conditional::default()
+            },
+        };
+        let written = self.wait(object.only_if(condition).execute()).await?;
+        written.map(drop).ok_or_else(changed)
+    }
+
     async fn read<T>(&self, key: &str, whole: impl AsyncFnOnce(ObjectBody<'_>) -> Result<T>) -> Result<Option<T>> {
         self.wait(async {
             let object = self.bucket.get(key).execute().await?;
@@ -89,6 +123,11 @@ impl Storage {
     pub async fn delete(&self, key: &str) -> Result<()> {
         self.wait(self.bucket.delete(key)).await
     }
+}
+
+/// Why an object is not written anew.
+pub(crate) fn changed() -> Error {
+    Error::RustError("the object has changed while it was read".to_owned())
 }
 
 /// An object that is being read.

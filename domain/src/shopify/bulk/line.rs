@@ -140,19 +140,7 @@ impl BulkLine {
     /// # Errors
     /// [`BodyError`] when the line is not JSON.
     pub fn without_customer(text: &str) -> Result<String, BodyError> {
-        let json = Json::parse(text)?;
-        let mut kept = json.to_text_without_personal_data();
-        let referral = ["weir_publisher", "weir_program"];
-        let Some(Json::Array(attributes)) = json.member("customAttributes") else {
-            return Ok(kept);
-        };
-        let is_referral =
-            |one: &&Json<'_>| matches!(one.member("key"), Some(Json::String(key)) if referral.contains(&&**key));
-        let attributes = attributes.iter().filter(is_referral);
-        let attributes: Vec<String> = attributes.map(Json::to_text_without_personal_data).collect();
-        kept.pop();
-        kept.push_str(&format!(r#","customAttributes":[{}]}}"#, attributes.join(",")));
-        Ok(kept)
+        Ok(Json::parse(text)?.to_text_without_person())
     }
 
     /// The parent that an unreadable line names, found in its text alone.
