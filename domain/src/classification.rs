@@ -234,13 +234,13 @@ mod tests {
         let mut richer = product("9", 3);
         richer.net_sales_last_30_days += 1;
         let products = [product("7", 3), product("8", 3), richer, product("1", 0)];
-        let expected = named(&[("1", "none"), ("7", "banana"), ("8", "none"), ("9", "banana")]);
+        let expected = named(&[("7", "banana"), ("8", "none"), ("9", "banana"), ("1", "none")]);
         assert_eq!(labels(&products, spec(json!({}))), expected);
         let ranks: Vec<_> = classify(&products, &[spec(json!({}))])
             .iter()
             .map(|verdict| verdict.rank)
             .collect();
-        assert_eq!(ranks, [4, 2, 3, 1]);
+        assert_eq!(ranks, [2, 3, 1, 4]);
     }
 
     #[test]

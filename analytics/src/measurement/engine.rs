@@ -7,9 +7,9 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_ord::sort::{lexsort_to_indices, LexicographicalComparator, SortColumn};
-use arrow_select::concat::concat_batches;
+use arrow_select::concat::{concat, concat_batches};
 use arrow_select::take::take_record_batch;
 use duckdb::{params, Connection};
 use jiff::civil::Date;
@@ -165,7 +165,11 @@ pub fn compute(
     progress.begin(Step::Classify);
     connection.execute_batch(sql::CLASSIFICATION)?;
     connection.execute_batch(sql::PERFORMANCE_DAY)?;
-    let performance = in_order(&batches(connection, "select * from performance_checked")?)?;
+    let performance = connection
+        .prepare("select * from performance_checked")?
+        .stream_arrow([])?
+        .collect();
+    let performance = in_order(performance)?;
     let mut days: Vec<Date> = shops.iter().map(|shop| shop.computed_on).collect();
     days.sort_unstable();
     days.dedup();
@@ -276,23 +280,28 @@ const PERFORMANCE_ORDER: [&str; 3] = ["computed_on", "shop_domain", "product_id"
 
 /// Rows of performance in their order. `DuckDB` would copy all of their columns twice to sort them; and where one refresh builds on
 /// another, they come in the order in which that one has written them.
-fn in_order(rows: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
-    };
-    let rows = concat_batches(first.schema_ref(), rows)?;
-    let columns = PERFORMANCE_ORDER.map(|name| {
-        let values = rows.column_by_name(name).cloned();
-        let values = values.ok_or_else(|| Error::Internal(format!("the computation has no column {name}")))?;
-        Ok::<_, Error>(SortColumn { values, options: None })
-    });
-    let columns = columns.into_iter().collect::<Result<Vec<_>>>()?;
-    let order = LexicographicalComparator::try_new(&columns)?;
-    let is_sorted = (1..rows.num_rows()).all(|row| order.compare(row - 1, row).is_le());
-    if is_sorted {
-        return Ok(vec![rows]);
+fn in_order(rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    if rows.is_empty() {
+        return Ok(rows);
     }
-    Ok(vec![take_record_batch(&rows, &lexsort_to_indices(&columns, None)?)?])
+    let column = |name: &str| -> Result<SortColumn> {
+        let parts: Option<Vec<&dyn Array>> = rows
+            .iter()
+            .map(|batch| Some(batch.column_by_name(name)?.as_ref()))
+            .collect();
+        let parts = parts.ok_or_else(|| Error::Internal(format!("the computation has no column {name}")))?;
+        Ok(SortColumn {
+            values: concat(&parts)?,
+            options: None,
+        })
+    };
+    let columns = PERFORMANCE_ORDER.map(column).into_iter().collect::<Result<Vec<_>>>()?;
+    let order = LexicographicalComparator::try_new(&columns)?;
+    if (1..columns[0].values.len()).all(|row| order.compare(row - 1, row).is_le()) {
+        return Ok(rows);
+    }
+    let all = concat_batches(rows[0].schema_ref(), &rows)?;
+    Ok(vec![take_record_batch(&all, &lexsort_to_indices(&columns, None)?)?])
 }
 
 /// A query's rows.
@@ -321,7 +330,7 @@ mod tests {
         let connection = open(&std::env::temp_dir()).unwrap();
         let told = |rows: &str| -> Vec<String> {
             let query = format!("select * from (values {rows}) as rows(computed_on, shop_domain, product_id, value)");
-            let rows = in_order(&batches(&connection, &query).unwrap()).unwrap();
+            let rows = in_order(batches(&connection, &query).unwrap()).unwrap();
             let text = |batch: &RecordBatch, column: usize, row| {
                 arrow_cast::display::array_value_to_string(batch.column(column), row).unwrap()
             };
@@ -342,11 +351,7 @@ mod tests {
         );
         let none = batches(&connection, "select 1 as computed_on where false").unwrap();
         assert_eq!(
-            in_order(&none)
-                .unwrap()
-                .iter()
-                .map(RecordBatch::num_rows)
-                .sum::<usize>(),
+            in_order(none).unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(),
             0
         );
     }
