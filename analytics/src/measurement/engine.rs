@@ -122,13 +122,8 @@ pub fn compute(
     progress.read(event_count);
     let sales = thread::scope(|scope| {
         // Nothing of sales needs what the last refresh left of products, before it is known which days have changed.
-        let products = match inputs.before {
-            None => None,
-            Some(_) => {
-                let known = another(connection)?;
-                Some(scope.spawn(move || known.execute_batch(sql::PRODUCT_BEFORE)))
-            }
-        };
+        let known = inputs.before.as_ref().map(|_| another(connection)).transpose()?;
+        let products = known.map(|known| scope.spawn(move || known.execute_batch(sql::PRODUCT_BEFORE)));
         let sales = daily_sales::compute(connection, inputs, progress);
         if let Some(products) = products {
             products.join().unwrap_or_else(|panic| resume_unwind(panic))?;
@@ -220,13 +215,8 @@ fn prepare(connection: &Connection, inputs: &Inputs) -> Result<()> {
                 ],
             )?;
         }
+        view(connection, "performance_known", &before.products)?;
     }
-    let products = inputs.before.as_ref().map(|before| before.products.as_str());
-    view(
-        connection,
-        "performance_known",
-        products.unwrap_or("performance_before where false"),
-    )?;
     connection.execute_batch(sql::TELEMETRY)?;
     connection.execute_batch(sql::PARAMETERS)?;
     Ok(())

@@ -30,22 +30,23 @@ pub struct Plan {
     pub reason: Option<String>,
     /// What it computes from.
     pub inputs: Inputs,
-    /// What it writes over.
-    pub written: Written,
     pinned: Pinned,
 }
 
-/// The current snapshots of the measurement's tables when the plan was made. It commits only over their rows: those of another
-/// refresh in between may tell of events that this one has not read.
-#[derive(Debug, Clone, Copy)]
-pub struct Written {
-    /// Of `measurement.sales`.
-    pub sales: Option<i64>,
-    /// Of `measurement.performance`.
-    pub performance: Option<i64>,
-}
-
 impl Plan {
+    /// The current snapshot of `measurement.sales` when the plan was made. It commits only over its rows: those of another
+    /// refresh in between may tell of events that this one has not read.
+    #[must_use]
+    pub fn written_sales(&self) -> Option<i64> {
+        self.pinned.sales.current_snapshot()
+    }
+
+    /// The same of `measurement.performance`.
+    #[must_use]
+    pub fn written_performance(&self) -> Option<i64> {
+        self.pinned.performance.current_snapshot()
+    }
+
     /// The same request without what the last refresh left.
     ///
     /// # Errors
@@ -126,7 +127,6 @@ impl Pinned {
                 specifications,
                 now: request.now,
             },
-            written: self.written_over(),
             pinned: self,
         })
     }
@@ -194,16 +194,8 @@ impl Pinned {
                 specifications,
                 now: request.now,
             },
-            written: self.written_over(),
             pinned: self,
         }))
-    }
-
-    fn written_over(&self) -> Written {
-        Written {
-            sales: self.sales.current_snapshot(),
-            performance: self.performance.current_snapshot(),
-        }
     }
 
     /// The files of `measurement.sales` with their days.

@@ -102,7 +102,7 @@ impl Prepared {
             (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
         ]);
         let sales = match sales
-            .commit(lake, own, BuiltOn::Rows(plan.written.sales), outcome)
+            .commit(lake, own, BuiltOn::Rows(plan.written_sales()), outcome)
             .await
         {
             Ok(snapshot) => snapshot,
@@ -124,7 +124,7 @@ impl Prepared {
             (base::SALES, Some(sales.to_string())),
             (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
         ]);
-        let built_on = BuiltOn::Rows(plan.written.performance);
+        let built_on = BuiltOn::Rows(plan.written_performance());
         performance.commit(lake, own, built_on, outcome).await?;
         Ok(())
     }
@@ -191,7 +191,7 @@ async fn prepare_sales(lake: &Lake, plan: &Plan, rows: Rows, changed_days: Optio
     let refresh_id = sales_refresh_id(plan.inputs.commerce_snapshot);
     let scope = match changed_days {
         Some([]) => {
-            let held = plan.written.sales;
+            let held = plan.written_sales();
             let held = held.ok_or_else(|| Error::Internal("no day of sales changed, and there is none".to_owned()))?;
             // No commit of sales will find this out: those of another server's refresh in between may hold orders that this
             // one has not read, and the next refresh would add them again.
