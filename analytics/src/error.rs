@@ -84,6 +84,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the catalog has no such table, or no such namespace.
+    #[must_use]
+    pub fn is_for_want_of_the_table(&self) -> bool {
+        use ErrorKind::{NamespaceNotFound, TableNotFound};
+        matches!(self, Self::Iceberg(error) if matches!(error.kind(), TableNotFound | NamespaceNotFound))
+    }
+
     /// HTTP status of this failure.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -92,9 +99,7 @@ impl Error {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid(_) | Self::CommandLine(_) | Self::Json(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Iceberg(error) if matches!(error.kind(), ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::Iceberg(_) if self.is_for_want_of_the_table() => StatusCode::NOT_FOUND,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Conflict { .. } | Self::Overtaken { .. } => StatusCode::CONFLICT,

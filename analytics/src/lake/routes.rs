@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use iceberg::{ErrorKind, TableIdent};
+use iceberg::TableIdent;
 use serde::Deserialize;
 use serde_json::{json, Value};
 
@@ -81,11 +81,9 @@ fn ident(name: &str) -> Result<TableIdent> {
 
 /// What fails for want of the table says which.
 fn about(table: &TableIdent) -> impl Fn(Error) -> Error + '_ {
-    move |error| match error {
-        Error::Iceberg(cause) if matches!(cause.kind(), ErrorKind::TableNotFound | ErrorKind::NamespaceNotFound) => {
-            Error::NotFound(format!("the lake has no table {table}; `weir lake tables` lists them"))
-        }
-        other => other,
+    move |error| match error.is_for_want_of_the_table() {
+        true => Error::NotFound(format!("the lake has no table {table}; `weir lake tables` lists them")),
+        false => error,
     }
 }
 

@@ -89,16 +89,26 @@ fn json(payload: Vec<u8>) -> std::io::Result<Vec<u8>> {
 
 /// The JSON of the frame at `offset`, of which so much is known that it was acknowledged.
 pub(in crate::pipeline) fn json_at(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
+    let (length, _, checksum) = header_at(file, offset)?;
+    let payload = payload_at(file, offset, length, checksum)?.ok_or_else(|| {
+        let reason = format!("the frame at byte {offset} is damaged");
+        std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
+    })?;
+    json(payload)
+}
+
+/// What the header of the frame at `offset` says, see [`fields`].
+fn header_at(file: &File, offset: u64) -> std::io::Result<(usize, u32, u32)> {
     let mut header = [0; HEADER];
     file.read_exact_at(&mut header, offset)?;
-    let (length, _, checksum) = fields(&header);
+    Ok(fields(&header))
+}
+
+/// The payload of so many bytes of the frame at `offset`, if it has that checksum.
+fn payload_at(file: &File, offset: u64, length: usize, checksum: u32) -> std::io::Result<Option<Vec<u8>>> {
     let mut payload = vec![0; length];
     file.read_exact_at(&mut payload, offset + HEADER as u64)?;
-    if crc32fast::hash(&payload) != checksum {
-        let reason = format!("the frame at byte {offset} is damaged");
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason));
-    }
-    json(payload)
+    Ok((crc32fast::hash(&payload) == checksum).then_some(payload))
 }
 
 /// Whether bytes that begin here may be a frame, of which `rest` bytes are left in the file at most. Their checksum, which
@@ -260,16 +270,13 @@ impl Frames {
         if bytes <= HEADER || bytes > HEADER + compress_bound(MAX_PAYLOAD_BYTES) {
             return Ok(None);
         }
-        let (mut header, mut payload) = ([0; HEADER], vec![0; bytes - HEADER]);
-        self.file.get_ref().read_exact_at(&mut header, self.at)?;
-        self.file
-            .get_ref()
-            .read_exact_at(&mut payload, self.at + HEADER as u64)?;
-        let (_, rows, checksum) = fields(&header);
-        if rows == 0 || crc32fast::hash(&payload) != checksum {
+        let file = self.file.get_ref();
+        let (_, rows, checksum) = header_at(file, self.at)?;
+        if rows == 0 {
             return Ok(None);
         }
-        Ok(Some((rows, json(payload)?)))
+        let payload = payload_at(file, self.at, bytes - HEADER, checksum)?;
+        payload.map(|payload| Ok((rows, json(payload)?))).transpose()
     }
 
     fn go_to(&mut self, place: u64) -> std::io::Result<()> {
@@ -280,12 +287,8 @@ impl Frames {
 
 /// Whether the frame at `offset`, which lies within the file, has its checksum.
 fn is_whole(file: &File, offset: u64) -> std::io::Result<bool> {
-    let mut header = [0; HEADER];
-    file.read_exact_at(&mut header, offset)?;
-    let (length, _, checksum) = fields(&header);
-    let mut payload = vec![0; length];
-    file.read_exact_at(&mut payload, offset + HEADER as u64)?;
-    Ok(crc32fast::hash(&payload) == checksum)
+    let (length, _, checksum) = header_at(file, offset)?;
+    Ok(payload_at(file, offset, length, checksum)?.is_some())
 }
 
 #[cfg(test)]
