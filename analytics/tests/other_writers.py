@@ -3,12 +3,10 @@
     other_writers.py URI
 """
 
-import os
-import pathlib
 import sys
 
-import duckdb
 import pyarrow
+from duckdb_lake import attached
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchTableError
 
@@ -25,12 +23,7 @@ try:
 except NoSuchTableError:
     pass
 
-connection = duckdb.connect()
-connection.execute("set autoinstall_known_extensions = false")
-for name in ("avro", "httpfs", "iceberg"):
-    file = pathlib.Path(os.environ["WEIR_DUCKDB_EXTENSION_DIR"]) / f"{name}.duckdb_extension"
-    connection.execute(f"load '{file}'")
-connection.execute(f"attach 'weir' as lake (type iceberg, endpoint '{uri}', authorization_type 'none')")
+connection = attached(uri)
 connection.execute("insert into lake.scratch.by_pyiceberg values (4, 'w')")
 rows = connection.execute("select * from lake.scratch.by_pyiceberg order by a").fetchall()
 assert rows == [(3, "z"), (4, "w")], rows
