@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// So often the specifications are read again because another server has published in between.
 const MAX_ATTEMPTS: usize = 5;
 
+/// So many of those that are refused are named.
+const MOST_NAMED: usize = 20;
+
 const READ: &str = include_str!("../../../sql/duckdb/read_objective.sql");
 
 /// Every revision the lake holds.
@@ -41,57 +44,75 @@ async fn at(lake: &Lake, snapshot: Option<i64>) -> Result<Vec<ObjectiveSpecifica
     .await?
 }
 
-/// Adds one specification, or a list of them, or tells that one has ended, and returns all that are then held.
+/// Adds one specification, or a list of them, or tells that one has ended, and returns all that are then held. What is right
+/// of a list is added whatever is wrong with the rest: it is every shop's.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the field at fault, or if a revision is already held with other content: a revision is
-/// immutable, because labels refer to it.
+/// [`Error::Invalid`] with each that is refused: with the field at fault, or because its revision is already held with other
+/// content. A revision is immutable, because labels refer to it.
 pub async fn publish(lake: &Lake, json: &Value) -> Result<Vec<ObjectiveSpecification>> {
     let given = match json {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let given: Vec<_> = given
-        .iter()
-        .map(|value| ObjectiveSpecification::told(value).map_err(|error| Error::Invalid(error.to_string())))
-        .collect::<Result<_>>()?;
-    unless_overtaken(MAX_ATTEMPTS, || add(lake, &given)).await
+    let (mut right, mut refused) = (Vec::new(), Vec::new());
+    for value in given {
+        match ObjectiveSpecification::told(value) {
+            Ok(specification) => right.push(specification),
+            Err(error) => refused.push(format!(
+                "{error} (of {} for {})",
+                value["objective_spec_id"], value["shop_domain"]
+            )),
+        }
+    }
+    let (held, conflicts) = unless_overtaken(MAX_ATTEMPTS, || add(lake, &right)).await?;
+    refused.extend(conflicts);
+    match refused.len() {
+        0 => Ok(held),
+        count => {
+            refused.truncate(MOST_NAMED);
+            let more = match count - refused.len() {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            Err(Error::Invalid(format!("{}{more}", refused.join("; "))))
+        }
+    }
 }
 
-/// As [`publish`], unless another writer comes in between.
-async fn add(lake: &Lake, given: &[ObjectiveSpecification]) -> Result<Vec<ObjectiveSpecification>> {
+/// As [`publish`], unless another writer comes in between: what is then held, and the conflicts.
+async fn add(lake: &Lake, given: &[ObjectiveSpecification]) -> Result<(Vec<ObjectiveSpecification>, Vec<String>)> {
     let held = lake.current_snapshot(&tables::objective_spec()).await?;
     let mut all = at(lake, held).await?;
+    let mut conflicts = Vec::new();
     let mut is_changed = false;
     for new in given {
         let same_revision = |held: &&mut ObjectiveSpecification| {
             (&held.shop_domain, &held.objective_spec_id, held.revision)
                 == (&new.shop_domain, &new.objective_spec_id, new.revision)
         };
-        match all.iter_mut().find(same_revision) {
-            Some(held) if is_same(held, new) => {
-                // An end is final: who tells of the revision without it has told earlier.
-                if held.ended_at.is_none() && new.ended_at.is_some() {
-                    held.ended_at = new.ended_at;
-                    is_changed = true;
-                }
-            }
-            Some(_) => {
-                return Err(Error::Invalid(format!(
-                    "revision: {} of {:?} for {} is already published with other content; publish a higher one",
-                    new.revision, new.objective_spec_id, new.shop_domain
-                )));
-            }
-            None => {
-                all.push(new.clone());
-                is_changed = true;
-            }
+        let Some(held) = all.iter_mut().find(same_revision) else {
+            all.push(new.clone());
+            is_changed = true;
+            continue;
+        };
+        // An end is of the revision, whatever was published under its number: who ended it means that it governs no more. It
+        // is final: who tells of the revision without it has told earlier.
+        if held.ended_at.is_none() && new.ended_at.is_some() {
+            held.ended_at = new.ended_at;
+            is_changed = true;
+        }
+        if new.ended_at.is_none() && !is_same(held, new) {
+            conflicts.push(format!(
+                "revision: {} of {:?} for {} is already published with other content; publish a higher one",
+                new.revision, new.objective_spec_id, new.shop_domain
+            ));
         }
     }
     if is_changed {
         write(lake, &all, BuiltOn::Rows(held)).await?;
     }
-    Ok(all)
+    Ok((all, conflicts))
 }
 
 /// Whether they were published as the same.

@@ -360,6 +360,65 @@ async fn a_specification_is_published_again_and_ended_once() {
 }
 
 #[tokio::test]
+async fn a_specification_that_is_refused_holds_up_no_other() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served
+        .post("/v1/objective", &objective(json!({ "threshold_30d": 19 })))
+        .await;
+    let other = "other.myshopify.com";
+    let theirs = |own: Value| {
+        let mut theirs = objective(own);
+        theirs["shop_domain"] = other.into();
+        theirs
+    };
+    // PostgreSQL was restored, and has given revision 1 of the first shop again. One of the second is no specification.
+    let mut conflicting = objective(json!({ "threshold_30d": 20 }));
+    let list = json!([
+        conflicting,
+        theirs(json!({ "revision": 2, "threshold_30d": -1 })),
+        theirs(json!({ "threshold_30d": 5 }))
+    ]);
+    let (status, refused) = served.try_post("/v1/objective", &list).await;
+    assert_eq!(status, 422, "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap();
+    for part in [
+        format!("revision: 1 of \"default\" for {SHOP} is already published"),
+        format!("threshold_30d: must be a whole number of at least 0, not -1 (of \"default\" for \"{other}\")"),
+    ] {
+        assert!(message.contains(&part), "{message}");
+    }
+    let thresholds = |held: &Value| -> Vec<(Value, Value)> {
+        let held = held["objectives"].as_array().unwrap().iter();
+        held.map(|spec| (spec["shop_domain"].clone(), spec["threshold_30d"].clone()))
+            .collect()
+    };
+    let held = served.get("/v1/objective").await;
+    assert_eq!(thresholds(&held), [(json!(SHOP), json!(19)), (json!(other), json!(5))]);
+    served.refresh(NOON).await;
+    assert_eq!(labels(&served.get("/v1/performance").await)[0], ("1", "winner"));
+
+    // Ended in PostgreSQL, it is told for ever; here too it governs no more, and what was said by it stays as it was published.
+    conflicting["ended_at"] = "2026-03-30T00:00:00.000Z".into();
+    let list = json!([conflicting, theirs(json!({ "revision": 2, "threshold_30d": 6 }))]);
+    for _ in 0..2 {
+        let held = served.post("/v1/objective", &list).await;
+        assert_eq!(
+            thresholds(&held),
+            [
+                (json!(SHOP), json!(19)),
+                (json!(other), json!(5)),
+                (json!(other), json!(6))
+            ]
+        );
+        assert_eq!(held["objectives"][0]["ended_at"], "2026-03-30T00:00:00.000Z");
+    }
+    served.refresh(NOON).await;
+    assert_eq!(labels(&served.get("/v1/performance").await)[0], ("1", "none"));
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_said_outlives_the_rest_of_the_past() {
     let served = Served::start().await;
     for units in [20, 21, 22] {

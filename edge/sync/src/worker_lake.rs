@@ -56,6 +56,7 @@ pub async fn refresh(env: &Env, input: &Value) -> Result<Outcome, StepError> {
 /// Takes the objective specifications from PostgreSQL to the lake: `{sequence, sent}`, of which the first is the number of
 /// their newest change. They are sent each time, whatever was sent before: what the lake holds only the lake knows, which may
 /// have been made anew, or PostgreSQL restored to an earlier day. What it holds already changes nothing there and commits nothing.
+/// Fails for good where the lake refuses some; it has taken the others then.
 pub async fn replicate(env: &Env) -> Result<Outcome, StepError> {
     let text = postgres(env)?
         .call("weir.objective_snapshot", &[] as &[Argument<'_>])

@@ -221,6 +221,19 @@ test("a refresh sends thresholds first, survives a lake that starts, and is the 
   assert.deepEqual([steps.at(-1).records_read, steps.at(-1).records_upserted], [3, 2]);
 });
 
+test("specifications that the lake refuses hold up no refresh, and fail the run", async () => {
+  w.anyStore.specifications = { sequence: 1, specifications: [{ objective_spec_id: "default" }] };
+  w.lake.down = [422];
+  const before = w.lake.refreshes.length;
+  const { instance_id } = await w.start("measurement_refresh", { now: "2026-11-24T12:00:00Z" });
+  const run = await w.end("measurement_refresh", instance_id);
+  assert.equal(w.lake.refreshes.length, before + 1);
+  assert.equal(run.status, "errored", JSON.stringify(run));
+  assert.match(run.error.message, /lake_422/);
+  const steps = w.lake.sync_v1.filter((event) => event.instance_id === instance_id);
+  assert.deepEqual(steps.map(({ step, status }) => `${step} ${status}`), ["replicate failed", "refresh succeeded", "report failed"]);
+});
+
 test("subscriptions that Shopify removed are created again, and only those", async () => {
   const uri = w.options.webhookUrl;
   const shop = w.shop({ subscriptions: [{ id: "gid://shopify/WebhookSubscription/9", topic: "ORDERS_CREATE", uri, format: "JSON" }] });

@@ -138,10 +138,12 @@ export class MeasurementRefresh extends WorkflowEntrypoint {
   run(event, step) {
     const runner = runnerOf("measurement_refresh", "workflow", this, event, step);
     return runner.guarded(async () => {
-      // Thresholds before the labels that they decide.
-      const { sequence } = await runner.do("replicate", "replicate");
+      // Thresholds before the labels that they decide. Where some were not taken, labels are due all the same, by those that
+      // were; the run fails afterwards, so that somebody looks.
+      const [replicated] = await Promise.allSettled([runner.do("replicate", "replicate")]);
       const { refresh_id } = await runner.do("refresh", "refresh", { now: event.payload.now });
-      return { sequence, refresh_id };
+      if (replicated.status === "rejected") throw replicated.reason;
+      return { sequence: replicated.value.sequence, refresh_id };
     });
   }
 }
