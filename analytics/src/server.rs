@@ -306,8 +306,12 @@ impl Server {
         let flushed = self.app.pipelines.flush().await;
         self.stop.send_replace(true);
         // Connections kept alive by clients are closed when idle; a request that hangs is not waited for.
-        let served = tokio::time::timeout(Duration::from_secs(10), &mut self.serving).await;
-        if let Ok(served) = served {
+        let served = tokio::time::timeout(Duration::from_secs(10), async {
+            // Nobody may wait for a replay any more; nothing is journaled from here on, so that one ends.
+            self.app.pipelines.quarantines_at_rest().await;
+            (&mut self.serving).await
+        });
+        if let Ok(served) = served.await {
             served??;
         }
         flushed.map(drop)

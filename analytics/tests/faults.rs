@@ -301,6 +301,54 @@ async fn a_full_disk_is_told_to_the_sender_and_nothing_acknowledged_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_leaves_no_half_file_and_a_replay_on_it_doubles_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<_> = (0..60).map(|n| format!("row-{n:02}")).collect();
+    let record = |id: &String| {
+        let mut row = event(id, "2026-11-24T10:00:00.000Z");
+        row["order_name"] = Value::from("x".repeat(2_000));
+        let record =
+            json!({ "received_at": "2026-11-24T10:00:01Z", "event_id": id, "reason": "type_mismatch", "row": row });
+        format!("{record}\n")
+    };
+    let quarantine = folder.path().join("quarantine");
+    std::fs::create_dir(&quarantine).unwrap();
+    let lines: Vec<_> = ids.iter().map(record).collect();
+    std::fs::write(quarantine.join("commerce_v1.jsonl"), lines.concat()).unwrap();
+    // The file is larger than any may become.
+    let serve = Serve::start_limited(folder.path(), &["--commit-interval-ms", "3600000"], 64).await;
+    let listed = reqwest::Client::new().get(format!("{}/v1/quarantine", serve.url));
+    let listed: Value = listed.bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap();
+    let records: Vec<_> = listed["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| &record["id"])
+        .collect();
+    let files = || std::fs::read_dir(&quarantine).unwrap().count();
+    let before = files();
+    let ask = |what: &str, body: Value| {
+        let (url, path) = (serve.url.clone(), format!("/v1/quarantine/{what}"));
+        async move { post(&url, &path, body.to_string()).await }
+    };
+    let dropped = ask("drop", json!({ "ids": [records[0]] })).await;
+    assert_eq!(dropped, (200, json!({ "dropped": 1 })));
+    assert_eq!(files(), before);
+    // Here the disk refuses to take out what lies behind its end, once the rows are in the journal.
+    let some = json!({ "ids": &records[10..30] });
+    assert_eq!(ask("replay", some.clone()).await.1["accepted"], 20);
+    assert_eq!(ask("replay", some).await.0, 404);
+    assert_eq!(
+        ask("replay", json!({ "stream": "commerce_v1" })).await.1["accepted"],
+        39
+    );
+    assert_eq!(ask("replay", json!({ "stream": "commerce_v1" })).await.1["accepted"], 0);
+    serve.kill().await;
+    let server = start(folder.path()).await;
+    assert_eq!(event_ids("pyiceberg", server.url(), COMMERCE).await, ids[1..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_ends_no_task() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let catalog = start(folders[0].path()).await;

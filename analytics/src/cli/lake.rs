@@ -217,6 +217,11 @@ async fn quarantine(action: Quarantine) -> Result<()> {
                 let parts = ["reason", "field", "detail"].map(|part| cell(&refusal[part]));
                 note!("{}: {}", cell(&refusal["id"]), parts.join(" "));
             }
+            if let Some(reason) = answer["stopped_by"].as_str() {
+                return Err(Error::Invalid(format!(
+                    "the rows that follow were not looked at and stay in the quarantine: {reason}"
+                )));
+            }
             if answer["rejected"] == 0 {
                 return Ok(());
             }

@@ -45,8 +45,8 @@ impl Pipelines {
     pub async fn ingest(&self, stream: &str, body: Vec<u8>) -> Result<Verdicts> {
         let stream = self.stream(stream)?;
         let mut judged = self.judged(stream, body).await?;
-        // First what is wrong: if the rest cannot be kept the whole request comes again, and a finding noted twice does
-        // no harm, while a row would be there twice.
+        // First what is wrong: if the rest cannot be kept the whole request comes again, and a finding is known again, while
+        // a row would be there twice.
         if !judged.0.records.is_empty() {
             stream.quarantine.keep(&judged.0.records).await?;
         }

@@ -1,25 +1,36 @@
 //! Rows that were refused, kept with the reason: a bad row is a finding, not a hole.
 //!
-//! A file of lines per stream. A line is named by what it holds ([`id`]): two that are alike are one record.
+//! A file of lines per stream. A line is named by what it holds but for the time ([`Record::id`]), so that a request that
+//! comes again leaves no second one. What is taken out becomes blanks where it stands, which takes no room on a full disk;
+//! then the file is written anew without them, or else the next time. A line that begins with a blank is none.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use crate::say::note;
 use crate::{Error, Result};
 
 /// What a stream's quarantine may take on disk. Beyond it requests with a wrong row are refused whole: who does not look at
 /// it loses nothing, and the journal keeps its disk.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Records, and bytes of them, that are taken out together.
+const PART_RECORDS: usize = 500;
+const PART_BYTES: usize = 1024 * 1024;
+
 /// The reason of a record that a full disk has cut off.
 pub(super) const UNREADABLE: &str = "unreadable_record";
+
+const BLANK: u8 = b' ';
 
 /// The quarantine file of a stream: `quarantine/<stream>.jsonl`, readable by its owner only (rows may name people).
 #[derive(Debug, Clone)]
@@ -27,25 +38,54 @@ pub struct Quarantine {
     stream: &'static str,
     path: PathBuf,
     max_bytes: u64,
-    /// Open for appending.
-    file: Arc<Mutex<File>>,
-    /// Held by whoever takes records out: taken twice at once a row would be in the table twice.
-    pub(super) taking: Arc<tokio::sync::Mutex<()>>,
+    /// Locked by whoever changes the file.
+    held: Arc<Mutex<Held>>,
+    /// Held by whoever takes records out: taken twice at once a row would be in the table twice. And by whoever reads, who
+    /// would find a line that is half blanks.
+    taking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What the file held when it was last read or changed here.
+#[derive(Debug, Default)]
+struct Held {
+    /// Of the records; a line of another is gone, though the disk may have refused to make blanks of it.
+    ids: HashSet<Uuid>,
+    file: Option<Identity>,
+}
+
+/// Tells a file from another one, and from itself with more in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+}
+
+impl Identity {
+    fn of(file: &File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+        })
+    }
 }
 
 /// A record, as the file has it.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub id: Uuid,
+    /// Where its line begins.
+    place: u64,
     line: Vec<u8>,
 }
 
-/// The name of a record.
-fn id(line: &[u8]) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, line)
-}
-
 impl Record {
+    /// Its name: that of all it holds but the time, which is another each time that the same request comes.
+    pub fn id(&self) -> Uuid {
+        id(&self.line)
+    }
+
     pub fn bytes(&self) -> usize {
         self.line.len()
     }
@@ -61,7 +101,7 @@ impl Record {
                     "row": String::from_utf8_lossy(&self.line),
                 })
             });
-        record["id"] = json!(self.id);
+        record["id"] = json!(self.id());
         if let (false, Some(members)) = (with_row, record.as_object_mut()) {
             members.remove("row");
         }
@@ -77,105 +117,210 @@ impl Record {
     }
 }
 
+fn id(line: &[u8]) -> Uuid {
+    let mut members: Map<String, Value> = serde_json::from_slice(line).unwrap_or_default();
+    let is_timed = members.remove("received_at").is_some();
+    let named = is_timed.then(|| serde_json::to_vec(&members).ok()).flatten();
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, named.as_deref().unwrap_or(line))
+}
+
 impl Quarantine {
-    /// Opens the file for appending.
+    /// Finds what is kept.
     ///
     /// # Errors
-    /// If it cannot be used.
-    pub fn open(warehouse: &Path, stream: &'static str) -> std::io::Result<Self> {
+    /// If the file cannot be used.
+    pub fn open(warehouse: &Path, stream: &'static str) -> Result<Self> {
         let folder = warehouse.join("quarantine");
         fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{stream}.jsonl"));
-        let file = appending(&path)?;
-        File::open(&folder)?.sync_all()?;
-        Ok(Self {
+        let quarantine = Self {
             stream,
-            path,
+            path: folder.join(format!("{stream}.jsonl")),
             max_bytes: MAX_BYTES,
-            file: Arc::new(Mutex::new(file)),
+            held: Arc::default(),
             taking: Arc::default(),
-        })
+        };
+        // A crash may have left it, with rows.
+        let _ = fs::remove_file(quarantine.fresh());
+        let (_, bytes) = quarantine.opened(&mut quarantine.lock())?;
+        if bytes > quarantine.max_bytes {
+            note!(
+                "the quarantine of {stream} holds {bytes} bytes, {} are allowed: until something is taken out, requests with \
+                 a wrong row get 507",
+                quarantine.max_bytes
+            );
+        }
+        Ok(quarantine)
     }
 
-    fn lock(&self) -> MutexGuard<'_, File> {
-        self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Appends records, each a line; returns when they are durable.
+    fn has(&self, record: &Record) -> bool {
+        self.lock().ids.contains(&record.id())
+    }
+
+    /// The file, which somebody may have deleted or changed since, and its length; `held` says then what is in it.
+    fn opened(&self, held: &mut Held) -> Result<(File, u64)> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)?;
+        let found = Identity::of(&file)?;
+        if held.file != Some(found) {
+            self.sync_folder()?;
+            let (mut ids, mut repeated) = (HashSet::new(), Vec::new());
+            each_line(&file, 0, found.bytes, |record| {
+                if !ids.insert(record.id()) {
+                    repeated.push(record);
+                }
+                Ok(true)
+            })?;
+            // An earlier release kept a row once for each time that it came.
+            blank(&file, &repeated)?;
+            *held = Held { ids, file: Some(found) };
+        }
+        Ok((file, found.bytes))
+    }
+
+    /// Where the file is written anew.
+    fn fresh(&self) -> PathBuf {
+        self.path.with_extension("tmp")
+    }
+
+    fn sync_folder(&self) -> std::io::Result<()> {
+        self.path
+            .parent()
+            .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
+    /// Appends those records that are not there yet, each a line; returns when they are durable.
     ///
     /// # Errors
     /// [`Error::Full`] if there is no room for them, [`Error::Busy`] if the disk refuses: the rows may come again.
     pub async fn keep(&self, records: &[Value]) -> Result<()> {
-        let mut lines = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut lines, record)?;
-            lines.push(b'\n');
-        }
+        let lines = records.iter().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
         let quarantine = self.clone();
-        let written = move || {
-            let mut file = quarantine.lock();
-            let before = file.metadata()?.len();
-            if before + lines.len() as u64 > quarantine.max_bytes {
-                return Ok(false);
+        spawn_blocking(move || quarantine.append(&lines)).await?
+    }
+
+    fn append(&self, lines: &[Vec<u8>]) -> Result<()> {
+        let refused = |error: &dyn std::fmt::Display| Error::Busy(format!("the quarantine: {error}"));
+        let mut held = self.lock();
+        let (file, before) = self.opened(&mut held).map_err(|error| refused(&error))?;
+        let (mut ids, mut text) = (HashSet::new(), Vec::new());
+        for line in lines {
+            let id = id(line);
+            if !held.ids.contains(&id) && ids.insert(id) {
+                text.extend_from_slice(line);
+                text.push(b'\n');
             }
-            let written = file.write_all(&lines).and_then(|()| file.sync_data());
-            if written.is_err() {
-                // Half a line would spoil the next one. If this fails too, a reader finds one line it cannot parse.
-                let _ = file.set_len(before);
-            }
-            written.map(|()| true)
-        };
-        let written: std::io::Result<bool> = tokio::task::spawn_blocking(written).await?;
-        match written {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Full(format!(
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        if before + text.len() as u64 > self.max_bytes {
+            return Err(Error::Full(format!(
                 "the quarantine of {} has no room for the rows that are wrong ({} bytes are allowed): `weir lake \
                  quarantine` shows, replays and drops what is there",
                 self.stream, self.max_bytes
-            ))),
-            Err(error) => Err(Error::Busy(format!("the quarantine: {error}"))),
+            )));
         }
+        let mut append = || {
+            // A crash may have cut off the last line: what comes next is not to be a part of it.
+            if before > 0 && byte_at(&file, before - 1)? != b'\n' {
+                text.insert(0, b'\n');
+            }
+            file.write_all_at(&text, before)?;
+            file.sync_data()?;
+            Identity::of(&file)
+        };
+        match append() {
+            Ok(identity) => {
+                held.ids.extend(ids);
+                held.file = Some(identity);
+                Ok(())
+            }
+            Err(error) => {
+                // If this fails too, the file is not as it was left, and is read anew.
+                let _ = file.set_len(before);
+                Err(refused(&error))
+            }
+        }
+    }
+
+    /// Which of these are kept. Blocks on the file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn those_kept(&self, ids: &HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+        let mut held = self.lock();
+        self.opened(&mut held)?;
+        Ok(held.ids.intersection(ids).copied().collect())
+    }
+
+    fn forget(&self, records: &[Record]) {
+        let mut held = self.lock();
+        for record in records {
+            held.ids.remove(&record.id());
+        }
+    }
+
+    /// Waits until nobody takes records out.
+    pub(super) async fn alone(&self) -> OwnedMutexGuard<()> {
+        self.taking.clone().lock_owned().await
     }
 
     /// Its records, the oldest first, as long as `each` asks for more. Blocks on the file.
     ///
     /// # Errors
     /// Of `each`; if the file cannot be read.
-    pub(super) fn read(&self, mut each: impl FnMut(Record) -> Result<bool>) -> Result<()> {
-        let mut lines = BufReader::new(File::open(&self.path)?);
-        loop {
-            let mut line = Vec::new();
-            if lines.read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
-            }
-            if line.ends_with(b"\n") {
-                line.pop();
-            }
-            let record = Record { id: id(&line), line };
-            if !each(record)? {
-                return Ok(());
-            }
-        }
+    pub(super) fn read(
+        &self,
+        _alone: &OwnedMutexGuard<()>,
+        mut each: impl FnMut(Record) -> Result<bool>,
+    ) -> Result<()> {
+        let (file, bytes) = self.opened(&mut self.lock())?;
+        each_line(&file, 0, bytes, |record| Ok(!self.has(&record) || each(record)?)).map(drop)
     }
 
-    /// Takes records out; how many there were. Blocks on the file.
+    /// Begins to take out records: those of these ids, or all that are there now.
     ///
     /// # Errors
-    /// If the disk refuses: all are still there then.
-    pub(super) fn remove(&self, ids: &HashSet<Uuid>) -> Result<usize> {
+    /// If the file cannot be read.
+    pub(super) async fn take(&self, wanted: Option<HashSet<Uuid>>) -> Result<Taking> {
+        let alone = self.alone().await;
+        let quarantine = self.clone();
+        let opened = spawn_blocking(move || quarantine.opened(&mut quarantine.lock()));
+        let (file, end) = opened.await??;
+        Ok(Taking {
+            quarantine: self.clone(),
+            // Whatever becomes of the path: places are of this file.
+            file: Arc::new(file),
+            wanted: wanted.map(Arc::new),
+            next: 0,
+            end,
+            _alone: alone,
+        })
+    }
+
+    /// Writes the file without blanks.
+    fn rewrite(&self) -> Result<()> {
         // Nothing is appended meanwhile.
-        let mut file = self.lock();
-        let fresh = self.path.with_extension("tmp");
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let mut left = BufWriter::new(appending(&fresh)?);
-        let mut removed = 0;
-        self.read(|record| {
-            if ids.contains(&record.id) {
-                removed += 1;
-            } else {
+        let mut held = self.lock();
+        let (file, bytes) = self.opened(&mut held)?;
+        let fresh = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.fresh())?;
+        let mut left = BufWriter::new(fresh);
+        each_line(&file, 0, bytes, |record| {
+            if held.ids.contains(&record.id()) {
                 left.write_all(&record.line)?;
                 left.write_all(b"\n")?;
             }
@@ -183,59 +328,245 @@ impl Quarantine {
         })?;
         let left = left.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         left.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
-        *file = left;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(removed)
+        fs::rename(self.fresh(), &self.path)?;
+        held.file = Some(Identity::of(&left)?);
+        Ok(self.sync_folder()?)
     }
 }
 
-fn appending(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+/// Records on their way out of the quarantine, part by part.
+#[derive(Debug)]
+pub(super) struct Taking {
+    quarantine: Quarantine,
+    file: Arc<File>,
+    wanted: Option<Arc<HashSet<Uuid>>>,
+    /// What was read and what is to be read: no record twice, so that those that stay hold up none behind them.
+    next: u64,
+    end: u64,
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl Taking {
+    /// The next records that are wanted; none once there are no more.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn part(&mut self) -> Result<Vec<Record>> {
+        let (quarantine, file, wanted) = (self.quarantine.clone(), self.file.clone(), self.wanted.clone());
+        let (from, to) = (self.next, self.end);
+        let read = move || {
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            let next = each_line(&file, from, to, |record| {
+                let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.id()));
+                if is_wanted && quarantine.has(&record) {
+                    bytes += record.bytes();
+                    part.push(record);
+                }
+                Ok(part.len() < PART_RECORDS && bytes < PART_BYTES)
+            })?;
+            Ok::<_, Error>((part, next))
+        };
+        let (part, next) = spawn_blocking(read).await??;
+        self.next = next;
+        Ok(part)
+    }
+
+    /// Takes records out whose rows are elsewhere now: they are gone whatever the disk says to it.
+    ///
+    /// # Errors
+    /// If the disk refuses; a restart brings them back then.
+    pub async fn out_for_good(&self, records: Vec<Record>) -> Result<()> {
+        self.quarantine.forget(&records);
+        self.out(records).await
+    }
+
+    /// Takes records out, durably.
+    ///
+    /// # Errors
+    /// If the disk refuses, as a full one only may if its file system writes nothing in place.
+    pub async fn out(&self, records: Vec<Record>) -> Result<()> {
+        let (quarantine, file) = (self.quarantine.clone(), self.file.clone());
+        let out = move || {
+            blank(&file, &records)?;
+            quarantine.forget(&records);
+            Ok(())
+        };
+        spawn_blocking(out).await?
+    }
+
+    /// Gives the room of what was taken out back to the disk, if that has room for the file once more.
+    pub async fn end(self) -> Result<()> {
+        let end = move || {
+            if let Err(error) = self.quarantine.rewrite() {
+                let _ = fs::remove_file(self.quarantine.fresh());
+                note!(
+                    "the quarantine of {}: what was taken out is blank, and takes its room until the next time: {error}",
+                    self.quarantine.stream
+                );
+            }
+        };
+        Ok(spawn_blocking(end).await?)
+    }
+}
+
+/// The records between two places of a file, as long as `each` asks for more; where the next one would begin.
+fn each_line(file: &File, from: u64, to: u64, mut each: impl FnMut(Record) -> Result<bool>) -> Result<u64> {
+    let mut reader = BufReader::new(file);
+    reader.seek(SeekFrom::Start(from))?;
+    let mut lines = reader.take(to.saturating_sub(from));
+    let mut next = from;
+    loop {
+        let mut line = Vec::new();
+        let read = lines.read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(next);
+        }
+        let place = next;
+        next += read as u64;
+        if line.ends_with(b"\n") {
+            line.pop();
+        }
+        let is_record = line.first().is_some_and(|first| *first != BLANK);
+        if is_record && !each(Record { place, line })? {
+            return Ok(next);
+        }
+    }
+}
+
+/// Makes blanks of records, durably. A crash leaves no beginning of one.
+fn blank(file: &File, records: &[Record]) -> std::io::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    for record in records {
+        file.write_all_at(&vec![BLANK; record.bytes()], record.place)?;
+    }
+    file.sync_data()
+}
+
+fn byte_at(file: &File, place: u64) -> std::io::Result<u8> {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, place)?;
+    Ok(byte[0])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ids(quarantine: &Quarantine) -> Vec<Uuid> {
-        let mut ids = Vec::new();
+    fn opened(folder: &tempfile::TempDir) -> Quarantine {
+        Quarantine::open(folder.path(), "sync_v1").unwrap()
+    }
+
+    fn wrong(n: u32) -> Value {
+        json!({ "received_at": jiff::Timestamp::now().to_string(), "row": { "n": n } })
+    }
+
+    /// The numbers of the rows that are kept; of unreadable lines none.
+    async fn kept(quarantine: &Quarantine) -> Vec<Option<u64>> {
+        let mut rows = Vec::new();
+        let alone = quarantine.alone().await;
         let each = |record: Record| {
-            ids.push(record.id);
+            rows.push(record.row().map(|row| row["n"].as_u64().unwrap()));
             Ok(true)
         };
-        quarantine.read(each).unwrap();
-        ids
+        quarantine.read(&alone, each).unwrap();
+        rows
+    }
+
+    /// Takes out the records of these rows; how many there were.
+    async fn take_out(quarantine: &Quarantine, rows: &[u32]) -> usize {
+        let is_wanted = |record: &Record| rows.iter().any(|n| record.row() == Some(json!({ "n": n })));
+        let mut taking = quarantine.take(None).await.unwrap();
+        let part = taking.part().await.unwrap().into_iter().filter(is_wanted);
+        let part: Vec<_> = part.collect();
+        let count = part.len();
+        taking.out(part).await.unwrap();
+        taking.end().await.unwrap();
+        count
     }
 
     #[tokio::test]
     async fn what_does_not_fit_is_refused_until_something_is_taken_out() {
         let folder = tempfile::tempdir().unwrap();
-        let mut quarantine = Quarantine::open(folder.path(), "sync_v1").unwrap();
-        quarantine.max_bytes = 40;
-        let wrong = |n: u32| json!({ "row": { "n": n } });
+        let mut quarantine = opened(&folder);
+        let bytes = wrong(1).to_string().len() as u64 + 1;
+        // The time may have more or fewer digits.
+        quarantine.max_bytes = 2 * bytes + bytes / 2;
         quarantine.keep(&[wrong(1), wrong(2)]).await.unwrap();
         let refused = quarantine.keep(&[wrong(3)]).await;
         assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
-        let before = ids(&quarantine);
-        assert_eq!(before.len(), 2);
-        let first = HashSet::from([before[0]]);
-        assert_eq!(quarantine.remove(&first).unwrap(), 1);
-        assert_eq!(quarantine.remove(&first).unwrap(), 0);
+        quarantine.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(take_out(&quarantine, &[1]).await, 1);
+        assert_eq!(take_out(&quarantine, &[1]).await, 0);
         quarantine.keep(&[wrong(3)]).await.unwrap();
-        // Also after a restart, and with half a line at the end.
-        quarantine.lock().write_all(b"{\"row\":").unwrap();
-        let again = Quarantine::open(folder.path(), "sync_v1").unwrap();
-        let mut found = Vec::new();
-        let each = |record: Record| {
-            found.push((record.row(), record.told("sync_v1", false)["reason"].clone()));
-            Ok(true)
-        };
-        again.read(each).unwrap();
-        let row = |n: u32| Some(json!({ "n": n }));
-        let expected = [(row(2), Value::Null), (row(3), Value::Null), (None, json!(UNREADABLE))];
-        assert_eq!(found, expected);
+        assert_eq!(kept(&quarantine).await, [Some(2), Some(3)]);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_that_a_crash_leaves_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = opened(&folder);
+        quarantine.keep(&[wrong(1)]).await.unwrap();
+        let mut text = fs::read(&quarantine.path).unwrap();
+        text.extend(b"{\"row\":");
+        fs::write(&quarantine.path, text).unwrap();
+        let again = opened(&folder);
+        again.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(kept(&again).await, [Some(1), None, Some(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_comes_again_is_one_record_also_where_an_earlier_release_kept_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = opened(&folder);
+        for _ in 0..3 {
+            quarantine.keep(&[wrong(1), wrong(2), wrong(1)]).await.unwrap();
+        }
+        assert_eq!(kept(&quarantine).await, [Some(1), Some(2)]);
+        let text = fs::read_to_string(&quarantine.path).unwrap();
+        fs::write(&quarantine.path, text.repeat(3)).unwrap();
+        let again = opened(&folder);
+        assert_eq!(kept(&again).await, [Some(1), Some(2)]);
+        again.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(take_out(&again, &[2]).await, 1);
+        assert_eq!(kept(&again).await, [Some(1)]);
+        again.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(kept(&again).await, [Some(1), Some(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_somebody_deletes_or_cuts_is_no_longer_believed_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut quarantine = opened(&folder);
+        quarantine.max_bytes = 100;
+        quarantine.keep(&[wrong(1)]).await.unwrap();
+        assert!(quarantine.keep(&[wrong(2)]).await.is_err());
+        fs::remove_file(&quarantine.path).unwrap();
+        assert!(kept(&quarantine).await.is_empty());
+        quarantine.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(2)]);
+        fs::write(&quarantine.path, "").unwrap();
+        quarantine.keep(&[wrong(2)]).await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(2)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_out_is_gone_also_where_the_file_cannot_be_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = opened(&folder);
+        quarantine.keep(&[wrong(1), wrong(2), wrong(3)]).await.unwrap();
+        let whole = fs::metadata(&quarantine.path).unwrap().len();
+        fs::create_dir(quarantine.fresh()).unwrap();
+        assert_eq!(take_out(&quarantine, &[1]).await, 1);
+        assert_eq!(kept(&quarantine).await, [Some(2), Some(3)]);
+        assert_eq!(fs::metadata(&quarantine.path).unwrap().len(), whole);
+        assert_eq!(kept(&opened(&folder)).await, [Some(2), Some(3)]);
+        fs::remove_dir(quarantine.fresh()).unwrap();
+        assert_eq!(take_out(&quarantine, &[2]).await, 1);
+        assert_eq!(kept(&quarantine).await, [Some(3)]);
+        assert!(fs::metadata(&quarantine.path).unwrap().len() < whole / 2);
+        quarantine.keep(&[wrong(1)]).await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(3), Some(1)]);
     }
 }

@@ -142,6 +142,12 @@ impl Journal {
         self.shared.waiting.get()
     }
 
+    /// Until it is dropped what is written gets no answer.
+    #[cfg(test)]
+    pub(in crate::pipeline) fn hold_answers(&self) -> impl Sized + '_ {
+        self.shared.waiting.hold()
+    }
+
     /// Waits until [`Self::open_segment`] has something new to say.
     pub async fn changed(&self) {
         self.shared.changed.notified().await;

@@ -53,6 +53,12 @@ impl Waiting {
     fn clear(&self) {
         *self.lock() = None;
     }
+
+    /// The writer gets no further than here until it is dropped.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.lock()
+    }
 }
 
 /// The segment being written.
