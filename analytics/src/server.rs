@@ -48,7 +48,7 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Journal bytes of a stream at which a commit happens early.
     pub roll_bytes: u64,
-    /// Uncommitted journal bytes above which new rows are refused.
+    /// Uncommitted journal bytes above which new rows are refused, see [`Limits::backlog_bytes`].
     pub backlog_bytes: u64,
     /// How far back answers of the past can be given again.
     pub as_of: Duration,
@@ -390,7 +390,9 @@ async fn other_method(method: Method, uri: Uri) -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "status": "ok", "backlog_bytes": app.pipelines.backlog_bytes() }))
+    let streams = app.pipelines.backlog_bytes();
+    let all: u64 = streams.values().sum();
+    Json(json!({ "status": "ok", "backlog_bytes": all, "backlog_bytes_by_stream": streams }))
 }
 
 async fn ingest(State(app): State<Arc<App>>, Path(stream): Path<String>, request: Request) -> Result<Json<Verdicts>> {

@@ -108,19 +108,42 @@ async fn a_stream_that_cannot_commit_keeps_the_others_from_nothing_also_at_a_sta
     });
     let settings = Config {
         catalog: Some(CatalogConfig::embedded(&format!("{}/iceberg", proxy.url), None)),
+        backlog_bytes: 20_000,
         ..config(folders[1].path())
     };
     let server = Server::start(settings).await.unwrap();
-    send(server.url(), &[event("b", "2026-11-24T10:00:00.000Z")]).await;
+    let mut ids = vec!["a".to_owned()];
+    loop {
+        let id = format!("b-{:03}", ids.len());
+        let body = json!([event(&id, "2026-11-24T10:00:00.000Z")]).to_string();
+        match post(server.url(), STREAM, body).await {
+            (200, _) => ids.push(id),
+            (status, said) => {
+                assert_eq!(status, 503, "{said}");
+                break;
+            }
+        }
+    }
     send_step(server.url(), "s1").await;
+    let health: Value = reqwest::get(format!("{}/healthz", server.url()))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let of_streams = &health["backlog_bytes_by_stream"];
+    assert!(
+        of_streams["commerce_v1"].as_u64() > Some(10_000) && of_streams["sync_v1"].as_u64() > Some(100),
+        "{health}"
+    );
     assert_eq!(post(server.url(), "/v1/flush", String::new()).await.0, 500);
     assert_eq!(
         event_ids("pyiceberg", catalog.url(), "sync.telemetry").await,
         ["s0", "s1"]
     );
     proxy.rule(|_, _| None);
-    assert_eq!(flush(server.url()).await, 2);
-    assert_eq!(event_ids("pyiceberg", catalog.url(), COMMERCE).await, ["a", "b"]);
+    assert_eq!(flush(server.url()).await, ids.len() as u64);
+    assert_eq!(event_ids("pyiceberg", catalog.url(), COMMERCE).await, ids);
 }
 
 #[tokio::test(flavor = "multi_thread")]

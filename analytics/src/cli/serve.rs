@@ -37,7 +37,8 @@ pub struct Args {
     /// of the last one.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     pub roll_bytes: u64,
-    /// Bytes of uncommitted journal, on disk, above which new rows get 503.
+    /// Bytes of uncommitted journal, on disk, above which new rows get 503. An eighth is each stream's own: one whose table
+    /// takes no commits fills what is left and holds up no other.
     #[arg(long, default_value_t = 1024 * 1024 * 1024)]
     pub backlog_bytes: u64,
     /// Minutes between rounds of upkeep: merging small files, expiring snapshots older than a day (but see --as-of-days).

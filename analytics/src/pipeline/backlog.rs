@@ -1,8 +1,9 @@
 //! What waits between the answer to a sender and the commit: bytes of journal on disk, decoded rows in memory. Over all
 //! streams of the server; both have a limit.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -16,10 +17,16 @@ const MEMORY_KIB: u32 = 128 * 1024;
 /// what is short; longer only while storage hangs, and that must not hold up answers.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// This part of the limit on disk is each stream's own: one whose table takes no commits fills what is left, and holds up no
+/// other.
+const OWN_PART: u64 = 8;
+
 /// Journaled and not yet committed.
 #[derive(Debug)]
 pub struct Backlog {
-    bytes: AtomicU64,
+    /// Bytes of each stream.
+    bytes: Mutex<BTreeMap<String, u64>>,
+    /// Of all of them.
     limit: u64,
     closed: AtomicBool,
     memory: Arc<Semaphore>,
@@ -35,10 +42,17 @@ pub struct Kept {
     _room: OwnedSemaphorePermit,
 }
 
+/// What of the backlog is a stream's.
+#[derive(Debug, Clone)]
+pub struct Share {
+    backlog: Arc<Backlog>,
+    stream: String,
+}
+
 /// Room on disk for rows that are not yet there: whoever sends them may go away before they are handed on.
 #[derive(Debug)]
 pub(super) struct Reserved<'a> {
-    backlog: &'a Backlog,
+    share: &'a Share,
     bytes: u64,
 }
 
@@ -51,14 +65,46 @@ impl Reserved<'_> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.backlog.release(self.bytes);
+        self.share.release(self.bytes);
+    }
+}
+
+impl Share {
+    /// Makes room on disk for new rows, or refuses. The room is given back unless it is [`Reserved::taken`].
+    pub(super) fn reserve(&self, bytes: u64) -> Result<Reserved<'_>> {
+        if self.backlog.closed.load(Ordering::Acquire) {
+            return Err(Error::Busy("the server is stopping".into()));
+        }
+        let (limit, own_part) = (self.backlog.limit, self.backlog.limit / OWN_PART);
+        let mut present = self.backlog.lock();
+        let others = present.iter().filter(|(stream, _)| **stream != self.stream);
+        let of_others: u64 = others.map(|(_, bytes)| own_part.max(*bytes)).sum();
+        let allowed = own_part.max(limit.saturating_sub(of_others));
+        let own = present.entry(self.stream.clone()).or_default();
+        if own.saturating_add(bytes) > allowed {
+            return Err(Error::Busy(format!(
+                "{own} bytes of {} wait to be committed, {allowed} are allowed",
+                self.stream
+            )));
+        }
+        *own += bytes;
+        Ok(Reserved { share: self, bytes })
+    }
+
+    /// Counts what an earlier run left, whatever the limit.
+    pub(super) fn adopt(&self, bytes: u64) {
+        *self.backlog.lock().entry(self.stream.clone()).or_default() += bytes;
+    }
+
+    pub(super) fn release(&self, bytes: u64) {
+        *self.backlog.lock().entry(self.stream.clone()).or_default() -= bytes;
     }
 }
 
 impl Backlog {
     pub(super) fn new(limit: u64) -> Self {
         Self {
-            bytes: AtomicU64::new(0),
+            bytes: Mutex::default(),
             limit,
             closed: AtomicBool::new(false),
             memory: Arc::new(Semaphore::new(MEMORY_KIB as usize)),
@@ -66,39 +112,28 @@ impl Backlog {
         }
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Acquire)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.bytes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A stream's share of it.
+    pub(super) fn share(self: &Arc<Self>, stream: &str) -> Share {
+        let share = Share {
+            backlog: self.clone(),
+            stream: stream.to_owned(),
+        };
+        // From now on its own part is nobody else's.
+        share.adopt(0);
+        share
+    }
+
+    /// Bytes of each stream.
+    pub(super) fn bytes(&self) -> BTreeMap<String, u64> {
+        self.lock().clone()
     }
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-    }
-
-    /// Makes room on disk for new rows, or refuses. The room is given back unless it is [`Reserved::taken`].
-    pub(super) fn reserve(&self, bytes: u64) -> Result<Reserved<'_>> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Busy("the server is stopping".into()));
-        }
-        self.bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |present| {
-                present.checked_add(bytes).filter(|sum| *sum <= self.limit)
-            })
-            .map(|_| Reserved { backlog: self, bytes })
-            .map_err(|present| {
-                Error::Busy(format!(
-                    "{present} bytes wait to be committed, {} are allowed",
-                    self.limit
-                ))
-            })
-    }
-
-    /// Counts what an earlier run left, whatever the limit.
-    pub(super) fn adopt(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    pub(super) fn release(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Keeps rows in memory, after a short wait if need be; none if there is no room: the journal has them anyway.
@@ -134,15 +169,35 @@ mod tests {
 
     #[test]
     fn more_than_the_limit_is_refused_until_something_is_committed() {
-        let backlog = Backlog::new(10);
-        backlog.reserve(6).unwrap().taken();
-        assert!(matches!(backlog.reserve(5), Err(Error::Busy(_))));
-        backlog.release(6);
-        drop(backlog.reserve(10).unwrap());
-        backlog.reserve(10).unwrap().taken();
+        let backlog = Arc::new(Backlog::new(10));
+        let share = backlog.share("s");
+        share.reserve(6).unwrap().taken();
+        assert!(matches!(share.reserve(5), Err(Error::Busy(_))));
+        share.release(6);
+        drop(share.reserve(10).unwrap());
+        share.reserve(10).unwrap().taken();
         backlog.close();
-        backlog.release(10);
-        assert!(matches!(backlog.reserve(1), Err(Error::Busy(_))));
+        share.release(10);
+        assert!(matches!(share.reserve(1), Err(Error::Busy(_))));
+    }
+
+    #[test]
+    fn what_one_stream_leaves_waiting_takes_no_other_its_own_part() {
+        let backlog = Arc::new(Backlog::new(80));
+        let [first, second, third] = ["a", "b", "c"].map(|stream| backlog.share(stream));
+        let take = |share: &Share, bytes| share.reserve(bytes).map(Reserved::taken).is_ok();
+        assert!(!take(&first, 61));
+        assert!(take(&first, 60));
+        assert!(!take(&first, 1));
+        assert!(take(&second, 10) && !take(&second, 1));
+        assert!(take(&third, 10) && !take(&third, 1));
+        first.release(20);
+        assert!(take(&second, 20) && !take(&third, 1) && !take(&first, 1));
+        assert_eq!(backlog.bytes().values().sum::<u64>(), 80);
+        // Of an earlier run, which may have had another limit.
+        first.adopt(1_000);
+        second.release(30);
+        assert!(take(&second, 10) && !take(&second, 1));
     }
 
     #[tokio::test]

@@ -241,7 +241,7 @@ mod tests {
         };
         let backlog = Arc::new(Backlog::new(1 << 20));
         let own = folder.path().join("own/journal");
-        let journal = Journal::open(&own, "sync_v1", 1 << 20, backlog.clone(), encoder.follower()).unwrap();
+        let journal = Journal::open(&own, "sync_v1", 1 << 20, backlog.share("sync_v1"), encoder.follower()).unwrap();
         journal
             .append(Frame::new(1, ROW.to_vec()).unwrap(), None)
             .await
@@ -254,7 +254,10 @@ mod tests {
         committer.files_age = files_age;
         assert_eq!(committer.commit_all().await.unwrap(), 1);
         assert_eq!(server.app().lake.summary(&table).await.unwrap().records, 1);
-        assert_eq!((backlog.bytes(), std::fs::read_dir(own).unwrap().count()), (0, 0));
+        assert_eq!(
+            (backlog.bytes()["sync_v1"], std::fs::read_dir(own).unwrap().count()),
+            (0, 0)
+        );
         parquet_files(&folder.path().join("lake/sync/telemetry/data"))
     }
 

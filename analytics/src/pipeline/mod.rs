@@ -48,7 +48,7 @@ pub struct Limits {
     pub commit_interval: Duration,
     /// Journal bytes of a stream at which they are committed before the interval ends, see [`roll`].
     pub roll_bytes: u64,
-    /// Uncommitted journal bytes of all streams above which rows are refused.
+    /// Uncommitted journal bytes of all streams above which rows are refused; an eighth of them is each stream's own.
     pub backlog_bytes: u64,
 }
 
@@ -104,7 +104,7 @@ impl Pipelines {
                 interval: limits.commit_interval,
                 bytes: limits.roll_bytes,
             };
-            let journal = Journal::open(&folder, name, roll.bytes, backlog.clone(), encoder.follower())?;
+            let journal = Journal::open(&folder, name, roll.bytes, backlog.share(name), encoder.follower())?;
             let quarantine = Quarantine::open(warehouse, name)?;
             let (flushes, requests) = tokio::sync::mpsc::channel(64);
             let committer = Committer::new(encoder, journal.clone(), roll);
@@ -174,9 +174,9 @@ impl Pipelines {
         self.backlog.close();
     }
 
-    /// Bytes journaled and not yet committed.
+    /// Bytes journaled and not yet committed, of each stream.
     #[must_use]
-    pub fn backlog_bytes(&self) -> u64 {
+    pub fn backlog_bytes(&self) -> BTreeMap<String, u64> {
         self.backlog.bytes()
     }
 }

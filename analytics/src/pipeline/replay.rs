@@ -342,7 +342,7 @@ mod tests {
         let app = server.app();
         let held = app.pipelines.stream(STREAM).unwrap().journal.hold_answers();
         let replaying = tokio::spawn(replay(State(app.clone()), all()));
-        while app.pipelines.backlog_bytes() == 0 {
+        while app.pipelines.backlog_bytes()[STREAM] == 0 {
             tokio::task::yield_now().await;
         }
         // As the server does when the client goes away.
@@ -369,8 +369,8 @@ mod tests {
         };
         let mut rows: Vec<_> = (0..700).map(wrong).collect();
         rows.extend((0..1_000).map(|n| row(&format!("right-{n}"))));
-        // A part of 500 rows is some 20 KB of journal.
-        let server = start(folder.path(), &rows, 25_000).await;
+        // A part of 500 rows is some 20 KB of journal; two eighths are the other streams'.
+        let server = start(folder.path(), &rows, 33_000).await;
         let app = server.app();
         let mut accepted = 0;
         for expected in [300, 300, 400] {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, Notify};
 
-use super::backlog::{Backlog, Kept};
+use super::backlog::{Kept, Share};
 use crate::{Error, Result};
 use frame::Frame;
 use segment::{Follower, Segment};
@@ -26,7 +26,7 @@ use writer::{Order, Waiting, Writer};
 pub struct Journal {
     orders: mpsc::Sender<Order>,
     shared: Arc<Shared>,
-    backlog: Arc<Backlog>,
+    backlog: Share,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the folder cannot be used.
-    pub fn open(
-        folder: &Path,
-        stream: &str,
-        roll_bytes: u64,
-        backlog: Arc<Backlog>,
-        follower: Follower,
-    ) -> Result<Self> {
+    pub fn open(folder: &Path, stream: &str, roll_bytes: u64, backlog: Share, follower: Follower) -> Result<Self> {
         fs::create_dir_all(folder)?;
         for parent in folder.ancestors().skip(1).take(2) {
             File::open(parent)?.sync_all()?;
@@ -165,9 +159,21 @@ async fn outcome(answered: oneshot::Receiver<std::result::Result<(), String>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::backlog::Backlog;
 
     fn journal(folder: &Path, roll_bytes: u64, backlog: &Arc<Backlog>) -> Journal {
-        Journal::open(&folder.join("a/b"), "s", roll_bytes, backlog.clone(), Follower::none()).unwrap()
+        Journal::open(
+            &folder.join("a/b"),
+            "s",
+            roll_bytes,
+            backlog.share("s"),
+            Follower::none(),
+        )
+        .unwrap()
+    }
+
+    fn bytes(backlog: &Backlog) -> u64 {
+        backlog.bytes()["s"]
     }
 
     fn frame(text: &str) -> Frame {
@@ -200,7 +206,7 @@ mod tests {
         journal.seal().await.unwrap();
         journal.discard(&segment).unwrap();
         assert!(journal.take_sealed().is_none());
-        assert_eq!(backlog.bytes(), 0);
+        assert_eq!(bytes(&backlog), 0);
     }
 
     #[tokio::test]
@@ -213,7 +219,7 @@ mod tests {
         let second = journal(folder.path(), 1 << 20, &backlog);
         let segment = second.take_sealed().unwrap();
         assert_eq!(json_of(&segment), ["{}\n"]);
-        assert_eq!(backlog.bytes(), segment.bytes);
+        assert_eq!(bytes(&backlog), segment.bytes);
     }
 
     #[tokio::test]
@@ -255,17 +261,17 @@ mod tests {
         let journal = Journal {
             orders,
             shared,
-            backlog: backlog.clone(),
+            backlog: backlog.share("s"),
         };
         let mut first = Box::pin(journal.append(frame("{}\n"), None));
         assert!(futures::poll!(&mut first).is_pending());
         let mut second = Box::pin(journal.append(frame("{}\n"), None));
         assert!(futures::poll!(&mut second).is_pending());
-        assert_eq!(backlog.bytes(), 30);
+        assert_eq!(bytes(&backlog), 30);
         drop(second);
-        assert_eq!(backlog.bytes(), 15);
+        assert_eq!(bytes(&backlog), 15);
         // The writer may write these yet.
         drop(first);
-        assert_eq!(backlog.bytes(), 15);
+        assert_eq!(bytes(&backlog), 15);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::frame::Frame;
 use super::segment::{Follower, Following, News, Segment};
 use super::Shared;
-use crate::pipeline::backlog::{Backlog, Kept};
+use crate::pipeline::backlog::{Kept, Share};
 use crate::say::note;
 
 /// Bytes written with one sync, at most.
@@ -74,7 +74,7 @@ pub(super) struct Writer {
     stream: String,
     roll_bytes: u64,
     shared: Arc<Shared>,
-    backlog: Arc<Backlog>,
+    backlog: Share,
     follower: Follower,
     open: Option<Open>,
 }
@@ -94,7 +94,7 @@ impl Writer {
         stream: &str,
         roll_bytes: u64,
         shared: Arc<Shared>,
-        backlog: Arc<Backlog>,
+        backlog: Share,
         follower: Follower,
     ) -> Self {
         Self {
