@@ -28,6 +28,7 @@ const NO_FAULTS = {
   shuffled: false,
   throttled: 0, // answers THROTTLED
   throttledEvery: 0, // every so many-th read of a connection is answered THROTTLED
+  unavailable: undefined, // (number of the read of a connection) -> whether it is answered 502
   tooMany: 0, // answers 429
   apiVersion: API_VERSION, // what X-Shopify-API-Version says
   truncated: 0, // results cut off in the middle
@@ -193,6 +194,7 @@ export class FakeShopify {
     const cost = { requestedQueryCost: 10, actualQueryCost: 10, throttleStatus: { maximumAvailable: 2000, currentlyAvailable: 1990, restoreRate: 100 } };
     const call = JSON.parse(body);
     this.rests += call.operationName ? 0 : 1;
+    if (!call.operationName && faults.unavailable?.(this.rests)) return [502, {}];
     const isThrottled = !call.operationName && faults.throttledEvery > 0 && this.rests % faults.throttledEvery === 0;
     if (faults.throttled > 0 || isThrottled) {
       faults.throttled = Math.max(0, faults.throttled - 1);

@@ -8,6 +8,9 @@ use crate::step::StepError;
 /// Kind of the failure of a call that comes too soon.
 pub const THROTTLED: &str = "throttled";
 
+/// Kind of the failure of an operation for which there is no room.
+pub const FULL: &str = "operations_full";
+
 /// An answer as it came.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
@@ -140,7 +143,7 @@ pub fn user_error(payload: &Value) -> Option<StepError> {
     let message = error["message"].as_str().unwrap_or("no message");
     Some(match error["code"].as_str() {
         // Five run at once per shop and app; the others may be anybody's and are left alone.
-        Some("OPERATION_IN_PROGRESS" | "LIMIT_REACHED") => StepError::passing("operations_full", message).after(5_000),
+        Some("OPERATION_IN_PROGRESS" | "LIMIT_REACHED") => StepError::passing(FULL, message),
         _ => StepError::lasting("user_error", message),
     })
 }
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn a_full_house_is_waited_for_and_a_refused_query_is_not() {
         let with = |code: &str| user_error(&json!({"userErrors": [{"code": code, "message": "m"}]})).unwrap();
-        assert!(with("OPERATION_IN_PROGRESS").retry_after_millis.is_some());
+        assert_eq!(with("OPERATION_IN_PROGRESS").kind, FULL);
         assert!(with("INVALID").retry_after_millis.is_none());
         assert_eq!(user_error(&json!({"userErrors": []})), None);
     }

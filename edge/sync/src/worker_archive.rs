@@ -26,6 +26,9 @@ const REST_BYTES: usize = 4_000_000;
 /// How long such a step goes on, of the 30 minutes that it has (workflows/runner.mjs).
 const REST_PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long after a fault of Shopify's the same page is asked for once more.
+const FAULT_PAUSE_MILLIS: u64 = 1000;
+
 /// What R2 refused; it may take it later.
 pub fn r2(error: worker::Error) -> StepError {
     StepError::passing("r2", error.to_string())
@@ -33,21 +36,19 @@ pub fn r2(error: worker::Error) -> StepError {
 
 /// Puts `text` under `key`.
 pub async fn keep(storage: &Storage, key: &str, text: String) -> Result<(), StepError> {
-    let put = storage.bucket().put(key, text);
-    storage.wait(put.execute()).await.map_err(r2)?;
-    Ok(())
+    keep_with(storage, key, text, HashMap::new()).await.map(|_| ())
 }
 
-/// The same in the archive, with its `provenance` beside it, by which a redaction of the shop knows how old it is.
+/// The same in the archive, with its `provenance` beside it, by which a redaction of the shop knows how old it is; its etag.
 pub async fn keep_with(
     storage: &Storage,
     key: &str,
     text: String,
     provenance: HashMap<String, String>,
-) -> Result<(), StepError> {
+) -> Result<Option<String>, StepError> {
     let put = storage.bucket().put(key, text).custom_metadata(provenance);
-    storage.wait(put.execute()).await.map_err(r2)?;
-    Ok(())
+    let kept = storage.wait(put.execute()).await.map_err(r2)?;
+    Ok(kept.map(|object| object.etag()))
 }
 
 /// The key of what the archive keeps of `{operation_id}` under `{date}`, `suffix` saying what it is.
@@ -237,7 +238,7 @@ async fn cuts(
 }
 
 /// Reads the rest of cut connections of `{key}` from the `{from}`th on, into an object of its own: `{key, lines, bytes, etag, next}`.
-/// A throttle is waited for in place: Shopify throttles often here, and whoever began anew each time would never end.
+/// What may pass and does not ends the step with the connections that are whole: whoever began anew each time might never end.
 pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let key = input["key"].as_str().unwrap_or_default();
     let base = key.strip_suffix(".jsonl").unwrap_or(key);
@@ -255,7 +256,7 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
         match read_connection(env, run, kind, cut, until, &mut text).await {
             Ok(lines) => count += lines,
             // The next step goes on with this one.
-            Err(error) if error.kind == THROTTLED && next > from => {
+            Err(error) if error.retry_after_millis.is_some() && next > from => {
                 text.truncate(whole);
                 break;
             }
@@ -268,9 +269,7 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     }
     let key = format!("{base}.rest-{from}.jsonl");
     let bytes = text.len();
-    let object = storage.bucket().put(&key, text).custom_metadata(provenance(input));
-    let kept = storage.wait(object.execute()).await.map_err(r2)?;
-    let etag = kept.map(|kept| kept.etag());
+    let etag = keep_with(&storage, &key, text, provenance(input)).await?;
     Ok(Outcome {
         output: json!({"key": key, "lines": count, "bytes": bytes, "etag": etag, "next": (next < list.len()).then_some(next)}),
         counts: Counts {
@@ -282,6 +281,8 @@ pub async fn rest(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
     })
 }
 
+/// Reads the rest of one connection. A throttle is waited for in place `until` then, for Shopify throttles often here; of another fault
+/// that may pass the page is asked for once more.
 async fn read_connection(
     env: &Env,
     run: &Run,
@@ -293,13 +294,21 @@ async fn read_connection(
     let document = document(kind, &cut.connection)?;
     let (mut place, mut count) = (Some(Place::default()), 0);
     while let Some(here) = place {
+        let mut has_failed = false;
         let data = loop {
-            match worker_admin::query(env, &run.shop_domain, &document, &variables(cut, &here)).await {
-                Err(error) if error.kind == THROTTLED && now() < until => {
-                    Delay::from(Duration::from_millis(error.retry_after_millis.unwrap_or_default())).await;
+            let error = match worker_admin::query(env, &run.shop_domain, &document, &variables(cut, &here)).await {
+                Ok(data) => break data,
+                Err(error) => error,
+            };
+            let pause = match error.retry_after_millis {
+                Some(millis) if error.kind == THROTTLED && now() < until => millis,
+                Some(_) if error.kind != THROTTLED && !has_failed => {
+                    has_failed = true;
+                    FAULT_PAUSE_MILLIS
                 }
-                answer => break answer?,
-            }
+                _ => return Err(error),
+            };
+            Delay::from(Duration::from_millis(pause)).await;
         };
         let mut page = Vec::new();
         place = lines(cut, &here, &data, &mut page)?;

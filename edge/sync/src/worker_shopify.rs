@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use weir_domain::watermark::Window;
 use worker::{console_warn, Env};
 
-use crate::admin::{user_error, Scopes};
+use crate::admin::{user_error, Scopes, FULL};
 use crate::bindings::webhook_url;
 use crate::operation::{alike, Operation};
 use crate::queries::bulk_query;
@@ -41,7 +41,7 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
 }
 
 /// Starts the bulk query `{kind}` of `{window}`, or finds it again: `{operation_id, found}`. Operations `{excluded}` have
-/// been tried already. Nobody's operation is cancelled: when five run, this one waits.
+/// been tried already. Nobody's operation is cancelled: when five run, the answer is `{full: true}`, and the run asks again with its polls.
 pub async fn request(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
     let bad = |what: &str| StepError::lasting("bad_call", format!("{what}: {input}"));
     let window: Window = serde_json::from_value(input["window"].clone()).map_err(|_| bad("window"))?;
@@ -53,7 +53,10 @@ pub async fn request(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
     let was_found = found.is_some();
     let operation_id = match found {
         Some(operation_id) => operation_id,
-        None => start(env, run, &query).await?,
+        None => match start(env, run, &query).await {
+            Err(error) if error.kind == FULL => return Ok(Outcome::of(json!({"full": true}))),
+            started => started?,
+        },
     };
     let owner = json!({"operation_id": operation_id, "workflow": run.workflow, "instance_id": run.instance_id});
     worker_watermark::call(env, &run.shop_domain, "expect", &owner).await?;

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Shopkeeper } from "../../fake-shopify/history.mjs";
 import { madeUpShop, orderNode } from "../../fake-shopify/shop.mjs";
 import { SCOPES } from "../../fake-shopify/shopify.mjs";
+import { reconcileDeletions } from "../workflows/synchronise.mjs";
 import { DAILY, step, until, world } from "./world.mjs";
 
 const w = await world();
@@ -26,6 +27,17 @@ async function reconciled(shop, body) {
 }
 
 const deleted = ({ store }) => [...store.deleted.keys()].sort();
+
+test("a run that an earlier deployment has begun fails where it would delete nothing", async () => {
+  const answers = {
+    request: { operation_id: "1" },
+    poll: { operations: [{ state: "complete" }, { state: "complete" }] },
+    download: { lines: 1 },
+    compare: { absent: ["7", "8"] },
+  };
+  const runner = { do: async (_name, route) => answers[route] };
+  await assert.rejects(reconcileDeletions(runner, {}, "", {}), /^Error: earlier_deployment: compare order_ids: /);
+});
 
 test("the daily run finds products that Shopify remembers to have been deleted", async () => {
   const { shop, keeper } = await known();

@@ -100,6 +100,19 @@ test("a connection of more pages than Shopify allows between two throttles is re
   assert.deepEqual(shop.steps().filter((step) => step.includes("throttled")), []);
 });
 
+test("faults of Shopify among many cut connections make it read none twice that is whole", async () => {
+  const shop = w.shop({ data: madeUpShop({ count: 10, linesOf: () => 120 }) });
+  // Each connection of lines and of sales has two more pages. The first of the second fails alone, the second of the third when it is asked for once more too.
+  shop.faults.unavailable = (read) => [3, 7, 8].includes(read);
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run) + shop.steps());
+  const rows = [...shop.store.rows.values()].filter((row) => row.includes(`["__typename","LineItem"]`));
+  assert.equal(rows.length, 10 * 120);
+  const rests = shop.steps().filter((step) => step.startsWith("rest orders_core"));
+  assert.deepEqual(rests, ["rest orders_core 0 succeeded", "rest orders_core 2 succeeded"]);
+  assert.equal(shop.shopify.calls.filter((call) => call === "Rest").length, 2 * 10 * 2 + 1);
+});
+
 test("a result that a redaction writes anew while it is read is read from its beginning", async () => {
   const small = await world({ shops: 1, partBytes: 6000 });
   const shop = small.shop();
@@ -221,14 +234,25 @@ test("one's own operation is found among any number of older ones", async () => 
   assert.equal(shop.shopify.operations.all.length, 301);
 });
 
-test("while five operations run, a run waits for its turn and cancels nobody's", async () => {
+test("while five operations run, a run waits for its turn, for longer than a step is tried, and cancels nobody's", async () => {
   const shop = w.shop();
   const strangers = Array.from({ length: 5 }, () => shop.shopify.operations.add("{ orders { edges { node { id } } } }", { status: "RUNNING" }));
   const { instance_id } = await shop.start(DAILY);
-  await until("it was told that there is no room", () => shop.steps().some((step) => step.endsWith("failed operations_full")));
+  const asked = () => shop.shopify.calls.filter((call) => call === "RunBulkQuery").length;
+  await until("it was told often that there is no room", () => asked() > 12);
   assert.ok(strangers.every(({ status }) => status === "RUNNING"));
+  // Room for one of three.
+  let release;
+  shop.faults.hold = new Promise((resolve) => (release = resolve));
+  strangers[0].status = "COMPLETED";
+  const before = asked();
+  await until("it has one and asks for the next", () => asked() > before + 3);
+  release();
   for (const stranger of strangers) stranger.status = "COMPLETED";
-  assert.equal((await w.end(DAILY, instance_id)).status, "complete");
+  const run = await w.end(DAILY, instance_id);
+  assert.equal(run.status, "complete", JSON.stringify(run) + shop.steps());
+  assert.equal(shop.shopify.operations.all.length, 5 + 3);
+  assert.deepEqual(shop.steps().filter((step) => step.includes("failed")), []);
 });
 
 test("the filter's field is the field of the cursor", async () => {

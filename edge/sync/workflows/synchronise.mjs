@@ -12,7 +12,8 @@ const MAX_AT_ONCE = 5;
 const TRIES = 3;
 /**
  * How many polls without an end before an operation is given up, and after how many the next is awaited five times as long: with a
- * minute between two that is ten days, after which Shopify itself ends an operation. A poll and the wait for it are two steps.
+ * minute between two that is ten days, after which Shopify itself ends an operation. A request for which there is no room, a poll and
+ * the wait for it are three steps.
  */
 export const MAX_POLLS = 3_000;
 const QUICK_POLLS = 60;
@@ -55,6 +56,8 @@ export async function reconcileDeletions(runner, window, date, { days_readable, 
     const { kind, lines, started_at } = result;
     const resource = ID_KINDS[kind];
     const { absent, list } = await runner.do(`compare ${kind}`, "compare", { ...result, resource, until: window.to, days_readable, most });
+    // A run keeps what its steps answered, also over a deployment; an earlier one's answer had the ids themselves.
+    if (Array.isArray(absent)) throw new Error(`earlier_deployment: compare ${kind}: start the run again`);
     found[kind] = { there: lines, absent, deleted: 0 };
     for (let from = 0; from < absent; from += DELETIONS_A_STEP) {
       const sent = await runner.do(`delete ${kind} ${from}`, "delete", { resource, list, from, most: DELETIONS_A_STEP, at: started_at });
@@ -72,17 +75,21 @@ export async function reconcileDeletions(runner, window, date, { days_readable, 
  * until the next poll.
  */
 async function collect(runner, kinds, window, date, label) {
-  const item = (kind, window, name) => ({ kind, window, name, tries: 0, excluded: [], operation_id: null });
+  const item = (kind, window, name) => ({ kind, window, name, tries: 0, refusals: 0, excluded: [], operation_id: null });
   let open = kinds.map((kind) => item(kind, window, `${label}${kind}`));
   const results = [];
   for (let round = 1; open.length > 0; round += 1) {
     if (round > MAX_POLLS) throw new Error(`operation_endless: after ${MAX_POLLS} polls an operation still runs`);
     const running = open.filter(({ operation_id }) => operation_id !== null).length;
     const fitting = open.filter(({ operation_id }) => operation_id === null).slice(0, MAX_AT_ONCE - running);
-    for (const one of fitting) await request(runner, one);
+    let isFull = false;
+    for (const one of fitting) {
+      isFull = !(await request(runner, one));
+      if (isFull) break;
+    }
     const waiting = open.filter(({ operation_id }) => operation_id !== null);
     const ids = waiting.map(({ operation_id }) => operation_id);
-    const { operations } = await runner.do(`poll ${label}${round}`, "poll", { operations: ids });
+    const { operations } = ids.length > 0 ? await runner.do(`poll ${label}${round}`, "poll", { operations: ids }) : {};
     const next = open.filter(({ operation_id }) => operation_id === null);
     for (const [index, one] of waiting.entries()) {
       const { result, again } = await settle(runner, one, operations[index], date);
@@ -90,16 +97,22 @@ async function collect(runner, kinds, window, date, label) {
       next.push(...again);
     }
     open = next;
-    if (open.some(({ operation_id }) => operation_id !== null)) await wait(runner, `${label}${round}`, round);
+    if (isFull || open.some(({ operation_id }) => operation_id !== null)) await wait(runner, `${label}${round}`, round);
   }
   return results.sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
+/** Starts the operation `one`, or finds it again; whether there was room for it. Others' operations may take all of it for days. */
 async function request(runner, one) {
-  const { kind, window, excluded } = one;
-  one.tries += 1;
-  const name = `request ${one.name} ${one.tries}`;
-  one.operation_id = (await runner.do(name, "request", { kind, window, excluded })).operation_id;
+  const { kind, window, excluded, refusals } = one;
+  const name = `request ${one.name} ${one.tries + 1}${refusals > 0 ? ` again ${refusals}` : ""}`;
+  const { operation_id, full } = await runner.do(name, "request", { kind, window, excluded });
+  if (full) {
+    one.refusals += 1;
+    return false;
+  }
+  Object.assign(one, { operation_id, tries: one.tries + 1, refusals: 0 });
+  return true;
 }
 
 /** What the state of an operation leads to: a result, or what is still to be done. */

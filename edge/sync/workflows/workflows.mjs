@@ -27,7 +27,7 @@ export class DailyShopifyBulkSync extends WorkflowEntrypoint {
 
 /**
  * Slices of one instance of a backfill, and steps after which it begins with none: a run has a limited number of steps, so the next
- * instance goes on. The last slice may take 6,000 steps of waiting (synchronise.mjs), and has 15,000 left (wrangler.jsonc).
+ * instance goes on. The last slice may take 9,000 steps of waiting (synchronise.mjs), and has 15,000 left (wrangler.jsonc).
  */
 const SLICES_AN_INSTANCE = 12;
 const STEPS_AN_INSTANCE = 10_000;
