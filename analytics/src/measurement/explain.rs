@@ -3,6 +3,8 @@
 //! Works on stored facts alone: the performance row, its neighbours of the same day and the specification revision that
 //! governed.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 use weir_domain::classification::Label;
 use weir_domain::money::{format_minor, Currency};
@@ -171,14 +173,21 @@ fn rule(label: Label, row: &PerformanceRow, competitors: &Competitors, spec: &Ob
 }
 
 fn at_least(fact: &'static str, value: Option<i64>, threshold: Option<i64>) -> Condition {
-    let margin = value.zip(threshold).map(|(value, threshold)| value - threshold);
+    let compared = value.zip(threshold);
     Condition {
         fact,
         value,
         threshold,
-        held: margin.is_some_and(|margin| margin >= 0),
-        // One below the threshold turns a condition that holds.
-        margin_to_flip: margin.map(|margin| if margin >= 0 { -(margin + 1) } else { -margin }),
+        held: compared.is_some_and(|(value, threshold)| value >= threshold),
+        // One below the threshold turns a condition that holds. A threshold may be anything, also one that is never reached.
+        margin_to_flip: compared.map(|(value, threshold)| {
+            let turned = if value >= threshold {
+                threshold.saturating_sub(1)
+            } else {
+                threshold
+            };
+            turned.saturating_sub(value)
+        }),
     }
 }
 
@@ -231,9 +240,11 @@ fn banana(row: &PerformanceRow, competitors: &Competitors, spec: &ObjectiveSpeci
     let needed = match competitors.without(row, last_place) {
         None => 1,
         Some(rival) => {
-            let own = (-row.net_sales_last_30_days, &row.product_id);
-            let rivals = (-rival.net_sales_last_30_days, &rival.product_id);
-            rival.aggregate_measurement_value + i64::from(own > rivals)
+            let own = (Reverse(row.net_sales_last_30_days), &row.product_id);
+            let rivals = (Reverse(rival.net_sales_last_30_days), &rival.product_id);
+            rival
+                .aggregate_measurement_value
+                .saturating_add(i64::from(own > rivals))
         }
     };
     condition = at_least("aggregate_measurement_value", Some(value), Some(needed));
@@ -352,6 +363,22 @@ mod tests {
         let rule = explained.rules.iter().find(|rule| rule.decided).unwrap();
         // 1234 - 235 = 999 is the first value below 1000.
         assert_eq!(rule.conditions[0].margin_to_flip, Some(-235));
+    }
+
+    #[test]
+    fn a_threshold_that_is_never_reached_is_far_away_and_no_error() {
+        let spec = ObjectiveSpecification {
+            threshold_30d: Some(i64::MAX),
+            ..spec()
+        };
+        // More came back than was sold.
+        let explained = explain(&row("1", 1, -3, "none"), &Competitors::default(), &spec);
+        let winner = explained.rules.iter().find(|rule| rule.rule == Label::Winner).unwrap();
+        let condition = &winner.conditions[0];
+        assert_eq!((condition.held, condition.margin_to_flip), (false, Some(i64::MAX)));
+        let exact = |value, threshold| at_least("", Some(value), Some(threshold)).margin_to_flip;
+        assert_eq!(exact(0, i64::MAX), Some(i64::MAX));
+        assert_eq!(exact(i64::MAX, 0), Some(i64::MIN));
     }
 
     #[test]
