@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// Identity of what was computed; the same inputs give the same one.
 pub const REFRESH_ID: &str = "weir.refresh-id";
-/// How: `incremental`, `full` or `since`.
+/// How: `incremental`, `full`, or `since` and the day.
 pub const MODE: &str = "weir.refresh-mode";
 /// Identity of the SQL and the DuckDB that computed it.
 pub const COMPUTATION: &str = "weir.computation-id";
@@ -181,13 +181,13 @@ pub async fn sales_snapshot(lake: &Lake) -> Result<Option<i64>> {
     ))
 }
 
-/// Whether a table's newest change is the commit of this refresh, so that it need not be written again. `is_full`: a
-/// full one was asked for, which an incremental one with the same result does not replace.
+/// Whether a table's newest change is the commit of this refresh, so that it need not be written again. `mode`: rows are to be
+/// written in this one, whatever is there; one in another mode with the same result does not replace it.
 #[must_use]
-pub fn is_written(newest: Option<&Commit>, refresh_id: &str, is_full: bool) -> bool {
+pub fn is_written(newest: Option<&Commit>, refresh_id: &str, mode: Option<&str>) -> bool {
     newest.is_some_and(|commit| {
         let is = |name: &str, value: &str| commit.properties.get(name).is_some_and(|held| held == value);
-        is(REFRESH_ID, refresh_id) && (!is_full || is(MODE, "full"))
+        is(REFRESH_ID, refresh_id) && mode.is_none_or(|mode| is(MODE, mode))
     })
 }
 

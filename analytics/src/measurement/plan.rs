@@ -214,7 +214,7 @@ impl Pinned {
     /// Sales as a refresh of this very telemetry wrote them, if the table's newest change is that one.
     async fn written(&self) -> Result<Option<SalesFrom>> {
         let refresh_id = sales_refresh_id(self.commerce.current_snapshot());
-        if !is_written(self.sales.newest_change().as_ref(), &refresh_id, false) {
+        if !is_written(self.sales.newest_change().as_ref(), &refresh_id, None) {
             return Ok(None);
         }
         Ok(Some(SalesFrom::Written(self.sales_files().await?)))

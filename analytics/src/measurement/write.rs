@@ -98,7 +98,7 @@ impl Prepared {
         };
         let own = properties(&[
             (base::REFRESH_ID, Some(sales.refresh_id.clone())),
-            (base::MODE, Some(plan.mode.to_owned())),
+            (base::MODE, Some(mode(plan))),
             (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
         ]);
         let sales = match sales
@@ -114,7 +114,7 @@ impl Prepared {
         failpoint::reached("refresh_between_commits");
         let own = properties(&[
             (base::REFRESH_ID, Some(performance.refresh_id.clone())),
-            (base::MODE, Some(plan.mode.to_owned())),
+            (base::MODE, Some(mode(plan))),
             (base::COMPUTATION, Some(computation_id())),
             (base::COMMERCE, plan.inputs.commerce_snapshot.map(|id| id.to_string())),
             (
@@ -165,6 +165,14 @@ impl Pending {
         }
         done.snapshot_id
             .ok_or_else(|| Error::Internal(format!("{}: the commit has no snapshot", self.table)))
+    }
+}
+
+/// How it is told in the summary: of one since a day, the day too.
+fn mode(plan: &Plan) -> String {
+    match plan.request.how {
+        How::Since(day) => format!("{} {day}", plan.mode),
+        _ => plan.mode.to_owned(),
     }
 }
 
@@ -225,14 +233,14 @@ async fn prepare(
     let newest = lake.newest_change(&table).await?;
     let count = rows.count();
     let held = newest.as_ref().map(|commit| commit.snapshot_id);
+    let mode = mode(plan);
+    let asked = (plan.request.how != How::Incremental).then_some(mode.as_str());
     let files = match held {
-        Some(snapshot) if is_written(newest.as_ref(), &refresh_id, plan.request.how == How::Full) => {
-            Files::Held(snapshot)
-        }
+        Some(snapshot) if is_written(newest.as_ref(), &refresh_id, asked) => Files::Held(snapshot),
         _ => {
             // A name for this change of this state: were the same rows written again over others, it would be another
             // change.
-            let name = format!("{refresh_id} {} {held:?}", plan.mode);
+            let name = format!("{refresh_id} {mode} {held:?}");
             let commit_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
             let schema = lake.arrow_schema(&table).await?;
             let files = match rows {

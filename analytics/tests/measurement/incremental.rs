@@ -520,12 +520,17 @@ async fn a_full_refresh_gives_the_same_bytes_and_one_since_a_day_mends_what_diff
         .await;
     assert_eq!(since["changed_days"], json!(["2026-03-20", "2026-03-21", "2026-03-25"]));
     assert_eq!([served.text(paths[0]).await, served.text(paths[1]).await], incremental);
-    let since = served
-        .post("/v1/refresh", &json!({ "now": NOON, "since": "2026-03-21" }))
-        .await;
+    let earlier = json!({ "now": NOON, "since": "2026-03-21" });
+    let since = served.post("/v1/refresh", &earlier).await;
     assert_eq!(
         (&since["mode"], &since["changed_days"]),
         (&json!("since"), &json!(["2026-03-21", "2026-03-25"]))
+    );
+    // What it says that it replaced it has written; only the same once more is nothing new.
+    assert_eq!(since["committed_tables"], full["committed_tables"]);
+    assert_eq!(
+        served.post("/v1/refresh", &earlier).await["committed_tables"],
+        json!([])
     );
 
     for (wrong, said) in [
