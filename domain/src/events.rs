@@ -18,6 +18,7 @@ use crate::money::Currency;
 use crate::order_state::{OrderState, Product};
 use crate::sales::{self, SalesRow};
 use crate::telemetry::event_id;
+use crate::time_zone;
 
 /// What makes an event that event, and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Shop {
         Ok(Self {
             shop_domain: shop_domain.to_owned(),
             time_zone: time_zone.to_owned(),
-            zone: TimeZone::get(time_zone).map_err(|_| "iana_time_zone")?,
+            zone: time_zone::named(time_zone).ok_or("iana_time_zone")?,
             currency: Currency::from_code(currency).map_err(|_| "currency")?,
         })
     }

@@ -18,5 +18,6 @@ pub mod publication;
 pub mod sales;
 pub mod shopify;
 pub mod telemetry;
+pub mod time_zone;
 pub mod watermark;
 pub mod webhook;

@@ -1,9 +1,6 @@
--- What telemetry says of shops and of visitors.
--- Reads:  commerce_new (rows since the last refresh; all of them in a full one), publication_telemetry, shop_before.
--- Writes: told_zone, shop (a view of it), engagement_event.
--- Guarantees: one row per event_id whatever the order or number of deliveries. Grouping by columns of fixed size spills
--- to disk; an aggregate that carries lists or structs per event does not (5 million events fail at 1 GiB), nor does a
--- window function over the raw table.
+-- What telemetry says of shops.
+-- Reads:  commerce_new (rows since the last refresh; all of them in a full one), shop_before.
+-- Writes: told_zone, shop (a view of it).
 
 -- Every zone that is told of a shop; the caller takes those out (null) that are none.
 create or replace table told_zone as
@@ -25,10 +22,3 @@ select
     max(told_at) filter (where shop_time_zone is not null) as told_at
 from told_zone
 group by shop_domain;
-
-create or replace table engagement_event as
-select shop_domain, product_id, event_type, min(occurred_at) as occurred_at
-from publication_telemetry
-where product_id is not null
-  and is_bot is distinct from true
-group by event_id, shop_domain, product_id, event_type;

@@ -1,6 +1,6 @@
 -- What each product sold and how it was looked at, over the windows of the specification.
--- Reads:  product_measured, sales (with the days that needed_day names), changed_key, engagement_event, engagement_history,
---         product_before, shop, shop_day, objective_spec.
+-- Reads:  product_measured, sales (with the days that needed_day names), changed_key, publication_telemetry (at least what is
+--         new and of the last 30 days), engagement_history, product_before, shop, shop_day, objective_spec.
 -- Writes: product_windows, one row per product: by its row of product_measured (product_row).
 -- Guarantees: windows are ranges of days, so a day without sales counts 0; first windows start at the launch, trailing
 -- windows end with the shop's day of computation.
@@ -67,18 +67,35 @@ select
 from counted
 group by product_row;
 
+-- Of each interaction (event_id), whatever the order or number of its deliveries, the first of the last 30 days on which it was
+-- told, and the newest day at all. One told before these is forgotten there: whoever opens a mail again a month later has looked
+-- again, and to know better would take the whole history. Grouping by columns of fixed size spills to disk; an aggregate that
+-- carries lists or structs per event does not (5 million events fail at 1 GiB), nor does a window function over the raw table.
+create or replace table interaction as
+select
+    shop_domain,
+    product_id,
+    event_type,
+    min(day) filter (where day > computed_on - 30) as day,
+    max(day) as newest_day
+from (
+    select *, local_date(occurred_at::timestamptz, shop_time_zone) as day
+    from publication_telemetry
+    join shop using (shop_domain)
+    where product_id is not null
+      and is_bot is distinct from true
+)
+join shop_day using (shop_domain)
+where day <= computed_on
+group by event_id, shop_domain, product_id, event_type;
+
 create or replace table product_engagement as
 with daily as (
-    select
-        event.shop_domain,
-        event.product_id,
-        event.event_type,
-        local_date(event.occurred_at::timestamptz, shop.shop_time_zone) as day
-    from engagement_event as event
-    join shop using (shop_domain)
+    select shop_domain, product_id, event_type, day, newest_day
+    from interaction
     union all
-    -- Of no type that is counted: older than the windows, they only tell when somebody looked last.
-    select shop_domain, product_id, null as event_type, last_engagement_on as day
+    -- Older than the windows, they only tell when somebody looked last.
+    select shop_domain, product_id, null as event_type, null as day, last_engagement_on as newest_day
     from product_before
     where last_engagement_on is not null
     union all
@@ -87,7 +104,8 @@ with daily as (
         event.shop_domain,
         event.product_id,
         null as event_type,
-        local_date(event.occurred_at::timestamptz, shop.shop_time_zone) as day
+        null as day,
+        local_date(event.occurred_at::timestamptz, shop.shop_time_zone) as newest_day
     from engagement_history as event
     join newcomer using (shop_domain, product_id)
     join shop using (shop_domain)
@@ -96,18 +114,18 @@ with daily as (
 select
     shop_domain,
     product_id,
-    max(day) as last_engagement_on,
+    max(newest_day) as last_engagement_on,
     count(*) filter (where event_type = 'impression' and day > computed_on - 7) as impressions_last_7_days,
     count(*) filter (where event_type = 'click' and day > computed_on - 7) as clicks_last_7_days,
     count(*) filter (where event_type = 'view' and day > computed_on - 7) as views_last_7_days,
     count(*) filter (where event_type = 'conversion' and day > computed_on - 7) as conversions_last_7_days,
-    count(*) filter (where event_type = 'impression' and day > computed_on - 30) as impressions_last_30_days,
-    count(*) filter (where event_type = 'click' and day > computed_on - 30) as clicks_last_30_days,
-    count(*) filter (where event_type = 'view' and day > computed_on - 30) as views_last_30_days,
-    count(*) filter (where event_type = 'conversion' and day > computed_on - 30) as conversions_last_30_days
+    count(*) filter (where event_type = 'impression' and day is not null) as impressions_last_30_days,
+    count(*) filter (where event_type = 'click' and day is not null) as clicks_last_30_days,
+    count(*) filter (where event_type = 'view' and day is not null) as views_last_30_days,
+    count(*) filter (where event_type = 'conversion' and day is not null) as conversions_last_30_days
 from daily
 join shop_day using (shop_domain)
-where day <= computed_on
+where newest_day <= computed_on
 group by shop_domain, product_id;
 
 create or replace table product_windows as

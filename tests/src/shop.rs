@@ -235,7 +235,7 @@ impl Shop {
     /// The shop's history up to `now`, the same for the same `now`.
     #[must_use]
     pub fn history(&self, now: jiff::Timestamp) -> History {
-        let zone = TimeZone::get(self.zone).expect("a zone of the bundled database");
+        let zone = weir_domain::time_zone::named(self.zone).expect("a zone of the bundled database");
         let today = now.to_zoned(zone.clone()).date();
         let mut teller = Teller {
             shop: self,

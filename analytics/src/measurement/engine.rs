@@ -16,11 +16,10 @@ use jiff::civil::Date;
 
 use super::inputs::{Computed, Inputs, Outcome, Ready, SalesFrom};
 use super::parameters::{
-    define_local_date, governing, insert_shop_days, insert_specifications, pass_over_unknown_zones, unusable,
-    with_newest_sales,
+    governing, insert_shop_days, insert_specifications, pass_over_unknown_zones, unusable, with_newest_sales,
 };
 use super::steps::{Progress, Step};
-use super::{daily_sales, identity, oracle, sql};
+use super::{daily_sales, identity, local_date, oracle, sql};
 use crate::failpoint;
 use crate::lake::duckdb::literal;
 use crate::{Error, Result};
@@ -110,7 +109,6 @@ pub fn compute(
     {
         return Ok(Outcome::NeedsFull(reason));
     }
-    define_local_date(connection, &shops)?;
     let specifications = governing(&inputs.specifications, &shops, inputs.now);
     insert_specifications(connection, &specifications)?;
     let performance_refresh_id = identity::performance_refresh_id(inputs, &specifications, &shops);
@@ -200,6 +198,7 @@ fn prepare(connection: &Connection, inputs: &Inputs) -> Result<()> {
     view(connection, "commerce_new", &inputs.commerce_new)?;
     view(connection, "publication_telemetry", &inputs.publication)?;
     view(connection, "performance_before", &inputs.performance)?;
+    local_date::define(connection)?;
     connection.execute_batch(sql::BEFORE)?;
     if let Some(before) = &inputs.before {
         for shop in &before.shops {

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 use weir_domain::objective::ObjectiveSpecification;
+use weir_domain::time_zone;
 
 use super::base::ShopBefore;
 use super::inputs::Inputs;
@@ -18,15 +19,19 @@ fn namespace() -> Uuid {
 /// To be raised by one when something else changes what is computed: SQL that Rust puts together, the order of statements.
 const EDITION: u32 = 1;
 
-/// Identity of what computes: the SQL, the `DuckDB` that runs it and how that is set. Rows that another one wrote are not
-/// built upon.
+/// Identity of what computes: the SQL, the `DuckDB` that runs it and how that is set, the rules of time zones. Rows that
+/// another one wrote are not built upon.
 #[must_use]
 pub fn computation_id() -> String {
-    computation_of(&sql::ALL.concat(), &engine::settings())
+    computation_of(&sql::ALL.concat(), &engine::settings(), time_zone::edition())
 }
 
-fn computation_of(sql: &str, settings: &str) -> String {
-    let text = format!("{}{sql}{DUCKDB_VERSION}{settings}{EDITION}", env!("CARGO_PKG_VERSION"));
+fn computation_of(sql: &str, settings: &str, time_zones: &str) -> String {
+    let text = format!(
+        "{}{sql}{DUCKDB_VERSION}{settings}{EDITION}{}",
+        env!("CARGO_PKG_VERSION"),
+        time_zones
+    );
     Uuid::new_v5(&namespace(), text.as_bytes()).to_string()
 }
 
@@ -66,7 +71,16 @@ mod tests {
         let settings = engine::settings();
         assert!(settings.contains("common_subplan"), "{settings}");
         let others = settings.replace("common_subplan", "");
-        assert_eq!(computation_of(&sql::ALL.concat(), &settings), computation_id());
-        assert_ne!(computation_of(&sql::ALL.concat(), &others), computation_id());
+        let (sql, zones) = (sql::ALL.concat(), time_zone::edition());
+        assert_eq!(computation_of(&sql, &settings, zones), computation_id());
+        assert_ne!(computation_of(&sql, &others, zones), computation_id());
+    }
+
+    #[test]
+    fn days_by_other_rules_of_time_zones_are_not_built_upon() {
+        assert_ne!(
+            computation_of(&sql::ALL.concat(), &engine::settings(), "2001a"),
+            computation_id()
+        );
     }
 }

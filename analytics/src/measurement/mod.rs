@@ -1,7 +1,7 @@
 //! Measurement: sales and performance computed from the lake.
 //!
-//! - [`engine`]: query, compute, classify, in DuckDB, from [`inputs`]; `sql`: the files it runs, `daily_sales` and
-//!   `parameters`: parts of it. [`identity`]: names of what was computed.
+//! - [`engine`]: query, compute, classify, in DuckDB, from [`inputs`]; `sql`: the files it runs, `daily_sales`, `parameters` and
+//!   `local_date`: parts of it. [`identity`]: names of what was computed.
 //! - [`oracle`]: the SQL's labels against the domain's reference.
 //! - [`refresh`]: one refresh from its request to its outcome. [`plan`]: what it reads. [`write`]: its commits.
 //! - [`base`]: what a refresh leaves for the next one and for readers.
@@ -18,6 +18,7 @@ pub mod engine;
 pub mod explain;
 pub mod identity;
 pub mod inputs;
+mod local_date;
 pub mod objective_store;
 pub mod oracle;
 mod parameters;

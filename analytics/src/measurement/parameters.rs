@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use duckdb::{params, Connection};
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use weir_domain::objective::{in_force, ObjectiveSpecification};
+use weir_domain::time_zone;
 
 use super::base::ShopBefore;
-use crate::lake::duckdb::literal;
 use crate::{Error, Result};
 
 /// Engagement is counted anew over 30 days; what the last refresh knew of the days before must reach up to them.
@@ -24,7 +23,7 @@ pub(super) fn pass_over_unknown_zones(connection: &Connection) -> Result<Vec<Str
         .collect::<Result<_, _>>()?;
     let mut warnings = Vec::new();
     for (shop_domain, zone) in told {
-        if TimeZone::get(&zone).is_ok() {
+        if time_zone::named(&zone).is_some() {
             continue;
         }
         connection.execute(
@@ -46,10 +45,9 @@ pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Resul
         .collect::<Result<_, _>>()?;
     let mut shops = Vec::with_capacity(zones.len());
     for (shop_domain, shop_time_zone, told_at) in zones {
-        let local = now
-            .in_tz(&shop_time_zone)
-            .map_err(|error| Error::Invalid(format!("{shop_domain}: time zone {shop_time_zone:?}: {error}")))?;
-        let computed_on = local.date();
+        let zone = time_zone::named(&shop_time_zone)
+            .ok_or_else(|| Error::Invalid(format!("{shop_domain}: {shop_time_zone:?} is no time zone of IANA's")))?;
+        let computed_on = zone.to_datetime(now).date();
         connection.execute(
             "insert into shop_day values (?, ?::date)",
             params![shop_domain, computed_on.to_string()],
@@ -64,24 +62,6 @@ pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Resul
         });
     }
     Ok(shops)
-}
-
-/// The SQL's `local_date(instant, zone)`. DuckDB makes a calendar anew for each value of a zone that is a column, and one
-/// for all values of one that is a constant.
-pub(super) fn define_local_date(connection: &Connection, shops: &[ShopBefore]) -> Result<()> {
-    let mut zones: Vec<_> = shops.iter().map(|shop| literal(&shop.shop_time_zone)).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    let cases: String = zones
-        .iter()
-        .map(|zone| format!(" when {zone} then (instant at time zone {zone})::date"))
-        .collect();
-    let case = if cases.is_empty() {
-        "null::date".to_owned()
-    } else {
-        format!("case zone{cases} end")
-    };
-    Ok(connection.execute_batch(&format!("create or replace macro local_date(instant, zone) as {case}"))?)
 }
 
 /// Why these shops cannot build on what was left of them, if they cannot.

@@ -254,6 +254,15 @@ impl History {
             }
             all.extend(new.iter().cloned());
         }
+        // A sender without times of its own tells another one each time.
+        for _ in 0..self.random.below(4) {
+            let Some(last) = self.seen.len().checked_sub(1) else {
+                break;
+            };
+            let mut again = self.seen[usize::try_from(self.random.below(last as u64 + 1)).unwrap()].clone();
+            again["occurred_at"] = self.moment().into();
+            seen.push(again);
+        }
         (told, seen)
     }
 
@@ -593,6 +602,26 @@ async fn a_product_that_was_looked_at_long_before_it_is_known_keeps_that_day() {
     let explained = served.get("/v1/explain?product=77").await;
     assert_eq!(explained["last_engagement_on"], date(2026, 1, 31).to_string());
     assert_as_anew(&served, NOON, "a newcomer").await;
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_interaction_told_again_long_after_its_first_time_counts_anew_in_either_way() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served
+        .ingest_interactions(&[interaction("view", "1", 1, "2026-02-19T03:00:00.000Z")])
+        .await;
+    served.refresh("2026-02-19T04:00:00Z").await;
+    // 40 days later: another look, of which a refresh that builds on the last one does not read the first.
+    served
+        .ingest_interactions(&[interaction("view", "1", 1, "2026-03-31T02:00:00.000Z")])
+        .await;
+    served.refresh("2026-03-20T03:00:00Z").await;
+    assert_eq!(served.refresh(NOON).await["mode"], "incremental");
+    let explained = served.get("/v1/explain?product=1").await;
+    assert_eq!(explained["last_engagement_on"], date(2026, 3, 31).to_string());
+    assert_as_anew(&served, NOON, "told again").await;
     served.server.stop().await.unwrap();
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::money::Currency;
 use crate::order_state::{Agreement, OrderState, Sale};
 use crate::shopify::{self, Context, Fact};
+use crate::time_zone;
 
 /// (product, day, kind, units sold, units returned, gross, discounts, returns)
 type Row = (&'static str, &'static str, &'static str, i64, i64, i64, i64, i64);
@@ -77,7 +78,7 @@ impl World {
     }
 
     fn gives(&self, expected: &[Row]) {
-        let rows = ledger(&self.state, &TimeZone::get("Asia/Tokyo").unwrap());
+        let rows = ledger(&self.state, &time_zone::named("Asia/Tokyo").unwrap());
         let found = rows.iter().map(|r| {
             let (product, day, kind) = (r.product_id.as_str(), r.day.as_str(), r.kind.as_str());
             let sums = (r.units_sold, r.units_returned, r.gross_sales, r.discounts, r.returns);

@@ -2,6 +2,7 @@ use super::*;
 use crate::money::Currency;
 use crate::order_state::{Agreement, Applied, OrderState, Sale};
 use crate::shopify::{self, Context, Fact};
+use crate::time_zone;
 use proptest::prelude::*;
 
 /// (product, day, kind, units sold, units returned, gross, discounts, returns)
@@ -21,7 +22,7 @@ fn state(currency: &str, deliveries: &[(&str, &str)]) -> OrderState {
 }
 
 fn check(currency: &str, zone: &str, deliveries: &[(&str, &str)], expected: &[Row]) {
-    let rows = ledger(&state(currency, deliveries), &TimeZone::get(zone).unwrap());
+    let rows = ledger(&state(currency, deliveries), &time_zone::named(zone).unwrap());
     let found: Vec<_> = rows
         .iter()
         .map(|r| {
@@ -581,7 +582,7 @@ proptest! {
         let rotate = order[0] % sequence.len();
         sequence.rotate_left(rotate);
         let mut state = OrderState::default();
-        let zone = TimeZone::get("America/New_York").unwrap();
+        let zone = time_zone::named("America/New_York").unwrap();
         for index in &sequence {
             let before = state.clone();
             state.apply(&facts[*index]);
