@@ -176,7 +176,7 @@ impl Committer {
                 Err(error) => note!("{}: encoded again from the journal: {error}", self.encoder.table),
             }
         }
-        self.encoder.replay(&current.segment).await
+        self.encoder.replay(&mut current.segment).await
     }
 
     fn is_young(&self, written: &Written) -> bool {

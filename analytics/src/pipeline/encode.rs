@@ -2,6 +2,7 @@
 //! waits for the last rows only, and what waits in memory is encoded.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::backlog::Kept;
 use super::journal::frame::{json_at, Frames};
-use super::journal::segment::{Follower, News, Segment};
+use super::journal::segment::{damaged, Follower, News, Segment};
 use super::rows::Rows;
 use crate::failpoint;
 use crate::lake::write::{TableWriter, Written};
@@ -67,13 +68,13 @@ impl Encoder {
 
     /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if its commit is in the
     /// table's history already.
-    pub(super) async fn replay(&self, segment: &Segment) -> Result<Option<Written>> {
+    pub(super) async fn replay(&self, segment: &mut Segment) -> Result<Option<Written>> {
         if self.lake.has_commit(&self.table, &segment.commit_id()).await? {
             return Ok(None);
         }
         let (encoder, path, mut frames) = (self.clone(), segment.path.clone(), segment.frames()?);
         let runtime = Handle::current();
-        let replaying: JoinHandle<Result<Written>> = tokio::task::spawn_blocking(move || {
+        let replaying: JoinHandle<Result<(Written, bool)>> = tokio::task::spawn_blocking(move || {
             runtime.block_on(async move {
                 let mut files = None;
                 // Frame by frame: a segment may be larger than memory.
@@ -83,11 +84,13 @@ impl Encoder {
                         files.add_batch(batch).await?;
                     }
                 }
-                told_of(&encoder.table, &path, &frames)?;
-                encoder.ended(files).await
+                let is_to_be_kept = told_of(&encoder.table, &path, &frames)?;
+                Ok((encoder.ended(files).await?, is_to_be_kept))
             })
         });
-        replaying.await?.map(Some)
+        let (written, is_to_be_kept) = replaying.await??;
+        segment.is_to_be_kept = is_to_be_kept;
+        Ok(Some(written))
     }
 
     async fn begun<'f>(&self, files: &'f mut Option<Files>) -> Result<&'f mut Files> {
@@ -116,8 +119,9 @@ impl Encoder {
     }
 }
 
-/// Says what of a segment could not be read, after its last frame. What may have been acknowledged outlives the segment.
-fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<()> {
+/// Says what of a segment could not be read, after its last frame. What may have been acknowledged outlives the segment: by a
+/// second name, or, where the file system has none, because the segment is to be kept.
+fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<bool> {
     let (damage, rest) = (frames.damage(), frames.rest());
     if damage.mended > 0 {
         let path = path.display();
@@ -126,25 +130,29 @@ fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<()> {
             damage.mended
         );
     }
-    let is_cut_off = rest > 0 && frames.is_cut_off()?;
+    let is_cut_off = rest > 0 && frames.is_cut_off();
     if is_cut_off {
         let path = path.display();
         note!("{table}: the last {rest} bytes of {path} were never acknowledged, a crash cut them off");
     }
     let lost = damage.bytes + if is_cut_off { 0 } else { rest };
-    if lost > 0 {
-        let aside = path.with_extension("damaged");
-        match std::fs::hard_link(path, &aside) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-            _ => {}
-        }
-        note!(
-            "{table}: {lost} bytes of rows that may have been acknowledged cannot be read any more, the disk has changed \
-             them; the others are committed and the segment is kept as {}",
-            aside.display()
-        );
+    if lost == 0 {
+        return Ok(false);
     }
-    Ok(())
+    let aside = damaged(path);
+    let linked = std::fs::hard_link(path, &aside).map_err(|error| (error.kind(), error));
+    let is_to_be_kept = match linked {
+        Ok(()) | Err((ErrorKind::AlreadyExists, _)) => false,
+        // EPERM and EOPNOTSUPP: exFAT, SMB.
+        Err((ErrorKind::PermissionDenied | ErrorKind::Unsupported, _)) => true,
+        Err((_, error)) => return Err(error.into()),
+    };
+    note!(
+        "{table}: {lost} bytes of rows that may have been acknowledged cannot be read any more, the disk has changed or \
+         lost them; the others are committed and the segment is kept as {}",
+        aside.display()
+    );
+    Ok(is_to_be_kept)
 }
 
 /// Data files, and rows that do not make a stroke yet: requests may be as small as one row.

@@ -10,7 +10,6 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -89,26 +88,61 @@ fn json(payload: Vec<u8>) -> std::io::Result<Vec<u8>> {
 
 /// The JSON of the frame at `offset`, of which so much is known that it was acknowledged.
 pub(in crate::pipeline) fn json_at(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
-    let (length, _, checksum) = header_at(file, offset)?;
-    let payload = payload_at(file, offset, length, checksum)?.ok_or_else(|| {
+    let (length, _, checksum) = header_at(file, offset);
+    let payload = payload_at(file, offset, length, checksum).ok_or_else(|| {
         let reason = format!("the frame at byte {offset} is damaged");
         std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
     })?;
     json(payload)
 }
 
+/// A file, or in tests one of a disk that fails.
+pub trait ReadAt {
+    /// All of these bytes.
+    ///
+    /// # Errors
+    /// If they are not there or cannot be read.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> std::io::Result<()>;
+}
+
+impl ReadAt for File {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+        FileExt::read_exact_at(self, bytes, offset)
+    }
+}
+
+/// So much of a file is read at a time by Linux, and lost where one sector of it is.
+const PAGE_BYTES: u64 = 4 * 1024;
+
+/// Bytes of a file. Those that the disk cannot read any more are zeros, in which there is no frame: an error would come again
+/// for good, and hold up the frames behind them.
+fn read_at(file: &impl ReadAt, bytes: &mut [u8], offset: u64) {
+    if file.read_exact_at(bytes, offset).is_ok() {
+        return;
+    }
+    let mut from = 0;
+    while from < bytes.len() {
+        let place = offset + from as u64;
+        let to = bytes.len().min(from + (PAGE_BYTES - place % PAGE_BYTES) as usize);
+        if file.read_exact_at(&mut bytes[from..to], place).is_err() {
+            bytes[from..to].fill(0);
+        }
+        from = to;
+    }
+}
+
 /// What the header of the frame at `offset` says, see [`fields`].
-fn header_at(file: &File, offset: u64) -> std::io::Result<(usize, u32, u32)> {
+fn header_at(file: &impl ReadAt, offset: u64) -> (usize, u32, u32) {
     let mut header = [0; HEADER];
-    file.read_exact_at(&mut header, offset)?;
-    Ok(fields(&header))
+    read_at(file, &mut header, offset);
+    fields(&header)
 }
 
 /// The payload of so many bytes of the frame at `offset`, if it has that checksum.
-fn payload_at(file: &File, offset: u64, length: usize, checksum: u32) -> std::io::Result<Option<Vec<u8>>> {
+fn payload_at(file: &impl ReadAt, offset: u64, length: usize, checksum: u32) -> Option<Vec<u8>> {
     let mut payload = vec![0; length];
-    file.read_exact_at(&mut payload, offset + HEADER as u64)?;
-    Ok((crc32fast::hash(&payload) == checksum).then_some(payload))
+    read_at(file, &mut payload, offset + HEADER as u64);
+    (crc32fast::hash(&payload) == checksum).then_some(payload)
 }
 
 /// Whether bytes that begin here may be a frame, of which `rest` bytes are left in the file at most. Their checksum, which
@@ -135,7 +169,7 @@ const SEARCHED_BYTES: usize = 64 * 1024;
 /// So many bytes tell whether they may begin a frame.
 const TELLING_BYTES: usize = HEADER + ZSTD_MAGIC.len();
 
-/// What the disk has changed in a segment.
+/// What the disk has changed or lost in a segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::pipeline) struct Damage {
     /// Frames that are whole but for their length.
@@ -148,8 +182,8 @@ pub(in crate::pipeline) struct Damage {
 
 /// The whole frames of a segment, one after another.
 #[derive(Debug)]
-pub struct Frames {
-    file: BufReader<File>,
+pub struct Frames<F = File> {
+    file: F,
     /// Where the next frame begins.
     at: u64,
     end: u64,
@@ -163,11 +197,13 @@ impl Frames {
         Ok(Self {
             at: 0,
             end: file.metadata()?.len().min(bytes),
-            file: BufReader::new(file),
+            file,
             damage: Damage::default(),
         })
     }
+}
 
+impl<F: ReadAt> Frames<F> {
     /// Bytes behind the frames read so far; after the last one, those in which no frame was found.
     pub(in crate::pipeline) fn rest(&self) -> u64 {
         self.end - self.at
@@ -180,88 +216,77 @@ impl Frames {
 
     /// Whether the rest is what a crash leaves of a frame that it interrupts: its beginning. Such a one was never
     /// acknowledged; of any other rest nobody can tell.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub(in crate::pipeline) fn is_cut_off(&self) -> std::io::Result<bool> {
+    pub(in crate::pipeline) fn is_cut_off(&self) -> bool {
         let mut bytes = [0; TELLING_BYTES];
         let told = self.rest().min(TELLING_BYTES as u64) as usize;
-        self.file.get_ref().read_exact_at(&mut bytes[..told], self.at)?;
+        read_at(&self.file, &mut bytes[..told], self.at);
         let Some((header, payload)) = bytes[..told].split_first_chunk() else {
-            return Ok(true);
+            return true;
         };
         let (length, rows, _) = fields(header);
         let begins = payload.is_empty() || may_be_payload(payload, length);
-        Ok(rows != 0 && self.rest() < (HEADER + length) as u64 && begins)
+        rows != 0 && self.rest() < (HEADER + length) as u64 && begins
     }
 
     /// The next frame's row count and JSON.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If a whole frame is none of ours.
     pub fn next_frame(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
         if let Some(frame) = self.read()? {
             return Ok(Some(frame));
         }
         // A crash cuts off the last frame. One that a whole one follows, or whose checksum is right whatever its length
         // says, was damaged later.
-        let next = self.search()?;
+        let next = self.search();
         let ended = next.unwrap_or(self.end);
         if let Some(frame) = self.reaching(ended)? {
             self.damage.mended += 1;
-            self.go_to(ended)?;
+            self.at = ended;
             return Ok(Some(frame));
         }
-        let Some(next) = next else {
-            self.go_to(self.at)?;
-            return Ok(None);
-        };
+        let Some(next) = next else { return Ok(None) };
         self.damage.places += 1;
         self.damage.bytes += next - self.at;
-        self.go_to(next)?;
+        self.at = next;
         self.read()
     }
 
     /// The frame that stands here, if it is whole.
     fn read(&mut self) -> std::io::Result<Option<(u32, Vec<u8>)>> {
-        let mut header = [0; HEADER];
         if self.rest() < HEADER as u64 {
             return Ok(None);
         }
-        self.file.read_exact(&mut header)?;
-        let (length, rows, checksum) = fields(&header);
+        let (length, rows, checksum) = header_at(&self.file, self.at);
         let bytes = (HEADER + length) as u64;
         // A file grown by the file system but not written reads as zeros.
         if length == 0 || length > compress_bound(MAX_PAYLOAD_BYTES) || self.rest() < bytes {
             return Ok(None);
         }
-        let mut payload = vec![0; length];
-        self.file.read_exact(&mut payload)?;
-        if crc32fast::hash(&payload) != checksum {
+        let Some(payload) = payload_at(&self.file, self.at, length, checksum) else {
             return Ok(None);
-        }
+        };
         self.at += bytes;
         Ok(Some((rows, json(payload)?)))
     }
 
     /// Where the first whole frame begins behind what stands here.
-    fn search(&self) -> std::io::Result<Option<u64>> {
-        let file = self.file.get_ref();
+    fn search(&self) -> Option<u64> {
         let mut chunk = vec![0; SEARCHED_BYTES + TELLING_BYTES];
         let mut from = self.at + 1;
         while from + (HEADER as u64) < self.end {
             let read = (self.end - from).min(chunk.len() as u64) as usize;
-            file.read_exact_at(&mut chunk[..read], from)?;
+            read_at(&self.file, &mut chunk[..read], from);
             for place in 0..read.min(SEARCHED_BYTES) {
                 let offset = from + place as u64;
                 let told = read.min(place + TELLING_BYTES);
-                if may_be_frame(&chunk[place..told], self.end - offset) && is_whole(file, offset)? {
-                    return Ok(Some(offset));
+                if may_be_frame(&chunk[place..told], self.end - offset) && is_whole(&self.file, offset) {
+                    return Some(offset);
                 }
             }
             from += SEARCHED_BYTES as u64;
         }
-        Ok(None)
+        None
     }
 
     /// The frame that stands here, if it is whole up to `end`, whatever its length says.
@@ -270,25 +295,19 @@ impl Frames {
         if bytes <= HEADER || bytes > HEADER + compress_bound(MAX_PAYLOAD_BYTES) {
             return Ok(None);
         }
-        let file = self.file.get_ref();
-        let (_, rows, checksum) = header_at(file, self.at)?;
+        let (_, rows, checksum) = header_at(&self.file, self.at);
         if rows == 0 {
             return Ok(None);
         }
-        let payload = payload_at(file, self.at, bytes - HEADER, checksum)?;
+        let payload = payload_at(&self.file, self.at, bytes - HEADER, checksum);
         payload.map(|payload| Ok((rows, json(payload)?))).transpose()
-    }
-
-    fn go_to(&mut self, place: u64) -> std::io::Result<()> {
-        self.at = place;
-        self.file.seek(SeekFrom::Start(place)).map(drop)
     }
 }
 
 /// Whether the frame at `offset`, which lies within the file, has its checksum.
-fn is_whole(file: &File, offset: u64) -> std::io::Result<bool> {
-    let (length, _, checksum) = header_at(file, offset)?;
-    Ok(payload_at(file, offset, length, checksum)?.is_some())
+fn is_whole(file: &impl ReadAt, offset: u64) -> bool {
+    let (length, _, checksum) = header_at(file, offset);
+    payload_at(file, offset, length, checksum).is_some()
 }
 
 #[cfg(test)]
@@ -336,16 +355,16 @@ mod tests {
                 let (found, frames) = all(&bytes[..end]);
                 assert_eq!(found, [(2, b"{}\n{}\n".to_vec())]);
                 assert_eq!(frames.rest(), (end - whole) as u64);
-                assert!(frames.is_cut_off().unwrap(), "{end} of {}", bytes.len());
+                assert!(frames.is_cut_off(), "{end} of {}", bytes.len());
             }
             let end = bytes.len() - 2;
             bytes[end] ^= 1;
             let (found, frames) = all(&bytes);
             assert_eq!((found.len(), frames.rest()), (1, (bytes.len() - whole) as u64));
-            assert!(!frames.is_cut_off().unwrap());
+            assert!(!frames.is_cut_off());
         }
         let (found, frames) = all(&[0; 64]);
-        assert!(found.is_empty() && !frames.is_cut_off().unwrap());
+        assert!(found.is_empty() && !frames.is_cut_off());
     }
 
     #[test]
@@ -378,9 +397,59 @@ mod tests {
                     let is_last = damaged == frames.len() - 1;
                     assert_eq!(read.rest() > 0, is_last && !is_mended);
                     assert_eq!(read.damage().places, usize::from(!is_last && !is_mended));
-                    assert!(read.rest() == 0 || !read.is_cut_off().unwrap());
+                    assert!(read.rest() == 0 || !read.is_cut_off());
                 }
             }
+        }
+    }
+
+    /// A file of which a page cannot be read.
+    struct Worn<'b> {
+        bytes: &'b [u8],
+        page: u64,
+    }
+
+    impl ReadAt for Worn<'_> {
+        fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+            let end = offset + bytes.len() as u64;
+            if offset < (self.page + 1) * PAGE_BYTES && self.page * PAGE_BYTES < end {
+                return Err(std::io::Error::from_raw_os_error(5));
+            }
+            bytes.copy_from_slice(&self.bytes[offset as usize..end as usize]);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_costs_the_frames_in_it_and_no_other() {
+        let mut frames = vec![bytes_of(1, b"[1]"), large(2)];
+        frames.extend((3..200).map(|rows| bytes_of(rows, b"[3, 3, 3, 3, 3, 3, 3, 3, 3, 3]")));
+        frames.extend([large(200), large(201)]);
+        let bytes = frames.concat();
+        let pages = (bytes.len() as u64).div_ceil(PAGE_BYTES);
+        assert!(pages > 10);
+        for page in 0..pages {
+            let mut read = Frames {
+                file: Worn { bytes: &bytes, page },
+                at: 0,
+                end: bytes.len() as u64,
+                damage: Damage::default(),
+            };
+            let found = std::iter::from_fn(|| read.next_frame().unwrap());
+            let found: Vec<_> = found.map(|(rows, _)| rows).collect();
+            let (mut expected, mut lost, mut start) = (Vec::new(), 0, 0);
+            for (frame, rows) in frames.iter().zip(1..) {
+                let end = start + frame.len() as u64;
+                if end <= page * PAGE_BYTES || (page + 1) * PAGE_BYTES <= start {
+                    expected.push(rows);
+                } else {
+                    lost += frame.len() as u64;
+                }
+                start = end;
+            }
+            assert_eq!(found, expected, "page {page}");
+            assert_eq!(read.damage().bytes + read.rest(), lost, "page {page}");
+            assert!(read.rest() == 0 || !read.is_cut_off());
         }
     }
 
@@ -405,7 +474,7 @@ mod tests {
         bytes[last] ^= 1;
         let (found, read) = all(&bytes);
         assert_eq!((found, read.rest()), (Vec::new(), bytes.len() as u64));
-        assert!(!read.is_cut_off().unwrap());
+        assert!(!read.is_cut_off());
     }
 
     #[test]

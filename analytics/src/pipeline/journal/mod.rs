@@ -120,12 +120,16 @@ impl Journal {
         !self.shared.sealed().is_empty()
     }
 
-    /// Deletes a segment; its rows are elsewhere now.
+    /// Deletes a segment, or keeps it aside; its rows are elsewhere now.
     ///
     /// # Errors
     /// If the file cannot be deleted.
     pub fn discard(&self, segment: &Segment) -> std::io::Result<()> {
-        fs::remove_file(&segment.path)?;
+        if segment.is_to_be_kept {
+            fs::rename(&segment.path, segment::damaged(&segment.path))?;
+        } else {
+            fs::remove_file(&segment.path)?;
+        }
         self.backlog.release(segment.bytes);
         Ok(())
     }
@@ -220,6 +224,22 @@ mod tests {
         let segment = second.take_sealed().unwrap();
         assert_eq!(json_of(&segment), ["{}\n"]);
         assert_eq!(bytes(&backlog), segment.bytes);
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_to_be_kept_is_out_of_the_way_of_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(1_000_000));
+        let first = journal(folder.path(), 1 << 20, &backlog);
+        first.append(frame("{}\n"), None).await.unwrap();
+        first.seal().await.unwrap();
+        let mut segment = first.take_sealed().unwrap();
+        let written = fs::read(&segment.path).unwrap();
+        segment.is_to_be_kept = true;
+        first.discard(&segment).unwrap();
+        assert_eq!(fs::read(segment.path.with_extension("damaged")).unwrap(), written);
+        assert!(!segment.path.exists() && bytes(&backlog) == 0);
+        assert!(!journal(folder.path(), 1 << 20, &backlog).has_sealed());
     }
 
     #[tokio::test]

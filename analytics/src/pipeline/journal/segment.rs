@@ -73,6 +73,13 @@ pub struct Segment {
     /// Work on its rows that began while it was written; none for a segment of an earlier run, or one whose end had to
     /// be cut off.
     pub following: Option<Following>,
+    /// Whether the file is kept, as [`damaged`], when its rows are committed.
+    pub is_to_be_kept: bool,
+}
+
+/// The name under which a segment is kept of which something cannot be read.
+pub(in crate::pipeline) fn damaged(path: &Path) -> PathBuf {
+    path.with_extension("damaged")
 }
 
 impl Segment {
@@ -82,6 +89,7 @@ impl Segment {
             path,
             bytes,
             following: None,
+            is_to_be_kept: false,
         }
     }
 

@@ -226,6 +226,7 @@ impl Writer {
                 path: open.path,
                 bytes: open.bytes,
                 following: open.following,
+                is_to_be_kept: false,
             });
             self.shared.waiting.clear();
         }
