@@ -208,16 +208,18 @@ impl Server {
             TryLockError::Error(error) => unusable(error),
         })?;
 
-        let catalog = Arc::new(CatalogStore::open(&warehouse)?);
-
         let listener = tokio::net::TcpListener::bind(config.listen)
             .await
             .map_err(|error| Error::Invalid(format!("--listen {}: {error}", config.listen)))?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
-        let lake = match config.catalog {
-            Some(catalog) => Lake::connect(catalog).await?,
-            None => Lake::new(&format!("{url}/iceberg"), (!open).then(|| config.token.clone())).await?,
+        let (lake, embedded) = match config.catalog {
+            Some(catalog) => (Lake::connect(catalog).await?, None),
+            None => {
+                let token = (!open).then(|| config.token.clone());
+                let embedded = Arc::new(CatalogStore::open(&warehouse)?);
+                (Lake::new(&format!("{url}/iceberg"), token).await?, Some(embedded))
+            }
         };
         // The warehouse is this server's alone: what is there was left by one that was killed.
         let spill = warehouse.join("spill");
@@ -249,8 +251,10 @@ impl Server {
             let app = app.clone();
             Arc::new(move |headers: &HeaderMap| app.authorise(headers)) as catalog_server::Guard
         });
-        let catalog = catalog_server::routes(catalog, guard);
-        let router = router(app.clone(), catalog);
+        let mut router = router(app.clone());
+        if let Some(embedded) = embedded {
+            router = router.nest("/iceberg", catalog_server::routes(embedded, guard));
+        }
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             // An error means that the sender is gone, which ends the server too.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -338,7 +342,7 @@ fn definitions() -> Result<Vec<TableDefinition>> {
 /// What is asked is held in memory: enough for the figures of half a million orders in one `POST /v1/reconcile`.
 const MAX_QUESTION_BYTES: usize = 64 << 20;
 
-fn router(app: Arc<App>, catalog: Router) -> Router {
+fn router(app: Arc<App>) -> Router {
     let questions = Router::new()
         .route("/v1/flush", post(flush))
         .route("/v1/maintain", post(maintain))
@@ -354,7 +358,6 @@ fn router(app: Arc<App>, catalog: Router) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .with_state(app)
-        .nest("/iceberg", catalog)
 }
 
 /// Who asks is told nothing without the token, also not what is wrong with the question; and every refusal is JSON.

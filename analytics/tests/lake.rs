@@ -200,7 +200,23 @@ async fn rows_that_another_writer_deleted_stay_deleted_and_upkeep_makes_the_tabl
     assert!(said.to_string().contains("weir lake compact"), "{said}");
 
     let app = server.app();
+    let deleted = app
+        .lake
+        .snapshot_as_of(&table(COMMERCE), jiff::Timestamp::now())
+        .await
+        .unwrap();
     let done = app.lake.merge(&table(COMMERCE), Upkeep::default()).await.unwrap();
+    // No upkeep makes a moment of the past readable.
+    let past = app
+        .lake
+        .data_files(&table(COMMERCE), deleted)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        past.contains("cannot be told any more") && !past.contains("compact"),
+        "{past}"
+    );
     // Nothing points into the files of the 21st.
     assert_eq!((done.files_merged, done.files_written), (4, 2));
     let left = ["0-1", "0-2", "0-3", "0-4", "0-5", "1-1", "1-3", "1-4"];
@@ -600,6 +616,17 @@ async fn a_warehouse_works_only_under_the_path_where_it_was_made() {
     };
     refused(Server::start(config(&copy)).await.unwrap_err());
     assert_eq!(files(), before);
+    // Where another catalog is used, what the folder says of tables is neither asked nor served.
+    let other = start(&folder.path().join("other")).await;
+    let elsewhere = Config {
+        catalog: Some(CatalogConfig::embedded(&format!("{}/iceberg", other.url()), None)),
+        ..config(&copy)
+    };
+    let server = Server::start(elsewhere).await.unwrap();
+    let catalog = reqwest::get(format!("{}/iceberg/v1/namespaces", server.url())).await;
+    assert_eq!(catalog.unwrap().status(), 404);
+    assert_eq!(files(), before);
+    drop((server, other));
 
     let moved = folder.path().join("moved");
     std::fs::rename(&made, &moved).unwrap();

@@ -136,7 +136,7 @@ async fn every_table_on_s3_reads_the_same_everywhere() {
         }
     }
     // Nothing of the tables is on this machine.
-    assert_eq!(std::fs::read_dir(folder.path().join("lake")).unwrap().count(), 0);
+    assert!(!folder.path().join("lake").exists());
 
     // A second server on the same lake finds it, and upkeep works there too.
     server.stop().await.unwrap();

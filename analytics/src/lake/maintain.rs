@@ -254,7 +254,10 @@ impl Rewritten {
         self.replaced
             .extend(group.iter().map(|task| task.data_file_path.clone()));
         let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
-        let mut rows = table.reader_builder().build().read(tasks)?.stream();
+        // One file at a time: of two that wait for one file of deletes, iceberg 0.10 may wake neither (it looks whether the
+        // deletes are being loaded, and waits for word of it only afterwards).
+        let reader = table.reader_builder().with_data_file_concurrency_limit(1).build();
+        let mut rows = reader.read(tasks)?.stream();
         // Batch by batch: what takes the target size in files takes a multiple of it in memory.
         let mut writer = write::TableWriter::new(table.clone())?;
         while let Some(batch) = rows.try_next().await? {

@@ -245,11 +245,15 @@ pub(super) async fn planned(table: &Table, snapshot: Option<i64>, scan: TableSca
     let mut files = Vec::new();
     while let Some(task) = tasks.try_next().await? {
         if !task.deletes.is_empty() {
-            return Err(row_level_deletes(format_args!(
-                "{}: {}",
-                table.identifier(),
-                task.data_file_path
-            )));
+            let table_of = table.identifier();
+            let past = snapshot.filter(|snapshot| table.metadata().current_snapshot_id() != Some(*snapshot));
+            return Err(match past {
+                None => row_level_deletes(format_args!("{table_of}: {}", task.data_file_path)),
+                Some(past) => Error::Invalid(format!(
+                    "{table_of}: snapshot {past} has row-level deletes, which another writer left: \
+                     what it says cannot be told any more, but what was said before and after it can"
+                )),
+            });
         }
         files.push(local(task.data_file_path));
     }
