@@ -19,6 +19,18 @@ pub(crate) fn direct() -> ClientBuilder {
     Client::builder().no_proxy()
 }
 
+/// Says the same to libraries that make clients of their own, as that of the object storage: in the environment, while this
+/// process has one thread.
+pub fn spare_this_machine_the_proxy() {
+    let names = ["NO_PROXY", "no_proxy"];
+    let mut spared: Vec<_> = names.iter().filter_map(|name| std::env::var(name).ok()).collect();
+    spared.retain(|hosts| !hosts.is_empty());
+    spared.push("localhost,127.0.0.0/8,::1".to_owned());
+    for name in names {
+        std::env::set_var(name, spared.join(","));
+    }
+}
+
 fn is_this_machine(url: &str) -> bool {
     let url = Url::parse(url).ok();
     url.as_ref().and_then(Url::host_str).is_some_and(is_loopback)

@@ -11,7 +11,7 @@
 pub mod cli;
 pub mod error;
 mod failpoint;
-mod http_client;
+pub mod http_client;
 pub mod lake;
 pub mod measurement;
 pub mod pipeline;

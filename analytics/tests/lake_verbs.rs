@@ -4,6 +4,7 @@ mod common;
 
 use std::time::{Duration, SystemTime};
 
+use common::object_storage::ObjectStorage;
 use common::serve::Serve;
 use common::{config, event, event_ids, flush, post, send, start, COMMERCE, TOKEN};
 use serde_json::{json, Value};
@@ -418,6 +419,37 @@ async fn this_machine_is_not_asked_by_a_proxy_and_others_are() {
         let output = command.output().await.unwrap();
         assert_eq!(output.status.success(), is_answered, "{url} by {proxy}: {output:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_storage_of_this_machine_is_not_asked_by_a_proxy() {
+    let storage = ObjectStorage::start().await;
+    let catalog = storage.config();
+    let s3 = catalog.s3.unwrap();
+    let (id, secret) = s3.keys.unwrap();
+    let credential = format!("{id}:{secret}");
+    let arguments = [
+        ("--catalog-uri", &catalog.uri),
+        ("--catalog-warehouse", &catalog.warehouse),
+        ("--catalog-credential", &credential),
+        ("--s3-endpoint", &s3.endpoint.unwrap()),
+        ("--s3-region", &s3.region),
+        ("--s3-access-key-id", &id),
+        ("--s3-secret-access-key", &secret),
+    ];
+    let mut arguments: Vec<_> = arguments
+        .iter()
+        .flat_map(|(name, value)| [*name, value.as_str()])
+        .collect();
+    arguments.push("--s3-path-style");
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(folder.path(), &arguments, &by_proxy(DEAD_PROXY))
+        .await
+        .unwrap();
+    send(&serve.url, &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    assert_eq!(flush(&serve.url).await, 1);
+    let found = json_of(&serve.url, &["sql", "select event_id from commerce.telemetry"]).await;
+    assert_eq!(found["rows"], json!([["a"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

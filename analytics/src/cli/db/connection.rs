@@ -1,7 +1,7 @@
 //! The connection of `weir db`.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -20,7 +20,13 @@ use crate::{Error, Result};
 /// # Errors
 /// When the URL is none, a certificate file is not readable, or the server is not reached or refuses.
 pub async fn connect(url: &str, ca_file: Option<&Path>) -> Result<Client> {
-    let (client, connection) = config(url)?.connect(tls(ca_file)?).await.map_err(|error| {
+    let (config, authority) = config(url)?;
+    let authority = match (ca_file, &authority) {
+        (Some(file), _) => Some(("--ca-file", file)),
+        (None, Some(file)) => Some(("sslrootcert", file.as_path())),
+        (None, None) => None,
+    };
+    let (client, connection) = config.connect(tls(authority)?).await.map_err(|error| {
         let hint =
             "check host, port, login and sslmode in --url (sslmode=disable does without TLS); --ca-file names your \
                     provider's authority";
@@ -30,28 +36,52 @@ pub async fn connect(url: &str, ca_file: Option<&Path>) -> Result<Client> {
     Ok(client)
 }
 
-fn config(url: &str) -> Result<Config> {
+/// What the URL says, and the certificates of an authority that it names.
+fn config(url: &str) -> Result<(Config, Option<PathBuf>)> {
+    let (known, authority) = as_the_library_knows_it(url);
     // The URL holds a password: neither it nor the parser's message is repeated.
-    let mut config: Config = with_known_sslmode(url).parse().map_err(|_| {
-        Error::CommandLine("--url is not a database URL; give postgres://user:password@host:port/name".to_owned())
+    let mut config: Config = known.parse().map_err(|_| {
+        Error::CommandLine(
+            "--url is not a database URL; give postgres://user:password@host:port/name, with sslmode and sslrootcert if need \
+             be"
+                .to_owned(),
+        )
     })?;
     // The library's default goes on in plain text where the server, or whoever stands before it, says that there is no TLS.
     if config.get_ssl_mode() == SslMode::Prefer && !is_on_this_machine(&config) {
         config.ssl_mode(SslMode::Require);
     }
-    Ok(config)
+    Ok((config, authority))
 }
 
-/// libpq's modes that check the certificate, which is checked here anyway, under the one name that the library knows.
-fn with_known_sslmode(url: &str) -> String {
-    let Some((place, parameters)) = url.rsplit_once('?') else {
-        return url.to_owned();
+/// A URL or `keyword=value ...` without what only libpq knows: modes that check the certificate, which is checked here anyway, and
+/// the file of the authority.
+fn as_the_library_knows_it(url: &str) -> (String, Option<PathBuf>) {
+    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let (place, parameters, between) = match (is_url, url.rsplit_once('?')) {
+        (true, Some((place, parameters))) => (format!("{place}?"), parameters, "&"),
+        (true, None) => return (url.to_owned(), None),
+        (false, _) => (String::new(), url, " "),
     };
-    let known = parameters.split('&').map(|parameter| match parameter {
-        "sslmode=verify-ca" | "sslmode=verify-full" => "sslmode=require",
-        other => other,
-    });
-    format!("{place}?{}", known.collect::<Vec<_>>().join("&"))
+    let (mut known, mut authority) = (Vec::new(), None);
+    for parameter in parameters.split(between) {
+        match parameter.split_once('=') {
+            Some(("sslmode", "verify-ca" | "verify-full")) => known.push("sslmode=require"),
+            // The authorities that everybody knows are trusted anyway.
+            Some(("sslrootcert", "system")) => {}
+            Some(("sslrootcert", file)) if is_url => authority = Some(decoded(file)),
+            Some(("sslrootcert", file)) => authority = Some(file.trim_matches('\'').into()),
+            _ => known.push(parameter),
+        }
+    }
+    (format!("{place}{}", known.join(between)), authority)
+}
+
+/// A value in a URL, where libpq takes a plus sign as one.
+fn decoded(value: &str) -> PathBuf {
+    let url = reqwest::Url::parse(&format!("value:?={}", value.replace('+', "%2B")));
+    let decoded = url.ok().and_then(|url| Some(url.query_pairs().next()?.1.into_owned()));
+    decoded.unwrap_or_else(|| value.to_owned()).into()
 }
 
 fn is_on_this_machine(config: &Config) -> bool {
@@ -62,12 +92,13 @@ fn is_on_this_machine(config: &Config) -> bool {
     config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
-fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
+/// With further certificates from a file, and who named it.
+fn tls(authority: Option<(&str, &Path)>) -> Result<MakeRustlsConnect> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
-    if let Some(path) = ca_file {
-        let wrong = |problem: String| Error::Invalid(format!("--ca-file {}: {problem}", path.display()));
+    if let Some((name, path)) = authority {
+        let wrong = |problem: String| Error::Invalid(format!("{name} {}: {problem}", path.display()));
         let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
         for certificate in certificates {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
@@ -122,15 +153,48 @@ mod tests {
             ),
             ("postgres://u:p@10.0.0.1,127.0.0.1/shop", SslMode::Require),
             ("host=db.example.com user=u", SslMode::Require),
+            ("host=db.example.com sslmode=verify-full user=u", SslMode::Require),
+            ("host=localhost user=u sslmode=verify-ca", SslMode::Require),
             ("postgres://u:p@db.example.com/shop?sslmode=disable", SslMode::Disable),
             ("postgres://u:p@localhost/shop", SslMode::Prefer),
             ("postgres://u:p@127.0.0.1:5433,[::1]/shop", SslMode::Prefer),
             ("postgres://u@/shop?host=/run/postgresql", SslMode::Prefer),
             ("postgres://u:p@localhost/shop?sslmode=verify-full", SslMode::Require),
         ] {
-            assert_eq!(config(url).unwrap().get_ssl_mode(), mode, "{url}");
+            assert_eq!(config(url).unwrap().0.get_ssl_mode(), mode, "{url}");
         }
         assert!(config("postgres://u:p@db.example.com/shop?sslmode=nope").is_err());
+    }
+
+    #[test]
+    fn the_file_of_an_authority_is_taken_as_libpq_takes_it() {
+        for (url, file) in [
+            (
+                "postgres://u:p@db.example.com/shop?sslrootcert=/etc/own.pem&sslmode=verify-full",
+                "/etc/own.pem",
+            ),
+            (
+                "postgresql://u:p@db.example.com/shop?sslrootcert=%2Fetc%2Fown+ca.pem",
+                "/etc/own+ca.pem",
+            ),
+            (
+                "host=db.example.com sslmode=verify-full sslrootcert='own.pem' user=u",
+                "own.pem",
+            ),
+        ] {
+            let (config, authority) = config(url).unwrap();
+            assert_eq!(config.get_ssl_mode(), SslMode::Require, "{url}");
+            assert_eq!(authority.as_deref(), Some(Path::new(file)), "{url}");
+        }
+        let (_, none) = config("postgres://u:p@db.example.com/shop?sslrootcert=system").unwrap();
+        assert_eq!(none, None);
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_cannot_be_read_is_named_as_it_was_given() {
+        let error = connect("postgres://u:p@db.example.com/shop?sslrootcert=/absent.pem", None).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("sslrootcert /absent.pem: "), "{error}");
     }
 
     #[tokio::test]
