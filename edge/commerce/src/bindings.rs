@@ -111,12 +111,6 @@ pub fn webhook_budget_millis(env: &Env) -> u32 {
     number(env, "WEBHOOK_BUDGET_MILLIS").unwrap_or(4000)
 }
 
-/// How long an invocation goes on with what is left of its batch, var BATCH_BUDGET_MILLIS. The platform ends it after 15 minutes;
-/// a part that was begun needs at most a few: a minute each for PostgreSQL and for a request of the stream.
-pub fn batch_budget_millis(env: &Env) -> u64 {
-    number(env, "BATCH_BUDGET_MILLIS").unwrap_or(300_000)
-}
-
 /// What is written to by more than one handler: R2 and the queue, each with the patience of one invocation.
 pub struct FarEnds {
     env: Env,

@@ -10,13 +10,11 @@ use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
 use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::redelivery::{delay_seconds, later, retry};
-use weir_edge_shared::settings::{dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
+use weir_edge_shared::settings::{batch_budget_millis, dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use weir_edge_shared::storage::Storage;
 use worker::{console_warn, Date, Env, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{
-    batch_budget_millis, redaction_again_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM,
-};
+use crate::bindings::{redaction_again_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM};
 use crate::consume::consume;
 use crate::counting::consumed;
 use crate::message::{fitting, text, NotText, QueueMessage, Unreadable};

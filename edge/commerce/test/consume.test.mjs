@@ -68,7 +68,7 @@ test("the stream never answers: given up, retried, and the consumer is free for 
   t.after(lake.release);
   assert.equal((await deliver(BODY, { id: "a" })).status, 200);
   await until("a second attempt", () => lake.attempts >= 2);
-  assert.ok(log.some((line) => line.includes("again in") && line.includes("no answer within 500 ms")));
+  assert.ok(log.some((line) => line.includes("again in") && line.includes("the stream did not answer within 500 ms")));
   assert.equal((await deliver(BODY, { id: "b" })).status, 200);
   await until("a third attempt", () => lake.attempts >= 3);
   assert.deepEqual(lake.events, []);

@@ -88,9 +88,21 @@ pub async fn record(
     if !may_be_of_one || events.len() <= 1 {
         return settle(outcome, events.len());
     }
+    // Until PostgreSQL or the stream does not answer any more: a hundred waits would outlast the invocation. The others are retried.
     let mut decisions = Vec::with_capacity(events.len());
     for event in events {
-        decisions.extend(settle(process(&[event], transport, commerce).await, 1));
+        let outcome = process(&[event], transport, commerce).await;
+        let is_over = match &outcome {
+            // Of an answer as it should be only the stream's failure is to be retried.
+            Ok(decisions) => matches!(decisions[..], [Decision::Retry { .. }]),
+            Err(Failure::Call(error)) => error.sqlstate.is_none(),
+            Err(Failure::Invalid(_)) => false,
+        };
+        decisions.extend(settle(outcome, 1));
+        if let (true, Some(last)) = (is_over, decisions.last().cloned()) {
+            decisions.resize(events.len(), last);
+            break;
+        }
     }
     decisions
 }
@@ -298,6 +310,40 @@ mod tests {
         assert_eq!(decisions[0], Decision::Acknowledge);
         assert!(matches!(&decisions[1], Decision::Quarantine { reason, .. } if reason == "database_refused"));
         assert_eq!(decisions[2], Decision::Acknowledge);
+    }
+
+    #[test]
+    fn one_by_one_ends_where_postgresql_or_the_stream_does_not_answer() {
+        let poison = IngestError {
+            sqlstate: Some("22P05".into()),
+            message: "NUL".into(),
+        };
+        for silent in [true, false] {
+            let poison = poison.clone();
+            let stream = Stream {
+                down: !silent,
+                ..Stream::default()
+            };
+            let answer = move |call: usize, _: &str| match call {
+                1 => Err(poison.clone()),
+                2 => Ok(answer(&["accepted"], &[])),
+                _ if silent => Err(IngestError::connection("no answer within 60000 ms")),
+                _ => Ok(answer(&["accepted"], &[order_updated()])),
+            };
+            let (decisions, statements) = run(Box::new(answer), &stream, 5);
+            assert_eq!(
+                statements.len(),
+                3,
+                "the batch, one that is taken, and one that is waited for"
+            );
+            assert_eq!((&decisions[0], decisions.len()), (&Decision::Acknowledge, 5));
+            assert!(
+                decisions[1..]
+                    .iter()
+                    .all(|decision| matches!(decision, Decision::Retry { .. })),
+                "{decisions:?}"
+            );
+        }
     }
 
     #[test]

@@ -4,10 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_edge_shared::counters::Counters;
 use weir_edge_shared::internal::PREFIX;
 use weir_edge_shared::object_key;
 
 use crate::message::Message;
+
+/// The verdict under which an event is counted that is kept here.
+const QUARANTINED: &str = "quarantined";
 
 /// One object of the quarantine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +78,19 @@ impl QuarantineRecord {
             ("shop_domain", of("shop_domain")),
             ("quarantined_at", self.quarantined_at.clone()),
         ]
+    }
+
+    /// Counts what is kept: each event under its type and the reason, and a message that could not be read as one of nobody's.
+    pub fn count(&self, counters: &mut Counters) {
+        let events = match &self.message {
+            Some(Message::Interaction { event, .. }) => std::slice::from_ref(event),
+            Some(Message::Rows { rows, .. }) => rows,
+            None => return counters.count("unknown", &["", QUARANTINED, &self.reason], &[]),
+        };
+        for event in events {
+            let of = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+            counters.count(of("shop_domain"), &[of("event_type"), QUARANTINED, &self.reason], &[]);
+        }
     }
 
     /// The message that replays it.

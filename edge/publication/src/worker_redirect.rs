@@ -25,6 +25,13 @@ pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<R
         Err(Refusal { status, reason, detail }) => return answer(status, reason, &detail),
     };
     let sender = Sender::of(&request, settings.clone());
+    if sender.is_prefetch {
+        // A browser would keep the redirect and answer the click with it, of which nothing would come here. What is no success it does
+        // not keep: the click, if there is one, comes by itself.
+        let response = answer(503, "prefetch", "a link is followed when it is clicked")?;
+        response.headers().set("cache-control", "no-store")?;
+        return Ok(response);
+    }
     let goal = match &link.url {
         Some(url) => url.clone(),
         None => match catalogue_of(&env, &link.shop_domain, sender.received_at_millis()).await {
@@ -44,8 +51,8 @@ pub async fn redirect(request: Request, env: Env, context: &Context) -> Result<R
         console_error!("link {} leads to no http(s) address", link.code);
         return answer(404, "not_found", "the link leads nowhere");
     }
-    // A prefetch is no click, nor is a HEAD; and who clicks faster than the limit is sent on all the same.
-    if request.method() == Method::Get && !sender.is_prefetch {
+    // A HEAD is no click; and who clicks faster than the limit is sent on all the same.
+    if request.method() == Method::Get {
         let given = click(&link.shop_domain, &link.code, sender.page.as_deref(), &random_key());
         context.wait_until(async move {
             if is_within_rate(&env, &sender).await {

@@ -64,6 +64,9 @@ const breakable = async (t, config) => {
   const broken = async (what) => (await fetch(`${stack.url}/broken`, { method: "POST", body: JSON.stringify(what) })).json();
   return { ...stack, broken };
 };
+/** What was counted of what went to the quarantine. */
+const quarantined = async (counters) =>
+  (await counters()).filter(({ blobs }) => blobs[1] === "quarantined").map(({ indexes, blobs }) => [indexes[0], blobs[0], blobs[2]].join(" "));
 const BATCH = [event("click", "a"), event("conversion", "b", { order_id: "7" })];
 const verdicts = ({ body }) => body.verdicts.map(({ verdict }) => verdict);
 
@@ -174,9 +177,26 @@ test("the stream of what is caused never answers: given up, and retried until it
   lake.hang = "commerce_v1";
   t.after(lake.release);
   assert.equal((await send([event("conversion", "a", { order_id: "7" })])).status, 202);
-  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("no answer within 500 ms")));
+  await until("a retry", () => log.some((line) => line.includes("again in") && line.includes("the stream did not answer within 500 ms")));
   lake.hang = null;
   await until("the event", () => lake.events.length >= 1);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("a stream that does not answer is asked once for a batch of deferred rows", async (t) => {
+  const { send, queue, lake, log, quarantine } = await world(t, { streamTimeoutMillis: 500 });
+  await send([event("view", "a")]);
+  const [row] = await until("the row", () => lake.published.length > 0 && lake.published);
+  const before = lake.attempts;
+  lake.hang = "publication_v1";
+  t.after(lake.release);
+  const rows = Array.from({ length: 20 }, () => ({ body: JSON.stringify({ kind: "rows", rows: [row] }), contentType: "text" }));
+  await (await queue()).sendBatch(rows);
+  await until("all are to come again", () => log.filter((line) => line.includes("again in")).length >= 20);
+  // They come again within the second.
+  assert.ok(lake.attempts - before <= 2, `${lake.attempts - before} attempts`);
+  lake.hang = null;
+  await until("the rows", () => lake.published.length >= 1 + 20);
   assert.deepEqual(await quarantine(), []);
 });
 
@@ -189,8 +209,9 @@ test("one that PostgreSQL rejects is kept alone, and its replay takes the same w
     }
     return result;
   };
-  const { send, internal, quarantine, postgres } = await world(t, { answer });
+  const { send, internal, quarantine, postgres, counters } = await world(t, { answer });
   await send([event("conversion", "a", { order_id: "7" }), event("conversion", "b", { order_id: "13" })]);
+  await until("a count of it, by which an alarm goes", async () => (await quarantined(counters)).includes(`${SHOP} conversion unknown_shop`));
   const [kept] = await until("the quarantine", async () => (await quarantine()).length && quarantine());
   assert.deepEqual([kept.record.reason, kept.record.message.event.order_id], ["unknown_shop", "13"]);
 
@@ -236,7 +257,7 @@ test("what causes an event that the stream would drop is kept alone, and its nei
 });
 
 test("what is never taken ends in the quarantine, and so does a message that is none of ours", async (t) => {
-  const { send, queue, quarantine, lake } = await world(t, { answer: () => null, maxRetries: 1 });
+  const { send, queue, quarantine, lake, counters } = await world(t, { answer: () => null, maxRetries: 1 });
   lake.down = true;
   await send(BATCH);
   const binary = Uint8Array.from([0x7b, 0xff]);
@@ -256,6 +277,10 @@ test("what is never taken ends in the quarantine, and so does a message that is 
     ["unreadable_message", '{"kind":"jane"}'],
   ]);
   for (const { record } of kept) assert.ok(!record.detail.includes("jane"), record.detail);
+  await until("a count of each", async () => {
+    const counted = await quarantined(counters);
+    return ["click", "conversion"].every((type) => counted.includes(`${SHOP} ${type} retries_exhausted`)) && counted.includes("unknown  unreadable_message");
+  });
 });
 
 test("a conversion that neither PostgreSQL nor the stream takes is kept for both, as often as its row came, and both replays arrive", async (t) => {

@@ -43,11 +43,14 @@ test("leads where the catalogue says, and the click has what the catalogue knows
   );
 });
 
-test("two clicks are two events; a prefetch and a HEAD are none", async (t) => {
+test("two clicks are two events, a HEAD is none, and a prefetch is refused, or the click that follows would not come", async (t) => {
   const stack = await world(t);
   const { get, lake, url } = stack;
   const path = await sign(stack, { url: TARGET });
-  assert.equal((await get(path, { "sec-purpose": "prefetch;prerender" })).status, 302);
+  for (const purpose of ["prefetch", "prefetch;prerender"]) {
+    const ahead = await get(path, { "sec-purpose": purpose });
+    assert.deepEqual([ahead.status, ahead.headers.get("location"), ahead.headers.get("cache-control")], [503, null, "no-store"]);
+  }
   assert.equal((await fetch(url + path, { method: "HEAD", redirect: "manual" })).status, 302);
   for (let click = 0; click < 2; click += 1) assert.equal((await get(path)).headers.get("location"), TARGET);
   await until("the clicks", () => lake.published.length === 2);

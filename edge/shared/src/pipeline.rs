@@ -3,14 +3,14 @@
 //! Locally Cloudflare's own binding discards events, so there the same name is bound to an RPC class with the same
 //! `send(events)`; this code cannot tell them apart, hence the unchecked cast.
 
-use std::time::Duration;
+use std::rc::Rc;
 
 use js_sys::JSON;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Delay, Env, EnvBinding};
 
-use crate::patience::within;
+use crate::patience::Patience;
 use crate::settings::stream_timeout;
 use crate::stream::{StreamError, StreamSender};
 use crate::versions::{candidates, StreamVersions};
@@ -29,8 +29,8 @@ extern "C" {
 #[derive(Debug, Clone)]
 pub struct PipelineStream {
     binding: Pipeline,
-    /// How long it may take to confirm a batch. One that never answers would hold a queue's consumer for its 15 minutes.
-    timeout: Duration,
+    /// With it: one that never answers would hold a queue's consumer for its 15 minutes.
+    patience: Rc<Patience>,
 }
 
 #[derive(Debug, Clone)]
@@ -77,23 +77,24 @@ impl StreamSender for PipelineStream {
     async fn send(&self, batch: &str) -> Result<(), StreamError> {
         let rows = JSON::parse(batch).map_err(|error| failure(&error))?;
         let binding: &Sendable = self.binding.0.unchecked_ref();
-        match within(Delay::from(self.timeout), binding.send(&rows)).await {
-            Some(outcome) => outcome.map(|_| ()).map_err(|error| failure(&error)),
-            None => {
-                let millis = self.timeout.as_millis();
-                Err(StreamError(format!("no answer within {millis} ms")))
-            }
+        match self.patience.wait(Delay::from, binding.send(&rows)).await {
+            Ok(outcome) => outcome.map(|_| ()).map_err(|error| failure(&error)),
+            Err(silence) => Err(StreamError(silence.to_string())),
         }
     }
 }
 
-/// The bound versions of the stream `family`; one is enough, two are a dual send.
+/// The bound versions of the stream `family`; one is enough, two are a dual send. Made for an invocation: one that does not answer it
+/// in time is not asked by it again.
 ///
 /// # Errors
 /// When none is bound.
 pub fn streams(env: &Env, family: &str) -> worker::Result<StreamVersions<PipelineStream>> {
     let timeout = stream_timeout(env);
-    let stream = |binding| PipelineStream { binding, timeout };
+    let stream = |binding| PipelineStream {
+        binding,
+        patience: Rc::new(Patience::new("the stream", timeout)),
+    };
     StreamVersions::bound(family, |version| env.get_binding(&version.binding).ok().map(stream)).ok_or_else(|| {
         let names: Vec<_> = candidates(family)
             .iter()

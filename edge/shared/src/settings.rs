@@ -74,6 +74,12 @@ pub fn platform_timeout(env: &Env) -> Duration {
     number(env, "PLATFORM_TIMEOUT_MILLIS").map_or(Duration::from_secs(20), Duration::from_millis)
 }
 
+/// How long an invocation goes on with what is left of its batch, var BATCH_BUDGET_MILLIS. The platform ends it after 15 minutes;
+/// what was begun needs at most a few: a minute each for PostgreSQL and for a request of the stream.
+pub fn batch_budget_millis(env: &Env) -> u64 {
+    number(env, "BATCH_BUDGET_MILLIS").unwrap_or(300_000)
+}
+
 /// The patience of an invocation with `far_end`, one of the platform's.
 pub fn patience(env: &Env, far_end: &'static str) -> Patience {
     Patience::new(far_end, platform_timeout(env))
