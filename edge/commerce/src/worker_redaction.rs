@@ -56,21 +56,22 @@ enum Content {
 }
 
 impl Content {
-    /// How many requests an object counts as at least.
-    fn weight(self) -> u32 {
+    /// Most objects of a page. What is left is looked at between two pages: each of these takes some six requests, a result may take all.
+    fn page_objects(self) -> u32 {
         match self {
-            Self::Records | Self::Interactions | Self::Refusals => 1,
-            Self::Results => 40,
+            Self::Records | Self::Interactions | Self::Refusals => 25,
+            Self::Results => 1,
         }
     }
 
-    /// How many an object of so many `bytes` counts as: a result is read twice, line by line, and may be large.
+    /// How many requests an object of so many `bytes` counts as: a result is read twice, line by line, and may be large.
     fn cost(self, bytes: u64) -> u32 {
-        let by_size = match self {
-            Self::Records | Self::Interactions | Self::Refusals => 0,
-            Self::Results => u32::try_from(bytes / BYTES_A_REQUEST).unwrap_or(u32::MAX),
-        };
-        self.weight().saturating_add(by_size)
+        match self {
+            Self::Records | Self::Interactions | Self::Refusals => 1,
+            Self::Results => u32::try_from(bytes / BYTES_A_REQUEST)
+                .unwrap_or(u32::MAX)
+                .saturating_add(40),
+        }
     }
 
     /// The prefix of the objects of `shop` below `room`, as far as keys tell.
@@ -91,8 +92,6 @@ enum Fate {
     Rewritten,
 }
 
-/// Most objects of a page: what an invocation began with may be overdrawn by what they take, some six requests each.
-const PAGE_OBJECTS: u32 = 25;
 /// Bytes of a result that count as a request: what an invocation reads of the archive before it leaves the rest to another is then a
 /// few GB, which take a minute of its five of CPU (wrangler.jsonc).
 const BYTES_A_REQUEST: u64 = 8 << 20;
@@ -289,7 +288,7 @@ impl Broom<'_> {
         storage: &Storage,
         cursor: Option<String>,
     ) -> (u64, std::result::Result<Option<String>, String>) {
-        let limit = self.left.get().div_ceil(room.holds.weight()).min(PAGE_OBJECTS);
+        let limit = self.left.get().min(room.holds.page_objects());
         let mut page = storage
             .bucket()
             .list()

@@ -410,6 +410,19 @@ test("customers/redact too large for a message: done in several runs, and its ow
   assert.ok(!log.some((line) => line.includes("body_missing")));
 });
 
+test("customers/redact: each result of the archive is looked at for what it costs before the next is begun", async (t) => {
+  // Four rooms take a request each, a result forty and its page one.
+  const started = await world(t, { answer: postgresOf([]), redactionPassObjects: 41, redactionAgainSeconds: 0 });
+  const { commerce, sync } = await bucketsOf(started);
+  const customMetadata = { kind: "orders_core" };
+  for (const name of [1, 2, 3]) await sync.put(`archive/${SHOP}/${DAY}/${name}.jsonl`, NAMED.join("\n") + "\n", { customMetadata });
+  await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
+  const { certificate } = await certificateOf(commerce);
+  assert.equal(certificate.objects["sync/archive"], 3);
+  const runs = started.postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id === "redact");
+  assert.equal(runs.length, 3 + 1, "one run for each, and one for the last room");
+});
+
 test("customers/redact: an earlier request about the same customer that was never done is done too, with its own orders", async (t) => {
   const requests = [];
   const started = await world(t, { answer: postgresOf(requests) });

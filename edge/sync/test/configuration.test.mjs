@@ -79,6 +79,9 @@ test("what belongs together in a configuration does", () => {
       const [main, dead] = config.queues.consumers;
       assert.deepEqual([main.queue, main.dead_letter_queue, config.vars.DEAD_LETTER_QUEUE], [queue, dead.queue, dead.queue], where);
     }
+    // Bodies of all parts that one isolate may have in memory, seven times over (edge/commerce/src/message.rs).
+    const [, part] = /MAX_BATCH_BODY_BYTES: usize = ([\d_]+);/.exec(readFileSync(new URL("../../commerce/src/message.rs", import.meta.url), "utf8"));
+    assert.ok(commerce.queues.consumers[0].max_concurrency * 7 * Number(part.replaceAll("_", "")) < 100_000_000, where);
     assert.deepEqual(commerce.services.map(({ service }) => service), [sync.name], where);
     assert.deepEqual(sync.services, [{ binding: "SELF", service: sync.name, entrypoint: "Steps" }], where);
     const bucketOf = (config, binding) => config.r2_buckets.find((bucket) => bucket.binding === binding).bucket_name;
