@@ -185,6 +185,71 @@ async fn days_and_orders_that_differ_are_named_with_the_side_that_lacks_them() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_that_come_meanwhile_are_on_their_way_and_one_that_is_lost_is_named() -> Result<()> {
+    let sides = Sides::start().await?;
+    let deliveries = sides.shop.history(NOW.parse()?).deliveries;
+    let order_of = |delivery: &Delivery| -> String {
+        let body: Value = serde_json::from_slice(&delivery.body).expect("a body");
+        let id = if delivery.topic.starts_with("orders/") {
+            &body["id"]
+        } else {
+            &body["order_id"]
+        };
+        id.to_string()
+    };
+    let created = deliveries
+        .iter()
+        .rev()
+        .filter(|delivery| delivery.topic == "orders/create");
+    let newest: Vec<_> = created.take(5).cloned().collect();
+    let late: Vec<_> = newest.iter().map(order_of).collect();
+    let rest: Vec<_> = deliveries
+        .iter()
+        .filter(|delivery| !late.contains(&order_of(delivery)))
+        .cloned()
+        .collect();
+    let told = sides.ingest(&rest).await?;
+    sides.tell_lake(&told).await?;
+    sides.assert_equal().await?;
+
+    let [lost, arriving @ ..] = newest.as_slice() else {
+        panic!("orders")
+    };
+    let lost_events = sides.ingest(std::slice::from_ref(lost)).await?;
+    let mut on_its_way = Vec::new();
+    for (index, pair) in arriving.chunks(2).enumerate() {
+        // One is on its way while both are asked first, another while they are asked again: there is always one.
+        let [first, second] = pair else { panic!("two orders") };
+        sides.tell_lake(&std::mem::take(&mut on_its_way)).await?;
+        on_its_way = sides.ingest(std::slice::from_ref(first)).await?;
+        let mut command = sides.command()?;
+        command.args(["--shop", sides.shop.domain, "--settle-seconds", "5", "--json"]);
+        let mut asking = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(asking.stderr.take().expect("standard error")).lines();
+        assert!(said.next_line().await?.expect("a line").starts_with("they differ"));
+        sides.tell_lake(&std::mem::take(&mut on_its_way)).await?;
+        on_its_way = sides.ingest(std::slice::from_ref(second)).await?;
+        let output = asking.wait_with_output().await?;
+        let answer: Value = serde_json::from_slice(&output.stdout)?;
+        if index == 0 {
+            assert_eq!(output.status.code(), Some(1), "{answer}");
+            let named: Vec<_> = answer["orders"].as_array().into_iter().flatten().collect();
+            assert_eq!(named.len(), 1, "{answer}");
+            assert_eq!(named[0]["postgresql"]["order_id"], order_of(lost));
+            assert_eq!(named[0]["missing_in"], "lake");
+            sides.tell_lake(&lost_events).await?;
+        } else {
+            assert_eq!(
+                (output.status.code(), &answer["equal"]),
+                (Some(0), &true.into()),
+                "{answer}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_days_asked_for_are_compared_and_bad_questions_say_what_to_do() -> Result<()> {
     let sides = Sides::start().await?;
     let history = sides.shop.history(NOW.parse()?);

@@ -1,5 +1,6 @@
 //! `weir reconcile`.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::civil::{date, Date};
@@ -33,12 +34,17 @@ pub struct Args {
     /// Last day, included; the last there is by default.
     #[arg(long, value_name = "DAY", default_value_t = date(9999, 12, 31), hide_default_value = true)]
     to: Date,
-    /// Seconds after which both are asked again if they differ: what PostgreSQL has just taken may be on its way to the lake.
-    #[arg(long, default_value_t = 3)]
+    /// Seconds within which what PostgreSQL has taken is in the lake. Cloudflare's sinks commit once a minute; for streams of
+    /// `weir serve` a few do.
+    #[arg(long, default_value_t = 120)]
     settle_seconds: u64,
 }
 
 /// Compares PostgreSQL's sales ledger with the lake's and prints the days and orders that differ.
+///
+/// The two are never read at one moment, and a shop goes on selling. So where days differ the lake is asked once more between
+/// two readings of PostgreSQL: an order that was the same in both, and long enough before for the lake to have it, differs;
+/// any other is on its way.
 ///
 /// # Errors
 /// If they differ; if PostgreSQL or the server is not reached or refuses.
@@ -56,21 +62,21 @@ pub async fn run(args: Args) -> Result<()> {
     let mut body = told().await?;
     let mut answer = args.client.post("/v1/reconcile", &body).await?;
     if answer["equal"] != true {
+        let days: Vec<String> = listed(&answer, "days").iter().map(day_of).collect();
+        let before = ask(&database, ORDERS, &[&args.shop, &days]).await?;
         note!(
             "they differ; asking again in {} s, some may be on its way",
             args.settle_seconds
         );
         tokio::time::sleep(Duration::from_secs(args.settle_seconds)).await;
         body = told().await?;
+        body["orders"] = before;
         answer = args.client.post("/v1/reconcile", &body).await?;
-    }
-    let differing: Vec<String> = listed(&answer, "days")
-        .iter()
-        .map(|one| cell(&figure(one, "day")))
-        .collect();
-    if !differing.is_empty() {
-        body["orders"] = ask(&database, ORDERS, &[&args.shop, &differing]).await?;
-        answer = args.client.post("/v1/reconcile", &body).await?;
+        let after = ask(&database, ORDERS, &[&args.shop, &days]).await?;
+        let moved = keep_settled(&mut answer, &days, &body["orders"], &after);
+        if moved > 0 {
+            note!("{moved} orders changed meanwhile and are left to the next comparison");
+        }
     }
     if answer["equal"] == true {
         if args.client.json {
@@ -92,6 +98,42 @@ pub async fn run(args: Args) -> Result<()> {
         answer["day_count"],
         args.shop
     )))
+}
+
+/// Leaves in the answer the orders of `days`, those that differed at first, of which PostgreSQL said the same before and after
+/// the lake was asked, and the days that have such an order. Returns how many orders of those
+/// days changed meanwhile.
+fn keep_settled(answer: &mut Value, days: &[String], before: &Value, after: &Value) -> usize {
+    let (before, after) = (digests(before), digests(after));
+    let mut moved = 0;
+    let settled: Vec<Value> = listed(answer, "orders")
+        .iter()
+        .filter(|order| days.contains(&day_of(order)))
+        .filter(|order| {
+            let key = (day_of(order), cell(&figure(order, "order_id")));
+            let is_settled = before.get(&key) == after.get(&key);
+            moved += usize::from(!is_settled);
+            is_settled
+        })
+        .cloned()
+        .collect();
+    let differing: HashSet<String> = settled.iter().map(day_of).collect();
+    let left = listed(answer, "days")
+        .iter()
+        .filter(|day| differing.contains(&day_of(day)));
+    let left: Vec<Value> = left.cloned().collect();
+    answer["equal"] = left.is_empty().into();
+    answer["days"] = left.into();
+    answer["orders"] = settled.into();
+    moved
+}
+
+/// The digest of each order on each day.
+fn digests(orders: &Value) -> HashMap<(String, String), &Value> {
+    let orders = orders.as_array().into_iter().flatten();
+    orders
+        .map(|order| ((cell(&order["day"]), cell(&order["order_id"])), &order["digest"]))
+        .collect()
 }
 
 /// The JSON that one select answers.
@@ -117,6 +159,11 @@ fn option_named(error: Error) -> Error {
 
 fn listed<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
     answer[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The day of a difference, yyyy-mm-dd.
+fn day_of(difference: &Value) -> String {
+    cell(&figure(difference, "day"))
 }
 
 /// A figure of whichever side has it.
@@ -209,6 +256,55 @@ mod tests {
             ["2026-03-01", "7", "net_sales", "12.50", "missing"],
         ];
         assert_eq!(rows(&answer, &json!("EUR")), expected);
+    }
+
+    #[test]
+    fn only_what_stood_still_in_postgresql_differs() {
+        let order = |day: &str, id: &str, digest: &str| json!({ "day": day, "order_id": id, "digest": digest });
+        let differs = |told: Value, held: Value| json!({ "postgresql": told, "lake": held });
+        let (first, second) = ("2026-03-01", "2026-03-02");
+        let before = json!([
+            order(first, "lost", "a"),
+            order(first, "changed", "a"),
+            order(second, "changed", "a")
+        ]);
+        let after = json!([
+            order(first, "lost", "a"),
+            order(first, "changed", "b"),
+            order(second, "new", "a")
+        ]);
+        let differing = [first, second, "2026-03-03"].map(|day| differs(json!({ "day": day }), Value::Null));
+        let mut answer = json!({
+            "equal": false,
+            "days": differing,
+            "orders": [
+                differs(order(first, "lost", "a"), Value::Null),
+                differs(Value::Null, order(first, "stranger", "a")),
+                differs(order(first, "changed", "a"), order(first, "changed", "b")),
+                differs(order(second, "changed", "a"), Value::Null),
+                differs(Value::Null, order(second, "new", "a")),
+                // A day that was equal when both were asked first.
+                differs(Value::Null, order("2026-03-03", "new", "a")),
+            ],
+        });
+        let days = [first.to_owned(), second.to_owned()];
+        assert_eq!(keep_settled(&mut answer, &days, &before, &after), 3);
+        let left = |name: &str, figure_name: &str| -> Vec<Value> {
+            listed(&answer, name)
+                .iter()
+                .map(|one| figure(one, figure_name))
+                .collect()
+        };
+        assert_eq!(
+            (left("days", "day"), &answer["equal"]),
+            (vec![json!(first)], &json!(false))
+        );
+        assert_eq!(left("orders", "order_id"), ["lost", "stranger"]);
+        assert_eq!(
+            keep_settled(&mut answer, &days, &json!([order(first, "stranger", "a")]), &after),
+            2
+        );
+        assert_eq!((&answer["equal"], listed(&answer, "days").len()), (&json!(true), 0));
     }
 
     #[test]
