@@ -15,9 +15,21 @@ import { SHOP, world } from "./world.mjs";
 const SOURCE = new URL("../src/snippet.min.js", import.meta.url);
 const BUILD = fileURLToPath(new URL("../../../scripts/build-snippet.sh", import.meta.url));
 
+/** Answers with `respond` on a free port until the test is over; returns the address. */
+async function serve(t, respond) {
+  const server = createServer(respond);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
 /** A page with one item in view and one far below; `?page=` is its own item. */
 async function publisher(t, worker) {
-  const server = createServer((request, response) => {
+  const address = await serve(t, (request, response) => {
     const page = new URL(request.url, "http://page").searchParams.get("page");
     response.setHeader("content-type", "text/html");
     response.end(`<!doctype html><body style="margin:0">
@@ -26,13 +38,7 @@ async function publisher(t, worker) {
       <p style="height:5000px">reading</p>
       <p id="bottom" data-weir-item="bottom" data-weir-product="7" style="height:100px;margin:0">below</p>`);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (page, query = "") => `http://127.0.0.1:${server.address().port}/?page=${page}${query}`;
+  return (page, query = "") => `${address}/?page=${page}${query}`;
 }
 
 test("is a few hundred bytes, and what is served was made from its source", async (t) => {
@@ -122,6 +128,33 @@ test("any page may send JSON too, as a beacon with its credentials", async (t) =
   const answer = await evaluate(`fetch("${url}/v1/events", { method: "POST", credentials: "include", headers: { "content-type": "${type}" },
     body: ${JSON.stringify(JSON.stringify([{ ...event, event_key: "other" }]))} }).then((response) => response.json())`);
   assert.equal(answer.accepted, 1);
+});
+
+test("a click on a signed link is recorded once, also where the browser has fetched it ahead", async (t) => {
+  const { internal, lake, url } = await world(t);
+  const purposes = [];
+  // Before the Worker, to see what the browser asks.
+  const door = await serve(t, async (request, response) => {
+    purposes.push(request.headers["sec-purpose"]);
+    const { host, connection, ...headers } = request.headers;
+    const answer = await fetch(url + request.url, { headers, redirect: "manual" });
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  let link;
+  const page = await serve(t, ({ url: path }, response) => {
+    const rules = JSON.stringify({ prefetch: [{ source: "list", urls: [link], eagerness: "immediate" }] });
+    response.setHeader("content-type", "text/html");
+    response.end(`<!doctype html>${path === "/goal" ? "goal" : `<script type="speculationrules">${rules}</script><a href="${link}">there</a>`}`);
+  });
+  const { body } = await internal("links", { body: { shop_domain: SHOP, code: "ahead", url: `${page}/goal` } });
+  link = door + body.path;
+  const { open, evaluate } = await browser(t);
+  await open(`${page}/`);
+  await until("what is fetched ahead", () => purposes.some((purpose) => /prefetch/.test(purpose)));
+  await evaluate(`document.querySelector("a").click()`);
+  await until("the goal", () => evaluate("location.pathname").then((path) => path === "/goal", () => false));
+  await until("the click", () => lake.published.length >= 1);
+  assert.deepEqual(lake.published.map(({ event_type }) => event_type), ["click"]);
 });
 
 test("who does not want to be tracked is not", async (t) => {
