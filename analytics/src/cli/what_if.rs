@@ -14,6 +14,10 @@ pub struct Args {
     client: Client,
     #[command(flatten)]
     of: ComputedDay,
+    /// The specification that would have other values (`objective_spec_id`); the one for all product types by default, `unset`
+    /// where a shop has none.
+    #[arg(long, value_name = "ID")]
+    objective: Option<String>,
     /// Least sales of the first 7 days of a `top_riser`.
     #[arg(long, allow_hyphen_values = true)]
     threshold_7d: Option<String>,
@@ -42,6 +46,7 @@ pub async fn run(args: Args) -> Result<()> {
     let parameters = [
         ("shop", args.of.shop.as_deref()),
         ("day", args.of.day.as_deref()),
+        ("objective", args.objective.as_deref()),
         ("threshold_7d", args.threshold_7d.as_deref()),
         ("threshold_14d", args.threshold_14d.as_deref()),
         ("threshold_30d", args.threshold_30d.as_deref()),
@@ -53,6 +58,15 @@ pub async fn run(args: Args) -> Result<()> {
     if !args.client.json {
         let changes = answer["changes"].as_array().map_or(0, Vec::len);
         say!("{changes} of {} products change class", answer["product_count"]);
+        for spec in answer["altered"].as_array().into_iter().flatten() {
+            say!(
+                "  under revision {} of {} of {}, in {}",
+                spec["revision"],
+                cell(&spec["objective_spec_id"]),
+                cell(&spec["shop_domain"]),
+                cell(&spec["measured_in"])
+            );
+        }
         for (label, tally) in answer["labels"].as_object().into_iter().flatten() {
             say!(
                 "  {label}: {} -> {} (+{} -{})",

@@ -1,12 +1,12 @@
 //! Who would change class under other thresholds: the domain's rules over the stored facts of a day. Nothing is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use weir_domain::classification::{classify, Label, ProductFacts};
 use weir_domain::engagement::Interactions;
-use weir_domain::objective::ObjectiveSpecification;
+use weir_domain::objective::{Measure, ObjectiveSpecification};
 
 use super::explain::{days_without_activity, governing};
 use super::reads::{PerformanceRow, Windows};
@@ -20,6 +20,8 @@ pub struct Question {
     pub shop: Option<String>,
     /// Day of computation, yyyy-mm-dd; each shop's newest if absent.
     pub day: Option<String>,
+    /// The specification that would have other values; the one that is narrowed to no product type if absent.
+    pub objective: Option<String>,
     /// A whole number, or `none` to switch the rule off.
     pub threshold_7d: Option<String>,
     /// As `threshold_7d`.
@@ -64,11 +66,28 @@ pub struct Tally {
     pub lost: usize,
 }
 
-/// The whole answer.
+/// A specification that would have other values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Altered {
+    /// The shop's myshopify.com domain.
+    pub shop_domain: String,
+    /// Its id.
+    pub objective_spec_id: String,
+    /// The revision that governed.
+    pub revision: i64,
+    /// Product type it is narrowed to.
+    pub product_type: Option<String>,
+    /// What its thresholds would be compared with: `net_units`, or a measure and its currency.
+    pub measured_in: String,
+}
+
+/// The whole answer, on the products that the altered specifications govern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// The values asked about, as they went into the specifications.
     pub asked: Map<String, Value>,
+    /// The specifications they went into, by shop.
+    pub altered: Vec<Altered>,
     /// Products looked at.
     pub product_count: usize,
     /// By label, all five.
@@ -116,14 +135,49 @@ impl Question {
         }
         Ok(replaced)
     }
+
+    /// Whether it would give a specification other values.
+    fn is_about(&self, spec: &ObjectiveSpecification) -> bool {
+        match &self.objective {
+            Some(id) => spec.objective_spec_id == *id,
+            None => spec.product_type.is_none(),
+        }
+    }
+
+    /// Refuses an answer that is about nothing, though there are `others`, or about things that have one number only by chance.
+    fn check(&self, answer: &Answer, others: &BTreeSet<String>) -> Result<()> {
+        if answer.altered.is_empty() && !others.is_empty() {
+            let others: Vec<_> = others.iter().map(String::as_str).collect();
+            let asked = match &self.objective {
+                Some(id) => format!("by {id:?}"),
+                None => "by a specification for all product types".to_owned(),
+            };
+            return Err(Error::NotFound(format!(
+                "objective: no product of that shop and day is governed {asked}; those that govern are {}",
+                others.join(", ")
+            )));
+        }
+        let thresholds = [&self.threshold_7d, &self.threshold_14d, &self.threshold_30d];
+        let is_amount = thresholds.into_iter().flatten().any(|given| given != "none");
+        let measures: BTreeSet<_> = answer.altered.iter().map(|one| one.measured_in.as_str()).collect();
+        if is_amount && measures.len() > 1 {
+            let measures: Vec<_> = measures.into_iter().collect();
+            return Err(Error::Invalid(format!(
+                "shop: name one, for a threshold is not the same in all of them: they measure {}",
+                measures.join(", ")
+            )));
+        }
+        Ok(())
+    }
 }
 
-/// Classifies `rows` again. `windows` are the same products' windows in every measure; they are only looked at if the
+/// Classifies again those of `rows` whose specification is asked about. `windows` are the same products' windows in every measure; they are only looked at if the
 /// question names another measure than a row's own.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the field that a specification refuses, or if the sales of a day have changed since its
-/// windows were computed; [`Error::Internal`] if a row's specification is not among `specifications`.
+/// [`Error::Invalid`] with the field that a specification refuses, if thresholds would be compared with one thing in one shop and
+/// with another in the next, or if the sales of a day have changed since its windows were computed; [`Error::NotFound`] if the
+/// specification asked about governs nothing; [`Error::Internal`] if a row's specification is not among `specifications`.
 pub fn what_if(
     rows: &[PerformanceRow],
     windows: &[Windows],
@@ -153,7 +207,8 @@ pub fn what_if(
     }
     let mut answer = Answer {
         asked,
-        product_count: rows.len(),
+        altered: Vec::new(),
+        product_count: 0,
         labels: Label::RULES
             .into_iter()
             .chain([Label::None])
@@ -161,9 +216,21 @@ pub fn what_if(
             .collect(),
         changes: Vec::new(),
     };
+    let mut others = BTreeSet::new();
     for group in groups.into_values() {
         let held = governing(group[0], specifications).ok_or_else(|| no_specification(group[0]))?;
+        if !question.is_about(&held) {
+            others.insert(held.objective_spec_id);
+            continue;
+        }
         let other = altered(&held, &answer.asked)?;
+        answer.altered.push(Altered {
+            shop_domain: held.shop_domain,
+            objective_spec_id: held.objective_spec_id,
+            revision: held.revision,
+            product_type: held.product_type,
+            measured_in: measured_in(&other, group[0]),
+        });
         let facts = group
             .iter()
             .map(|row| facts(row, &other, &windows))
@@ -174,6 +241,7 @@ pub fn what_if(
             answer.count(row, verdict.label)?;
         }
     }
+    question.check(&answer, &others)?;
     answer
         .changes
         .sort_by(|a, b| (&a.shop_domain, &a.product_id).cmp(&(&b.shop_domain, &b.product_id)));
@@ -182,6 +250,7 @@ pub fn what_if(
 
 impl Answer {
     fn count(&mut self, row: &PerformanceRow, after: Label) -> Result<()> {
+        self.product_count += 1;
         let before = Label::from_name(&row.nominal_classification)
             .ok_or_else(|| Error::Internal(format!("{:?} is no label", row.nominal_classification)))?;
         let is_changed = before != after;
@@ -214,6 +283,14 @@ fn altered(spec: &ObjectiveSpecification, replaced: &Map<String, Value>) -> Resu
     }
     json["product_type"] = Value::Null;
     ObjectiveSpecification::told(&json).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// What the thresholds of the group of `row` are compared with.
+fn measured_in(spec: &ObjectiveSpecification, row: &PerformanceRow) -> String {
+    match (spec.measure, &row.currency) {
+        (Measure::NetUnits, _) | (_, None) => spec.measure.name().to_owned(),
+        (measure, Some(currency)) => format!("{} in {currency}", measure.name()),
+    }
 }
 
 type ByMeasure<'a> = HashMap<(&'a str, &'a str, &'a str), &'a Windows>;

@@ -7,7 +7,11 @@ use weir_domain::classification::{classify, ProductFacts};
 use weir_domain::objective::ObjectiveSpecification;
 
 use crate::command::{printed, refreshed, weir};
-use crate::world::{objective, SHOP};
+use crate::harness::{demo_events, sale, Served, NOON};
+use crate::world::{objective, order, product, SHOP, ZONE};
+
+/// A shop with another measure.
+const ABROAD: &str = "other.myshopify.com";
 
 fn facts(id: usize, seed: usize) -> ProductFacts {
     // A product's numbers from a fixed mix; small, so that they lie around the thresholds and tie often.
@@ -252,5 +256,88 @@ async fn the_verb_and_the_route_tell_both_directions_and_write_nothing() {
     served.post("/v1/objective", &ended).await;
     let again = served.get("/v1/what-if?threshold_30d=20&banana_count=2").await;
     assert_eq!(again, answer);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_is_about_one_specification_of_a_shop_and_says_which() {
+    let served = Served::start().await;
+    let shoes = json!({ "objective_spec_id": "shoes", "product_type": "Shoes", "threshold_30d": 19 });
+    let mut abroad = objective(json!({ "measure": "net_sales", "threshold_30d": 100 }));
+    abroad["shop_domain"] = ABROAD.into();
+    let all = json!([objective(json!({ "threshold_30d": 2 })), objective(shoes), abroad]);
+    served.post("/v1/objective", &all).await;
+    let mut events = demo_events();
+    let updated_at = "2026-03-01T00:00:00.000Z";
+    events.push(product(SHOP, ZONE, "1", updated_at, json!({ "product_type": "Shoes" })));
+    events.push(order(ABROAD, ZONE, "z", 1, updated_at, &[sale("9", "2026-03-20", 1)]));
+    served.ingest(&events).await;
+    served.refresh(NOON).await;
+    let asked = |answer: &Value| {
+        let list = |name: &str| answer[name].as_array().unwrap().iter();
+        let altered: Vec<_> = list("altered").map(|spec| spec["objective_spec_id"].clone()).collect();
+        let changed: Vec<_> = list("changes").map(|change| change["product_id"].clone()).collect();
+        (altered, changed, answer["product_count"].clone())
+    };
+    // 1, of the shoes, sold 19 units, 3 sold 2, and 2 is inactive.
+    let path = format!("/v1/what-if?shop={SHOP}&threshold_30d=20");
+    let answer = served.get(&path).await;
+    assert_eq!(asked(&answer), (vec![json!("default")], vec![json!("3")], json!(2)));
+    assert_eq!(
+        answer["altered"][0],
+        json!({
+            "shop_domain": SHOP, "objective_spec_id": "default", "revision": 1, "product_type": null, "measured_in": "net_units"
+        })
+    );
+    assert_eq!(
+        answer["labels"]["winner"],
+        json!({ "before": 1, "after": 0, "gained": 0, "lost": 1 })
+    );
+    let answer = served.get(&format!("{path}&objective=shoes")).await;
+    assert_eq!(asked(&answer), (vec![json!("shoes")], vec![json!("1")], json!(1)));
+    assert_eq!(answer["altered"][0]["product_type"], "Shoes");
+    let table = printed(
+        served.server.url(),
+        &[
+            "what-if",
+            "--shop",
+            SHOP,
+            "--objective",
+            "shoes",
+            "--threshold-30d",
+            "20",
+        ],
+    )
+    .await;
+    let said = format!("1 of 1 products change class\n  under revision 1 of shoes of {SHOP}, in net_units\n");
+    assert!(table.starts_with(&said), "{table}");
+
+    let refused = |path: String| {
+        let request = served.client.get(served.address(&path));
+        async { served.answer(request).await }
+    };
+    let (status, body) = refused(format!("{path}&objective=hats")).await;
+    assert_eq!(status, 404);
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("is governed by \"hats\"; those that govern are default, shoes"),
+        "{message}"
+    );
+    // Twenty units here would be twenty yen there.
+    let (status, body) = refused("/v1/what-if?threshold_30d=20".to_owned()).await;
+    assert_eq!(status, 422);
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("shop: name one") && message.ends_with("net_sales in JPY, net_units"),
+        "{message}"
+    );
+    for path in [
+        "banana_count=1",
+        "threshold_30d=none",
+        "threshold_30d=1&measure=net_units",
+    ] {
+        let answer = served.get(&format!("/v1/what-if?{path}")).await;
+        assert_eq!(asked(&answer).0, ["default", "default"], "{path}");
+    }
     served.server.stop().await.unwrap();
 }
