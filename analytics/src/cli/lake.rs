@@ -218,9 +218,7 @@ async fn quarantine(action: Quarantine) -> Result<()> {
                 note!("{}: {}", cell(&refusal["id"]), parts.join(" "));
             }
             if let Some(reason) = answer["stopped_by"].as_str() {
-                return Err(Error::Invalid(format!(
-                    "the rows that follow were not looked at and stay in the quarantine: {reason}"
-                )));
+                return Err(Error::Invalid(format!("the others stay in the quarantine: {reason}")));
             }
             if answer["rejected"] == 0 {
                 return Ok(());

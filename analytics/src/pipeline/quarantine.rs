@@ -1,7 +1,7 @@
 //! Rows that were refused, kept with the reason: a bad row is a finding, not a hole.
 //!
-//! A file of lines per stream. A line is named by what it holds but for the time ([`Record::id`]), so that a request that
-//! comes again leaves no second one. What is taken out becomes blanks where it stands, which takes no room on a full disk;
+//! A file of lines per stream. A line is named by what it holds but for the time ([`id`]), so that a request that comes again
+//! leaves no second one. What is taken out becomes blanks where it stands, which takes no room on a full disk;
 //! then the file is written anew without them, or else the next time. A line that begins with a blank is none.
 
 use std::collections::HashSet;
@@ -75,17 +75,13 @@ impl Identity {
 /// A record, as the file has it.
 #[derive(Debug)]
 pub(super) struct Record {
+    pub id: Uuid,
     /// Where its line begins.
     place: u64,
     line: Vec<u8>,
 }
 
 impl Record {
-    /// Its name: that of all it holds but the time, which is another each time that the same request comes.
-    pub fn id(&self) -> Uuid {
-        id(&self.line)
-    }
-
     pub fn bytes(&self) -> usize {
         self.line.len()
     }
@@ -101,7 +97,7 @@ impl Record {
                     "row": String::from_utf8_lossy(&self.line),
                 })
             });
-        record["id"] = json!(self.id());
+        record["id"] = json!(self.id);
         if let (false, Some(members)) = (with_row, record.as_object_mut()) {
             members.remove("row");
         }
@@ -117,6 +113,7 @@ impl Record {
     }
 }
 
+/// The name of a record: of all it holds but the time, which is another each time that the same request comes.
 fn id(line: &[u8]) -> Uuid {
     let mut members: Map<String, Value> = serde_json::from_slice(line).unwrap_or_default();
     let is_timed = members.remove("received_at").is_some();
@@ -130,11 +127,9 @@ impl Quarantine {
     /// # Errors
     /// If the file cannot be used.
     pub fn open(warehouse: &Path, stream: &'static str) -> Result<Self> {
-        let folder = warehouse.join("quarantine");
-        fs::create_dir_all(&folder)?;
         let quarantine = Self {
             stream,
-            path: folder.join(format!("{stream}.jsonl")),
+            path: warehouse.join("quarantine").join(format!("{stream}.jsonl")),
             max_bytes: MAX_BYTES,
             held: Arc::default(),
             taking: Arc::default(),
@@ -157,11 +152,14 @@ impl Quarantine {
     }
 
     fn has(&self, record: &Record) -> bool {
-        self.lock().ids.contains(&record.id())
+        self.lock().ids.contains(&record.id)
     }
 
     /// The file, which somebody may have deleted or changed since, and its length; `held` says then what is in it.
     fn opened(&self, held: &mut Held) -> Result<(File, u64)> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -174,13 +172,13 @@ impl Quarantine {
             self.sync_folder()?;
             let (mut ids, mut repeated) = (HashSet::new(), Vec::new());
             each_line(&file, 0, found.bytes, |record| {
-                if !ids.insert(record.id()) {
-                    repeated.push(record);
+                if !ids.insert(record.id) {
+                    repeated.push((record.place, record.bytes()));
                 }
                 Ok(true)
             })?;
             // An earlier release kept a row once for each time that it came.
-            blank(&file, &repeated)?;
+            blank(&file, repeated)?;
             *held = Held { ids, file: Some(found) };
         }
         Ok((file, found.bytes))
@@ -265,7 +263,7 @@ impl Quarantine {
     fn forget(&self, records: &[Record]) {
         let mut held = self.lock();
         for record in records {
-            held.ids.remove(&record.id());
+            held.ids.remove(&record.id);
         }
     }
 
@@ -303,6 +301,7 @@ impl Quarantine {
             wanted: wanted.map(Arc::new),
             next: 0,
             end,
+            is_any_out: false,
             _alone: alone,
         })
     }
@@ -320,7 +319,7 @@ impl Quarantine {
             .open(self.fresh())?;
         let mut left = BufWriter::new(fresh);
         each_line(&file, 0, bytes, |record| {
-            if held.ids.contains(&record.id()) {
+            if held.ids.contains(&record.id) {
                 left.write_all(&record.line)?;
                 left.write_all(b"\n")?;
             }
@@ -343,6 +342,7 @@ pub(super) struct Taking {
     /// What was read and what is to be read: no record twice, so that those that stay hold up none behind them.
     next: u64,
     end: u64,
+    is_any_out: bool,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -357,7 +357,7 @@ impl Taking {
         let read = move || {
             let (mut part, mut bytes) = (Vec::new(), 0);
             let next = each_line(&file, from, to, |record| {
-                let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.id()));
+                let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&record.id));
                 if is_wanted && quarantine.has(&record) {
                     bytes += record.bytes();
                     part.push(record);
@@ -375,7 +375,7 @@ impl Taking {
     ///
     /// # Errors
     /// If the disk refuses; a restart brings them back then.
-    pub async fn out_for_good(&self, records: Vec<Record>) -> Result<()> {
+    pub async fn out_for_good(&mut self, records: Vec<Record>) -> Result<()> {
         self.quarantine.forget(&records);
         self.out(records).await
     }
@@ -384,10 +384,11 @@ impl Taking {
     ///
     /// # Errors
     /// If the disk refuses, as a full one only may if its file system writes nothing in place.
-    pub async fn out(&self, records: Vec<Record>) -> Result<()> {
+    pub async fn out(&mut self, records: Vec<Record>) -> Result<()> {
+        self.is_any_out |= !records.is_empty();
         let (quarantine, file) = (self.quarantine.clone(), self.file.clone());
         let out = move || {
-            blank(&file, &records)?;
+            blank(&file, records.iter().map(|record| (record.place, record.bytes())))?;
             quarantine.forget(&records);
             Ok(())
         };
@@ -396,6 +397,9 @@ impl Taking {
 
     /// Gives the room of what was taken out back to the disk, if that has room for the file once more.
     pub async fn end(self) -> Result<()> {
+        if !self.is_any_out {
+            return Ok(());
+        }
         let end = move || {
             if let Err(error) = self.quarantine.rewrite() {
                 let _ = fs::remove_file(self.quarantine.fresh());
@@ -426,20 +430,20 @@ fn each_line(file: &File, from: u64, to: u64, mut each: impl FnMut(Record) -> Re
         if line.ends_with(b"\n") {
             line.pop();
         }
-        let is_record = line.first().is_some_and(|first| *first != BLANK);
-        if is_record && !each(Record { place, line })? {
+        if line.first().is_none_or(|first| *first == BLANK) {
+            continue;
+        }
+        let id = id(&line);
+        if !each(Record { id, place, line })? {
             return Ok(next);
         }
     }
 }
 
-/// Makes blanks of records, durably. A crash leaves no beginning of one.
-fn blank(file: &File, records: &[Record]) -> std::io::Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    for record in records {
-        file.write_all_at(&vec![BLANK; record.bytes()], record.place)?;
+/// Makes blanks of lines that begin at these places and have so many bytes, durably. A crash leaves no beginning of one.
+fn blank(file: &File, lines: impl IntoIterator<Item = (u64, usize)>) -> std::io::Result<()> {
+    for (place, bytes) in lines {
+        file.write_all_at(&vec![BLANK; bytes], place)?;
     }
     file.sync_data()
 }
@@ -549,6 +553,9 @@ mod tests {
         fs::write(&quarantine.path, "").unwrap();
         quarantine.keep(&[wrong(2)]).await.unwrap();
         assert_eq!(kept(&quarantine).await, [Some(2)]);
+        fs::remove_dir_all(folder.path().join("quarantine")).unwrap();
+        quarantine.keep(&[wrong(3)]).await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(3)]);
     }
 
     #[tokio::test]

@@ -46,6 +46,9 @@ struct Chosen {
     ids: Option<HashSet<Uuid>>,
 }
 
+/// Ids of a stream, or all of it.
+type Wanted = Option<HashSet<Uuid>>;
+
 async fn list(State(app): State<Arc<App>>, Query(listing): Query<Listing>) -> Result<Json<Value>> {
     let streams = app.pipelines.quarantined(listing.stream.as_deref())?;
     let limit = listing.limit.unwrap_or(LISTED);
@@ -82,7 +85,7 @@ async fn show(State(app): State<Arc<App>>, Path(id): Path<Uuid>) -> Result<Json<
         let read = move || {
             let mut found = None;
             stream.quarantine.read(&alone, |record| {
-                if record.id() == id {
+                if record.id == id {
                     found = Some(record.told(name, true));
                 }
                 Ok(found.is_none())
@@ -104,15 +107,14 @@ async fn replay(State(app): State<Arc<App>>, Json(chosen): Json<Chosen>) -> Resu
     to_its_end(async move {
         let mut outcome = Outcome::default();
         for (stream, wanted) in app.pipelines.chosen(chosen).await? {
-            let mut taking = stream.quarantine.take(wanted).await?;
-            let taken = app.pipelines.take_again(&stream, &mut taking, &mut outcome).await;
-            taking.end().await?;
-            match taken {
+            match app.pipelines.take_again(&stream, wanted, &mut outcome).await {
+                Ok(()) => {}
+                // What was done until then is told with it.
                 Err(error) if outcome.accepted + outcome.rejected > 0 => {
                     outcome.stopped_by = Some(error.to_string());
                     break;
                 }
-                taken => taken?,
+                Err(error) => return Err(error),
             }
         }
         Ok(Json(outcome))
@@ -159,7 +161,7 @@ struct Outcome {
     rejected: usize,
     /// The first of those rejected.
     refusals: Vec<Value>,
-    /// Why those behind them were not looked at.
+    /// Why the others stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_by: Option<String>,
 }
@@ -187,8 +189,8 @@ impl Pipelines {
         Ok(streams.map(|(name, stream)| (*name, stream.clone())).collect())
     }
 
-    /// The records chosen, by stream: their ids, or all of the stream. All that are named must be there.
-    async fn chosen(&self, chosen: Chosen) -> Result<Vec<(Arc<Stream>, Option<HashSet<Uuid>>)>> {
+    /// The records chosen, by stream. All that are named must be there.
+    async fn chosen(&self, chosen: Chosen) -> Result<Vec<(Arc<Stream>, Wanted)>> {
         let mut missing = match chosen {
             Chosen {
                 stream: Some(stream),
@@ -224,7 +226,14 @@ impl Pipelines {
 
     /// Judges rows of the quarantine anew and journals those that are right now; they leave the quarantine, the others
     /// stay. After a crash in between the rows of a part are there twice, and known by their ids.
-    async fn take_again(&self, stream: &Stream, taking: &mut Taking, outcome: &mut Outcome) -> Result<()> {
+    async fn take_again(&self, stream: &Stream, wanted: Wanted, outcome: &mut Outcome) -> Result<()> {
+        let mut taking = stream.quarantine.take(wanted).await?;
+        let taken = self.take_parts(stream, &mut taking, outcome).await;
+        taking.end().await?;
+        taken
+    }
+
+    async fn take_parts(&self, stream: &Stream, taking: &mut Taking, outcome: &mut Outcome) -> Result<()> {
         loop {
             let part = taking.part().await?;
             if part.is_empty() {
@@ -237,7 +246,7 @@ impl Pipelines {
     async fn take_part(
         &self,
         stream: &Stream,
-        taking: &Taking,
+        taking: &mut Taking,
         part: Vec<Record>,
         outcome: &mut Outcome,
     ) -> Result<()> {
@@ -248,14 +257,14 @@ impl Pipelines {
                     rows.push(row);
                     of_rows.push(record);
                 }
-                None => outcome.refuse(record.id(), UNREADABLE, "", "the line is not JSON"),
+                None => outcome.refuse(record.id, UNREADABLE, "", "the line is not JSON"),
             }
         }
         let (judged, frame) = self.judged(stream, serde_json::to_vec(&rows)?).await?;
         let mut refused = HashSet::new();
         for rejection in &judged.rejected {
             refused.insert(rejection.index);
-            let id = of_rows[rejection.index].id();
+            let id = of_rows[rejection.index].id;
             outcome.refuse(id, &rejection.reason, &rejection.field, &rejection.detail);
         }
         let accepted = of_rows.into_iter().enumerate();

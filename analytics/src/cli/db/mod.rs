@@ -43,7 +43,8 @@ struct Database {
     /// says ?sslmode=disable, or the server is this machine's and has none.
     #[arg(long, env = "WEIR_DATABASE_URL", hide_env_values = true)]
     url: String,
-    /// Certificates (PEM) to trust besides the public ones, such as your provider's own authority.
+    /// Certificates (PEM) to trust besides the public ones, such as your provider's own authority. `sslrootcert` in the URL is
+    /// the same.
     #[arg(long)]
     ca_file: Option<std::path::PathBuf>,
 }
