@@ -25,6 +25,10 @@ use crate::{Error, Result};
 /// Rows that Parquet takes in one stroke without loss of speed.
 const STROKE_ROWS: usize = 1_024;
 
+/// So often a segment of which the disk cannot read something is tried again before that counts as lost: a minute at least,
+/// in which a disk that was away may be back.
+const READ_ATTEMPTS: u32 = 10;
+
 /// Encodes the rows of one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Encoder {
@@ -73,6 +77,8 @@ impl Encoder {
             return Ok(None);
         }
         let (encoder, path, mut frames) = (self.clone(), segment.path.clone(), segment.frames()?);
+        segment.read_attempts += 1;
+        let is_last_attempt = segment.read_attempts >= READ_ATTEMPTS;
         let runtime = Handle::current();
         let replaying: JoinHandle<Result<(Written, bool)>> = tokio::task::spawn_blocking(move || {
             runtime.block_on(async move {
@@ -83,6 +89,10 @@ impl Encoder {
                     for batch in encoder.rows.decode(&json)? {
                         files.add_batch(batch).await?;
                     }
+                }
+                if frames.lost() > 0 && !is_last_attempt {
+                    // An error of the disk, unless it has only changed what it reads.
+                    std::io::copy(&mut File::open(&path)?, &mut std::io::sink())?;
                 }
                 let is_to_be_kept = told_of(&encoder.table, &path, &frames)?;
                 Ok((encoder.ended(files).await?, is_to_be_kept))
@@ -130,12 +140,11 @@ fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<bool> {
             damage.mended
         );
     }
-    let is_cut_off = rest > 0 && frames.is_cut_off();
-    if is_cut_off {
+    if rest > 0 && frames.is_cut_off() {
         let path = path.display();
         note!("{table}: the last {rest} bytes of {path} were never acknowledged, a crash cut them off");
     }
-    let lost = damage.bytes + if is_cut_off { 0 } else { rest };
+    let lost = frames.lost();
     if lost == 0 {
         return Ok(false);
     }

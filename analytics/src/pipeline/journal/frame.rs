@@ -214,6 +214,12 @@ impl<F: ReadAt> Frames<F> {
         self.damage
     }
 
+    /// Bytes of rows that may have been acknowledged, after the last frame.
+    pub(in crate::pipeline) fn lost(&self) -> u64 {
+        let is_rest_lost = self.rest() > 0 && !self.is_cut_off();
+        self.damage.bytes + if is_rest_lost { self.rest() } else { 0 }
+    }
+
     /// Whether the rest is what a crash leaves of a frame that it interrupts: its beginning. Such a one was never
     /// acknowledged; of any other rest nobody can tell.
     pub(in crate::pipeline) fn is_cut_off(&self) -> bool {

@@ -73,6 +73,8 @@ pub struct Segment {
     /// Work on its rows that began while it was written; none for a segment of an earlier run, or one whose end had to
     /// be cut off.
     pub following: Option<Following>,
+    /// How often its frames were read.
+    pub read_attempts: u32,
     /// Whether the file is kept, as [`damaged`], when its rows are committed.
     pub is_to_be_kept: bool,
 }
@@ -89,6 +91,7 @@ impl Segment {
             path,
             bytes,
             following: None,
+            read_attempts: 0,
             is_to_be_kept: false,
         }
     }

@@ -226,6 +226,7 @@ impl Writer {
                 path: open.path,
                 bytes: open.bytes,
                 following: open.following,
+                read_attempts: 0,
                 is_to_be_kept: false,
             });
             self.shared.waiting.clear();
