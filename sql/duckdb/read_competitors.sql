@@ -1,4 +1,4 @@
--- GET /v1/explain: who competes for the banana places, best rank first.
+-- GET /v1/explain and /v1/performance: who competes for the banana places, best rank first.
 -- $1 shop, $2 day of computation, $3 specification, $4 rules that keep a product out, separated by commas.
 select product_id, rank, aggregate_measurement_value, net_sales_last_30_days
 from measurement_performance

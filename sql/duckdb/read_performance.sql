@@ -1,6 +1,6 @@
 -- GET /v1/performance and /v1/what-if: rows of measurement.performance as JSON texts, best rank first.
--- Reads: measurement_performance, newest_day. $1 shop (null is any), $2 day of computation (null is each shop's newest). The
--- snapshot id is text: a JavaScript number cannot hold it.
+-- Reads: measurement_performance, newest_day. $1 shop (null is any), $2 day of computation (null is each shop's newest), $3
+-- how many rows (null is all) after the first $4. The snapshot id is text: a JavaScript number cannot hold it.
 select to_json(fact)
 from (
     select * replace (source_snapshot_id::varchar as source_snapshot_id)
@@ -11,4 +11,5 @@ from (
           (select newest.computed_on from newest_day as newest where newest.shop_domain = row_of_day.shop_domain)
       )
     order by shop_domain, computed_on, rank, product_id
+    limit $3 offset $4
 ) as fact;

@@ -12,14 +12,27 @@ pub struct Args {
     client: Client,
     #[command(flatten)]
     of: ComputedDay,
+    /// Only so many products.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// After the first so many.
+    #[arg(long, value_name = "N")]
+    offset: Option<usize>,
 }
 
-/// Prints every product with its label and the reason, best rank first.
+/// Prints products with label and reason, best rank first.
 ///
 /// # Errors
 /// If the server is not reachable or refuses.
 pub async fn run(args: Args) -> Result<()> {
-    let parameters = [("shop", args.of.shop.as_deref()), ("day", args.of.day.as_deref())];
+    let number = |given: Option<usize>| given.map(|number| number.to_string());
+    let (limit, offset) = (number(args.limit), number(args.offset));
+    let parameters = [
+        ("shop", args.of.shop.as_deref()),
+        ("day", args.of.day.as_deref()),
+        ("limit", limit.as_deref()),
+        ("offset", offset.as_deref()),
+    ];
     let answer = args.client.get("/v1/performance", &parameters).await?;
     let rows = answer["performance"]
         .as_array()

@@ -80,27 +80,6 @@ impl Competitors {
         Self(competitors)
     }
 
-    /// Those among the rows of a shop and day that `spec` governs.
-    #[must_use]
-    pub fn among(of_the_day: &[PerformanceRow], spec: &ObjectiveSpecification) -> Self {
-        let mut competing: Vec<_> = of_the_day
-            .iter()
-            .filter(|row| {
-                row.objective_spec_id == spec.objective_spec_id
-                    && row.aggregate_measurement_value > 0
-                    && barred_by(row, spec).is_none()
-            })
-            .map(|row| Competitor {
-                product_id: row.product_id.clone(),
-                rank: row.rank,
-                aggregate_measurement_value: row.aggregate_measurement_value,
-                net_sales_last_30_days: row.net_sales_last_30_days,
-            })
-            .collect();
-        competing.sort_by_key(|competitor| competitor.rank);
-        Self(competing)
-    }
-
     /// The place of a row among the others, 1 is best; ranks are unique.
     fn place(&self, row: &PerformanceRow) -> usize {
         1 + self.0.partition_point(|other| other.rank < row.rank)
@@ -343,6 +322,16 @@ mod tests {
         .unwrap()
     }
 
+    fn competing(rows: &[&PerformanceRow]) -> Competitors {
+        let competitors = rows.iter().map(|row| Competitor {
+            product_id: row.product_id.clone(),
+            rank: row.rank,
+            aggregate_measurement_value: row.aggregate_measurement_value,
+            net_sales_last_30_days: row.net_sales_last_30_days,
+        });
+        Competitors::ranked(competitors.collect())
+    }
+
     fn spec() -> ObjectiveSpecification {
         ObjectiveSpecification::from_json(&json!({
             "objective_spec_id": "d", "shop_domain": "s", "revision": 1, "measure": "net_sales", "threshold_30d": 1000,
@@ -354,11 +343,7 @@ mod tests {
     #[test]
     fn a_winner_tells_its_amount_and_how_far_it_is_from_losing_the_label() {
         let winner = row("1", 1, 1234, "winner");
-        let explained = explain(
-            &winner,
-            &Competitors::among(std::slice::from_ref(&winner), &spec()),
-            &spec(),
-        );
+        let explained = explain(&winner, &competing(&[&winner]), &spec());
         assert_eq!(explained.reason, "12.34 EUR in the last 30 days (10.00 EUR needed)");
         let rule = explained.rules.iter().find(|rule| rule.decided).unwrap();
         // 1234 - 235 = 999 is the first value below 1000.
@@ -384,7 +369,7 @@ mod tests {
     #[test]
     fn a_product_without_label_tells_what_it_lacks() {
         let (first, second) = (row("1", 1, 500, "banana"), row("2", 2, 400, "none"));
-        let explained = explain(&second, &Competitors::among(&[first, second.clone()], &spec()), &spec());
+        let explained = explain(&second, &competing(&[&first, &second]), &spec());
         assert!(
             explained.reason.starts_with("no rule holds: top_riser is off"),
             "{}",

@@ -36,10 +36,7 @@ async fn at(lake: &Lake, snapshot: Option<i64>) -> Result<Vec<ObjectiveSpecifica
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         engine::temporary_view(&connection, "configuration_objective_spec", &relation)?;
-        reads::json_rows(&connection, READ, [])?
-            .into_iter()
-            .map(|row| Ok(serde_json::from_value(row)?))
-            .collect()
+        reads::json_rows(&connection, READ, [])
     })
     .await?
 }

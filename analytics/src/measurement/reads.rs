@@ -1,8 +1,12 @@
 //! Rows of the measurement for the HTTP API, straight from the lake's files.
 
+use std::collections::hash_map::Entry;
+use std::collections::HashMap;
+
 use duckdb::{params, Connection, Params};
 use iceberg::spec::Datum;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_domain::objective::ObjectiveSpecification;
@@ -106,7 +110,7 @@ pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Res
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         engine::temporary_view(&connection, "measurement_sales", &relation)?;
-        let rows = json_rows(&connection, READ_SALES, params![shop, from, to, product, most + 1])?;
+        let rows: Vec<Value> = json_rows(&connection, READ_SALES, params![shop, from, to, product, most + 1])?;
         if rows.len() > most {
             return Err(Error::Invalid(format!(
                 "more than {most} rows of sales: ask for some of them with shop, from, to or product, or for sums with `weir lake sql`"
@@ -125,7 +129,102 @@ async fn sales_relation(lake: &Lake) -> Result<String> {
     }
 }
 
-/// Rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
+/// Which rows of `measurement.performance`; absent fields do not restrict.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceFilter {
+    /// The shop's myshopify.com domain.
+    pub shop: Option<String>,
+    /// Day of computation, yyyy-mm-dd; each shop's newest if absent.
+    pub day: Option<String>,
+    /// So many rows, [`MAX_PERFORMANCE`] at most.
+    pub limit: Option<usize>,
+    /// After so many.
+    pub offset: Option<usize>,
+}
+
+/// As [`MAX_SALES`]; a row has five times the columns, and a reason.
+pub const MAX_PERFORMANCE: usize = 10_000;
+
+/// Rows of `measurement.performance` by shop, best rank first, each with the reason of its label; [`MAX_PERFORMANCE`] at most.
+///
+/// # Errors
+/// [`Error::Invalid`] for a day that is none, or if there are more and no `limit`; else from the lake or DuckDB.
+pub async fn performance_told(
+    lake: &Lake,
+    filter: PerformanceFilter,
+    specifications: Vec<ObjectiveSpecification>,
+) -> Result<Vec<Value>> {
+    performance_told_at_most(lake, filter, specifications, MAX_PERFORMANCE).await
+}
+
+/// As [`performance_told`], with another bound.
+///
+/// # Errors
+/// As [`performance_told`].
+pub async fn performance_told_at_most(
+    lake: &Lake,
+    filter: PerformanceFilter,
+    specifications: Vec<ObjectiveSpecification>,
+    most: usize,
+) -> Result<Vec<Value>> {
+    let day = day_of("day", filter.day)?;
+    if filter.limit.is_some_and(|limit| limit > most) {
+        return Err(Error::Invalid(format!("limit: {most} at most")));
+    }
+    let performance = Performance::read(lake, None, day.as_deref()).await?;
+    let duckdb = lake.duckdb();
+    tokio::task::spawn_blocking(move || {
+        let connection = duckdb.reader()?;
+        performance.name(&connection)?;
+        let page = params![
+            filter.shop,
+            day,
+            filter.limit.unwrap_or(most + 1),
+            filter.offset.unwrap_or(0)
+        ];
+        let rows: Vec<PerformanceRow> = json_rows(&connection, READ_PERFORMANCE, page)?;
+        if rows.len() > most {
+            return Err(Error::Invalid(format!(
+                "more than {most} products: ask for some of them with shop, or with limit and offset"
+            )));
+        }
+        told(&connection, &rows, &specifications)
+    })
+    .await?
+}
+
+/// The rows with their reasons. Who competes for places is asked of the table: not all of them need be among the rows.
+fn told(
+    connection: &Connection,
+    rows: &[PerformanceRow],
+    specifications: &[ObjectiveSpecification],
+) -> Result<Vec<Value>> {
+    let mut governed: HashMap<_, (ObjectiveSpecification, Competitors)> = HashMap::new();
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        let of_row = (
+            &row.shop_domain,
+            &row.computed_on,
+            &row.objective_spec_id,
+            row.objective_spec_revision,
+        );
+        let (spec, competitors) = match governed.entry(of_row) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let spec = governing(row, specifications).ok_or_else(|| no_specification(row))?;
+                let competitors = competitors(connection, row, &spec)?;
+                entry.insert((spec, competitors))
+            }
+        };
+        let mut json = serde_json::to_value(row)?;
+        json["reason"] = explain(row, competitors, spec).reason.into();
+        told.push(json);
+    }
+    Ok(told)
+}
+
+/// All rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
@@ -163,10 +262,8 @@ pub async fn performance_at(
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         performance.name(&connection)?;
-        json_rows(&connection, READ_PERFORMANCE, params![shop, day])?
-            .into_iter()
-            .map(|row| Ok(serde_json::from_value(row)?))
-            .collect()
+        let all: Option<i64> = None;
+        json_rows(&connection, READ_PERFORMANCE, params![shop, day, all, 0])
     })
     .await?
 }
@@ -205,8 +302,8 @@ pub async fn explanation(
             READ_PRODUCT,
             params![filter.shop, filter.day, filter.product],
         )?;
-        let row: PerformanceRow = match <[Value; 1]>::try_from(found) {
-            Ok([row]) => serde_json::from_value(row)?,
+        let row: PerformanceRow = match <[PerformanceRow; 1]>::try_from(found) {
+            Ok([row]) => row,
             Err(rows) if rows.is_empty() => {
                 return Err(Error::NotFound(format!(
                     "no performance of product {} on that day; run a refresh, or check the shop and the id",
@@ -309,7 +406,7 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
     let relation = lake.duckdb_relation(&tables::performance(), None).await?;
     let asked = product.clone();
     let duckdb = lake.duckdb();
-    let rows = tokio::task::spawn_blocking(move || {
+    let rows: Vec<Value> = tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         engine::temporary_view(&connection, "measurement_performance", &relation)?;
         json_rows(&connection, READ_HISTORY, params![shop, asked, from, to])
@@ -361,10 +458,7 @@ pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> 
         let connection = duckdb.reader()?;
         performance.name(&connection)?;
         engine::temporary_view(&connection, "measurement_sales", &sales)?;
-        json_rows(&connection, READ_WINDOWS, params![shop, day])?
-            .into_iter()
-            .map(|row| Ok(serde_json::from_value(row)?))
-            .collect()
+        json_rows(&connection, READ_WINDOWS, params![shop, day])
     })
     .await?
 }
@@ -372,8 +466,8 @@ pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> 
 /// Runs a query of one JSON text column.
 ///
 /// # Errors
-/// From DuckDB, or if a text is no JSON.
-pub fn json_rows(connection: &Connection, query: &str, params: impl Params) -> Result<Vec<Value>> {
+/// From DuckDB, or if a text is not the JSON of a `T`.
+pub fn json_rows<T: DeserializeOwned>(connection: &Connection, query: &str, params: impl Params) -> Result<Vec<T>> {
     let mut statement = connection.prepare(query)?;
     let texts = statement.query_map(params, |row| row.get::<_, String>(0))?;
     texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()

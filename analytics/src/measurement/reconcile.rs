@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use duckdb::{params, Connection};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use weir_domain::telemetry;
 
 use super::{engine, reads};
@@ -157,7 +156,7 @@ fn check(told: &Told) -> Result<()> {
 
 fn compare(connection: &Connection, told: Told) -> Result<Answer> {
     let (from, to) = (told.from.to_string(), told.to.to_string());
-    let held: Vec<DayFigures> = rows(reads::json_rows(connection, READ_DAYS, params![from, to])?)?;
+    let held: Vec<DayFigures> = reads::json_rows(connection, READ_DAYS, params![from, to])?;
     let key = |figures: &DayFigures| figures.day;
     let (told_days, held_days) = (by_key("days", told.days, key)?, by_key("days", held, key)?);
     let day_count = told_days
@@ -175,7 +174,7 @@ fn compare(connection: &Connection, told: Told) -> Result<Answer> {
                 .map(|figures| figures.day)
                 .collect();
             let names: Vec<_> = differing.iter().map(Date::to_string).collect();
-            let held: Vec<OrderFigures> = rows(reads::json_rows(connection, READ_ORDERS, params![names.join(",")])?)?;
+            let held: Vec<OrderFigures> = reads::json_rows(connection, READ_ORDERS, params![names.join(",")])?;
             let told = orders
                 .into_iter()
                 .filter(|figures| differing.contains(&figures.day))
@@ -193,10 +192,6 @@ fn compare(connection: &Connection, told: Told) -> Result<Answer> {
         days,
         orders,
     })
-}
-
-fn rows<T: serde::de::DeserializeOwned>(texts: Vec<Value>) -> Result<Vec<T>> {
-    texts.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
 }
 
 fn by_key<T, K: Ord + std::fmt::Debug>(field: &str, figures: Vec<T>, key: impl Fn(&T) -> K) -> Result<BTreeMap<K, T>> {

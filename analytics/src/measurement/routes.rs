@@ -1,7 +1,5 @@
 //! The measurement's HTTP surface. Everything needs the bearer token: sales are nobody else's business.
 
-use std::collections::hash_map::Entry;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -10,13 +8,12 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{json, Value};
-use weir_domain::objective::ObjectiveSpecification;
 
-use super::explain::{explain, governing, Competitors, Explanation};
-use super::reads::{HistoryFilter, SalesFilter};
+use super::explain::Explanation;
+use super::reads::{HistoryFilter, PerformanceFilter, SalesFilter};
 use super::reconcile::{self, reconcile};
 use super::refresh_route::run_refresh;
-use super::what_if::{no_specification, what_if, Answer, Question};
+use super::what_if::{what_if, Answer, Question};
 use super::{objective_store, reads};
 use crate::server::App;
 use crate::{Error, Result};
@@ -55,34 +52,9 @@ async fn list_sales(State(app): State<Arc<App>>, Query(filter): Query<SalesFilte
     Ok(Json(json!({ "sales": reads::sales(&app.lake, filter).await? })))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PerformanceFilter {
-    shop: Option<String>,
-    day: Option<String>,
-}
-
 async fn list_performance(State(app): State<Arc<App>>, Query(filter): Query<PerformanceFilter>) -> Result<Json<Value>> {
-    let rows = reads::performance(&app.lake, filter.shop, filter.day).await?;
     let specifications = objective_store::load(&app.lake).await?;
-    let mut told = Vec::with_capacity(rows.len());
-    for same_shop in rows.chunk_by(|a, b| (&a.shop_domain, &a.computed_on) == (&b.shop_domain, &b.computed_on)) {
-        let mut governed: HashMap<_, (ObjectiveSpecification, Competitors)> = HashMap::new();
-        for row in same_shop {
-            let key = (&row.objective_spec_id, row.objective_spec_revision);
-            let (spec, competitors) = match governed.entry(key) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    let spec = governing(row, &specifications).ok_or_else(|| no_specification(row))?;
-                    let competitors = Competitors::among(same_shop, &spec);
-                    entry.insert((spec, competitors))
-                }
-            };
-            let mut json = serde_json::to_value(row)?;
-            json["reason"] = explain(row, competitors, spec).reason.into();
-            told.push(json);
-        }
-    }
+    let told = reads::performance_told(&app.lake, filter, specifications).await?;
     Ok(Json(json!({ "performance": told })))
 }
 

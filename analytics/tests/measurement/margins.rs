@@ -1,7 +1,7 @@
 //! The margin an explanation names is the smallest change that turns the rule: checked against the reference.
 
 use serde_json::json;
-use weir_analytics::measurement::explain::{explain, Competitors};
+use weir_analytics::measurement::explain::{barring, explain, Competitor, Competitors};
 use weir_analytics::measurement::reads::PerformanceRow;
 use weir_domain::classification::{classify, Classified, Label, ProductFacts};
 use weir_domain::objective::ObjectiveSpecification;
@@ -37,6 +37,28 @@ fn row(facts: &ProductFacts, verdict: &Classified) -> PerformanceRow {
     .unwrap()
 }
 
+/// Who competes, as read_competitors.sql selects them.
+fn competitors(rows: &[PerformanceRow], spec: &ObjectiveSpecification) -> Competitors {
+    let barring = barring(spec);
+    let is_out = |row: &PerformanceRow| {
+        barring
+            .iter()
+            .any(|label| row.matched_rules.iter().any(|rule| rule == label.name()))
+    };
+    let mut competing: Vec<_> = rows
+        .iter()
+        .filter(|row| row.aggregate_measurement_value > 0 && !is_out(row))
+        .map(|row| Competitor {
+            product_id: row.product_id.clone(),
+            rank: row.rank,
+            aggregate_measurement_value: row.aggregate_measurement_value,
+            net_sales_last_30_days: row.net_sales_last_30_days,
+        })
+        .collect();
+    competing.sort_by_key(|competitor| competitor.rank);
+    Competitors::ranked(competing)
+}
+
 fn is_banana(products: &[ProductFacts], index: usize, spec: &ObjectiveSpecification) -> bool {
     let verdicts = classify(products, std::slice::from_ref(spec));
     verdicts[index].matched_rules.contains(&Label::Banana)
@@ -67,7 +89,7 @@ fn the_margin_of_a_banana_place_is_exact() {
             .map(|(facts, verdict)| row(facts, verdict))
             .collect();
         for (index, own) in rows.iter().enumerate() {
-            let explained = explain(own, &Competitors::among(&rows, &spec), &spec);
+            let explained = explain(own, &competitors(&rows, &spec), &spec);
             let rule = explained.rules.iter().find(|rule| rule.rule == Label::Banana).unwrap();
             let before = is_banana(&products, index, &spec);
             assert_eq!(rule.held, before);

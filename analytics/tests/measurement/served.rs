@@ -3,10 +3,11 @@
 use serde_json::{json, Value};
 
 use weir_analytics::lake::maintain::Upkeep;
-use weir_analytics::measurement::reads::{sales_at_most, SalesFilter};
-use weir_analytics::measurement::tables;
+use weir_analytics::measurement::reads::{performance_told_at_most, sales_at_most, PerformanceFilter, SalesFilter};
+use weir_analytics::measurement::{objective_store, tables};
 use weir_analytics::Error;
 
+use crate::command::printed;
 use crate::harness::{demo_events, demo_order, sale, Served, NOON};
 use crate::world::{objective, order, SHOP};
 
@@ -466,4 +467,51 @@ async fn more_sales_than_an_answer_holds_are_refused_and_not_cut_off() {
         ..all()
     };
     assert_eq!(sales_at_most(lake, one_day, 2).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn more_products_than_an_answer_holds_are_refused_and_told_page_by_page() {
+    let served = Served::start().await;
+    let thresholds = objective(json!({ "threshold_30d": 30, "banana_count": 1 }));
+    served.post("/v1/objective", &thresholds).await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    let lake = &served.server.app().lake;
+    let told = |limit: Option<usize>, most: usize| {
+        let filter = PerformanceFilter {
+            limit,
+            ..PerformanceFilter::default()
+        };
+        async move {
+            let specifications = objective_store::load(lake).await.unwrap();
+            performance_told_at_most(lake, filter, specifications, most).await
+        }
+    };
+    assert_eq!(told(None, 3).await.unwrap().len(), 3);
+    assert_eq!(told(Some(2), 2).await.unwrap().len(), 2);
+    for (limit, said) in [(None, "more than 2 products"), (Some(3), "limit: 2 at most")] {
+        let error = told(limit, 2).await.unwrap_err();
+        assert!(matches!(&error, Error::Invalid(text) if text.contains(said)), "{error}");
+    }
+    // Of whom the page does not tell competes all the same: the reasons are those of all.
+    let all = served.get("/v1/performance").await["performance"].clone();
+    let mut pages = Vec::new();
+    for offset in 0..4 {
+        let page = served.get(&format!("/v1/performance?limit=1&offset={offset}")).await;
+        pages.extend(page["performance"].as_array().unwrap().clone());
+    }
+    assert_eq!(json!(pages), all);
+    assert!(
+        all[1]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("place 2 by the last 30 days"),
+        "{all}"
+    );
+    let table = printed(served.server.url(), &["performance", "--limit", "1", "--offset", "1"]).await;
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(table.contains("place 2 by the last 30 days"), "{table}");
+    assert_eq!(served.status("/v1/performance?limit=10001").await, 422);
+    assert_eq!(served.status("/v1/performance?limit=-1").await, 400);
+    served.server.stop().await.unwrap();
 }
