@@ -51,10 +51,11 @@ const REFUSED_GRANTS = {
 export class FakeShopify {
   /**
    * config: domain, token (an access token that stays) or client ({id, secret}, exchanged for tokens of a day), data ({orders, products}), or files (JSONL by kind), or history (options of `live`);
-   * scopes; webhook ({url, secret}); subscriptions (edges' nodes); deleted ({id, __typename, at}: what is gone).
+   * currency, zone (EUR in Paris); scopes; webhook ({url, secret}); subscriptions (edges' nodes); deleted ({id, __typename, at}: what is gone).
    */
   constructor(config, server) {
-    Object.assign(this, { data: { orders: [], products: [] }, deleted: [], subscriptions: [], scopes: SCOPES }, config);
+    const paris = { currency: "EUR", zone: "Europe/Paris" };
+    Object.assign(this, { ...paris, data: { orders: [], products: [] }, deleted: [], subscriptions: [], scopes: SCOPES }, config);
     this.schema = SCHEMA;
     this.server = server;
     this.faults = { ...NO_FAULTS };
@@ -120,7 +121,7 @@ export class FakeShopify {
   #root() {
     const by = (rows) => ({ id }) => rows.find((row) => row.id === id) ?? null;
     return {
-      shop: { id: "gid://shopify/Shop/1", name: this.domain, myshopifyDomain: this.domain, currencyCode: "EUR", ianaTimezone: "Europe/Paris" },
+      shop: { id: "gid://shopify/Shop/1", name: this.domain, myshopifyDomain: this.domain, currencyCode: this.currency, ianaTimezone: this.zone },
       currentAppInstallation: { accessScopes: this.scopes.map((handle) => ({ handle })) },
       bulkOperation: ({ id }) => this.operations.find(id),
       // Newest first, and `reverse` turns that round: a live recording shows it so.

@@ -112,7 +112,8 @@ fn register_shop(shop: &str) -> String {
     shop::register(shop)
 }
 
-/// `weir.registration(shop text) -> json`: since when a shop is registered, and whether it was forgotten since.
+/// `weir.registration(shop text) -> json`: since when a shop is registered, with which time zone and currency, and whether it was
+/// forgotten since.
 #[pg_extern(sql = r#"create function weir.registration(shop text) returns json
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]

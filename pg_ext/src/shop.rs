@@ -73,7 +73,8 @@ pub fn register(text: &str) -> String {
     })
 }
 
-/// Since when a shop is registered, and whether it was forgotten since, as JSON text: `{registered_at, is_forgotten}`.
+/// Since when a shop is registered, as what, and whether it was forgotten since, as JSON text: `{registered_at, iana_time_zone,
+/// currency, is_forgotten}`.
 pub fn registration(shop_domain: &str) -> String {
     Spi::connect_mut(|client| {
         let mut rows = run(client, REGISTRATION, &[DatumWithOid::from(shop_domain)]);

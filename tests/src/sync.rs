@@ -8,7 +8,7 @@ use serde_json::{json, Value};
 use crate::bulk_jsonl::{jsonl, BulkLine, BulkShop, Sequence};
 use crate::lake::{listening, TOKEN};
 use crate::service::Service;
-use crate::shop::Delivery;
+use crate::shop::{Delivery, Shop};
 use crate::workerd::{one_request_each, INTERNAL_TOKEN, SECRETS};
 use crate::{failed, Result};
 
@@ -35,10 +35,11 @@ impl FakeShopify {
     ///
     /// # Errors
     /// When node is missing or the fake does not become ready.
-    pub fn start(shops: &[(&str, &[Delivery])], sequence: Sequence) -> Result<Self> {
+    pub fn start(shops: &[(&Shop, &[Delivery])], sequence: Sequence) -> Result<Self> {
         let results = tempfile::Builder::new().prefix("weir-shopify-").tempdir()?;
         let mut configs = Vec::new();
-        for (domain, deliveries) in shops {
+        for (shop_of, deliveries) in shops {
+            let domain = shop_of.domain;
             let shop = BulkShop::of(deliveries);
             let all = Timestamp::MIN..Timestamp::MAX;
             let mut files = json!({});
@@ -59,7 +60,9 @@ impl FakeShopify {
                 std::fs::write(&path, jsonl(ids_of(root, lines), sequence))?;
                 files[kind] = path.display().to_string().into();
             }
-            configs.push(json!({"domain": domain, "token": ACCESS_TOKEN, "files": files}));
+            let mut config = configuration(shop_of);
+            config["files"] = files;
+            configs.push(config);
         }
         Self::of(&configs, Some(results))
     }
@@ -70,9 +73,10 @@ impl FakeShopify {
     ///
     /// # Errors
     /// As [`FakeShopify::start`].
-    pub fn alive(domain: &str, history: &Value, worker: &str) -> Result<Self> {
-        let webhook = json!({"url": format!("{worker}/webhooks/shopify"), "secret": SECRETS[0]});
-        let config = json!({"domain": domain, "token": ACCESS_TOKEN, "webhook": webhook, "history": history});
+    pub fn alive(shop: &Shop, history: &Value, worker: &str) -> Result<Self> {
+        let mut config = configuration(shop);
+        config["webhook"] = json!({"url": format!("{worker}/webhooks/shopify"), "secret": SECRETS[0]});
+        config["history"] = history.clone();
         Self::of(&[config], None)
     }
 
@@ -110,6 +114,11 @@ impl FakeShopify {
         });
         Ok(deliveries.collect())
     }
+}
+
+/// What the fake is told of `shop`, but for what happens in it.
+fn configuration(shop: &Shop) -> Value {
+    json!({"domain": shop.domain, "token": ACCESS_TOKEN, "currency": shop.currency, "zone": shop.zone})
 }
 
 /// Of the lines of a result the ids of its roots, as the queries for ids have them.

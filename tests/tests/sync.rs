@@ -49,11 +49,11 @@ impl World {
 
     /// A sync Worker over this stack, and Shopify as it is after all deliveries.
     fn sync(&self, sequence: Sequence) -> Result<(FakeShopify, SyncWorker)> {
-        let told: Vec<(&str, &[Delivery])> = self
+        let told: Vec<(&Shop, &[Delivery])> = self
             .shops
             .iter()
             .zip(&self.histories)
-            .map(|(shop, history)| (shop.domain, history.deliveries.as_slice()))
+            .map(|(shop, history)| (shop, history.deliveries.as_slice()))
             .collect();
         let shopify = FakeShopify::start(&told, sequence)?;
         let domains: Vec<&str> = self.shops.iter().map(|shop| shop.domain).collect();
@@ -214,7 +214,7 @@ enum Telling {
 async fn told(telling: Telling, history: &Value) -> Result<Told> {
     let shop = Shop::paris();
     let stack = Stack::start(std::slice::from_ref(&shop), |_| {}).await?;
-    let shopify = FakeShopify::alive(shop.domain, history, &stack.worker.url)?;
+    let shopify = FakeShopify::alive(&shop, history, &stack.worker.url)?;
     let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop.domain], &shopify)?;
     let deliver = async |which: Value| {
         let sent = shopify.deliver(shop.domain, &which).await?;
@@ -312,7 +312,7 @@ async fn a_shop_that_was_forgotten_and_comes_back_is_read_from_its_first_order()
     let start = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 160);
     let history = json!({"seed": 7, "orders": 60, "start": start.as_millisecond(), "deletions": false});
     let stack = Stack::start(std::slice::from_ref(&shop), |_| {}).await?;
-    let shopify = FakeShopify::alive(shop.domain, &history, &stack.worker.url)?;
+    let shopify = FakeShopify::alive(&shop, &history, &stack.worker.url)?;
     let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop.domain], &shopify)?;
     // What docs/deploy.md, 9, says to do, the second time as the first.
     let first_run = async || {

@@ -20,7 +20,7 @@
 //! | what a replay may read | [`replay`] |
 //! | what an answer of the lake means | [`lake`] |
 //! | what was deleted at Shopify without a webhook that arrived | [`deletion`] |
-//! | does PostgreSQL take the shop, and since when? | [`registration`] |
+//! | does PostgreSQL take the shop, since when, and for what it is? | [`registration`] |
 //! | webhook subscriptions that are missing | [`subscriptions`] |
 //! | bindings, routes, steps, watermark object (wasm32 only) | `bindings`, `worker_*`, `watermark_object` |
 

@@ -38,8 +38,8 @@ pub async fn route(mut request: Request, env: Env) -> Result<Response> {
     }
     if path == "/internal/registration" {
         let call: Value = request.json().await?;
-        let registered = worker_postgres::registered_at(&env, call["shop_domain"].as_str().unwrap_or_default()).await;
-        return answer(registered.map(|registered_at| Outcome::of(json!({"registered_at": registered_at}))));
+        let registered = worker_postgres::registered(&env, call["shop_domain"].as_str().unwrap_or_default()).await;
+        return answer(registered.map(|registered| Outcome::of(json!({"registered_at": registered.at}))));
     }
     let Some(name) = path.strip_prefix("/internal/step/") else {
         return refuse(404, "not_found", "");

@@ -8,7 +8,7 @@ use worker::{console_warn, Env};
 
 use crate::bindings::{commerce_streams, now, part_bytes, postgres, storage};
 use crate::jsonl::{chunks, Chunk};
-use crate::registration;
+use crate::registration::{registration, Registration};
 use crate::replay::key_part;
 use crate::settle::{Page, PAGE_BYTES, PAGE_ROOTS};
 use crate::step::{Counts, Outcome, Run, StepError};
@@ -59,10 +59,10 @@ pub async fn upsert(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Step
     })
 }
 
-/// Since when PostgreSQL knows `shop`.
-pub async fn registered_at(env: &Env, shop: &str) -> Result<String, StepError> {
+/// How PostgreSQL knows `shop`.
+pub async fn registered(env: &Env, shop: &str) -> Result<Registration, StepError> {
     let answer = postgres(env)?.call("weir.registration", &[Argument::Text(shop)]).await;
-    registration::registered_at(&answer.map_err(|error| database(&error))?, shop)
+    registration(&answer.map_err(|error| database(&error))?, shop)
 }
 
 fn provenance(run: &Run, input: &Value) -> Provenance {

@@ -8,17 +8,19 @@ use crate::admin::{user_error, Scopes, FULL};
 use crate::bindings::webhook_url;
 use crate::operation::{alike, Operation};
 use crate::queries::bulk_query;
+use crate::registration::agrees;
 use crate::scopes::{enough, refusal, ALL_ORDERS, DAYS_READABLE};
 use crate::step::{Counts, Outcome, Run, StepError};
 use crate::subscriptions::{enumeration, missing, outdated};
 use crate::worker_admin::call;
-use crate::worker_postgres::registered_at;
+use crate::worker_postgres::registered;
 use crate::worker_watermark;
 
-/// Checks scopes and shop before anything is asked for: `{scopes, days_readable, registered_at}`.
+/// Checks shop and scopes before anything is asked for: `{scopes, days_readable, registered_at}`.
 pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
-    let registered_at = registered_at(env, &run.shop_domain).await?;
+    let registered = registered(env, &run.shop_domain).await?;
     let data = call(env, &run.shop_domain, "Preflight", &json!({})).await?;
+    agrees(&run.shop_domain, &registered, &data["shop"])?;
     let scopes = Scopes::read(&data["currentAppInstallation"]);
     enough(&run.shop_domain, &scopes)?;
     let everything = scopes.has(ALL_ORDERS);
@@ -28,15 +30,9 @@ pub async fn preflight(env: &Env, run: &Run) -> Result<Outcome, StepError> {
             run.shop_domain
         );
     }
-    if data["shop"]["myshopifyDomain"].as_str() != Some(run.shop_domain.as_str()) {
-        return Err(StepError::lasting(
-            "wrong_shop",
-            "the access token belongs to another shop",
-        ));
-    }
     Ok(Outcome::of(json!({
         "scopes": scopes.handles(), "days_readable": if everything { Value::Null } else { json!(DAYS_READABLE) },
-        "registered_at": registered_at,
+        "registered_at": registered.at,
     })))
 }
 

@@ -9,7 +9,7 @@ use crate::bindings::{now, overlap, watermark_object};
 use crate::registration::still;
 use crate::scopes::all_readable;
 use crate::step::{Outcome, Run, StepError};
-use crate::worker_postgres::registered_at;
+use crate::worker_postgres::registered;
 
 /// Calls the shop's watermark object. Its refusals are final: another attempt would be refused again.
 pub async fn call(env: &Env, shop: &str, verb: &str, body: &Value) -> Result<Value, StepError> {
@@ -101,7 +101,7 @@ pub async fn advance(env: &Env, run: &Run, input: &Value) -> Result<Outcome, Ste
         .map_err(|error| StepError::lasting("bad_call", error.to_string()))?;
     totals.agree()?;
     if let Some(before) = input["registered_at"].as_str() {
-        still(&run.shop_domain, before, &registered_at(env, &run.shop_domain).await?)?;
+        still(&run.shop_domain, before, &registered(env, &run.shop_domain).await?.at)?;
     }
     let move_on = |key: Value, from_to: &Value| {
         json!({

@@ -108,6 +108,8 @@ export class Store {
     this.miscount = 0; // rows that an answer forgets
     this.registered = "2026-01-01T00:00:00.000Z"; // null where the shop is not registered
     this.forgotten = false;
+    this.zone = "Europe/Paris";
+    this.currency = "EUR";
     this.lose = 0; // events that a page says it has and has not
   }
 
@@ -116,7 +118,9 @@ export class Store {
       this.failing -= 1;
       return null;
     }
-    if (name === "registration") return { registered_at: this.registered, is_forgotten: this.forgotten };
+    if (name === "registration") {
+      return { registered_at: this.registered, iana_time_zone: this.zone, currency: this.currency, is_forgotten: this.forgotten };
+    }
     if (name === "ingest_bulk") return this.ingest(values[1], JSON.parse(values[2]));
     if (name === "bulk_events") return this.events(values[0], JSON.parse(values[1]));
     if (name === "objective_snapshot") return this.specifications;

@@ -341,6 +341,21 @@ test("a missing scope fails before anything is asked for; without read_all_order
   assert.ok(w.log.some((line) => line.includes(some.domain) && line.includes("60 days")), w.log.join("\n"));
 });
 
+test("a shop with another currency or time zone than it is registered with is not read", async () => {
+  const yen = w.shop();
+  yen.store.currency = "JPY";
+  const run = await fails(yen, "currency_changed");
+  assert.match(run.error.message, /registered with the currency JPY, and at Shopify has EUR/);
+  const tokyo = w.shop();
+  tokyo.store.zone = "Asia/Tokyo";
+  await fails(tokyo, "time_zone_changed");
+  const backfill = await tokyo.run("full_backfill", { from: "2026-01-01T00:00:00Z" });
+  assert.match(backfill.error.message, /time_zone_changed: .*registered with the time zone Asia\/Tokyo, and at Shopify has Europe\/Paris/);
+  for (const shop of [yen, tokyo]) assert.deepEqual([shop.shopify.operations.all.length, shop.store.rows.size], [0, 0]);
+  tokyo.store.zone = "Europe/Paris";
+  assert.equal((await tokyo.run(DAILY, { again: true })).status, "complete");
+});
+
 test("exactly the scopes that docs/deploy.md calls necessary are enough; without any of them Shopify refuses what preflight refuses", async () => {
   const deploy = readFileSync(new URL("../../../docs/deploy.md", import.meta.url), "utf8");
   const necessary = /Scopes: ([^(]*)\(without one of these no run begins\)/.exec(deploy)[1].match(/\w+/g);

@@ -828,6 +828,24 @@ async fn the_server_is_of_the_version_that_was_asked_for() {
     assert_eq!(major(asked.trim_start_matches("PostgreSQL ")), major(&server));
 }
 
+/// What the sync Worker compares with Shopify before it reads a shop.
+#[tokio::test]
+async fn a_registration_says_how_the_shop_is_registered() {
+    let (_database, edge) = shop().await;
+    let told = async |domain: &str| {
+        let sql = "select weir.registration($1)::text";
+        let row = edge.query_one(sql, &[&domain]).await.unwrap();
+        serde_json::from_str::<Value>(row.get(0)).unwrap()
+    };
+    let known = told(SHOP).await;
+    assert_eq!(
+        json!([known["iana_time_zone"], known["currency"], known["is_forgotten"]]),
+        json!(["Asia/Tokyo", "USD", false])
+    );
+    let nobody = json!({"registered_at": null, "iana_time_zone": null, "currency": null, "is_forgotten": false});
+    assert_eq!(told("nobody.myshopify.com").await, nobody);
+}
+
 /// Every shop of the harness in the sequence of time, backwards, and shuffled: the ledger equals the sums that the
 /// harness made without weir.
 #[tokio::test]

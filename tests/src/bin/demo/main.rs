@@ -128,7 +128,7 @@ async fn bulk_sync(clock: &Clock, stack: &Stack, shops: &[Shop], deliveries: &[D
         .cloned()
         .collect();
     clock.say("starting the sync Worker beside a played Shopify Admin API ...");
-    let shopify = FakeShopify::start(&[(shop, told.as_slice())], Sequence::Shuffled(1))?;
+    let shopify = FakeShopify::start(&[(&shops[0], told.as_slice())], Sequence::Shuffled(1))?;
     let worker = SyncWorker::start(&stack.database.edge_url, &stack.lake.url, &[shop], &shopify)?;
     let day = jiff::Timestamp::now().to_string();
     let run = worker
