@@ -17,7 +17,7 @@ use crate::prepare::{prepare, Prepared, Surroundings, Verdict};
 use crate::publish::publish;
 use crate::query::pixel as read_pixel;
 use crate::worker_catalogue::catalogue_of;
-use crate::worker_http::{is_within_rate, too_many, unavailable};
+use crate::worker_http::{is_within_rate, too_many, unauthorised, unavailable};
 use crate::worker_request::{random_key, Sender};
 
 /// A transparent GIF of one pixel.
@@ -28,6 +28,9 @@ pub async fn batch(request: Request, env: Env, context: &Context) -> Result<Resp
     let sender = Sender::of(&request, Settings::of(&env));
     if !is_within_rate(&env, &sender).await {
         return too_many();
+    }
+    if sender.is_mistaken {
+        return unauthorised();
     }
     let content_type = request.headers().get("content-type")?;
     let is_beacon = content_type
@@ -56,16 +59,21 @@ fn answer_batch(verdicts: &[Verdict], is_beacon: bool) -> Result<Response> {
         () if is_beacon && rejected == 0 => return Ok(Response::empty()?.with_status(204)),
         () => 202,
     };
-    let body = json!({"accepted": verdicts.len() - rejected - retry, "rejected": rejected, "verdicts": verdicts});
+    let body = json!({
+        "accepted": count("accepted"), "duplicate": count("duplicate"), "retry": retry, "rejected": rejected, "verdicts": verdicts,
+    });
     Ok(Response::from_json(&body)?.with_status(status))
 }
 
-/// Takes one event from a query. A pure interaction is answered at once and published afterwards; a domain-level one is
-/// answered when it is durable.
+/// Takes one event from a query. A pure interaction is answered at once and published afterwards, unless its shop is unknown; a
+/// domain-level one is answered when it is durable.
 pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Response> {
     let sender = Sender::of(&request, Settings::of(&env));
     if !is_within_rate(&env, &sender).await {
         return too_many();
+    }
+    if sender.is_mistaken {
+        return unauthorised();
     }
     let given = match read_pixel(&request.inner().url(), sender.page.as_deref(), &random_key()) {
         Ok(given) => given,
@@ -75,7 +83,9 @@ pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Resp
         // Of a page that nobody may ever see.
         return image();
     }
-    if !given.kind.is_domain_level() {
+    let settings = Settings::of(&env);
+    let is_of_a_shop = settings.shops().is_ok_and(|shops| shops.contains(&given.shop_domain));
+    if is_of_a_shop && !given.kind.is_domain_level() {
         context.wait_until(record(given, sender, env));
         return image();
     }

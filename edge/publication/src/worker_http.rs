@@ -78,6 +78,11 @@ pub fn too_many() -> Result<Response> {
     Ok(response)
 }
 
+/// 401 for a token that is none, here and under `/internal/`.
+pub fn unauthorised() -> Result<Response> {
+    answer(401, "unauthorised", "the bearer token is missing or wrong")
+}
+
 /// 503 for an error of ours, which goes to the log.
 pub fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Result<Response> {
     console_error!("{what}: {error}");

@@ -15,7 +15,8 @@ use crate::message::MessageSender;
 use crate::publish::within;
 use crate::quarantine::QuarantineRecord;
 use crate::redirect::Redirect;
-use crate::worker_catalogue::refresh;
+use crate::worker_catalogue::{catalogue_of, refresh};
+use crate::worker_http::unauthorised;
 
 const MAX_BODY_BYTES: usize = 16_384;
 
@@ -36,7 +37,7 @@ struct LinkRequest {
 pub async fn route(request: Request, env: &Env) -> Result<Response> {
     let authorization = request.headers().get("authorization")?;
     if !is_authorised(authorization.as_deref(), &Settings::of(env).internal_token) {
-        return answer(401, "unauthorised", "the bearer token is missing or wrong");
+        return unauthorised();
     }
     let path = request.path();
     match (request.method(), path.as_str()) {
@@ -74,7 +75,8 @@ async fn catalogue(request: &Request, env: &Env) -> Result<Response> {
     }
 }
 
-/// `{"shop_domain", "code", "url"?}`: `{"path"}` of the signed link. With `url` it works without the catalogue.
+/// `{"shop_domain", "code", "url"?}`: `{"path", "is_known"}` of the signed link. `is_known`: whether the catalogue has the code; null where
+/// it cannot be read. It may come later, so a link is signed all the same. With `url` it works without the catalogue, which is not asked.
 async fn link(request: &Request, env: &Env) -> Result<Response> {
     let body = read_body(request, MAX_BODY_BYTES).await?.unwrap_or_default();
     let LinkRequest { shop_domain, code, url } = match serde_json::from_slice(&body) {
@@ -91,10 +93,16 @@ async fn link(request: &Request, env: &Env) -> Result<Response> {
         return answer(404, "unknown_shop", "this shop is not registered here");
     }
     let newest = settings.link_secrets.first().map_or("", String::as_str);
-    match redirect.signed(newest.as_bytes()) {
-        Ok(path) => Response::from_json(&json!({"path": path})),
-        Err(detail) => answer(422, "not_signable", detail),
+    let path = match redirect.signed(newest.as_bytes()) {
+        Ok(path) => path,
+        Err(detail) => return answer(422, "not_signable", detail),
+    };
+    if redirect.url.is_some() {
+        return Response::from_json(&json!({"path": path}));
     }
+    let catalogue = catalogue_of(env, &redirect.shop_domain, js_sys::Date::now() as i64).await;
+    let is_known = catalogue.map(|catalogue| catalogue.links.contains_key(&redirect.code));
+    Response::from_json(&json!({"path": path, "is_known": is_known}))
 }
 
 /// Sends the message again. Only when the queue has it, the record is removed: whatever fails in between, it is at worst

@@ -35,6 +35,8 @@ pub struct Sender {
     settings: Rc<Settings>,
     /// Whether it holds the token of the internal routes: a server that tells of visitors.
     is_trusted: bool,
+    /// Whether it wants to be taken for that and is not: its secret is wrong, and its events would count as one visitor's.
+    pub is_mistaken: bool,
     /// The page that the browser says it is on.
     pub page: Option<String>,
     /// Whether a browser fetches ahead of a click that may never come.
@@ -49,13 +51,15 @@ impl Sender {
         let says = |name: &str, what: &str| header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(what));
         let prefetch = |name: &str| header(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
         let owned = |name: &str| header(name).map(str::to_owned);
+        let is_trusted = is_authorised(header("authorization"), &settings.internal_token);
         Self {
             received_at_millis: js_sys::Date::now() as i64,
             ip: owned("cf-connecting-ip").unwrap_or_default(),
             user_agent: owned("user-agent").unwrap_or_default(),
             country: request.cf().and_then(worker::Cf::country),
             do_not_track: says("dnt", "1") || says("sec-gpc", "1"),
-            is_trusted: is_authorised(header("authorization"), &settings.internal_token),
+            is_trusted,
+            is_mistaken: !is_trusted && header("authorization").is_some_and(|value| !is_of_a_page(value)),
             page: owned("referer"),
             is_prefetch: prefetch("sec-purpose") || prefetch("purpose"),
             settings,
@@ -84,6 +88,12 @@ impl Sender {
     pub fn received_at_millis(&self) -> i64 {
         self.received_at_millis
     }
+}
+
+/// Whether a browser sends `authorization` by itself: to the host of a page behind a password.
+fn is_of_a_page(authorization: &str) -> bool {
+    let scheme = authorization.split(' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("digest")
 }
 
 /// A key for an event that its sender did not name: each request is one of its own.

@@ -32,7 +32,7 @@ test("each event has its verdict; accepted ones are rows of the stream, enriched
     ["duplicate", null],
     ["accepted", null],
   ]);
-  assert.deepEqual([answer.body.accepted, answer.body.rejected], [3, 3]);
+  assert.deepEqual([answer.body.accepted, answer.body.duplicate, answer.body.retry, answer.body.rejected], [2, 1, 0, 3]);
 
   // Answered means: the stream has it.
   const [click, engagement] = lake.published;
@@ -193,8 +193,29 @@ test("a server with the token is no visitor: no program, no keys, and it may tel
 test("the token lets a publisher's system attribute an order", async (t) => {
   const { send, postgres } = await world(t);
   const events = [event("attribution", "a", { order_id: "gid://shopify/Order/7", publisher_id: "p-1" })];
-  assert.equal((await send(events, { token: "wrong" })).status, 422);
+  assert.deepEqual([(await send(events)).status, (await send(events, { token: "wrong" })).status], [422, 401]);
   assert.equal((await send(events, { token: INTERNAL_TOKEN })).status, 202);
   const [[recorded]] = await until("the call", () => postgres.calls.length && postgres.calls);
   assert.deepEqual([recorded.event_type, recorded.order_id, recorded.publisher_id], ["attribution", "7", "p-1"]);
+});
+
+test("a wrong token is no visitor: it is refused, as a server whose secret was changed has to learn", async (t) => {
+  const { send, get, lake } = await world(t);
+  const page = `/v1/p.gif?shop_domain=${SHOP}`;
+  for (const authorization of ["Bearer of-last-year", INTERNAL_TOKEN, "Bearer"]) {
+    const answer = await send([event("view", "a")], { headers: { authorization } });
+    const image = await get(page, { authorization });
+    assert.deepEqual([answer.status, answer.body.reason, image.status], [401, "unauthorised", 401], authorization);
+  }
+  // A page behind a password, on the host of the Worker's route.
+  assert.equal((await send([event("view", "b")], { headers: { authorization: "Basic eDp5" } })).status, 202);
+  assert.equal((await send([event("view", "c")], { token: INTERNAL_TOKEN })).status, 202);
+  assert.equal(lake.published.length, 2);
+});
+
+test("a pixel of an unknown shop is no pixel", async (t) => {
+  const { get, lake } = await world(t);
+  const image = await get("/v1/p.gif?shop_domain=nope.myshopify.com");
+  assert.deepEqual([image.status, (await image.json()).reason], [422, "unknown_shop"]);
+  assert.deepEqual(lake.published, []);
 });

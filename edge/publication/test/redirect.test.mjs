@@ -99,3 +99,14 @@ test("is no open redirect", async (t) => {
   assert.equal((await internal("links", { body: { shop_domain: SHOP, code: "a" }, token: "wrong" })).status, 401);
   assert.deepEqual(lake.published, []);
 });
+
+test("who signs a link is told whether the catalogue has its code", async (t) => {
+  const { internal, catalogues, get } = await world(t, { catalogueTtlSeconds: 0 });
+  await (await catalogues()).put(`catalogue/${SHOP}`, JSON.stringify(CATALOGUE));
+  for (const [code, is_known] of [["spring", true], ["zz", false]]) {
+    const { status, body } = await internal("links", { body: { shop_domain: SHOP, code } });
+    assert.deepEqual([status, body.is_known, (await get(body.path)).status], [200, is_known, is_known ? 302 : 404]);
+  }
+  const own = await internal("links", { body: { shop_domain: SHOP, code: "zz", url: TARGET } });
+  assert.equal((await get(own.body.path)).status, 302);
+});
