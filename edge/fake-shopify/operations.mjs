@@ -82,6 +82,7 @@ export class Operations {
     await pause(faults.runMillis);
     await faults.hold;
     const isDenied = denied(this.shop.schema, parse(operation.query), this.shop.scopes).length > 0;
+    if (operation.status === "CANCELING") return this.end(operation, { status: "CANCELED" });
     await this.end(operation, isDenied ? DENIED : (faults.ending?.(operation, this.all.length) ?? {}));
   }
 

@@ -134,6 +134,9 @@ async fn the_bulk_sync_alone_gives_the_sales() -> Result<()> {
     );
     let status = weir(&worker, &["sync", "status", "--shop", world.shops[0].domain]).await?;
     assert!(status.contains("complete") && status.contains("advance"), "{status}");
+    let (shop, run) = (world.shops[0].domain, "daily_shopify_bulk_sync-weir-tokyo-2026-11-25");
+    let stopped = weir(&worker, &["sync", "stop", "--shop", shop, run]).await?;
+    assert!(stopped.contains("complete"), "what is over stays as it is: {stopped}");
     let second = weir(&worker, &["sync", "start", "--shop", "stranger.myshopify.com"]).await;
     assert!(second.unwrap_err().to_string().contains("not registered"));
     let archive = format!("archive/{0}/2026-11-24/", world.shops[0].domain);

@@ -65,7 +65,15 @@ enum Action {
         #[arg(long)]
         again: bool,
     },
-    /// Prints the newest runs of a shop with their steps.
+    /// Ends a run, and what it has asked Shopify for; its command with --again goes on.
+    Stop {
+        /// Shop domain, or `*` for a run that is every shop's.
+        #[arg(long)]
+        shop: String,
+        /// The run's `instance_id`, as `weir sync status` prints it.
+        run: String,
+    },
+    /// Prints the newest runs of a shop, why they failed, and the newest steps.
     Status {
         /// Shop domain.
         #[arg(long)]
@@ -132,6 +140,7 @@ pub async fn run(args: Args) -> Result<()> {
             let body = json!({"shop": shop, "most": most, "again": again});
             start(&worker, "deletion_reconcile", &body).await
         }
+        Action::Stop { shop, run } => stop(&worker, &shop, &run).await,
         Action::Status { shop } => status(&worker, &shop).await,
         Action::Quarantine { shop } => quarantine(&worker, &shop).await,
         Action::Watermark { shop } => watermark(&worker, &shop).await,
@@ -209,6 +218,15 @@ fn found(answer: &Value) -> Result<()> {
     }
 }
 
+async fn stop(worker: &Worker, shop: &str, run: &str) -> Result<()> {
+    let body = json!({"shop": shop, "instance_id": run});
+    let answer = worker.post("/internal/stop", &body).await?;
+    let columns = ["instance_id", "status", "cancelled"];
+    let row = columns.iter().map(|column| cell(&answer[column])).collect();
+    worker.client.show(&answer, &columns, vec![row]);
+    Ok(())
+}
+
 async fn state(worker: &Worker, shop: &str) -> Result<Value> {
     worker.get("/internal/status", &[("shop", Some(shop))]).await
 }
@@ -220,7 +238,7 @@ fn rows(list: &Value, columns: &[&str]) -> Vec<Vec<String>> {
 
 async fn status(worker: &Worker, shop: &str) -> Result<()> {
     let state = state(worker, shop).await?;
-    let runs = ["workflow", "instance_id", "status"];
+    let runs = ["workflow", "instance_id", "status", "noted_at", "step", "error"];
     worker.client.show(&state, &runs, rows(&state["instances"], &runs));
     if !worker.client.json {
         say!();

@@ -107,6 +107,17 @@ pub fn alike<'a>(recent: &'a Value, query: &str, excluded: &[String]) -> Vec<&'a
     alike.collect()
 }
 
+/// Those of `own` among the `recent` operations that have not ended.
+#[must_use]
+pub fn running<'a>(recent: &'a Value, own: &[String]) -> Vec<&'a str> {
+    let edges = recent["edges"].as_array().into_iter().flatten();
+    let running = edges.map(|edge| &edge["node"]).filter_map(|node| {
+        let id = node["id"].as_str()?;
+        (matches!(node["status"].as_str()?, "CREATED" | "RUNNING") && own.iter().any(|one| one == id)).then_some(id)
+    });
+    running.collect()
+}
+
 fn counter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),

@@ -9,8 +9,12 @@ use serde_json::{json, Value};
 use weir_domain::watermark::{self, Reached, Watermark};
 use worker::{durable_object, DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State};
 
-/// Moves and progress notes that are kept.
+/// Moves and progress notes that are kept; and of runs that have made no note since, the last one of each of the newest.
 const KEPT_ROWS: i64 = 1000;
+
+/// The last note of each of the newest runs. One with many steps hides none of the others.
+const NEWEST_RUNS: &str =
+    "select max(number) as number from progress group by instance_id order by number desc limit 20";
 
 const TABLES: &str = "
 create table if not exists watermark (key text primary key, ts text not null);
@@ -52,6 +56,7 @@ impl DurableObject for WatermarkObject {
             "/note" => self.note(&call),
             "/expect" => self.expect(&call),
             "/whose" => self.whose(&call),
+            "/waited" => self.waited(&call),
             "/address" => self.address(&call),
             "/state" => self.state(),
             _ => Response::error("not found", 404),
@@ -174,11 +179,11 @@ impl WatermarkObject {
             "insert into progress (workflow, instance_id, step, attempt, status, noted_at, facts) values (?, ?, ?, ?, ?, ?, ?)",
             row,
         )?;
-        self.trim("progress", "")?;
+        self.trim("progress", &format!("and number not in ({NEWEST_RUNS})"))?;
         Response::from_json(&json!({}))
     }
 
-    fn trim(&self, table: &'static str, but: &'static str) -> Result<()> {
+    fn trim(&self, table: &str, but: &str) -> Result<()> {
         let statement = format!("delete from {table} where number <= (select max(number) from {table}) - ? {but}");
         self.sql.exec(&statement, vec![SqlStorageValue::from(KEPT_ROWS)])?;
         Ok(())
@@ -212,6 +217,24 @@ impl WatermarkObject {
         let owner = rows.into_iter().next().map(|row| (row.workflow, row.instance_id));
         let (workflow, instance_id) = owner.unzip();
         Response::from_json(&json!({"workflow": workflow, "instance_id": instance_id}))
+    }
+
+    /// `{instance_id}` -> `{is_known, operations}`: whether the run is one of this shop, and the operations that it has waited for.
+    fn waited(&self, call: &Value) -> Result<Response> {
+        #[derive(Deserialize)]
+        struct Waited {
+            operation_id: String,
+        }
+        let id = || values([text(call, "instance_id")]);
+        let statement = "select operation_id from operation where instance_id = ?";
+        let rows: Vec<Waited> = self.sql.exec(statement, id())?.to_array()?;
+        let operations: Vec<String> = rows.into_iter().map(|row| row.operation_id).collect();
+        let notes: Vec<Value> = self
+            .sql
+            .exec("select 1 as one from progress where instance_id = ? limit 1", id())?
+            .to_array()?;
+        let is_known = !operations.is_empty() || !notes.is_empty();
+        Response::from_json(&json!({"is_known": is_known, "operations": operations}))
     }
 
     /// `{uri}`: where webhooks are delivered now. -> `{addresses}`, all where they ever were.
@@ -268,20 +291,23 @@ impl WatermarkObject {
                 None,
             )?
             .to_array()?;
-        let progress: Vec<Progress> = self
-            .sql
-            .exec("select workflow, instance_id, step, attempt, status, noted_at, facts from progress order by number desc limit 200", None)?
-            .to_array()?;
+        let notes = |which: &str| -> Result<Vec<Value>> {
+            let columns = "workflow, instance_id, step, attempt, status, noted_at, facts";
+            let statement = format!("select {columns} from progress {which} order by number desc limit 200");
+            let rows: Vec<Progress> = self.sql.exec(&statement, None)?.to_array()?;
+            let told = rows.iter().map(|row| {
+                let facts: Value = serde_json::from_str(&row.facts).unwrap_or(Value::Null);
+                json!({"workflow": row.workflow, "instance_id": row.instance_id, "step": row.step, "attempt": row.attempt,
+                    "status": row.status, "noted_at": row.noted_at, "facts": facts})
+            });
+            Ok(told.collect())
+        };
         let watermarks = kept
             .iter()
             .map(|row| json!({"key": row.key, "value_json": {"ts": row.ts}}));
-        let progress = progress.iter().map(|row| {
-            let facts: Value = serde_json::from_str(&row.facts).unwrap_or(Value::Null);
-            json!({"workflow": row.workflow, "instance_id": row.instance_id, "step": row.step, "attempt": row.attempt,
-                "status": row.status, "noted_at": row.noted_at, "facts": facts})
-        });
         Response::from_json(&json!({
-            "watermarks": watermarks.collect::<Vec<_>>(), "moves": moves, "progress": progress.collect::<Vec<_>>(),
+            "watermarks": watermarks.collect::<Vec<_>>(), "moves": moves, "progress": notes("")?,
+            "runs": notes(&format!("where number in ({NEWEST_RUNS})"))?,
         }))
     }
 }

@@ -41,6 +41,16 @@ pub async fn route(mut request: Request, env: Env) -> Result<Response> {
         let registered = worker_postgres::registered(&env, call["shop_domain"].as_str().unwrap_or_default()).await;
         return answer(registered.map(|registered| Outcome::of(json!({"registered_at": registered.at}))));
     }
+    if path == "/internal/cancel" {
+        let call: Value = request.json().await?;
+        let shop = call["shop_domain"].as_str().unwrap_or_default();
+        return answer(worker_shopify::cancel(&env, shop, &call).await);
+    }
+    if path == "/internal/replayable" {
+        let call: Value = request.json().await?;
+        let found = worker_replay::objects(&env, call["shop_domain"].as_str().unwrap_or_default(), &call).await;
+        return answer(found.map(|_| Outcome::of(json!({}))));
+    }
     let Some(name) = path.strip_prefix("/internal/step/") else {
         return refuse(404, "not_found", "");
     };
@@ -93,7 +103,7 @@ async fn step(env: &Env, name: &str, run: &Run, input: &Value) -> std::result::R
         "refresh" => worker_lake::refresh(env, input).await,
         "replicate" => worker_lake::replicate(env).await,
         "subscriptions" => worker_shopify::subscriptions(env, run).await,
-        "replayed" => worker_replay::objects(env, run, input).await,
+        "replayed" => worker_replay::objects(env, &run.shop_domain, input).await,
         // A run that failed says so in telemetry; the failure itself is the Workflow's.
         "report" => Err(StepError::lasting(
             input["error_kind"].as_str().unwrap_or("unknown"),

@@ -7,20 +7,20 @@ use worker::{Env, Include};
 
 use crate::bindings::storage;
 use crate::replay::{is_lines, listed, source, whole_result, Source};
-use crate::step::{Counts, Outcome, Run, StepError};
+use crate::step::{Counts, Outcome, StepError};
 use crate::worker_archive::r2;
 
 /// Objects on one page of the listing.
 const PAGE: u32 = 500;
 
-/// The results of the run's shop under the prefix `{prefix}` of the archive, or the one that the object `{prefix}` of the
-/// quarantine comes from, from `{cursor}` on: `{objects: [{key, size, etag, run: {operation_id, kind, started_at}}], cursor}`.
-pub async fn objects(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepError> {
+/// The results of `shop` under the prefix `{prefix}` of the archive, or the one that the object `{prefix}` of the quarantine comes
+/// from, from `{cursor}` on: `{objects: [{key, size, etag, run: {operation_id, kind, started_at}}], cursor}`.
+pub async fn objects(env: &Env, shop: &str, input: &Value) -> Result<Outcome, StepError> {
     let given = input["prefix"].as_str().unwrap_or_default();
     let storage = storage(env)?;
-    let prefix = match source(given, &run.shop_domain)? {
+    let prefix = match source(given, shop)? {
         Source::Archive => listed(given),
-        Source::Record => of_record(&storage, given, &run.shop_domain).await?,
+        Source::Record => of_record(&storage, given, shop).await?,
     };
     let mut page = storage
         .bucket()

@@ -6,7 +6,7 @@ use worker::{console_warn, Env};
 
 use crate::admin::{user_error, Scopes, FULL};
 use crate::bindings::webhook_url;
-use crate::operation::{alike, Operation};
+use crate::operation::{alike, running, Operation};
 use crate::queries::bulk_query;
 use crate::registration::agrees;
 use crate::scopes::{enough, refusal, ALL_ORDERS, DAYS_READABLE};
@@ -109,6 +109,19 @@ pub async fn poll(env: &Env, run: &Run, input: &Value) -> Result<Outcome, StepEr
         states.push(state);
     }
     Ok(Outcome::of(json!({"operations": states})))
+}
+
+/// Cancels those of `{operations}` that still run, so that a run that was stopped holds no place at Shopify: `{cancelled}`, how many.
+pub async fn cancel(env: &Env, shop: &str, input: &Value) -> Result<Outcome, StepError> {
+    let own: Vec<String> = serde_json::from_value(input["operations"].clone()).unwrap_or_default();
+    let recent = call(env, shop, "RecentOperations", &json!({})).await?;
+    let mut cancelled = 0;
+    for id in running(&recent["bulkOperations"], &own) {
+        let data = call(env, shop, "CancelOperation", &json!({"id": id})).await?;
+        // Shopify refuses one that has ended meanwhile, which is as well.
+        cancelled += i64::from(user_error(&data["bulkOperationCancel"]).is_none());
+    }
+    Ok(Outcome::of(json!({"cancelled": cancelled})))
 }
 
 /// Creates the subscriptions that are missing and removes those to an address of before: `{created, removed}`. One that Shopify

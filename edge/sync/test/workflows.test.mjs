@@ -300,12 +300,15 @@ test("the archive can be replayed: the same rows, the same events, no watermark"
 
 test("a replay of what is not there says so", async () => {
   const shop = w.shop();
-  const run = await shop.run("replay", { prefix: "secrets/" });
-  assert.match(run.error.message, /bad_parameter: .*archive/);
-  const absent = await shop.run("replay", { prefix: `quarantine/${shop.domain}/none.json` });
-  assert.match(absent.error.message, /quarantine_missing/);
-  const empty = await shop.run("replay", { prefix: `archive/${shop.domain}/2020-01-01/` });
-  assert.match(empty.error.message, /archive_missing/);
+  for (const [prefix, reason] of [
+    ["secrets/", "bad_parameter"],
+    [`quarantine/${shop.domain}/none.json`, "quarantine_missing"],
+    [`archive/${shop.domain}/2020-01-01/`, "archive_missing"],
+  ]) {
+    const { status, body } = await w.call("workflows/replay", { method: "POST", body: { shop: shop.domain, prefix } });
+    assert.deepEqual([status, body.reason], [422, reason], body.detail);
+  }
+  assert.deepEqual((await shop.status()).instances, [], "nothing was started");
 });
 
 test("a replay takes nothing of another shop", async () => {
@@ -315,9 +318,9 @@ test("a replay takes nothing of another shop", async () => {
   const record = { shop_domain: other.domain, object: `archive/${other.domain}/x.jsonl`, rejections: [] };
   await bucket.put(`quarantine/${own.domain}/run/1.json`, JSON.stringify(record));
   for (const prefix of ["archive/", `archive/${other.domain}/`, `quarantine/${other.domain}/run/1.json`, `quarantine/${own.domain}/run/1.json`]) {
-    const run = await own.run("replay", { prefix });
-    assert.equal(run.status, "errored", `${prefix} ${JSON.stringify(run)}`);
-    assert.match(run.error.message, new RegExp(`bad_parameter: .*${own.domain}`));
+    const { status, body } = await w.call("workflows/replay", { method: "POST", body: { shop: own.domain, prefix } });
+    assert.deepEqual([status, body.reason], [422, "bad_parameter"], prefix);
+    assert.match(body.detail, new RegExp(own.domain));
   }
   assert.deepEqual([own.store.rows.size, own.events().length], [0, 0]);
 });
@@ -344,6 +347,75 @@ test("routes need the token and say what is wrong", async () => {
   assert.equal((await post("workflows/no_such_workflow", {})).status, 404);
   assert.equal((await w.call(`workflows/${DAILY}/no-such-instance`)).body.reason, "unknown_instance");
   assert.equal((await post("finished", { shop: "stranger.myshopify.com", operation_id: "x" })).status, 404);
+});
+
+test("a backfill of days on which nothing can be is not started", async () => {
+  const shop = w.shop();
+  const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
+  for (const [days, detail] of [
+    [{ from: inAnHour }, /from is yet to come/],
+    [{ from: inAnHour, until: "now" }, /from is yet to come/],
+    [{ from: "2026-01-01T00:00:00Z", until: "2025-01-01T00:00:00Z" }, /until is not after from/],
+    [{ from: "2026-01-01T00:00:00Z", until: "2026-01-01T00:00:00Z" }, /until is not after from/],
+    [{ from: "2003-12-31T00:00:00Z" }, /from is before 2004-01-01/],
+  ]) {
+    const { status, body } = await w.call("workflows/full_backfill", { method: "POST", body: { shop: shop.domain, ...days } });
+    assert.deepEqual([status, body.reason], [422, "bad_parameter"], JSON.stringify(days));
+    assert.match(body.detail, detail);
+  }
+  assert.deepEqual((await shop.status()).instances, []);
+});
+
+test("a run of many steps hides no other, and one that failed says why", async () => {
+  const shop = w.shop({ scopes: [] });
+  const failed = await shop.start(DAILY);
+  await w.end(DAILY, failed.instance_id);
+  const noted = new Date().toISOString();
+  const { SELF } = await w.stack.miniflare.getBindings("sync");
+  const headers = { authorization: `Bearer ${w.options.internalToken}` };
+  for (let number = 1; number <= 1100; number += 1) {
+    const busy = { shop_domain: shop.domain, workflow: "full_backfill", instance_id: "full_backfill-busy", attempt: 1, status: "succeeded" };
+    const body = JSON.stringify({ ...busy, step: `poll ${number}`, noted_at: noted, facts: {} });
+    const response = await SELF.fetch("http://sync/internal/watermark/note", { method: "POST", headers, body });
+    await response.arrayBuffer();
+  }
+  const { instances, progress } = await shop.status();
+  assert.deepEqual(instances.map(({ instance_id, step }) => [instance_id, step]), [
+    ["full_backfill-busy", "poll 1100"],
+    [failed.instance_id, "report"],
+  ]);
+  assert.equal(instances[1].status, "errored");
+  assert.match(instances[1].error, /^missing_scope: .*read_orders/);
+  assert.ok(progress.every(({ instance_id }) => instance_id === "full_backfill-busy"));
+});
+
+test("a run that is stopped holds no place at Shopify, and goes on by the same command", async () => {
+  const shop = w.shop();
+  let end;
+  shop.faults.hold = new Promise((resolve) => {
+    end = resolve;
+  });
+  const { instance_id } = await shop.start(DAILY);
+  await until("it waits", () => shop.steps().some((step) => step.startsWith("poll")));
+  const { token } = shop.shopify;
+  const stop = (body) => w.call("stop", { method: "POST", body });
+  for (const wrong of [{ shop: shop.domain, instance_id: "none" }, { shop: w.shop().domain, instance_id }]) {
+    assert.deepEqual([(await stop(wrong)).status, (await stop(wrong)).body.reason], [404, "unknown_instance"]);
+  }
+  shop.shopify.token = "shpat_another";
+  const half = await stop({ shop: shop.domain, instance_id });
+  assert.deepEqual([half.status, half.body.reason], [503, "shopify_401"], JSON.stringify(half));
+  shop.shopify.token = token;
+  const stopped = await stop({ shop: shop.domain, instance_id });
+  assert.deepEqual([stopped.status, stopped.body.status, stopped.body.cancelled], [200, "terminated", 3], JSON.stringify(stopped));
+  assert.ok(shop.shopify.operations.all.every(({ status }) => status === "CANCELING"));
+  assert.ok(shop.steps().includes("report failed stopped"), String(shop.steps()));
+  assert.equal((await stop({ shop: shop.domain, instance_id })).body.cancelled, 0, "once is enough");
+  end();
+  shop.faults.hold = undefined;
+  assert.equal((await shop.start(DAILY)).status, "terminated");
+  assert.equal((await shop.run(DAILY, { again: true })).status, "complete");
+  assert.ok(await shop.watermark());
 });
 
 test("a shop that cannot be started costs the others nothing, and is named", async () => {

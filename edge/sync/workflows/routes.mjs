@@ -9,6 +9,26 @@ const plain = (text) => text.replace(/[^a-zA-Z0-9_-]/g, "_");
 
 const daysOf = ({ from, until }) => [from, until].filter(Boolean).map((day) => plain(day.slice(0, 10))).join("-");
 
+/** The day on which those who made Shopify opened their own shop: nothing is older, and each month before would be a run of queries. */
+const FIRST_DAY = "2004-01-01";
+
+function daysRefused(env, { from, until }) {
+  const end = until === undefined || until === "now" ? Date.now() : Date.parse(until);
+  const wrong = (detail) => ["bad_parameter", detail];
+  if (Date.parse(from) < Date.parse(FIRST_DAY)) return wrong(`from is before ${FIRST_DAY}, when there was no Shopify`);
+  if (Date.parse(from) > Date.now()) return wrong("from is yet to come");
+  if (Date.parse(from) >= end) return wrong("until is not after from");
+}
+
+/** A replay reads what is kept of its own shop. */
+async function prefixRefused(env, { shop, prefix }) {
+  const response = await internal(env, "replayable", { shop_domain: shop, prefix });
+  if (response.status === 200) return undefined;
+  const { error_kind, detail } = await response.json();
+  if (response.status !== 422) throw new Error(`replayable: ${response.status} ${error_kind}: ${detail}`);
+  return [error_kind, detail];
+}
+
 const backfillKey = (id) => `orders_backfill_watermark/${id}`;
 
 /**
@@ -16,15 +36,16 @@ const backfillKey = (id) => `orders_backfill_watermark/${id}`;
  * start of the same run find the first. `watermarkOf`: the key of the watermark of a run that is done in parts, by its id.
  * `moves`: the key of the watermark that tells whether a run is of before its shop was registered.
  * `repeats`: whether a run that is complete may be wanted once more, for what it looks at may have changed since.
+ * `refusal`: why a run would read nothing, [reason, detail]; undefined where it would not.
  */
 const WORKFLOWS = {
   daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date, moves: () => "orders_last_watermark" },
-  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], moves: backfillKey, watermarkOf: backfillKey },
+  full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], refusal: daysRefused, moves: backfillKey, watermarkOf: backfillKey },
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
   webhook_reconcile: { binding: "WEBHOOK_RECONCILE", perShop: true, run: ({ date }) => date, repeats: true },
   deletion_reconcile: { binding: "DELETION_RECONCILE", perShop: true, run: ({ date }) => date },
-  replay: { binding: "REPLAY", perShop: true, run: ({ prefix }) => plain(`${prefix.slice(-40)}-${Date.now()}`), needs: ["prefix"] },
+  replay: { binding: "REPLAY", perShop: true, run: ({ prefix }) => plain(`${prefix.slice(-40)}-${Date.now()}`), needs: ["prefix"], refusal: prefixRefused },
 };
 
 /** Starts what `cron` is for, for every shop it is for: one that cannot be started does not cost the others their day. */
@@ -73,8 +94,11 @@ async function start(env, name, { again = false, ...given }) {
   const { id, status, error } = part ?? last;
   if (again && ["errored", "terminated"].includes(status)) return begin(part ? partId(last.id, part.number + 1) : runId(last.number + 1));
   if (status === "forgotten" || (again && (part || repeats) && status === "complete")) return begin(runId(last.number + 1));
-  return { workflow: name, instance_id: id, status, error: error?.message ?? error ?? null };
+  return { workflow: name, instance_id: id, status, error: whyOf({ error }) };
 }
+
+/** Why an instance failed, "error_kind: detail"; null where it has not. */
+const whyOf = ({ error }) => error?.message ?? error ?? null;
 
 /** Whether the watermark `key` moved last before the shop was registered: what was read until then was forgotten with the shop. */
 async function isOfBefore(env, shop, key) {
@@ -114,6 +138,9 @@ async function forgotten(env, shop, key) {
   return watermark ? { status: "forgotten" } : undefined;
 }
 
+/** How an instance is that takes no more steps. */
+const OVER = ["complete", "errored", "terminated"];
+
 const json = (status, body) => Response.json(body, { status });
 const refuse = (status, reason, detail = "") => json(status, { reason, detail });
 
@@ -136,6 +163,7 @@ export async function route(request, env) {
   if (key === "POST workflows" && WORKFLOWS[name] && !id) return begin(request, env, name);
   if (key === "POST workflows" && WORKFLOWS[name] && verb === "resume") return resume(env, name, id);
   if (key === "GET workflows" && WORKFLOWS[name] && id && !verb) return look(env, name, id);
+  if (key === "POST stop" && !name) return stop(request, env);
   if (key === "GET status" && !name) return status(env, url.searchParams.get("shop") ?? "");
   if (key === "GET quarantine" && !name) return quarantine(env, url.searchParams);
   if (key === "POST finished" && !name) return finished(request, env);
@@ -147,12 +175,14 @@ const isTime = (text, orNow) => typeof text === "string" && ((orNow && text === 
 async function begin(request, env, name) {
   const body = await request.json().catch(() => null);
   if (body === null || typeof body !== "object") return refuse(400, "bad_parameter", "the body is a JSON object");
-  const { perShop, needs = [] } = WORKFLOWS[name];
+  const { perShop, needs = [], refusal } = WORKFLOWS[name];
   if (perShop && !JSON.parse(env.SHOPS).includes(body.shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
   const absent = needs.find((parameter) => typeof body[parameter] !== "string" || body[parameter] === "");
   if (absent) return refuse(400, "bad_parameter", `${absent} is missing`);
   const wrong = ["from", "until"].find((day) => body[day] !== undefined && !isTime(body[day], day === "until"));
   if (wrong) return refuse(400, "bad_parameter", `${wrong} is no time`);
+  const refused = await refusal?.(env, body);
+  if (refused) return refuse(422, ...refused);
   return json(200, await start(env, name, body));
 }
 
@@ -176,6 +206,29 @@ async function resume(env, name, id) {
   return json(200, { workflow: name, instance_id: id, status: "resumed" });
 }
 
+/**
+ * Ends a run of a shop, and its operations at Shopify, which would hold places until they are done. Steps that it has taken stay;
+ * `again` goes on as after a failure. To stop it once more cancels what was asked for in the moment of the first stop.
+ */
+async function stop(request, env) {
+  const { shop, instance_id } = await request.json().catch(() => ({}));
+  if (shop !== "*" && !JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
+  const name = Object.keys(WORKFLOWS).find((workflow) => String(instance_id).startsWith(`${workflow}-`));
+  const { is_known, operations } = name ? await watermarks(env, "waited", shop, { instance_id }) : {};
+  const known = is_known && (await find(env[WORKFLOWS[name].binding], instance_id));
+  if (!known) return refuse(404, "unknown_instance", `${instance_id} is no run of ${shop}`);
+  const wasOver = OVER.includes(known.status);
+  if (!wasOver) await (await env[WORKFLOWS[name].binding].get(instance_id)).terminate();
+  const cancel = operations.length > 0 ? await internal(env, "cancel", { shop_domain: shop, operations }) : json(200, { cancelled: 0 });
+  if (!wasOver) {
+    const run = { workflow: name, instance_id, shop_domain: shop, step: "report", attempt: 1, source: "workflow" };
+    await asked(env, "step/report", { run, input: { error_kind: "stopped" } });
+  }
+  const { cancelled, error_kind, detail } = await cancel.json();
+  if (error_kind) return refuse(503, error_kind, `the run is over, its operations at Shopify may not be (stop it again): ${detail}`);
+  return json(200, { workflow: name, instance_id, status: wasOver ? known.status : "terminated", cancelled });
+}
+
 /** Whether Cloudflare says that an instance takes no event any more: over, or no longer kept. */
 const isOver = (error) => isAbsent(error) || /finite.?state/i.test(String(error));
 
@@ -186,23 +239,23 @@ const internal = (env, path, body) =>
     body: JSON.stringify(body),
   });
 
-const watermarks = async (env, verb, shop_domain, more = {}) => {
-  const response = await internal(env, `watermark/${verb}`, { shop_domain, ...more });
-  if (response.status !== 200) throw new Error(`watermark object: ${response.status} ${await response.text()}`);
+const asked = async (env, path, body) => {
+  const response = await internal(env, path, body);
+  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`);
   return response.json();
 };
 
-/** Watermarks, their last moves, the newest steps, and the state of each run among them. */
+const watermarks = (env, verb, shop_domain, more = {}) => asked(env, `watermark/${verb}`, { shop_domain, ...more });
+
+/** Watermarks, their last moves, the newest runs with how each is, its last step and why it failed, and the newest steps of all of them. */
 async function status(env, shop) {
   if (shop !== "*" && !JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
-  const state = await watermarks(env, "state", shop);
-  const runs = new Map(state.progress.map(({ workflow, instance_id }) => [instance_id, workflow]));
-  const instances = [];
-  for (const [id, name] of [...runs].slice(0, 10)) {
-    const instance = await env[WORKFLOWS[name].binding].get(id).then((found) => found.status(), () => ({ status: "unknown" }));
-    instances.push({ workflow: name, instance_id: id, status: instance.status, error: instance.error ?? null });
-  }
-  return json(200, { shop_domain: shop, ...state, instances });
+  const { runs, ...state } = await watermarks(env, "state", shop);
+  const how = async ({ workflow, instance_id, noted_at, step }) => {
+    const instance = await env[WORKFLOWS[workflow].binding].get(instance_id).then((found) => found.status(), () => ({ status: "unknown" }));
+    return { workflow, instance_id, status: instance.status, noted_at, step, error: whyOf(instance) };
+  };
+  return json(200, { shop_domain: shop, ...state, instances: await Promise.all(runs.map(how)) });
 }
 
 /** Keys of the lines and events of a shop that were not taken, a page of them; each can be replayed. */
