@@ -94,18 +94,20 @@ impl Progress {
     }
 
     /// Takes what PostgreSQL `answered` to a request to forget a shop, which began at `began_millis`. A shop that has registered anew
-    /// since the request keeps what has come since then.
+    /// since the request keeps what has come since then, and one that was not known before, what has come since the request.
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn begin_shop(&mut self, answered: &str, began_millis: u64) -> Result<(), String> {
         let mut certificate: Value =
             serde_json::from_str(answered).map_err(|error| format!("the certificate is {}", place(&error)))?;
-        let renewed_at = certificate
-            .as_object_mut()
-            .and_then(|fields| fields.remove("registered_anew_at"));
-        let renewed_millis = renewed_at.as_ref().and_then(Value::as_str).and_then(millis);
-        self.until_millis = Some(renewed_millis.map_or(began_millis, |renewed| renewed.min(began_millis)));
+        let mut take = |name: &str| {
+            let moment = certificate.as_object_mut()?.remove(name)?;
+            millis(moment.as_str()?)
+        };
+        let (renewed_millis, kept_millis) = (take("registered_anew_at"), take("kept_since"));
+        let until = kept_millis.or(renewed_millis).unwrap_or(began_millis);
+        self.until_millis = Some(until.min(began_millis));
         self.certificate = Some(certificate);
         Ok(())
     }
@@ -573,6 +575,15 @@ mod tests {
         assert_eq!(
             (anew.until_millis, anew.certificate),
             (Some(3000), first.certificate.clone())
+        );
+        let unknown = began(
+            r#"{"certificate_id": "c", "registered_anew_at": "1970-01-01T00:00:03.000Z",
+                "kept_since": "1970-01-01T00:00:02.000Z"}"#,
+        );
+        let unknown = unknown.unwrap();
+        assert_eq!(
+            (unknown.until_millis, unknown.certificate),
+            (Some(2000), first.certificate.clone())
         );
         assert!(began("").is_err());
         let again = first.clone().again(9000);

@@ -70,8 +70,22 @@ pub async fn shop_in(install: Install) -> (Database, Client) {
         .execute("select weir.register_shop($1::text::json)", &[&shop.to_string()])
         .await
         .unwrap();
+    admin.batch_execute(LONG_REGISTERED).await.unwrap();
     let edge = database.edge().await.unwrap();
     (database, edge)
+}
+
+/// What deliveries of the tests ask for was asked after the shop was registered, whatever the time is.
+pub const LONG_REGISTERED: &str = "update commerce.shop set registered_at = '2026-01-01'";
+
+/// Waits until so many sessions of the database wait for a lock, or `is_over`.
+pub async fn until_waiting(admin: &Client, sessions: i64, is_over: impl Fn() -> bool) {
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !is_over() && admin.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) < sessions {
+        assert!(std::time::Instant::now() < deadline, "nobody waits");
+    }
 }
 
 pub fn delivery(webhook_id: &str, topic: &str, body: &str) -> Value {

@@ -365,6 +365,60 @@ async fn a_shop_that_registered_anew_is_not_forgotten_by_a_request_of_before() {
     );
 }
 
+/// A request that was refused, for nobody had registered the shop, is replayed after the shop has come.
+#[tokio::test]
+async fn a_request_of_before_the_first_registration_takes_nothing_of_what_came_after() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let of_late = |id: &str, topic: &str, body: &str, received_at: &str| {
+        let mut delivery = delivery(id, topic, body);
+        delivery["shop_domain"] = "late.myshopify.com".into();
+        delivery["received_at"] = received_at.into();
+        delivery
+    };
+    let asked = "2025-11-24T10:00:00.000Z";
+    let request = [of_late("r", "shop/redact", r#"{"shop_id": 2}"#, asked)];
+    let refused = ingest(&edge, &request).await;
+    assert_eq!(refused["deliveries"][0]["reason"], "unknown_shop");
+    let late = json!({"shop_id": 2, "shop_domain": "late.myshopify.com", "iana_time_zone": "UTC", "currency": "USD"});
+    call(&admin, "register_shop", &late).await;
+    let registered = |is_forgotten: bool| {
+        let sql =
+            format!("select (weir.registration('late.myshopify.com') ->> 'is_forgotten')::boolean = {is_forgotten}");
+        let admin = &admin;
+        async move { admin.query_one(&sql, &[]).await.unwrap().get::<_, bool>(0) }
+    };
+    let later = "2100-01-01T00:00:00.000Z";
+    ingest(&edge, &[of_late("a", "orders/create", &order(7, 1, ""), later)]).await;
+
+    let mut certificates = Vec::new();
+    for _ in 0..2 {
+        let replayed = ingest(&edge, &request).await;
+        assert_eq!(replayed["deliveries"][0]["reason"], "registered_anew");
+        let about = json!({"shop_domain": "late.myshopify.com", "requested_at": asked});
+        certificates.push(call(&edge, "redact_shop", &about).await);
+    }
+    assert_eq!(certificates[0], certificates[1]);
+    assert!(certificates[0]["certificate_id"].is_string() && certificates[0]["registered_anew_at"].is_string());
+    for (name, expected) in [
+        ("redacted_at", json!(asked)),
+        ("kept_since", json!(asked)),
+        ("removed", json!({})),
+    ] {
+        assert_eq!(certificates[0][name], expected, "{name}");
+    }
+    assert!(registered(false).await);
+    let orders = "select count(*) from commerce.order_header where shop_id = 2";
+    assert_eq!(admin.query_one(orders, &[]).await.unwrap().get::<_, i64>(0), 1);
+    // What is told of it is taken as before, and a request of after the registration is done.
+    let more = ingest(&edge, &[of_late("b", "orders/create", &order(8, 1, ""), later)]).await;
+    assert_eq!(verdicts(&more), ["accepted"]);
+    let of_this_one = ingest(&edge, &[of_late("s", "shop/redact", r#"{"shop_id": 2}"#, later)]).await;
+    assert_eq!(verdicts(&of_this_one), ["accepted"]);
+    assert!(registered(true).await);
+    assert_eq!(admin.query_one(orders, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
 #[tokio::test]
 async fn bad_requests_are_refused() {
     let (database, edge) = shop().await;

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use weir_tests::postgres::{Database, Install};
 
 use super::bodies::{with_plain_raw_numbers, with_raw_numbers, SHOPS};
-use crate::contract::shop_in;
+use crate::contract::{shop_in, LONG_REGISTERED};
 
 /// Two databases that are told the same.
 pub struct Pair {
@@ -37,6 +37,9 @@ impl Pair {
             admins,
         };
         pair.register(0).await;
+        for admin in &pair.admins {
+            admin.batch_execute(LONG_REGISTERED).await.unwrap();
+        }
         pair
     }
 

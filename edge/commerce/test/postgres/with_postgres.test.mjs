@@ -185,6 +185,9 @@ test("what is understood and asks for nothing is kept nowhere", async (t) => {
   assert.deepEqual(kept.map(({ webhook_id, reason }) => [webhook_id, reason]), [[moved, "time_zone_changed"]]);
 });
 
+/** A request of now: one of before the shop was registered would be passed over. */
+const redact = () => ({ id: randomUUID(), topic: "shop/redact", headers: { "X-Shopify-Triggered-At": new Date().toISOString() } });
+
 // The last but one: afterwards PostgreSQL takes nothing of this shop any more, until it registers anew.
 test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is dropped", async (t) => {
   const { deliver, lake, miniflare, quarantine } = await world(t, { postgres });
@@ -193,7 +196,7 @@ test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is drop
   assert.equal((await deliver(order(id, "#1"), { id: randomUUID() })).status, 200);
   await until("the event", () => lake.events.length === 1);
   await bucket.put(keptKey("old"), kept("old", "{}"));
-  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), { id: randomUUID(), topic: "shop/redact" })).status, 200);
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact())).status, 200);
   const [certificate] = await certificates(bucket, 1);
   assert.equal(certificate.subject, "shop");
   assert.ok(certificate.removed["commerce.order_header"] >= 1);
@@ -201,7 +204,7 @@ test("a shop is forgotten in PostgreSQL and in R2, and what arrives late is drop
   const large = order(id + 10, "#2", { note: "x".repeat(200_000) });
   assert.equal((await deliver(large, { id: randomUUID() })).status, 200);
   // Processed after the order: one consumer, and its certificate is the next one.
-  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), { id: randomUUID(), topic: "shop/redact" })).status, 200);
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact())).status, 200);
   await until("the late body is gone too", async () => (await bucket.list({ prefix: "bodies/" })).objects.length === 0);
   assert.deepEqual([lake.events.length, await quarantine()], [1, []]);
 });
@@ -222,9 +225,9 @@ test("a shop that registers anew keeps what it has since, when R2 is swept again
   const bucket = await miniflare.getR2Bucket("BUCKET", "commerce");
   assert.equal((await deliver(order(newId(), "#1"), { id: randomUUID() })).status, 200);
   await until("the event", () => lake.events.length === 1);
-  const redact = { id: randomUUID(), topic: "shop/redact", headers: { "X-Shopify-Triggered-At": new Date().toISOString() } };
+  const request = redact();
   const certified = () => log.filter((line) => line.includes("certificate certificates/")).length;
-  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact)).status, 200);
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), request)).status, 200);
   await until("the first time", () => certified() === 1);
   assert.equal(ask("select count(*) from commerce.order_header"), "0");
 
@@ -240,7 +243,7 @@ test("a shop that registers anew keeps what it has since, when R2 is swept again
   await until("the second time", () => certified() === 2, 60_000);
   assert.equal(await bucket.head(keptKey("late")), null);
   // Shopify's own retry: it may come hours later.
-  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), redact)).status, 200);
+  assert.equal((await deliver(JSON.stringify({ shop_domain: SHOP }), request)).status, 200);
   await until("the retry", () => certified() === 3);
   assert.ok(await bucket.head(since));
   assert.equal(ask(`select count(*) from commerce.order_header where order_id = ${id}`), "1");
