@@ -8,9 +8,10 @@
 pub struct Customer {
     pub customer_id: i64,
     pub created_at: Option<i64>,
-    /// Absent in the bodies of some orders; such a version is older than any that has one.
+    /// Absent in the bodies of some orders; such a version is older than any other of its kind.
     pub updated_at: Option<i64>,
-    /// Told by a topic of its own. The copy inside an order has fewer fields and gives way to it.
+    /// Told by a topic of its own. The copy inside an order lacks fields, such as consents, and gives way to it also where it is
+    /// newer: what it tells anew comes by that topic too.
     pub is_whole: bool,
     pub triggered_at: i64,
     /// disabled, invited, enabled or declined.
@@ -50,7 +51,7 @@ impl Customer {
     /// stored row to the same rule.
     #[must_use]
     pub fn merged(known: Self, new: Self) -> Self {
-        let version = |one: &Self| (one.updated_at, one.is_whole, one.triggered_at);
+        let version = |one: &Self| (one.is_whole, one.updated_at, one.triggered_at);
         let replaces = match (known.deleted_at, new.deleted_at) {
             (Some(known), Some(new)) => new < known,
             (Some(_), None) => false,

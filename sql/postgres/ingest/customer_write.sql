@@ -1,5 +1,5 @@
 -- The rule of domain::customer::Customer::merged: a deletion stays and keeps nothing else, else the newest version by
--- (updated_at, is_whole, triggered_at) holds, and the last of equal ones. Arrays are parallel and sorted by key, so that
+-- (is_whole, updated_at, triggered_at) holds, and the last of equal ones. Arrays are parallel and sorted by key, so that
 -- concurrent writers take locks in one order.
 insert into commerce.customer as old (
     shop_id, customer_id, created_at, updated_at, is_whole, triggered_at, state, is_email_verified, is_tax_exempt,
@@ -17,8 +17,8 @@ on conflict (shop_id, customer_id) do update set
 where case
     when old.deleted_at is not null then coalesce(excluded.deleted_at < old.deleted_at, false)
     when excluded.deleted_at is not null then true
-    else (coalesce(excluded.updated_at, '-infinity'), excluded.is_whole, excluded.triggered_at)
-            >= (coalesce(old.updated_at, '-infinity'), old.is_whole, old.triggered_at)
+    else (excluded.is_whole, coalesce(excluded.updated_at, '-infinity'), excluded.triggered_at)
+            >= (old.is_whole, coalesce(old.updated_at, '-infinity'), old.triggered_at)
         and (
             old.created_at, old.updated_at, old.is_whole, old.triggered_at, old.state, old.is_email_verified,
             old.is_tax_exempt, old.email_consent, old.sms_consent, old.currency, old.deleted_at

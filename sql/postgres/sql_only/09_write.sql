@@ -282,8 +282,8 @@ begin
             from unnest(open) as given where jsonb_typeof(given.fact -> 'customer') = 'object'
         ) as told
         order by told.shop_id, told.id, told.gone, case when told.gone is not null then told.position end,
-            coalesce((told.known ->> 'updated_at')::bigint, -9223372036854775808) desc,
-            (told.known ->> 'is_whole')::boolean desc, (told.known ->> 'triggered_at')::bigint desc, told.position desc
+            (told.known ->> 'is_whole')::boolean desc,
+            coalesce((told.known ->> 'updated_at')::bigint, -9223372036854775808) desc, (told.known ->> 'triggered_at')::bigint desc, told.position desc
     ) as one having count(*) > 0;
 end
 $$;

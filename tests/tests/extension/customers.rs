@@ -66,6 +66,31 @@ async fn the_newest_version_of_a_customer_holds_in_any_sequence_and_reaches_nobo
     assert_eq!(contents[0], contents[1]);
 }
 
+/// The copy in an order knows no consents.
+#[tokio::test]
+async fn the_copy_in_an_order_takes_nothing_away_also_where_it_is_newer() {
+    let newer = order(7, 1, "").replace(r#""id": 77,"#, r#""id": 77, "updated_at": "2026-11-01T16:30:20Z","#);
+    let told = [
+        delivery("a", "customers/update", &customer(1, "enabled", "subscribed")),
+        delivery("b", "orders/create", &newer),
+    ];
+    for sequence in [[0, 1], [1, 0]] {
+        for at_once in [1, 2] {
+            let (database, edge) = shop().await;
+            for some in sequence.map(|at| told[at].clone()).chunks(at_once) {
+                ingest(&edge, some).await;
+            }
+            let rows = "select concat_ws(' ', state, email_consent, is_whole) from commerce.customer";
+            let row = database.admin().await.unwrap().query_one(rows, &[]).await.unwrap();
+            assert_eq!(
+                row.get::<_, String>(0),
+                "enabled subscribed t",
+                "{sequence:?} {at_once}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_customer_that_is_not_readable_does_not_hold_up_the_order() {
     let (database, edge) = shop().await;
