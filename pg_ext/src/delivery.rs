@@ -10,6 +10,7 @@ use weir_domain::shopify::{BodyError, Fact, Reason};
 use weir_domain::webhook;
 
 use crate::report;
+use crate::store::DeliveryKey;
 
 const HINT: &str = r#"Give [{"webhook_id": "...", "topic": "orders/create", "shop_domain": "demo.myshopify.com", "triggered_at": null, "received_at": "2026-11-24T10:00:00.000Z", "source": "webhook", "body": "..."}], the body as text; or, as text, the line {"body_bytes": [2, ...]}, the line [the same without body, ...] and after them the bodies as they are, of so many bytes each."#;
 
@@ -166,8 +167,14 @@ impl<'t> Delivery<'t> {
         Ok(())
     }
 
+    /// By what it is known again: one action fires several topics, and a topic repeats with its webhook id.
+    pub fn key(&self) -> DeliveryKey {
+        (self.shop_id, self.topic.clone(), self.webhook_id.clone())
+    }
+
     /// Rejects for a reason of weir's own.
     pub fn reject(&mut self, reason: &'static str, detail: String) {
+        self.fact = None;
         self.verdict = Some(Verdict::Rejected);
         self.reason = Some(reason);
         self.detail = Some(detail);

@@ -28,10 +28,16 @@ pub fn ingest(text: &str) -> String {
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
             understand(delivery, &shops);
         }
-        privacy::enforce(client, &mut deliveries, &shops);
-        // Again, now that they are locked: a registration that was waited for may have moved one to another time zone.
+        privacy::enter(client, &deliveries);
+        // Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain.
         let shops = store::lock_shops(client, domains(&deliveries));
-        let mut state = State::load(client, &deliveries, &shops);
+        for delivery in deliveries.iter_mut().filter(|delivery| delivery.fact.is_some()) {
+            if shops.get(&delivery.shop_domain).map(|known| known.shop_id) != Some(delivery.shop_id) {
+                refuse_unknown(delivery);
+            }
+        }
+        privacy::enforce(client, &mut deliveries);
+        let mut state = State::load(client, &deliveries);
         let remembered = state.apply(client, &mut deliveries, &shops);
         state.write(
             client,
@@ -52,7 +58,7 @@ fn domains<'d>(deliveries: &'d [Delivery<'_>]) -> BTreeSet<&'d str> {
 /// Reads the body, or decides that the delivery goes no further.
 fn understand(delivery: &mut Delivery<'_>, shops: &BTreeMap<String, KnownShop>) {
     let Some(known) = shops.get(&delivery.shop_domain) else {
-        return delivery.reject("unknown_shop", "the shop is not registered".to_owned());
+        return refuse_unknown(delivery);
     };
     delivery.shop_id = known.shop_id;
     if delivery.topic == shopify::SHOP_UPDATE {
@@ -67,6 +73,10 @@ fn understand(delivery: &mut Delivery<'_>, shops: &BTreeMap<String, KnownShop>) 
         Ok(None) => delivery.ignore(),
         Err(error) => delivery.reject_body(&error),
     }
+}
+
+fn refuse_unknown(delivery: &mut Delivery<'_>) {
+    delivery.reject("unknown_shop", "the shop is not registered".to_owned());
 }
 
 /// Of a shop's own data only its time zone counts here. To move it is for its owner to decide: it rewrites ledgers, and the
@@ -142,13 +152,10 @@ pub struct State {
 }
 
 impl State {
-    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them. `shops` are
+    /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them. The shops are
     /// locked.
-    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>], shops: &BTreeMap<String, KnownShop>) -> Self {
-        // A domain may have been another shop's when its delivery was read.
-        let locked: BTreeSet<i64> = shops.values().map(|known| known.shop_id).collect();
-        let mut facts = deliveries.iter().filter(|delivery| delivery.fact.is_some());
-        let referred = Referred::by_this_call(facts.all(|delivery| locked.contains(&delivery.shop_id)));
+    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) -> Self {
+        let referred = Referred::by_this_call(true);
         let (mut told, mut product_keys) = (BTreeMap::<Key, Created>::new(), BTreeSet::new());
         for delivery in deliveries {
             let Some(fact) = &delivery.fact else { continue };
@@ -166,7 +173,8 @@ impl State {
             .filter_map(|(key, created)| Some((*key, created.state.as_ref()?)));
         let known = store::create_orders(client, &states.collect::<Vec<_>>(), &referred);
         told.retain(|key, _| !known.contains(key));
-        let mut state = Self::of(client, &known, &product_keys, referred);
+        let known_products = store::lock_products(client, &product_keys);
+        let mut state = Self::of(client, &known, &known_products, referred);
         state
             .orders
             .extend(told.keys().map(|key| (*key, OrderState::default())));
@@ -174,25 +182,22 @@ impl State {
         state
     }
 
-    /// Locks and reads orders and products. Their shops are locked.
-    pub fn read(client: &mut SpiClient<'_>, order_keys: &BTreeSet<Key>, product_keys: &BTreeSet<Key>) -> Self {
-        let known = store::lock_orders(client, order_keys);
-        Self::of(client, &known, product_keys, Referred::by_this_call(true))
+    /// Reads known orders and products that are locked, as their shops are.
+    pub fn read(client: &mut SpiClient<'_>, orders: &BTreeSet<Key>, products: &BTreeSet<Key>) -> Self {
+        Self::of(client, orders, products, Referred::by_this_call(true))
     }
 
-    /// The state of locked orders that are known, and of products.
     fn of(
         client: &mut SpiClient<'_>,
         known_orders: &BTreeSet<Key>,
-        product_keys: &BTreeSet<Key>,
+        known_products: &BTreeSet<Key>,
         referred: Referred,
     ) -> Self {
-        let known_products = store::lock_products(client, product_keys);
         let StoredOrders {
             states: orders_before,
             old_ledgers,
         } = store::read_orders(client, known_orders);
-        let products_before = store::read_products(client, &known_products);
+        let products_before = store::read_products(client, known_products);
         Self {
             created: BTreeMap::new(),
             orders: orders_before.clone(),
@@ -213,7 +218,6 @@ impl State {
         deliveries: &mut [Delivery<'_>],
         shops: &BTreeMap<String, KnownShop>,
     ) -> Vec<Remembered> {
-        let key_of = |delivery: &Delivery<'_>| (delivery.shop_id, delivery.topic.clone(), delivery.webhook_id.clone());
         // What tells of an order that had no row was never applied before.
         let is_new = |delivery: &&Delivery<'_>| {
             let order_id = delivery.fact.as_ref().and_then(Fact::order_id);
@@ -223,13 +227,13 @@ impl State {
         let open = open.filter(|delivery| !is_new(delivery));
         // Asked after the locks: the other delivery of the same webhook id is about the same order or product, and has
         // committed by now.
-        let mut known = store::known_deliveries(client, &open.map(key_of).collect());
+        let mut known = store::known_deliveries(client, &open.map(Delivery::key).collect());
         let mut remembered = Vec::new();
         for delivery in deliveries {
             let (Some(fact), Some(shop)) = (delivery.fact.take(), shops.get(&delivery.shop_domain)) else {
                 continue;
             };
-            let key = key_of(delivery);
+            let key = delivery.key();
             if let Some(keys) = known.get(&key) {
                 delivery.verdict = Some(Verdict::Duplicate);
                 delivery.keys.clone_from(keys);

@@ -182,8 +182,8 @@ fn customer_data(request: &str) -> String {
 #[pg_extern(sql = r#"create function weir.order_event(order_ids bigint[]) returns json
 strict volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp
 language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"#)]
-fn order_event(order_ids: Vec<i64>) -> String {
-    readback::order_events(order_ids)
+fn order_event(order_ids: Vec<Option<i64>>) -> String {
+    readback::order_events(order_ids.into_iter().flatten().collect())
 }
 
 /// `weir.known_ids(shop text, request json) -> json`: a page of the ids of orders or products that are not deleted.

@@ -14,7 +14,9 @@ use weir_domain::shopify::{json::instant, Fact};
 
 use crate::delivery::Delivery;
 use crate::report;
-use crate::store::{cell, read_forgotten, read_redacted, run, run_kept, Key, KnownShop};
+use crate::store::{
+    cell, known_deliveries, lock_shop, read_forgotten, read_redacted, read_shop, run, run_kept, Key, KnownShop,
+};
 
 macro_rules! privacy_sql {
     ($name:literal) => {
@@ -59,26 +61,30 @@ const TABLES: [&str; 30] = [
     "privacy.salt",
 ];
 
-/// Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
-pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shops: &BTreeMap<String, KnownShop>) {
+/// Takes part in the privacy of the shops of a batch, or rules it.
+pub fn enter(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) {
     let mut locks: BTreeMap<i64, bool> = BTreeMap::new();
-    let (mut asked, mut orders): (BTreeSet<Key>, BTreeSet<Key>) = Default::default();
-    for delivery in deliveries.iter() {
+    for delivery in deliveries {
         let Some(fact) = &delivery.fact else { continue };
         let is_merge = matches!(fact, Fact::CustomerMerged { .. });
         *locks.entry(delivery.shop_id).or_default() |= is_merge || fact.is_about_privacy();
-        asked.insert((delivery.shop_id, 0));
-        asked.extend(customer_id(fact).map(|id| (delivery.shop_id, id)));
-        orders.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
     }
     for (shop_id, exclusive) in locks {
         lock(client, shop_id, exclusive);
     }
+}
+
+/// Forgets whom a batch says to forget, and takes whoever was forgotten out of the rest of it.
+pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>]) {
+    let (mut asked, mut orders): (BTreeSet<Key>, BTreeSet<Key>) = Default::default();
     for delivery in deliveries.iter() {
-        let Some(known) = shops.get(&delivery.shop_domain) else {
-            continue;
-        };
-        let domain = &known.shop.shop_domain;
+        let Some(fact) = &delivery.fact else { continue };
+        asked.insert((delivery.shop_id, 0));
+        asked.extend(customer_id(fact).map(|id| (delivery.shop_id, id)));
+        orders.extend(fact.order_id().map(|id| (delivery.shop_id, id)));
+    }
+    for delivery in deliveries.iter() {
+        let domain = &delivery.shop_domain;
         // Through SQL, since these functions run with their owner's rights.
         let (sql, request) = match &delivery.fact {
             Some(Fact::CustomerRedacted { customer_id, orders }) => (
@@ -96,7 +102,12 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shop
     }
     merge(client, deliveries);
     let forgotten = read_forgotten(client, &asked, &orders);
+    // What was answered and deleted does not come back with a repetition. Of one shop only one batch at a time has such requests.
+    let requests = deliveries.iter();
+    let requests = requests.filter(|one| matches!(one.fact, Some(Fact::CustomerDataRequested { .. })));
+    let known = known_deliveries(client, &requests.map(Delivery::key).collect());
     for delivery in deliveries.iter_mut() {
+        let is_repeated = !known.is_empty() && known.contains_key(&delivery.key());
         let Some(fact) = &mut delivery.fact else { continue };
         let is_redacted = |id: i64| forgotten.customers.contains(&(delivery.shop_id, id));
         if is_redacted(0) && !fact.is_about_privacy() {
@@ -127,7 +138,7 @@ pub fn enforce(client: &mut SpiClient<'_>, deliveries: &mut [Delivery<'_>], shop
             Fact::CustomerDataRequested {
                 customer_id,
                 request_id,
-            } if !is_redacted(*customer_id) && !is_redacted(0) => {
+            } if !is_redacted(*customer_id) && !is_redacted(0) && !is_repeated => {
                 let arguments = [
                     DatumWithOid::from(delivery.shop_id),
                     DatumWithOid::from(*request_id),
@@ -187,6 +198,14 @@ pub fn lock(client: &mut SpiClient<'_>, shop_id: i64, exclusive: bool) {
         privacy_sql!("lock_shared")
     };
     run_kept(client, sql, &[DatumWithOid::from(shop_id)]);
+}
+
+/// Takes part in the privacy of the shop of this domain; the shop as it is then, if it is one.
+pub fn enter_shop(client: &mut SpiClient<'_>, shop_domain: &str) -> Option<KnownShop> {
+    let shop_id = read_shop(client, shop_domain)?.shop_id;
+    lock(client, shop_id, false);
+    // Again, now that it is locked: a registration that was waited for may have moved it to another time zone or domain.
+    lock_shop(client, shop_domain).filter(|known| known.shop_id == shop_id)
 }
 
 /// Forgets a customer, or somebody known by their orders alone: the salt goes, orders lose the customer, tombstones stay.

@@ -70,11 +70,8 @@ pub fn record(text: &str) -> String {
     };
     let mut entries: Vec<Entry> = items.into_iter().map(|item| Entry::read(item.get())).collect();
     Spi::connect_mut(|client| {
-        let domains = entries.iter().filter_map(Entry::shop_domain).collect();
-        let shops = store::read_shops(client, domains);
-        admit(client, &mut entries, &shops);
-        // Again, now that they are locked: one may have moved to another time zone.
-        let shops = store::read_shops(client, entries.iter().filter_map(Entry::shop_domain).collect());
+        let shops = enter(client, &mut entries);
+        pass_over(client, &mut entries);
         write_new(client, &mut entries);
         let orders = attribute(client, &mut entries, &shops);
         let told = entries.iter().flat_map(Entry::told).collect::<Vec<_>>();
@@ -117,6 +114,11 @@ impl Entry {
         self.verdict = Some(verdict);
         self.reason = Some(reason);
         self.detail = detail;
+    }
+
+    fn close_unknown(&mut self) {
+        let detail = "the shop is not registered".to_owned();
+        self.close(Verdict::Rejected, "unknown_shop", Some(detail));
     }
 
     fn shop_domain(&self) -> Option<&str> {
@@ -173,24 +175,42 @@ fn named(text: &str) -> Option<String> {
     }
 }
 
-/// Finds the shops, takes part in their privacy, and passes over what is about a shop that was forgotten.
-fn admit(client: &mut SpiClient<'_>, entries: &mut [Entry], shops: &BTreeMap<String, KnownShop>) {
+/// Finds the shops and takes part in their privacy; the shops as they are then.
+fn enter(client: &mut SpiClient<'_>, entries: &mut [Entry]) -> BTreeMap<String, KnownShop> {
+    let shops = read_shops(client, entries);
     for entry in entries.iter_mut() {
         match entry.shop_domain().map(|domain| shops.get(domain)) {
             None => {}
             Some(Some(known)) => entry.shop_id = known.shop_id,
-            Some(None) => entry.close(
-                Verdict::Rejected,
-                "unknown_shop",
-                Some("the shop is not registered".to_owned()),
-            ),
+            Some(None) => entry.close_unknown(),
         }
     }
-    let open = entries.iter().filter(|entry| entry.interaction.is_some());
-    let asked: BTreeSet<Key> = open.map(|entry| (entry.shop_id, 0)).collect();
-    for (shop_id, _) in &asked {
-        privacy::lock(client, *shop_id, false);
+    for shop_id in open_shops(entries) {
+        privacy::lock(client, shop_id, false);
     }
+    // Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain.
+    let shops = read_shops(client, entries);
+    for entry in entries.iter_mut() {
+        let known = entry.shop_domain().map(|domain| shops.get(domain));
+        if known.is_some_and(|known| known.map(|known| known.shop_id) != Some(entry.shop_id)) {
+            entry.close_unknown();
+        }
+    }
+    shops
+}
+
+fn read_shops(client: &mut SpiClient<'_>, entries: &[Entry]) -> BTreeMap<String, KnownShop> {
+    store::read_shops(client, entries.iter().filter_map(Entry::shop_domain).collect())
+}
+
+fn open_shops(entries: &[Entry]) -> BTreeSet<i64> {
+    let open = entries.iter().filter(|entry| entry.interaction.is_some());
+    open.map(|entry| entry.shop_id).collect()
+}
+
+/// Passes over what is about a shop that was forgotten, and takes out the visitor where the order's buyer was.
+fn pass_over(client: &mut SpiClient<'_>, entries: &mut [Entry]) {
+    let asked = open_shops(entries).into_iter().map(|shop_id| (shop_id, 0)).collect();
     let orders = entries.iter().filter_map(Entry::order);
     let forgotten = store::read_forgotten(client, &asked, &orders.collect());
     for entry in entries.iter_mut().filter(|entry| entry.interaction.is_some()) {
@@ -299,8 +319,8 @@ pub fn publish_catalogue(text: &str) -> String {
     let text = serde_json::to_string(&change)
         .unwrap_or_else(|_| report::internal("a catalogue cannot be written", "weir.publish_catalogue"));
     Spi::connect_mut(|client| {
-        let shop_id = shop_id(client, &change.shop_domain);
-        privacy::lock(client, shop_id, false);
+        let known = privacy::enter_shop(client, &change.shop_domain);
+        let shop_id = known.map_or_else(|| report::unknown_shop(), |known| known.shop_id);
         run(
             client,
             publication_sql!("catalogue_lock"),
@@ -340,8 +360,4 @@ pub fn catalogue(shop_domain: &str) -> String {
         let mut rows = run(client, publication_sql!("catalogue_read"), &arguments);
         rows.next().map_or_else(|| report::unknown_shop(), |row| cell(&row, 1))
     })
-}
-
-fn shop_id(client: &mut SpiClient<'_>, shop_domain: &str) -> i64 {
-    store::read_shop(client, shop_domain).map_or_else(|| report::unknown_shop(), |known| known.shop_id)
 }

@@ -12,6 +12,7 @@ use crate::store::{cell, run};
 use crate::time_zone::move_ledgers;
 
 const REGISTER: &str = include_str!("../../sql/postgres/shop_register.sql");
+const DOMAIN: &str = include_str!("../../sql/postgres/shop_domain.sql");
 const REGISTRATION: &str = include_str!("../../sql/postgres/shop_registration.sql");
 const HINT: &str = r#"Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}."#;
 
@@ -22,6 +23,8 @@ struct Registration {
     iana_time_zone: String,
     currency: String,
     name: Option<String>,
+    #[serde(default)]
+    move_domain: bool,
 }
 
 /// Adds or changes a shop. Its currency is fixed once registered: amounts already stored are in it. If its time zone changes,
@@ -33,6 +36,10 @@ pub fn register(text: &str) -> String {
     if shop.shop_domain.is_empty() || text.contains("\\u0000") {
         report::invalid_argument("the shop is not readable", "A text is empty or holds U+0000.", HINT);
     }
+    if shop.shop_domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        let detail = "shop_domain has capital letters, and deliveries name it without.";
+        report::invalid_argument("the shop is not usable", detail, HINT);
+    }
     let in_zone = |zone: &str| Shop::new(&shop.shop_domain, zone, &shop.currency);
     let now = in_zone(&shop.iana_time_zone).unwrap_or_else(|field| {
         report::invalid_argument(
@@ -43,6 +50,15 @@ pub fn register(text: &str) -> String {
     });
     Spi::connect_mut(|client| {
         privacy::lock(client, shop.shop_id, true);
+        let mut rows = run(client, DOMAIN, &[DatumWithOid::from(shop.shop_id)]);
+        let known = rows.next().map(|row| cell::<String>(&row, 1));
+        if let Some(known) = known.filter(|known| *known != shop.shop_domain && !shop.move_domain) {
+            report::invalid_argument(
+                "a registered shop keeps its domain",
+                &format!("The shop is registered as {known}, under which the lake and its specifications know it."),
+                "Give another shop_id, or, if it is the same shop, \"move_domain\": true as docs/operate.md says.",
+            )
+        }
         let arguments = [
             DatumWithOid::from(shop.shop_id),
             DatumWithOid::from(shop.shop_domain.as_str()),

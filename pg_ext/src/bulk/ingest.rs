@@ -60,10 +60,9 @@ pub fn ingest(shop_domain: &str, lines: &str, run: &str) -> String {
     let lines = lines.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
     let lines: Vec<(usize, &str)> = lines.map(|(index, text)| (index + 1, text)).collect();
     let answer = Spi::connect_mut(|client| {
-        let Some(shop) = store::read_shop(client, shop_domain) else {
+        let Some(shop) = privacy::enter_shop(client, shop_domain) else {
             return refuse_all(&lines, "unknown_shop", "the shop is not registered");
         };
-        privacy::lock(client, shop.shop_id, false);
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return refuse_all(&lines, "redacted", "the shop was forgotten");
         }

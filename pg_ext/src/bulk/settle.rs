@@ -17,11 +17,11 @@ use crate::report;
 use crate::store::{self, Key, KnownShop, StoredLine};
 
 const DEFAULT_LIMIT: i64 = 500;
-const LARGEST_LIMIT: i64 = 10_000;
+const LARGEST_LIMIT: usize = 10_000;
 /// Most bytes of events that a call may ask for; PostgreSQL has no text of more than a gigabyte.
-const LARGEST_BYTES: i64 = 1_000_000_000;
+const LARGEST_BYTES: usize = 1_000_000_000;
 /// Orders and products put together at first where bytes are limited: what is told no more is put together once again.
-const FIRST_ROOTS: i64 = 50;
+const FIRST_ROOTS: usize = 50;
 
 #[derive(Deserialize)]
 struct Run {
@@ -49,6 +49,18 @@ struct Page {
     next: Option<String>,
 }
 
+/// What is put together at once of a page.
+struct Piece<'p> {
+    orders: &'p [i64],
+    products: &'p [i64],
+}
+
+/// Those of a page of which something was known.
+struct Known {
+    orders: BTreeSet<Key>,
+    products: BTreeSet<Key>,
+}
+
 /// Applies the next page of what a run has read and returns its events as JSON text.
 pub fn events(shop_domain: &str, run: &str) -> String {
     let run: Run = read_run(run);
@@ -57,37 +69,29 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         received_at: time(&run.received_at, "received_at"),
         source: source(&run.source).to_owned(),
     };
-    let limit = run.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=LARGEST_LIMIT).contains(&limit) {
-        refuse("limit is not from 1 to 10000.");
-    }
-    if !run.bytes.is_none_or(|bytes| (1..=LARGEST_BYTES).contains(&bytes)) {
-        refuse("bytes is not from 1 to 1000000000.");
-    }
+    let within = |count: i64, most: usize| usize::try_from(count).ok().filter(|count| (1..=most).contains(count));
+    let limit = within(run.limit.unwrap_or(DEFAULT_LIMIT), LARGEST_LIMIT)
+        .unwrap_or_else(|| refuse("limit is not from 1 to 10000."));
+    let most_bytes = run
+        .bytes
+        .map(|bytes| within(bytes, LARGEST_BYTES).unwrap_or_else(|| refuse("bytes is not from 1 to 1000000000.")));
     let answer = Spi::connect_mut(|client| {
-        let shop = store::read_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
-        privacy::lock(client, shop.shop_id, false);
-        // Again, now that it is locked: it may have moved to another time zone.
-        let shop = store::lock_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
+        let shop = privacy::enter_shop(client, shop_domain).unwrap_or_else(|| report::unknown_shop());
         if !store::read_redacted(client, &[(shop.shop_id, 0)].into()).is_empty() {
             return Answer::default();
         }
         store::analyze_grown(client);
-        let (mut told, mut after) = (Told::new(limit, run.bytes), run.after);
-        loop {
-            let page = Page::read(client, shop.shop_id, &operations, after.as_deref(), told.at_once());
-            let state = apply(client, &shop, &operations, &page);
-            let cut = tell(client, &shop, &page, &state, &provenance, &mut told);
-            told.roots += page.roots();
-            let is_last = cut.is_some() || page.next.is_none();
-            after = cut.or(page.next);
-            if is_last || told.is_full() {
-                break;
-            }
+        let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
+        let known = Known::lock(client, shop.shop_id, &page);
+        let mut told = Told::new(limit, most_bytes);
+        while told.roots < page.roots() && !told.has_bytes() {
+            let piece = page.piece(told.roots, told.at_once());
+            let state = apply(client, &shop, &operations, &piece, &known);
+            told.roots += tell(client, &shop, &piece, &state, &provenance, &mut told);
         }
         Answer {
+            next: page.after(told.roots),
             events: told.events,
-            next: after,
         }
     });
     report::json_text(&answer, "weir.bulk_events")
@@ -96,15 +100,15 @@ pub fn events(shop_domain: &str, run: &str) -> String {
 /// Events of whole orders and products until there are enough.
 struct Told {
     events: Vec<Box<RawValue>>,
-    bytes: i64,
-    /// Orders and products that were put together.
-    roots: i64,
-    limit: i64,
-    most_bytes: Option<i64>,
+    bytes: usize,
+    /// Orders and products that were told.
+    roots: usize,
+    limit: usize,
+    most_bytes: Option<usize>,
 }
 
 impl Told {
-    fn new(limit: i64, most_bytes: Option<i64>) -> Self {
+    fn new(limit: usize, most_bytes: Option<usize>) -> Self {
         Self {
             events: Vec::new(),
             bytes: 0,
@@ -115,7 +119,7 @@ impl Told {
     }
 
     fn add(&mut self, event: Box<RawValue>) {
-        self.bytes += i64::try_from(event.get().len()).unwrap_or(i64::MAX);
+        self.bytes += event.get().len();
         self.events.push(event);
     }
 
@@ -123,12 +127,8 @@ impl Told {
         self.most_bytes.is_some_and(|most| self.bytes >= most)
     }
 
-    fn is_full(&self) -> bool {
-        self.roots >= self.limit || self.has_bytes()
-    }
-
     /// How many to put together next, by what those before came to.
-    fn at_once(&self) -> i64 {
+    fn at_once(&self) -> usize {
         let left = self.limit - self.roots;
         match self.most_bytes {
             None => left,
@@ -139,11 +139,7 @@ impl Told {
 }
 
 impl Page {
-    fn roots(&self) -> i64 {
-        i64::try_from(self.orders.len() + self.products.len()).unwrap_or(i64::MAX)
-    }
-
-    fn read(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], after: Option<&str>, limit: i64) -> Self {
+    fn read(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], after: Option<&str>, limit: usize) -> Self {
         let (after_order, after_product) = match after.map(|text| text.split_once('/')) {
             None => (i64::MIN, i64::MIN),
             Some(Some(("Order", id))) => (cursor(id), i64::MIN),
@@ -156,16 +152,66 @@ impl Page {
             products: Vec::new(),
             next: None,
         };
-        let rest = limit - i64::try_from(page.orders.len()).unwrap_or(limit);
+        let rest = limit - page.orders.len();
         if rest > 0 {
             page.products = store::read_roots(client, shop_id, operations, "Product", after_product, rest);
         }
-        if page.orders.len() + page.products.len() == usize::try_from(limit).unwrap_or_default() {
-            let last_product = page.products.last().map(|id| format!("Product/{id}"));
-            page.next = last_product.or_else(|| page.orders.last().map(|id| format!("Order/{id}")));
+        if page.roots() == limit {
+            page.next = page.cursor(limit);
         }
         page
     }
+
+    fn roots(&self) -> usize {
+        self.orders.len() + self.products.len()
+    }
+
+    /// `count` of them, or as many as are left, behind the first `done`.
+    fn piece(&self, done: usize, count: usize) -> Piece<'_> {
+        let (orders, products) = (&self.orders, &self.products);
+        let of = |place: usize| {
+            (
+                place.min(orders.len()),
+                place.saturating_sub(orders.len()).min(products.len()),
+            )
+        };
+        let (from, to) = (of(done), of(done + count));
+        Piece {
+            orders: &orders[from.0..to.0],
+            products: &products[from.1..to.1],
+        }
+    }
+
+    /// The last of the first `done`.
+    fn cursor(&self, done: usize) -> Option<String> {
+        let piece = self.piece(done - 1, 1);
+        let product = piece.products.first().map(|id| format!("Product/{id}"));
+        product.or_else(|| piece.orders.first().map(|id| format!("Order/{id}")))
+    }
+
+    /// Where the next page starts when the first `done` are told.
+    fn after(&self, done: usize) -> Option<String> {
+        if done < self.roots() {
+            self.cursor(done)
+        } else {
+            self.next.clone()
+        }
+    }
+}
+
+impl Known {
+    /// Locks all that the page may tell. Later on it would be too late: part of it may be told by then, and its customers' salts
+    /// are locked after all orders.
+    fn lock(client: &mut SpiClient<'_>, shop_id: i64, page: &Page) -> Self {
+        Self {
+            orders: store::lock_orders(client, &keys(shop_id, &page.orders)),
+            products: store::lock_products(client, &keys(shop_id, &page.products)),
+        }
+    }
+}
+
+fn keys(shop_id: i64, ids: &[i64]) -> BTreeSet<Key> {
+    ids.iter().map(|id| (shop_id, *id)).collect()
 }
 
 fn cursor(id: &str) -> i64 {
@@ -173,16 +219,16 @@ fn cursor(id: &str) -> i64 {
         .unwrap_or_else(|_| refuse("after is no cursor of this function."))
 }
 
-/// Merges the page's orders and products with what is known of them.
-fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], page: &Page) -> State {
-    let keys = |ids: &[i64]| ids.iter().map(|id| (shop.shop_id, *id)).collect::<BTreeSet<Key>>();
-    let mut state = State::read(client, &keys(&page.orders), &keys(&page.products));
-    let roots = page.orders.iter().map(|id| ("Order", *id));
-    let roots: Vec<(&str, i64)> = roots.chain(page.products.iter().map(|id| ("Product", *id))).collect();
+/// Merges a piece's orders and products with what is known of them.
+fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], piece: &Piece<'_>, known: &Known) -> State {
+    let (orders, products) = (keys(shop.shop_id, piece.orders), keys(shop.shop_id, piece.products));
+    let mut state = State::read(client, &(&orders & &known.orders), &(&products & &known.products));
+    let roots = piece.orders.iter().map(|id| ("Order", *id));
+    let roots: Vec<(&str, i64)> = roots.chain(piece.products.iter().map(|id| ("Product", *id))).collect();
     let mut customers = BTreeSet::new();
     let nodes = put_together(store::read_nodes(client, shop.shop_id, operations, &roots));
     customers.extend(nodes.iter().filter_map(|node| Some((shop.shop_id, node.customer_id?))));
-    let forgotten = store::read_forgotten(client, &customers, &keys(&page.orders));
+    let forgotten = store::read_forgotten(client, &customers, &orders);
     for mut node in nodes {
         let key = (shop.shop_id, node.id);
         let is_product = matches!(node.part, Some(Part::Product(_)));
@@ -251,32 +297,27 @@ fn tree(operation: i64, line: StoredLine, below: &mut BTreeMap<(i64, Gid), Vec<S
     }
 }
 
-/// All events of the page's orders and products as they are now, whether or not this run changed them: a run that died
-/// before its events were sent must not lose them. The ids are those of the webhooks. Returns the last one told where those after it
-/// are too many bytes.
+/// All events of a piece's orders and products as they are now, whether or not this run changed them: a run that died
+/// before its events were sent must not lose them. The ids are those of the webhooks. Ends where there are bytes enough; returns
+/// how many orders and products it came to.
 fn tell(
     client: &mut SpiClient<'_>,
     shop: &KnownShop,
-    page: &Page,
+    piece: &Piece<'_>,
     state: &State,
     provenance: &Provenance,
     told: &mut Told,
-) -> Option<String> {
-    let orders: Vec<(i64, &OrderState)> = page
-        .orders
-        .iter()
-        .filter_map(|id| Some((*id, state.orders.get(&(shop.shop_id, *id))?)))
-        .collect();
-    let products = orders.iter().flat_map(|(_, order)| &order.lines);
+) -> usize {
+    let order_of = |id: i64| state.orders.get(&(shop.shop_id, id));
+    let orders = || piece.orders.iter().filter_map(|id| order_of(*id));
+    let products = orders().flat_map(|order| &order.lines);
     let products: BTreeSet<Key> = products
         .filter_map(|line| Some((shop.shop_id, line.product_id?)))
         .collect();
     let mut products = store::read_products(client, &products);
     products.extend(state.products.iter().map(|(key, product)| (*key, product.clone())));
     let products: BTreeMap<i64, Product> = products.into_iter().map(|(key, product)| (key.1, product)).collect();
-    let customers = orders
-        .iter()
-        .filter_map(|(_, order)| Some((shop.shop_id, order.header.as_ref()?.customer_id?)));
+    let customers = orders().filter_map(|order| Some((shop.shop_id, order.header.as_ref()?.customer_id?)));
     let salts = store::read_salts(client, &customers.collect());
     let salts: BTreeMap<i64, String> = salts.into_iter().map(|(key, salt)| (key.1, salt)).collect();
     let renderer = Renderer {
@@ -284,28 +325,26 @@ fn tell(
         products: &products,
         salts: &salts,
     };
-    let mut last = None;
-    for (order_id, order) in orders {
+    for (place, order_id) in piece.orders.iter().enumerate() {
         if told.has_bytes() {
-            return last;
+            return place;
         }
-        let ledger = state.ledger((shop.shop_id, order_id), order, &shop.shop);
-        for key in order_keys(order_id, order, shop, provenance.received_at) {
+        let Some(order) = order_of(*order_id) else { continue };
+        let ledger = state.ledger((shop.shop_id, *order_id), order, &shop.shop);
+        for key in order_keys(*order_id, order, shop, provenance.received_at) {
             told.add(renderer.order_with(&key, order, &ledger, provenance));
         }
-        last = Some(format!("Order/{order_id}"));
     }
-    for id in &page.products {
+    for (place, id) in piece.products.iter().enumerate() {
         if told.has_bytes() {
-            return last;
+            return piece.orders.len() + place;
         }
         let Some(product) = products.get(id) else { continue };
         if let Some(key) = events::product_event(None, product) {
             told.add(renderer.product(&key, product, provenance));
         }
-        last = Some(format!("Product/{id}"));
     }
-    None
+    piece.orders.len() + piece.products.len()
 }
 
 /// What an order has to tell from its beginning, and its ledger as of now: an event that was sent before carries the ledger

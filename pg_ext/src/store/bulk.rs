@@ -73,14 +73,14 @@ pub fn read_roots(
     operations: &[i64],
     resource: &str,
     after: i64,
-    limit: i64,
+    limit: usize,
 ) -> Vec<i64> {
     let arguments = [
         DatumWithOid::from(shop_id),
         DatumWithOid::from(operations.to_vec()),
         DatumWithOid::from(resource),
         DatumWithOid::from(after),
-        DatumWithOid::from(limit),
+        DatumWithOid::from(i64::try_from(limit).unwrap_or(i64::MAX)),
     ];
     run(client, ROOTS_READ, &arguments).map(|row| cell(&row, 1)).collect()
 }

@@ -63,7 +63,7 @@ pub fn lock_shop(client: &mut SpiClient<'_>, domain: &str) -> Option<KnownShop> 
     lock_shops(client, [domain].into()).remove(domain)
 }
 
-/// Identity of a delivery: one action fires several topics, and a topic repeats with its webhook id.
+/// Shop, topic and webhook id of a delivery.
 pub type DeliveryKey = (i64, String, String);
 
 /// Which of the deliveries were applied before, and the events they caused.

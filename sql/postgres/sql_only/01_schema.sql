@@ -142,6 +142,9 @@ create type weir_sql.delivery as (
     shop_id bigint, zone text, currency text, verdict text, reason text, detail text, fact jsonb, raw jsonb
 );
 
+-- A registered shop.
+create type weir_sql.known_shop as (shop_id bigint, shop_domain text, zone text, currency text);
+
 -- A global id, such as gid://shopify/Order/1.
 create type weir_sql.gid as (resource text, id bigint);
 

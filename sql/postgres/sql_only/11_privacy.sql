@@ -167,6 +167,22 @@ begin
 end
 $$;
 
+-- Takes part in the privacy of the shop of a domain; the shop as it is then, null if it is none.
+create function weir_sql.enter_shop(domain text) returns weir_sql.known_shop language plpgsql as $$
+declare
+    entered bigint := (select shop.shop_id from commerce.shop as shop where shop.shop_domain = domain);
+    known weir_sql.known_shop;
+begin
+    if entered is not null then
+        perform weir_sql.lock_shared(entered);
+        -- Again, now that it is locked: a registration that was waited for may have moved it to another time zone or domain.
+        select shop.shop_id, shop.shop_domain, shop.iana_time_zone, shop.currency into known
+        from commerce.shop as shop where shop.shop_domain = domain and shop.shop_id = entered;
+    end if;
+    return known;
+end
+$$;
+
 -- Takes the locks of a batch, forgets whom it says to forget, and takes whoever was forgotten out of the rest of it.
 create function weir_sql.with_privacy(deliveries weir_sql.delivery[]) returns weir_sql.delivery[]
 language plpgsql as $$
@@ -187,13 +203,21 @@ begin
             perform weir_sql.lock_shared(one.shop_id);
         end if;
     end loop;
-    -- A registration that was waited for may have moved one to another time zone.
+    -- A registration that was waited for may have moved one to another time zone or domain.
     for one in
-        select told.position, shop.iana_time_zone from unnest(deliveries) as told
-        join commerce.shop as shop on shop.shop_id = told.shop_id and shop.iana_time_zone <> told.zone
+        select told.position, shop.iana_time_zone, shop.shop_id is null as is_unknown from unnest(deliveries) as told
+        left join commerce.shop as shop on shop.shop_id = told.shop_id and shop.shop_domain = told.shop_domain
+        where told.fact is not null and shop.iana_time_zone is distinct from told.zone
     loop
         given := deliveries[one.position];
-        given.zone := one.iana_time_zone;
+        if one.is_unknown then
+            given.fact := null;
+            given.verdict := 'rejected';
+            given.reason := 'unknown_shop';
+            given.detail := 'the shop is not registered';
+        else
+            given.zone := one.iana_time_zone;
+        end if;
         deliveries[one.position] := given;
     end loop;
     -- Through the API, since these functions run with their owner's rights.
@@ -277,6 +301,8 @@ begin
         elsif given.fact ->> 'kind' = 'customer_data_requested'
             and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, 0)
             and not weir_sql.is_gone(gone.shops, gone.customers, given.shop_id, (given.fact ->> 'customer_id')::bigint)
+            -- What was answered and deleted does not come back with a repetition.
+            and not exists (select from weir_sql.deliveries_read(array[given.shop_id], array[given.topic], array[given.webhook_id]))
         then
             perform weir_sql.data_request_write(given.shop_id, (given.fact ->> 'request_id')::bigint,
                 (given.fact ->> 'customer_id')::bigint, weir_sql.exact_time(given.received_at));

@@ -10,6 +10,7 @@ declare
     problem text;
     registered jsonb;
     moved bigint := 0;
+    known_domain text;
     usage constant text := 'Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}.';
 begin
     if strpos(shop::text, '\u0000') > 0 or shop ->> 'shop_domain' = '' then
@@ -24,10 +25,17 @@ begin
         perform weir_sql.int_of(fields, 'shop_id', ''), weir_sql.required_text(fields, 'shop_domain'),
             weir_sql.required_text(fields, 'iana_time_zone'), weir_sql.required_text(fields, 'currency'),
             weir_sql.text_of(fields, 'name', '');
+        if jsonb_typeof(coalesce(fields -> 'move_domain', 'false')) <> 'boolean' then
+            perform weir_sql.refuse('type_mismatch', 'move_domain', 'a boolean');
+        end if;
     exception when sqlstate 'WR001' then
         raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
             detail = 'A field is missing or mistyped.', hint = usage;
     end;
+    if fields ->> 'shop_domain' collate "C" ~ '[A-Z]' then
+        raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
+            detail = 'shop_domain has capital letters, and deliveries name it without.', hint = usage;
+    end if;
     problem := case
         when not exists (select from pg_timezone_names where lower(name) = lower(fields ->> 'iana_time_zone'))
             then 'iana_time_zone'
@@ -38,6 +46,12 @@ begin
             detail = 'Field ' || problem || ' is not a known value.', hint = usage;
     end if;
     perform weir_sql.lock_exclusive((fields ->> 'shop_id')::bigint);
+    known_domain := weir_sql.shop_domain((fields ->> 'shop_id')::bigint);
+    if known_domain <> fields ->> 'shop_domain' and not coalesce((fields -> 'move_domain')::boolean, false) then
+        raise exception 'a registered shop keeps its domain' using errcode = 'invalid_parameter_value',
+            detail = 'The shop is registered as ' || known_domain || ', under which the lake and its specifications know it.',
+            hint = 'Give another shop_id, or, if it is the same shop, "move_domain": true as docs/operate.md says.';
+    end if;
     registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
         fields ->> 'iana_time_zone', fields ->> 'currency');
     if registered is null then

@@ -252,10 +252,16 @@ begin
     perform weir_sql.lock_privacy(array(
         select distinct shop_id from unnest(given) where verdict is null order by shop_id
     ));
-    -- Again, now that they are locked: one may have moved to another time zone.
+    -- Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain.
     for n in 1 .. cardinality(given) loop
         continue when given[n].verdict is not null;
-        given[n].zone := (select shop.iana_time_zone from commerce.shop as shop where shop.shop_id = given[n].shop_id);
+        given[n].zone := (select shop.iana_time_zone from commerce.shop as shop
+            where shop.shop_id = given[n].shop_id and shop.shop_domain = given[n].shop_domain);
+        if given[n].zone is null then
+            given[n].verdict := 'rejected';
+            given[n].reason := 'unknown_shop';
+            given[n].detail := 'the shop is not registered';
+        end if;
     end loop;
     select coalesce(array_agg(redacted.shop_id) filter (where redacted.order_id is null), '{}'),
         coalesce(array_agg(redacted.shop_id || ' ' || redacted.order_id) filter (where redacted.order_id is not null), '{}')

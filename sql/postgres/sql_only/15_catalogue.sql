@@ -112,11 +112,10 @@ begin
         get stacked diagnostics problem = pg_exception_detail;
         perform weir_sql.refuse_catalogue(problem);
     end;
-    select shop.shop_id into known from commerce.shop as shop where shop.shop_domain = change ->> 'shop_domain';
+    known := (weir_sql.enter_shop(change ->> 'shop_domain')).shop_id;
     if known is null then
         perform weir_sql.refuse_unknown_shop();
     end if;
-    perform weir_sql.lock_privacy(array[known]);
     perform weir_sql.catalogue_lock(known);
     changed := weir_sql.catalogue_write(known, change::text);
     dangling := weir_sql.catalogue_dangling(known);

@@ -140,11 +140,10 @@ begin
     operation := weir_sql.operation_id(asked ->> 'operation_id');
     started_at := weir_sql.run_time(asked, 'started_at');
     received_at := weir_sql.run_time(asked, 'received_at');
-    select known.shop_id into shop from commerce.shop as known where known.shop_domain = ingest_bulk.shop_domain;
+    shop := (weir_sql.enter_shop(shop_domain)).shop_id;
     if shop is null then
         return weir_sql.refuse_chunk(chunk, 'unknown_shop', 'the shop is not registered');
     end if;
-    perform weir_sql.lock_privacy(array[shop]);
     if exists (select from weir_sql.redacted_read(array[shop], '{0}', '{}', '{}')) then
         return weir_sql.refuse_chunk(chunk, 'redacted', 'the shop was forgotten');
     end if;
@@ -310,16 +309,12 @@ begin
 end
 $$;
 
-create type weir_sql.known_shop as (shop_id bigint, shop_domain text, zone text, currency text);
-
--- Merges the page's orders and products with what is known of them.
+-- Merges orders and products, which are locked, with what is known of them.
 create function weir_sql.apply_bulk(shop weir_sql.known_shop, operations bigint[], orders bigint[], products bigint[])
 returns void language plpgsql as $$
 declare
     facts weir_sql.delivery[];
 begin
-    perform weir_sql.order_header_lock(array_fill(shop.shop_id, array[cardinality(orders)]), orders);
-    perform weir_sql.product_lock(array_fill(shop.shop_id, array[cardinality(products)]), products);
     -- As deliveries about the orders and products.
     facts := array(
         select row(row_number() over (order by told.sequence, told.id, told.n), null, null, shop.shop_domain, null, null,
@@ -419,7 +414,10 @@ declare
     most bigint;
     shop weir_sql.known_shop;
     orders bigint[];
-    products bigint[];
+    products bigint[] := '{}';
+    all_roots text[];
+    told_orders bigint[];
+    told_products bigint[];
     at_once bigint;
     roots bigint := 0;
     bytes bigint := 0;
@@ -451,52 +449,51 @@ begin
     if most not between 1 and 1000000000 then
         perform weir_sql.refuse_run('bytes is not from 1 to 1000000000.');
     end if;
-    select known.shop_id, known.shop_domain, known.iana_time_zone, known.currency into shop from commerce.shop as known where known.shop_domain = bulk_events.shop_domain;
+    shop := weir_sql.enter_shop(shop_domain);
     if shop.shop_id is null then
         perform weir_sql.refuse_unknown_shop();
     end if;
-    perform weir_sql.lock_privacy(array[shop.shop_id]);
-    -- Again, now that it is locked: it may have moved to another time zone.
-    shop.zone := (select known.iana_time_zone from commerce.shop as known where known.shop_id = shop.shop_id);
     if exists (select from weir_sql.redacted_read(array[shop.shop_id], '{0}', '{}', '{}')) then
         return '{"events": [], "next": null}';
     end if;
     execute (select script from weir_sql.script where name = 'analyze_grown');
-    loop
+    orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',
+        weir_sql.cursor(next, 'Order'), size) as id order by id);
+    if cardinality(orders) < size then
+        products := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Product',
+            weir_sql.cursor(next, 'Product'), size - cardinality(orders)) as id order by id);
+    end if;
+    all_roots := array(select 'Order/' || id from unnest(orders) with ordinality as one (id, n) order by n)
+        || array(select 'Product/' || id from unnest(products) with ordinality as one (id, n) order by n);
+    -- Later on it would be too late: part of the page may be told by then, and its customers' salts are locked after all orders.
+    perform weir_sql.order_header_lock(array_fill(shop.shop_id, array[cardinality(orders)]), orders);
+    perform weir_sql.product_lock(array_fill(shop.shop_id, array[cardinality(products)]), products);
+    while roots < cardinality(all_roots) and coalesce(bytes < most, true) loop
         -- By what those before came to; what is told no more is put together once again.
-        at_once := case when most is null then size - roots when bytes = 0 then least(size - roots, 50)
-            else greatest(1, least(size - roots, (most - bytes) * roots / bytes)) end;
-        orders := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Order',
-            weir_sql.cursor(next, 'Order'), at_once) as id order by id);
-        products := '{}';
-        if cardinality(orders) < at_once then
-            products := array(select id from weir_sql.bulk_roots_read(shop.shop_id, operations, 'Product',
-                weir_sql.cursor(next, 'Product'), at_once - cardinality(orders)) as id order by id);
-        end if;
-        next := case when cardinality(orders) + cardinality(products) = at_once
-            then coalesce('Product/' || products[cardinality(products)], 'Order/' || orders[cardinality(orders)]) end;
-        roots := roots + cardinality(orders) + cardinality(products);
-        perform weir_sql.apply_bulk(shop, operations, orders, products);
+        at_once := case when most is null then size when bytes = 0 then 50
+            else greatest(1, (most - bytes) * roots / bytes) end;
+        told_orders := orders[roots + 1 : roots + at_once];
+        told_products := products[greatest(roots - cardinality(orders), 0) + 1 : roots + at_once - cardinality(orders)];
+        perform weir_sql.apply_bulk(shop, operations, told_orders, told_products);
         with told as materialized (
-            select * from weir_sql.tell_bulk(shop, orders, products, asked ->> 'source', received_at)
+            select * from weir_sql.tell_bulk(shop, told_orders, told_products, asked ->> 'source', received_at)
         ), enough as (
             -- Those after which there are bytes enough.
-            select told.position, told.root, coalesce(most <= bytes + sum(sum(octet_length(told.event))) over (
+            select told.position, coalesce(most <= bytes + sum(sum(octet_length(told.event))) over (
                 order by told.position rows between unbounded preceding and 1 preceding), false) as is_cut
-            from told group by told.position, told.root
+            from told group by told.position
         )
         select coalesce(array_agg(told.event order by told.position, told.n) filter (where not enough.is_cut), '{}') as events,
             coalesce(sum(octet_length(told.event)) filter (where not enough.is_cut), 0) as bytes,
-            (array_agg(told.root order by told.position desc) filter (where not enough.is_cut))[1] as last,
-            coalesce(bool_or(enough.is_cut), false) as is_cut
+            (array_agg(told.root order by told.position desc) filter (where not enough.is_cut))[1] as last
         into page from told join enough using (position);
         events := events || page.events;
         bytes := bytes + page.bytes;
-        if page.is_cut then
-            next := page.last;
-        end if;
-        exit when page.is_cut or next is null or roots >= size or bytes >= most;
+        roots := case when bytes >= most then array_position(all_roots, page.last)
+            else roots + cardinality(told_orders) + cardinality(told_products) end;
     end loop;
+    -- As many as were asked for: there may be more.
+    next := case when roots < cardinality(all_roots) or cardinality(all_roots) = size then all_roots[roots] end;
     return ('{"events": [' || array_to_string(events, ', ') || '], "next": ' || coalesce(to_json(next)::text, 'null') || '}')::json;
 end
 $$;

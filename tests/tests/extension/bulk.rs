@@ -8,7 +8,7 @@ use weir_domain::telemetry::commerce;
 use weir_tests::bulk_jsonl::{jsonl, split_mix, BulkLine, BulkShop, Sequence};
 use weir_tests::shop::Shop;
 
-use super::{content, delivery, ingest, ledger, order, refund, shop, types, verdicts, SHOP};
+use super::{content, delivery, ingest, ledger, order, refund, shop, types, until_waiting, verdicts, SHOP};
 
 /// How a shop is read.
 pub struct Bulk {
@@ -673,6 +673,43 @@ async fn chunks_pages_and_webhooks_at_once_do_not_deadlock() {
         join commerce.order_line_item as l using (shop_id, order_id)";
     let row = admin.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS));
+}
+
+/// A page that is told piece by piece has the salt of a customer, while a webhook about a later order of theirs waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_told_by_bytes_locks_its_orders_before_anybodys_salt() {
+    let (database, edge) = shop().await;
+    let by = |id: i64| {
+        let customer = if [10, 60].contains(&id) { 7 } else { 1000 + id };
+        order(id, 1, "").replace(r#""id": 77"#, &format!(r#""id": {customer}"#))
+    };
+    let orders: Vec<_> = (1..=100).map(|id| ("orders/create", by(id))).collect();
+    let run = run_of(1, "orders_core", "2026-11-02T00:00:00Z");
+    let text = jsonl(files(&told(&orders))[0].clone(), Sequence::Grouped);
+    ingest_bulk(&edge, SHOP, &text, &run).await;
+    let holder = database.admin().await.unwrap();
+    let hold = "begin; insert into commerce.order_header (shop_id, order_id) values (1, 59)";
+    holder.batch_execute(hold).await.unwrap();
+
+    let page = tokio::spawn(async move {
+        let run = json!({"operation_ids": ["gid://shopify/BulkOperation/1"], "source": "bulk_sync",
+            "received_at": "2026-12-01T00:20:00.000Z", "limit": 500, "bytes": 100_000_000});
+        let sql = "select json_array_length(weir.bulk_events($1, $2::text::json) -> 'events')";
+        let row = edge.query_one(sql, &[&SHOP, &run.to_string()]).await;
+        row.map(|row| row.get::<_, i32>(0))
+    });
+    let admin = database.admin().await.unwrap();
+    until_waiting(&admin, 1, || page.is_finished()).await;
+    let other = database.edge().await.unwrap();
+    let webhook = tokio::spawn(async move {
+        let batch = Value::from(vec![delivery("a", "orders/updated", &by(60))]).to_string();
+        let sql = "select weir.ingest($1::text::json)::text";
+        other.query_one(sql, &[&batch]).await.map(|_| ())
+    });
+    until_waiting(&admin, 2, || webhook.is_finished()).await;
+    holder.batch_execute("rollback").await.unwrap();
+    webhook.await.unwrap().unwrap();
+    assert!(page.await.unwrap().unwrap() >= 100);
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! What weir asks of a database and of the transaction that calls it.
 
-use serde_json::json;
+use serde_json::{json, Value};
 use tokio_postgres::error::SqlState;
 use weir_tests::postgres::connect;
 
 use super::publication::interaction;
-use super::{delivery, install, order, shop, SHOP};
+use super::{delivery, install, order, shop, until_waiting, SHOP};
 
 #[tokio::test]
 async fn whoever_would_not_see_a_redaction_is_refused() {
@@ -67,15 +67,91 @@ async fn a_database_of_another_encoding_is_refused() {
 }
 
 #[tokio::test]
-async fn a_shop_that_is_registered_under_another_domain_is_told_of_the_one_before() {
+async fn a_shop_moves_to_another_domain_only_where_that_is_meant() {
     let (database, _edge) = shop().await;
     let admin = database.admin().await.unwrap();
-    let register = |domain: &str| {
-        let shop = json!({"shop_id": 1, "shop_domain": domain, "iana_time_zone": "Asia/Tokyo", "currency": "USD"});
-        format!("select weir.register_shop('{shop}'::json) ->> 'previous_shop_domain'")
-    };
+    for (domain, hint) in [
+        ("new.myshopify.com", "move_domain"),
+        ("New.myshopify.com", "demo.myshopify.com"),
+    ] {
+        let error = admin.batch_execute(&register(domain, false)).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code(), &SqlState::INVALID_PARAMETER_VALUE);
+        assert!(error.hint().unwrap().contains(hint), "{error:?}");
+    }
     for (domain, before) in [("new.myshopify.com", SHOP), ("new.myshopify.com", "new.myshopify.com")] {
-        let row = admin.query_one(&register(domain), &[]).await.unwrap();
-        assert_eq!(row.get::<_, Option<String>>(0).as_deref(), Some(before));
+        let row = admin.query_one(&register(domain, before == SHOP), &[]).await.unwrap();
+        let answer: Value = serde_json::from_str(row.get(0)).unwrap();
+        assert_eq!(answer["previous_shop_domain"], before);
+    }
+}
+
+fn register(domain: &str, is_meant: bool) -> String {
+    let shop = json!({"shop_id": 1, "shop_domain": domain, "iana_time_zone": "Asia/Tokyo", "currency": "USD",
+        "move_domain": is_meant});
+    format!("select weir.register_shop('{shop}'::json)::text")
+}
+
+/// It is refused like whatever comes a moment later, and not taken without being kept.
+#[tokio::test]
+async fn what_waits_while_its_shop_moves_to_another_domain_is_refused() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let batch = json!([
+        delivery("1", "orders/create", &order(7, 1, "")),
+        delivery("2", "customers/redact", r#"{"customer": {"id": 77}}"#),
+        delivery(
+            "3",
+            "products/create",
+            r#"{"id": 11, "updated_at": "2026-11-01T00:00:00Z"}"#
+        ),
+    ]);
+    let attributions = json!([interaction(
+        "e1",
+        "attribution",
+        1,
+        json!({"order_id": "7", "publisher_id": "p1"})
+    )]);
+    let line = json!({"id": "gid://shopify/Order/7"});
+    let run = json!({"operation_id": "gid://shopify/BulkOperation/1", "kind": "orders_core", "source": "bulk_sync",
+        "started_at": "2026-11-01T00:00:00Z", "received_at": "2026-11-01T00:00:00Z"});
+    let calls = [
+        (format!("select weir.ingest($${batch}$$::text)"), "deliveries", 3),
+        (
+            format!("select weir.record_interactions($${attributions}$$::json)::text"),
+            "interactions",
+            1,
+        ),
+        (
+            format!("select weir.ingest_bulk('{SHOP}', $${line}$$, $${run}$$::json)::text"),
+            "rejections",
+            1,
+        ),
+    ];
+    for (call, list, count) in calls {
+        admin.batch_execute("begin").await.unwrap();
+        admin.batch_execute(&register("new.myshopify.com", true)).await.unwrap();
+        let (answer, ()) = tokio::join!(edge.query_one(&call, &[]), async {
+            let watcher = database.admin().await.unwrap();
+            until_waiting(&watcher, 1, || false).await;
+            admin.batch_execute("commit").await.unwrap();
+        });
+        let answer: Value = serde_json::from_str(answer.unwrap().get(0)).unwrap();
+        let reasons: Vec<&Value> = answer[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["reason"])
+            .collect();
+        assert_eq!(reasons, vec!["unknown_shop"; count], "{answer}");
+        admin.batch_execute(&register(SHOP, true)).await.unwrap();
+    }
+    for table in ["order_header", "product", "webhook_delivery"] {
+        let rows = format!("select count(*) from commerce.{table}");
+        assert_eq!(
+            admin.query_one(&rows, &[]).await.unwrap().get::<_, i64>(0),
+            0,
+            "{table}"
+        );
     }
 }

@@ -420,6 +420,31 @@ async fn a_request_of_before_the_first_registration_takes_nothing_of_what_came_a
 }
 
 #[tokio::test]
+async fn a_request_that_was_answered_does_not_come_back() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let asks = |id: &str| {
+        delivery(
+            id,
+            "customers/data_request",
+            r#"{"customer": {"id": 77}, "data_request": {"id": 5}}"#,
+        )
+    };
+    let waiting = async || {
+        let row = admin.query_one("select count(*) from privacy.data_request", &[]).await;
+        row.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(
+        verdicts(&ingest(&edge, &[asks("q"), asks("q")]).await),
+        ["accepted", "duplicate"]
+    );
+    assert_eq!(waiting().await, 1);
+    admin.batch_execute("delete from privacy.data_request").await.unwrap();
+    assert_eq!(verdicts(&ingest(&edge, &[asks("q")]).await), ["duplicate"]);
+    assert_eq!(waiting().await, 0);
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();

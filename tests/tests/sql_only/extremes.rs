@@ -141,7 +141,7 @@ async fn a_zone_that_is_named_like_an_abbreviation_has_summer_time() {
         .into_iter()
         .enumerate()
     {
-        let domain = format!("{zone}.myshopify.com");
+        let domain = format!("zone-{number}.myshopify.com");
         let shop = json!({"shop_id": 100 + number, "shop_domain": domain, "iana_time_zone": zone, "currency": "USD"});
         let call = format!("select weir.register_shop('{shop}')::text");
         pair.same(&call).await.unwrap();
