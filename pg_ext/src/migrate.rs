@@ -7,6 +7,7 @@ use crate::report;
 use crate::store::{cell, run, run_script};
 
 const BOOKKEEPING: &str = include_str!("../../sql/postgres/bookkeeping.sql");
+const BEFORE: &str = include_str!("../../sql/postgres/before_migrations.sql");
 const GRANTS: &str = include_str!("../../sql/postgres/grants.sql");
 
 /// Number, name and text; the number leads the name.
@@ -75,6 +76,9 @@ pub fn migrate() -> i32 {
         }
         let mut count = 0;
         for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| !applied.contains(version)) {
+            if count == 0 {
+                run_script(client, BEFORE);
+            }
             run_script(client, sql);
             let arguments = [DatumWithOid::from(*version), DatumWithOid::from(*name)];
             run(

@@ -1,7 +1,7 @@
 -- Who publishes what of the shop's products, and what came of it: the catalogue that the edge keeps a copy of, the
 -- interactions that touch the domain, and who brought the buyer of an order. Clicks and views go to the lake alone.
 
-create schema publication;
+create schema if not exists publication;
 comment on schema publication is 'Publishers, what they publish, and the interactions that touch the domain';
 
 create table publication.catalogue (

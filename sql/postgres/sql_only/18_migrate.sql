@@ -7,6 +7,7 @@ create table weir_sql.script (
 comment on table weir_sql.script is 'What weir.migrate() and weir.bulk_events run; made anew by every install';
 insert into weir_sql.script (name, version, script) values
     ('bookkeeping', null, :'bookkeeping'),
+    ('before_migrations', null, :'before_migrations'),
     ('grants', null, :'grants'),
     ('analyze_grown', null, :'analyze_grown'),
     ('001_commerce', 1, :'001_commerce'),
@@ -54,6 +55,9 @@ begin
         where version is not null and version not in (select known.version from configuration.schema_migration as known)
         order by version
     loop
+        if applied = 0 then
+            execute (select script from weir_sql.script where name = 'before_migrations');
+        end if;
         execute missing.script;
         insert into configuration.schema_migration (version, name) values (missing.version, missing.name);
         applied := applied + 1;

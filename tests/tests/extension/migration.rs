@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use weir_tests::postgres::connect;
 use weir_tests::workspace_root;
 
-use super::{delivery, ingest, install, order, shop, types, verdicts, SHOP};
+use super::{delivery, ingest, install, order, shop, types, until_waiting, verdicts, SHOP};
 
 const BOOKKEEPING: &str = include_str!("../../../sql/postgres/bookkeeping.sql");
 const FIRST: &str = include_str!("../../../sql/postgres/migrations/001_commerce.sql");
@@ -58,6 +58,87 @@ async fn no_table_is_a_pipelines_state() {
     let rows = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
     let tables: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(tables, TABLES);
+}
+
+/// The schemas have common names.
+#[tokio::test]
+async fn an_applications_tables_in_a_schema_of_the_same_name_stay_its_own() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    admin
+        .batch_execute("create database shared template template0")
+        .await
+        .unwrap();
+    let name = "select current_database()::text";
+    let name: String = admin.query_one(name, &[]).await.unwrap().get(0);
+    let url = database.admin_url.replace(&format!("/{name}"), "/shared");
+    let shared = connect(&url).await.unwrap();
+    for schema in ["commerce", "configuration", "privacy", "publication"] {
+        let table = format!(
+            "create schema {schema}; create table {schema}.api_key (key text);
+            grant insert on {schema}.api_key to weir_edge"
+        );
+        shared.batch_execute(&table).await.unwrap();
+    }
+    install().run(&url).await.unwrap();
+    let rights = "select role, array(
+            select tables.relnamespace::regnamespace || ' ' || may from pg_class as tables,
+                unnest(array['select', 'insert', 'update', 'delete']) as may
+            where tables.relname = 'api_key' and has_table_privilege(role, tables.oid, may) order by 1)
+        from unnest(array['weir_edge', 'weir_reader', 'weir_admin']) as role";
+    for row in shared.query(rights, &[]).await.unwrap() {
+        let (role, rights): (&str, Vec<String>) = (row.get(0), row.get(1));
+        let expected: &[&str] = match role {
+            "weir_edge" => &[
+                "commerce insert",
+                "configuration insert",
+                "privacy insert",
+                "publication insert",
+            ],
+            _ => &[],
+        };
+        assert_eq!(rights, expected, "{role}");
+    }
+    // And all of weir's tables are named in grants.sql.
+    let missing = "select tables.oid::regclass::text from pg_class as tables
+        where tables.relnamespace in ('commerce'::regnamespace, 'configuration'::regnamespace, 'privacy'::regnamespace,
+                'publication'::regnamespace)
+            and tables.relkind in ('r', 'v') and tables.relname <> 'api_key'
+            and not has_table_privilege('weir_admin', tables.oid, 'select, insert, update, delete')";
+    let missing = shared.query(missing, &[]).await.unwrap();
+    let missing: Vec<String> = missing.iter().map(|row| row.get(0)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// A batch under way has tables that the migration wants, and wants tables that the migration has.
+#[tokio::test]
+async fn a_migration_waits_for_what_is_under_way_before_it_locks_a_table() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let before = "delete from configuration.schema_migration where version >= 20;
+        alter table commerce.order_header drop column ledger_version;
+        alter table commerce.product_variant drop column told_updated_at, drop column told_triggered_at";
+    admin.batch_execute(before).await.unwrap();
+    // As a call reads its shop first.
+    edge.batch_execute(&format!("begin; select weir.registration('{SHOP}')"))
+        .await
+        .unwrap();
+    let held = database.admin().await.unwrap();
+    let hold = "begin; select from commerce.shop; select from commerce.product_variant";
+    held.batch_execute(hold).await.unwrap();
+    let migrating = tokio::spawn(async move {
+        let row = admin.query_one("select weir.migrate()", &[]).await;
+        row.map(|row| row.get::<_, i32>(0))
+    });
+    let watcher = database.admin().await.unwrap();
+    until_waiting(&watcher, 1, || false).await;
+    held.batch_execute("select from commerce.order_header; commit")
+        .await
+        .unwrap();
+    edge.batch_execute("commit").await.unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap(), 2);
+    let answer = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    assert_eq!(verdicts(&answer), ["accepted"]);
 }
 
 #[tokio::test]
