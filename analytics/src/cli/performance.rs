@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{cell, measured, Client, ComputedDay};
+use crate::say::note;
 use crate::Result;
 
 /// Arguments of `weir performance`.
@@ -39,7 +40,10 @@ pub async fn run(args: Args) -> Result<()> {
         .into_iter()
         .flatten()
         .map(line)
-        .collect();
+        .collect::<Vec<_>>();
+    if rows.is_empty() && args.offset.is_none() {
+        note!("no refresh has seen a product yet; weir refresh runs one");
+    }
     let header = ["shop", "product", "title", "label", "rank", "last 30 days", "reason"];
     args.client.show(&answer, &header, rows);
     Ok(())

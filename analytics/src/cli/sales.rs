@@ -1,6 +1,7 @@
 //! `weir sales`.
 
 use super::client::{cell, money, Client};
+use crate::say::note;
 use crate::Result;
 
 /// Arguments of `weir sales`.
@@ -11,7 +12,7 @@ pub struct Args {
     /// Only this shop (myshopify.com domain).
     #[arg(long)]
     shop: Option<String>,
-    /// Only this product id.
+    /// Only this product: Shopify's id of it.
     #[arg(long)]
     product: Option<String>,
     /// From this day on, yyyy-mm-dd in the shop's time zone.
@@ -52,7 +53,10 @@ pub async fn run(args: Args) -> Result<()> {
             cells.extend(amounts.iter().map(|name| money(&row[*name], &row["currency"])));
             cells
         })
-        .collect();
+        .collect::<Vec<_>>();
+    if rows.is_empty() {
+        note!("no sales; what has come since the last refresh is not among them (weir refresh)");
+    }
     let header = [
         "shop",
         "day",

@@ -18,6 +18,7 @@ use crate::lake::Lake;
 use crate::{Error, Result};
 
 const READ_SALES: &str = include_str!("../../../sql/duckdb/read_sales.sql");
+const READ_KNOWN: &str = include_str!("../../../sql/duckdb/read_known.sql");
 const READ_PERFORMANCE: &str = include_str!("../../../sql/duckdb/read_performance.sql");
 const READ_PRODUCT: &str = include_str!("../../../sql/duckdb/read_product.sql");
 const READ_COMPETITORS: &str = include_str!("../../../sql/duckdb/read_competitors.sql");
@@ -88,7 +89,8 @@ pub const MAX_SALES: usize = 100_000;
 /// Rows of `measurement.sales` by shop, day, product, [`MAX_SALES`] at most.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a day that is none, or if there are more; else from the lake or DuckDB.
+/// [`Error::Invalid`] for days that are none, or if there are more rows; [`Error::NotFound`] if no refresh knows the shop or the
+/// product; else from the lake or DuckDB.
 pub async fn sales(lake: &Lake, filter: SalesFilter) -> Result<Vec<Value>> {
     sales_at_most(lake, filter, MAX_SALES).await
 }
@@ -104,10 +106,12 @@ pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Res
         to,
         product,
     } = filter;
-    let (from, to) = (day_of("from", from)?, day_of("to", to)?);
+    let (from, to) = days_of(from, to)?;
+    let product = product.map(product_id);
     let relation = sales_relation(lake).await?;
     let duckdb = lake.duckdb();
-    tokio::task::spawn_blocking(move || {
+    let asked = (shop.clone(), product.clone());
+    let rows = tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         engine::temporary_view(&connection, "measurement_sales", &relation)?;
         let rows: Vec<Value> = json_rows(&connection, READ_SALES, params![shop, from, to, product, most + 1])?;
@@ -118,7 +122,42 @@ pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Res
         }
         Ok(rows)
     })
-    .await?
+    .await??;
+    if rows.is_empty() {
+        check_known(lake, asked.0, asked.1).await?;
+    }
+    Ok(rows)
+}
+
+/// Whoever asks for what no refresh has seen has most likely written it wrongly: "none" would look like an answer.
+async fn check_known(lake: &Lake, shop: Option<String>, product: Option<String>) -> Result<()> {
+    if shop.is_none() && product.is_none() {
+        return Ok(());
+    }
+    let seen = base::Seen::read(lake, None).await?;
+    let is_seen = |shop: &String| seen.shops.iter().any(|one| one.shop_domain == *shop);
+    if product.is_none() && shop.as_ref().is_some_and(is_seen) {
+        return Ok(());
+    }
+    let asked = match (&shop, &product) {
+        (Some(shop), Some(product)) => format!("product {product} of {shop}"),
+        (shop, product) => shop.as_ref().or(product.as_ref()).cloned().unwrap_or_default(),
+    };
+    // A refresh has a row of each product that it has seen, sold or not.
+    let relation = lake.duckdb_relation(&tables::performance(), seen.snapshot).await?;
+    let duckdb = lake.duckdb();
+    let is_known: bool = tokio::task::spawn_blocking(move || {
+        let connection = duckdb.reader()?;
+        engine::temporary_view(&connection, "measurement_performance", &relation)?;
+        Ok::<_, Error>(connection.query_row(READ_KNOWN, params![shop, product], |row| row.get(0))?)
+    })
+    .await??;
+    if is_known {
+        return Ok(());
+    }
+    Err(Error::NotFound(format!(
+        "no refresh has seen {asked}; run one, or check the shop (myshopify.com domain, in small letters) and the id"
+    )))
 }
 
 /// The sales that belong to the performance readers see; no row before the first complete refresh.
@@ -292,6 +331,7 @@ pub async fn explanation(
     specifications: Vec<ObjectiveSpecification>,
 ) -> Result<Explanation> {
     filter.day = day_of("day", filter.day)?;
+    filter.product = product_id(filter.product);
     let performance = Performance::read(lake, filter.snapshot, filter.day.as_deref()).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
@@ -402,7 +442,8 @@ pub async fn history(lake: &Lake, filter: HistoryFilter) -> Result<Vec<Value>> {
         from,
         to,
     } = filter;
-    let (from, to) = (day_of("from", from)?, day_of("to", to)?);
+    let (from, to) = days_of(from, to)?;
+    let product = product_id(product);
     let relation = lake.duckdb_relation(&tables::performance(), None).await?;
     let asked = product.clone();
     let duckdb = lake.duckdb();
@@ -471,6 +512,23 @@ pub fn json_rows<T: DeserializeOwned>(connection: &Connection, query: &str, para
     let mut statement = connection.prepare(query)?;
     let texts = statement.query_map(params, |row| row.get::<_, String>(0))?;
     texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+}
+
+/// Shopify's number of a product, of which its global id is taken too.
+pub(super) fn product_id(product: String) -> String {
+    match product.strip_prefix("gid://shopify/Product/") {
+        Some(id) => id.to_owned(),
+        None => product,
+    }
+}
+
+/// First and last day as [`day_of`], the last one not before the first.
+fn days_of(from: Option<String>, to: Option<String>) -> Result<(Option<String>, Option<String>)> {
+    match (day_of("from", from)?, day_of("to", to)?) {
+        // As text they are in order, for their years have four digits.
+        (Some(from), Some(to)) if to < from => Err(Error::Invalid(format!("to: {to} lies before from, {from}"))),
+        days => Ok(days),
+    }
 }
 
 /// A day as `DuckDB` reads it: what is accepted of a caller (`20260301`) is more than it takes.

@@ -53,8 +53,14 @@ async fn list_sales(State(app): State<Arc<App>>, Query(filter): Query<SalesFilte
 }
 
 async fn list_performance(State(app): State<Arc<App>>, Query(filter): Query<PerformanceFilter>) -> Result<Json<Value>> {
+    // A page after the last is empty; what is asked for from its beginning is not, if there is any of it.
+    let is_beginning = filter.offset.unwrap_or(0) == 0 && filter.limit != Some(0);
+    let must_be = is_beginning && (filter.shop.is_some() || filter.day.is_some());
     let specifications = objective_store::load(&app.lake).await?;
     let told = reads::performance_told(&app.lake, filter, specifications).await?;
+    if told.is_empty() && must_be {
+        return Err(no_performance());
+    }
     Ok(Json(json!({ "performance": told })))
 }
 
@@ -88,7 +94,7 @@ async fn explain_product(
 }
 
 async fn tell_history(State(app): State<Arc<App>>, Query(filter): Query<HistoryFilter>) -> Result<Json<Value>> {
-    let product = filter.product.clone();
+    let product = reads::product_id(filter.product.clone());
     let history = reads::history(&app.lake, filter).await?;
     Ok(Json(json!({
         "shop_domain": history[0]["shop_domain"],
@@ -104,6 +110,10 @@ async fn compare_ledgers(State(app): State<Arc<App>>, body: String) -> Result<Js
     Ok(Json(reconcile(&app.lake, told).await?))
 }
 
+fn no_performance() -> Error {
+    Error::NotFound("no performance of that shop and day; run a refresh, or check the shop and the day".into())
+}
+
 async fn ask_what_if(State(app): State<Arc<App>>, Query(question): Query<Question>) -> Result<Json<Answer>> {
     // Refused before the lake is read.
     question.replaced()?;
@@ -115,9 +125,7 @@ async fn ask_what_if(State(app): State<Arc<App>>, Query(question): Query<Questio
     let (shop, day) = (question.shop.clone(), question.day.clone());
     let rows = reads::performance(&app.lake, shop.clone(), day.clone()).await?;
     if rows.is_empty() {
-        return Err(Error::NotFound(
-            "no performance of that shop and day; run a refresh, or check the shop and the day".into(),
-        ));
+        return Err(no_performance());
     }
     let windows = match question.measure {
         Some(_) => reads::windows(&app.lake, shop, day).await?,

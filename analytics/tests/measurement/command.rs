@@ -58,6 +58,30 @@ async fn the_verbs_of_the_readme_work_as_written() {
     served.server.stop().await.unwrap();
 }
 
+/// What follows the warning of a refresh as of [`NOON`].
+fn past_is_told(told: &str) -> &str {
+    let (warning, steps) = told.split_once('\n').unwrap();
+    assert!(warning.contains("the labels of 2026-03-31"), "{warning}");
+    steps
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said() {
+    let served = refreshed(json!({ "threshold_30d": 19 })).await;
+    let url = served.server.url();
+    let none = weir(Some(url), &["sales", "--from", "2026-03-22", "--to", "2026-03-22"]).await;
+    assert!(none.status.success());
+    assert!(String::from_utf8(none.stderr).unwrap().contains("no sales"));
+    let unknown = weir(Some(url), &["sales", "--shop", "nope.myshopify.com"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    assert!(said.contains("404: no refresh has seen nope.myshopify.com"), "{said}");
+    let empty = Served::start().await;
+    let nothing = weir(Some(empty.server.url()), &["performance"]).await;
+    assert!(nothing.status.success());
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("no refresh"));
+}
+
 #[tokio::test]
 async fn a_refresh_tells_its_steps_as_they_happen_and_json_is_left_alone() {
     let served = refreshed(json!({ "threshold_30d": 19 })).await;
@@ -74,6 +98,7 @@ async fn a_refresh_tells_its_steps_as_they_happen_and_json_is_left_alone() {
     let steps = String::from_utf8(output.stderr).unwrap();
     // One event is new; four products' labels are compared: 1, 2, 3 and no other; sales of one day and one day of three
     // products are written.
+    let steps = past_is_told(&steps);
     assert_eq!(
         steps,
         "query ...\nquery: 1 rows\ncompute ...\nclassify ...\nclassify: 3 rows\nwrite ...\nwrite: 4 rows\n"
@@ -82,9 +107,11 @@ async fn a_refresh_tells_its_steps_as_they_happen_and_json_is_left_alone() {
     assert!(table.contains("mode              incremental"), "{table}");
     assert!(table.contains("changed_days      2026-03-22"), "{table}");
     let output = weir(Some(url), &["refresh", "--now", NOON, "--full", "--json"]).await;
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(past_is_told(&String::from_utf8(output.stderr).unwrap()), "");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["mode"], "full");
+    let to_come = weir(Some(url), &["refresh", "--now", "2999-01-01T00:00:00Z"]).await;
+    assert_eq!(to_come.status.code(), Some(2));
     let refused = weir(Some(url), &["refresh", "--since", "March"]).await;
     assert!(!refused.status.success());
     assert!(String::from_utf8(refused.stderr)

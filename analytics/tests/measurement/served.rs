@@ -119,6 +119,49 @@ async fn late_events_change_their_day_and_earlier_days_keep_what_was_said() {
 }
 
 #[tokio::test]
+async fn what_no_refresh_has_seen_is_not_answered_as_if_nothing_were_sold() {
+    let served = Served::start().await;
+    let of_shop = |path: &str| format!("{path}?shop={SHOP}");
+    // No refresh yet: a shop is as unknown as any.
+    for path in [of_shop("/v1/sales"), of_shop("/v1/performance")] {
+        assert_eq!(served.status(&path).await, 404, "{path}");
+    }
+    assert_eq!(served.get("/v1/sales").await, json!({ "sales": [] }));
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    for path in [
+        "/v1/sales?shop=nope.myshopify.com",
+        "/v1/sales?shop=nope.myshopify.com&product=1",
+        "/v1/sales?product=one",
+        &format!("/v1/sales?shop={}", SHOP.to_uppercase()),
+        "/v1/performance?shop=nope.myshopify.com",
+        "/v1/performance?day=2020-01-01",
+    ] {
+        assert_eq!(served.status(path).await, 404, "{path}");
+    }
+    for path in [
+        "/v1/sales?from=2026-11-30&to=2026-11-01",
+        "/v1/history?product=1&from=2026-11-30&to=2026-11-01",
+    ] {
+        assert_eq!(served.status(path).await, 422, "{path}");
+    }
+    // Nothing was sold on that day; nothing was ever sold of product 2.
+    for path in [
+        of_shop("/v1/sales") + "&from=2026-03-22&to=2026-03-22",
+        "/v1/sales?product=2".into(),
+    ] {
+        assert_eq!(served.get(&path).await, json!({ "sales": [] }), "{path}");
+    }
+    for path in ["/v1/sales", "/v1/explain", "/v1/history"] {
+        let of = async |product: &str| served.text(&format!("{path}?product={product}")).await;
+        let answer = of("gid://shopify/Product/1").await;
+        assert_eq!(answer, of("1").await, "{path}");
+        assert!(!answer.contains("gid:"), "{path}: {answer}");
+    }
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn shops_in_other_time_zones_keep_their_rows_of_a_shared_day() {
     let served = Served::start().await;
     let abroad = "la.myshopify.com";
