@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use jiff::civil::{date, Date};
 use serde_json::Value;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::client::{cell, money, Client};
 use super::db::connection::{connect, explain};
+use super::db::NOT_INSTALLED;
 use crate::say::{note, say};
 use crate::{Error, Result};
 
@@ -139,6 +141,9 @@ fn digests(orders: &Value) -> HashMap<(String, String), &Value> {
 /// The JSON that one select answers.
 async fn ask(database: &tokio_postgres::Client, sql: &str, given: &[&(dyn ToSql + Sync)]) -> Result<Value> {
     let row = database.query_one(sql, given).await.map_err(|error| {
+        if error.code() == Some(&SqlState::INVALID_SCHEMA_NAME) {
+            return Error::Invalid(NOT_INSTALLED.to_owned());
+        }
         explain(
             "PostgreSQL's ledger is not read",
             &error,

@@ -132,6 +132,25 @@ async fn without_pgcrypto_ids_and_keys_are_the_same() {
 }
 
 #[tokio::test]
+async fn an_install_that_fails_leaves_the_database_to_the_other_kind() {
+    let (database, _edge) = shop_in(Install::Extension).await;
+    let admin = database.admin().await.unwrap();
+    admin
+        .batch_execute("create database western encoding 'LATIN1' locale 'C' template template0")
+        .await
+        .unwrap();
+    let (place, parameters) = database.admin_url.split_once('?').unwrap();
+    let url = format!("{}/western?{parameters}", place.rsplit_once('/').unwrap().0);
+    for kind in [Install::Extension, Install::SqlOnly, Install::Extension] {
+        let error = kind.run(&url).await.unwrap_err().to_string();
+        assert!(error.contains("not encoded in UTF-8"), "{kind:?}: {error}");
+    }
+    let left = "select count(*) from pg_namespace where nspname in ('weir', 'commerce', 'privacy')";
+    let western = connect(&url).await.unwrap();
+    assert_eq!(western.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
 async fn what_is_missing_is_said() {
     let (database, _edge) = shop_in(Install::SqlOnly).await;
     let url = empty_database(&database, "bare").await;

@@ -49,6 +49,9 @@ struct Database {
     ca_file: Option<std::path::PathBuf>,
 }
 
+/// Of a database without weir.
+pub(super) const NOT_INSTALLED: &str = "weir is not installed in this database; run weir db install first";
+
 /// How weir is installed in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Installed {
@@ -84,14 +87,7 @@ async fn install(database: &Database, sql_only: bool) -> Result<()> {
                     .to_owned(),
             )),
             (_, true) => (install_sql_only(&mut client).await?, "SQL-only functions"),
-            (_, false) => {
-                let create = "create extension if not exists weir";
-                client.batch_execute(create).await.map_err(|error| {
-                    let hint = "a server without the extension's files takes --sql-only";
-                    explain("the extension weir is not created", &error, hint)
-                })?;
-                (call_migrate(&client).await?, "extension")
-            }
+            (_, false) => (install_extension(&mut client).await?, "extension"),
         };
     say!("weir is installed ({kind}); migrations applied: {applied}");
     Ok(())
@@ -100,11 +96,7 @@ async fn install(database: &Database, sql_only: bool) -> Result<()> {
 async fn migrate(database: &Database) -> Result<()> {
     let mut client = connect(&database.url, database.ca_file.as_deref()).await?;
     let applied = match installed(&client).await? {
-        Installed::Nothing => {
-            return Err(Error::Invalid(
-                "weir is not installed in this database; run weir db install first".to_owned(),
-            ))
-        }
+        Installed::Nothing => return Err(Error::Invalid(NOT_INSTALLED.to_owned())),
         Installed::Extension => call_migrate(&client).await?,
         // The functions are as old as the binary that wrote them: they are renewed with the migrations.
         Installed::SqlOnly => install_sql_only(&mut client).await?,
@@ -125,6 +117,21 @@ async fn installed(client: &Client) -> Result<Installed> {
         (false, true) => Installed::SqlOnly,
         (false, false) => Installed::Nothing,
     })
+}
+
+/// Creates it and applies what is missing, in one transaction: what fails leaves nothing behind that would be in the way of the
+/// other kind.
+async fn install_extension(client: &mut Client) -> Result<i32> {
+    let failed = |error: tokio_postgres::Error| explain("the install is not committed", &error, "");
+    let transaction = client.transaction().await.map_err(failed)?;
+    let create = "create extension if not exists weir";
+    transaction.batch_execute(create).await.map_err(|error| {
+        let hint = "a server without the extension's files takes --sql-only";
+        explain("the extension weir is not created", &error, hint)
+    })?;
+    let applied = call_migrate(transaction.client()).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(applied)
 }
 
 /// Writes all functions anew and applies what is missing, in one transaction.
