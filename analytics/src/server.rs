@@ -213,6 +213,7 @@ impl Server {
             .map_err(|error| Error::Invalid(format!("--listen {}: {error}", config.listen)))?;
         let url = format!("http://{}", listener.local_addr()?);
         let open = listener.local_addr()?.ip().is_loopback();
+        let catalog_uri = config.catalog.as_ref().map(|catalog| catalog.uri.clone());
         let (lake, embedded) = match config.catalog {
             Some(catalog) => (Lake::connect(catalog).await?, None),
             None => {
@@ -267,8 +268,20 @@ impl Server {
             tasks: committers,
             _lock: lock,
         };
+        server.check_catalog(catalog_uri).await?;
         server.prepare(&definitions, config.objective).await?;
         Ok(server)
+    }
+
+    /// Another catalog is asked first of all: what is wrong with it is most likely its address or the token.
+    async fn check_catalog(&self, uri: Option<String>) -> Result<()> {
+        let Some(uri) = uri else { return Ok(()) };
+        self.app.lake.tables().await.map(drop).map_err(|error| {
+            Error::Invalid(format!(
+                "the catalog at {uri} does not say what tables it has; is it up, are its address and token right \
+                 (--catalog-uri or --r2-catalog, --catalog-token or --catalog-credential)? {error}"
+            ))
+        })
     }
 
     /// Tables, then what an earlier run left behind, then the objective given on the command line.
@@ -447,6 +460,7 @@ async fn flush(State(app): State<Arc<App>>) -> Result<Json<Value>> {
 #[serde(deny_unknown_fields)]
 struct Maintain {
     keep_hours: Option<u64>,
+    keep_last: Option<usize>,
 }
 
 async fn maintain(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<Json<Value>> {
@@ -455,16 +469,10 @@ async fn maintain(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Resul
     } else {
         serde_json::from_slice(&body)?
     };
+    let upkeep = Upkeep::keeping(request.keep_hours, request.keep_last);
     let done = match request.keep_hours {
-        None => app.keep_in_shape(Upkeep::default()).await?,
-        Some(hours) => {
-            let keep_for = Duration::from_secs(hours.saturating_mul(3600));
-            let upkeep = Upkeep {
-                keep_for,
-                ..Upkeep::default()
-            };
-            app.maintain(upkeep).await?
-        }
+        None => app.keep_in_shape(upkeep).await?,
+        Some(_) => app.maintain(upkeep).await?,
     };
     Ok(Json(json!({ "tables": done })))
 }

@@ -65,8 +65,26 @@ async fn a_lake_is_listed_kept_in_shape_and_asked() {
     );
     assert_eq!(event_ids("pyiceberg", url, COMMERCE).await, ["e0", "e1", "e2", "e3"]);
     assert_eq!(event_ids("duckdb", url, COMMERCE).await, ["e0", "e1", "e2", "e3"]);
-    let expired = weir(url, &["expire", COMMERCE, "--keep-hours", "0"]).await;
-    assert!(expired.lines().any(|line| line.starts_with(COMMERCE)), "{expired}");
+    // The newest ten stay whatever their age, which is said; unless fewer are asked for.
+    let expired = run(url, &["expire", COMMERCE, "--keep-hours", "0"]).await;
+    let said = String::from_utf8(expired.stderr).unwrap();
+    assert!(said.contains("the newest 10 snapshots"), "{said}");
+    let snapshots = async || {
+        json_of(url, &["snapshots", COMMERCE]).await["snapshots"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let before = snapshots().await;
+    assert!((5..=10).contains(&before), "{before}");
+    let expired = json_of(url, &["expire", COMMERCE, "--keep-hours", "0", "--keep-last", "1"]).await;
+    assert_eq!(
+        expired["tables"][COMMERCE]["snapshots_expired"],
+        before - 1,
+        "{expired}"
+    );
+    assert_eq!(snapshots().await, 1);
+    assert_eq!(run(url, &["expire", "--keep-last", "0"]).await.status.code(), Some(2));
 
     let answer = weir(
         url,
@@ -99,6 +117,8 @@ async fn only_a_select_over_the_lake_is_answered() {
         "set enable_external_access = true".to_owned(),
         "select 1; select 2".to_owned(),
         "select nope from commerce.telemetry".to_owned(),
+        "show tables".to_owned(),
+        "describe select 1".to_owned(),
     ] {
         let output = run(server.url(), &["sql", &sql]).await;
         let said = String::from_utf8(output.stderr).unwrap();
@@ -205,6 +225,30 @@ async fn what_is_wrong_with_the_command_line_is_named() {
             2,
             "\"yesterday\" is not a day".to_owned(),
         ),
+        (
+            vec!["backfill", "--shop", "demo.myshopify.com", "--from", "2999-01-01"],
+            2,
+            "is yet to come".to_owned(),
+        ),
+        (
+            vec!["replay", "--shop", "demo.myshopify.com", "foo"],
+            2,
+            "\"foo\" is not of demo.myshopify.com".to_owned(),
+        ),
+        (vec!["lake", "quarantine", "replay"], 2, "or --stream".to_owned()),
+        (
+            vec![
+                "serve",
+                "--warehouse",
+                &lake,
+                "--listen",
+                free,
+                "--catalog-uri",
+                "http://127.0.0.1:9",
+            ],
+            1,
+            "the catalog at http://127.0.0.1:9 does not say".to_owned(),
+        ),
         (vec!["quarantine", "show", "foo"], 2, "\"foo\" is not a key".to_owned()),
         (
             vec!["db", "install", "--url", "shop"],
@@ -228,6 +272,29 @@ async fn what_is_wrong_with_the_command_line_is_named() {
     }
 }
 
+#[tokio::test]
+async fn an_option_is_set_by_its_variable_and_an_address_says_what_it_is() {
+    let weir = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
+        let output = command
+            .args(arguments)
+            .env("WEIR_TOKEN", TOKEN)
+            .env("WEIR_S3_PATH_STYLE", "1");
+        String::from_utf8(output.output().await.unwrap().stderr).unwrap()
+    };
+    let serve = ["serve", "--warehouse", "never", "--listen"];
+    for address in ["localhost:8804", "8788"] {
+        let said = weir(&[&serve[..], &[address]].concat()).await;
+        assert!(
+            said.contains("--listen") && said.contains("as 127.0.0.1:8788"),
+            "{said}"
+        );
+    }
+    // As far as the next thing that is wrong.
+    let said = weir(&[&serve[..], &["127.0.0.1:0", "--s3-region", "auto"]].concat()).await;
+    assert!(said.contains("give --catalog-uri"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_that_json_has_not_are_told_as_text() {
     let folder = tempfile::tempdir().unwrap();
@@ -236,6 +303,26 @@ async fn numbers_that_json_has_not_are_told_as_text() {
     let answer = json_of(server.url(), &["sql", sql]).await;
     let expected = json!([["NaN", "Infinity", ["-Infinity", 1.5], { "NaN": "Infinity" }]]);
     assert_eq!(answer["rows"], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exact_numbers_are_told_exactly_and_a_table_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let sql =
+        "select 12345678901234567.89::decimal(38,2) as a, 1.10::decimal(10,2) as b, 18446744073709551616::hugeint as c,
+        sum(x) as d, {'e': [1.50::decimal(3,2)]} as e, 1.5::double as f from (values (1), (2)) as t(x)";
+    let answer = json_of(server.url(), &["sql", sql]).await;
+    let expected = json!(["12345678901234567.89", "1.10", "18446744073709551616", 3, { "e": ["1.50"] }, 1.5]);
+    assert_eq!(answer["rows"], json!([expected]));
+    let table = weir(server.url(), &["sql", sql]).await;
+    assert!(
+        table.contains("12345678901234567.89  1.10  18446744073709551616  3"),
+        "{table}"
+    );
+    let described = json_of(server.url(), &["sql", "describe sync.telemetry; -- its columns"]).await;
+    assert_eq!(described["columns"][0], "column_name");
+    assert_eq!(described["rows"][0][0], "event_id");
 }
 
 #[tokio::test(flavor = "multi_thread")]

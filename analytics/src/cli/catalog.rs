@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, env = "WEIR_S3_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub s3_secret_access_key: Option<String>,
     /// Buckets as the first part of the path instead of the host name.
-    #[arg(long, env = "WEIR_S3_PATH_STYLE")]
+    #[arg(long, env = "WEIR_S3_PATH_STYLE", value_parser = clap::builder::FalseyValueParser::new())]
     pub s3_path_style: bool,
 }
 

@@ -158,11 +158,16 @@ impl Client {
     }
 }
 
-/// The message of the server's error body, or the body itself; where there is none, what its status is called.
+/// The message of the server's error body, or reason and detail of a Worker's, or the body itself; where there is none, what its
+/// status is called.
 fn said(text: &str, reason: Option<&str>) -> String {
-    let message = serde_json::from_str::<Value>(text)
-        .ok()
-        .and_then(|body| body["error"]["message"].as_str().map(str::to_owned));
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    let message = match (&body["error"]["message"], &body["reason"], &body["detail"]) {
+        (Value::String(message), ..) => Some(message.clone()),
+        (_, Value::String(reason), Value::String(detail)) if !detail.is_empty() => Some(format!("{reason}: {detail}")),
+        (_, Value::String(reason), _) => Some(reason.clone()),
+        _ => None,
+    };
     match message.unwrap_or_else(|| text.trim().to_owned()) {
         empty if empty.is_empty() => reason.unwrap_or("no reason was given").to_owned(),
         message => message,
@@ -252,6 +257,9 @@ mod tests {
     fn an_error_body_is_unwrapped() {
         let error = r#"{"error":{"status":422,"message":"now: bad"}}"#;
         assert_eq!(said(error, Some("Unprocessable Entity")), "now: bad");
+        let of_worker = r#"{"reason":"not_found","detail":"nothing is kept under this key"}"#;
+        assert_eq!(said(of_worker, None), "not_found: nothing is kept under this key");
+        assert_eq!(said(r#"{"reason":"not_found","detail":""}"#, None), "not_found");
         assert_eq!(said("plain\n", Some("Bad Gateway")), "plain");
         assert_eq!(said("", Some("Bad Gateway")), "Bad Gateway");
     }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
+use super::maintain::Kept;
 use crate::say::{note, say};
 use crate::{Error, Result};
 
@@ -42,9 +43,8 @@ enum Action {
     Expire {
         /// Table as namespace.table; every table of weir if absent.
         table: Option<String>,
-        /// Hours for which old snapshots stay readable.
-        #[arg(long)]
-        keep_hours: Option<u64>,
+        #[command(flatten)]
+        kept: Kept,
         #[command(flatten)]
         client: Client,
     },
@@ -104,8 +104,8 @@ enum Quarantine {
 /// Which records.
 #[derive(Debug, clap::Args)]
 struct Chosen {
-    /// Ids, as `list` prints them.
-    #[arg(required_unless_present = "stream", conflicts_with = "stream")]
+    /// Ids, as `list` prints them; or all of --stream.
+    #[arg(conflicts_with = "stream")]
     ids: Vec<String>,
     /// All of this stream.
     #[arg(long)]
@@ -115,10 +115,14 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn body(&self) -> Value {
+    fn body(&self) -> Result<Value> {
         match &self.stream {
-            Some(stream) => json!({ "stream": stream }),
-            None => json!({ "ids": self.ids }),
+            Some(stream) => Ok(json!({ "stream": stream })),
+            None if self.ids.is_empty() => Err(Error::CommandLine(
+                "which records? give ids, as `weir lake quarantine list` prints them, or --stream for all of one"
+                    .into(),
+            )),
+            None => Ok(json!({ "ids": self.ids })),
         }
     }
 }
@@ -156,19 +160,12 @@ pub async fn run(args: Args) -> Result<()> {
             let columns = ["files_merged", "files_written", "manifests_merged"];
             per_table(&client, "/v1/lake/compact", body, &columns).await
         }
-        Action::Expire {
-            table,
-            keep_hours,
-            client,
-        } => {
-            let body = json!({ "table": table, "keep_hours": keep_hours });
-            per_table(
-                &client,
-                "/v1/lake/expire",
-                body,
-                &["snapshots_expired", "files_deleted"],
-            )
-            .await
+        Action::Expire { table, kept, client } => {
+            let body = json!({ "table": table, "keep_hours": kept.keep_hours, "keep_last": kept.keep_last });
+            let columns = ["snapshots_expired", "files_deleted"];
+            per_table(&client, "/v1/lake/expire", body, &columns).await?;
+            kept.tell();
+            Ok(())
         }
         Action::Orphans {
             table,
@@ -209,7 +206,7 @@ async fn quarantine(action: Quarantine) -> Result<()> {
             Ok(())
         }
         Quarantine::Replay(chosen) => {
-            let answer = chosen.client.post("/v1/quarantine/replay", &chosen.body()).await?;
+            let answer = chosen.client.post("/v1/quarantine/replay", &chosen.body()?).await?;
             let counts = ["accepted", "rejected"];
             let row = counts.iter().map(|count| cell(&answer[count])).collect();
             chosen.client.show(&answer, &counts, vec![row]);
@@ -228,7 +225,7 @@ async fn quarantine(action: Quarantine) -> Result<()> {
             ))
         }
         Quarantine::Drop(chosen) => {
-            let answer = chosen.client.post("/v1/quarantine/drop", &chosen.body()).await?;
+            let answer = chosen.client.post("/v1/quarantine/drop", &chosen.body()?).await?;
             chosen
                 .client
                 .show(&answer, &["dropped"], vec![vec![cell(&answer["dropped"])]]);

@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long)]
     pub warehouse: PathBuf,
     /// Address to listen on. The catalog under /iceberg needs no token on loopback, and the token elsewhere.
-    #[arg(long, default_value = "127.0.0.1:8788")]
+    #[arg(long, default_value = "127.0.0.1:8788", value_parser = address)]
     pub listen: SocketAddr,
     /// Bearer token of everything under /v1.
     #[arg(long, env = "WEIR_TOKEN", hide_env_values = true)]
@@ -87,6 +87,13 @@ pub async fn run(args: Args) -> Result<()> {
             Err(Error::Busy("a second signal: what is not committed stays in the journal for the next start".into()))
         }
     }
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let wrong = |_| {
+        "write an address and a port, as 127.0.0.1:8788 or [::1]:8788; 0.0.0.0:8788 is all of the machine's".to_owned()
+    };
+    text.parse().map_err(wrong)
 }
 
 /// Looked at before anything else: later nobody would know which file it was.

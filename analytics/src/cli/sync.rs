@@ -1,6 +1,9 @@
 //! `weir sync`, `weir backfill`, `weir replay`: the sync Worker's workflows, started and looked at.
 
 use clap::Subcommand;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::Timestamp;
 use serde_json::{json, Value};
 
 use super::client::{cell, Client};
@@ -150,8 +153,10 @@ pub async fn run(args: Args) -> Result<()> {
 /// Starts a backfill.
 ///
 /// # Errors
-/// As [`run`]; [`Error::CommandLine`] when a day is none.
+/// As [`run`]; [`Error::CommandLine`] when a day is none, or there is nothing to read from it on.
 pub async fn backfill(args: Backfill) -> Result<()> {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    check_window(&args.from, args.until.as_deref(), today)?;
     let from = instant(&args.from)?;
     let mut body = json!({"shop": args.shop, "from": from, "again": args.again});
     match args.until.as_deref() {
@@ -165,8 +170,9 @@ pub async fn backfill(args: Backfill) -> Result<()> {
 /// Starts a replay.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; [`Error::CommandLine`] for what is not the shop's.
 pub async fn replay(args: Replay) -> Result<()> {
+    check_key(&args.shop, &args.prefix)?;
     let body = json!({"shop": args.shop, "prefix": args.prefix});
     start(&reached(args.worker), "replay", &body).await
 }
@@ -184,11 +190,46 @@ fn reached(place: Place) -> Worker {
 }
 
 /// The first instant of a day of UTC.
-fn instant(day: &str) -> Result<String> {
-    let day: jiff::civil::Date = day
-        .parse()
-        .map_err(|_| Error::CommandLine(format!("{day:?} is not a day; write yyyy-mm-dd")))?;
-    Ok(format!("{day}T00:00:00.000Z"))
+fn instant(text: &str) -> Result<String> {
+    Ok(format!("{}T00:00:00.000Z", day(text)?))
+}
+
+fn day(text: &str) -> Result<Date> {
+    text.parse()
+        .map_err(|_| Error::CommandLine(format!("{text:?} is not a day; write yyyy-mm-dd")))
+}
+
+/// The year in which those who made Shopify opened their own shop; nothing is older, and each month before would be a query.
+const FIRST_YEAR: i16 = 2004;
+
+/// A backfill of days on which nothing can be would be started, complete, and have read nothing. `today` is of
+/// UTC, as all of these days.
+fn check_window(from: &str, until: Option<&str>, today: Date) -> Result<()> {
+    let wrong = |what: String| Err(Error::CommandLine(what));
+    let first = day(from)?;
+    if first.year() < FIRST_YEAR {
+        return wrong(format!("--from {first}: there was no Shopify before {FIRST_YEAR}"));
+    }
+    if first > today {
+        return wrong(format!("--from {first} is yet to come"));
+    }
+    match until {
+        None | Some("now") => Ok(()),
+        Some(text) if day(text)? <= first => wrong(format!("--until {text} is not after --from {first}")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The sync Worker looks again, when nobody is there any more to hear it.
+fn check_key(shop: &str, key: &str) -> Result<()> {
+    let of_shop = |room: &str| key.strip_prefix(room)?.strip_prefix(shop)?.strip_prefix('/');
+    match (of_shop("archive/"), of_shop("quarantine/")) {
+        (Some(_), _) => Ok(()),
+        (_, Some(rest)) if rest.ends_with(".json") => Ok(()),
+        _ => Err(Error::CommandLine(format!(
+            "{key:?} is not of {shop}: write archive/{shop}/DATE/, or a key that `weir sync quarantine` prints"
+        ))),
+    }
 }
 
 async fn start(worker: &Worker, workflow: &str, body: &Value) -> Result<()> {
@@ -291,6 +332,51 @@ mod tests {
         assert_eq!(instant("2024-02-29").unwrap(), "2024-02-29T00:00:00.000Z");
         for wrong in ["2023-02-29", "last month", "", "2024-02-29T10:00:00Z; drop"] {
             assert!(instant(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_backfill_of_days_on_which_nothing_is_is_not_started() {
+        let today: Date = "2026-11-30".parse().unwrap();
+        for (from, until) in [
+            ("2023-01-01", None),
+            ("2004-01-01", Some("now")),
+            ("2026-11-30", Some("2026-12-01")),
+        ] {
+            assert!(check_window(from, until, today).is_ok(), "{from} {until:?}");
+        }
+        for (from, until, said) in [
+            ("2030-01-01", None, "is yet to come"),
+            ("1800-01-01", None, "no Shopify before 2004"),
+            ("2026-01-01", Some("2025-01-01"), "is not after --from"),
+            ("2026-01-01", Some("2026-01-01"), "is not after --from"),
+            ("2026-01-01", Some("soon"), "is not a day"),
+        ] {
+            let error = check_window(from, until, today).unwrap_err();
+            assert!(
+                matches!(&error, Error::CommandLine(text) if text.contains(said)),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_is_the_shops_is_replayed() {
+        let shop = "demo.myshopify.com";
+        for key in [
+            "archive/demo.myshopify.com/2026-11-24/",
+            "quarantine/demo.myshopify.com/run/1.json",
+        ] {
+            assert!(check_key(shop, key).is_ok(), "{key}");
+        }
+        for key in [
+            "foo",
+            "",
+            "archive/other.myshopify.com/2026-11-24/",
+            "archive/demo.myshopify.com.evil/2026-11-24/",
+            "quarantine/demo.myshopify.com/run/",
+        ] {
+            assert!(check_key(shop, key).is_err(), "{key}");
         }
     }
 }

@@ -63,7 +63,51 @@ impl Worker {
                     "the Worker refused the token; give its secret WEIR_INTERNAL_TOKEN (--token or the same variable)"
                         .into(),
             },
+            Error::Remote { status, message } => Error::Remote {
+                status,
+                message: self.advised(message),
+            },
             other => other,
         })
+    }
+
+    /// With what to do about it, where the Worker does not say.
+    fn advised(&self, message: String) -> String {
+        let advice = if message.starts_with("unknown_shop") {
+            format!("; the shop is to be in SHOPS of the {} Worker", self.name)
+        } else if message.starts_with("not_found: nothing is kept") {
+            "; `weir quarantine list` prints what is there, and what was replayed has left it".to_owned()
+        } else {
+            String::new()
+        };
+        message + &advice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_refuses_says_what_to_do() {
+        let worker = Worker {
+            client: Client {
+                url: String::new(),
+                token: String::new(),
+                json: false,
+            },
+            name: "sync",
+            url_variable: "WEIR_SYNC_URL",
+        };
+        let told = |message: &str| {
+            let refused = Err(Error::Remote {
+                status: 404,
+                message: message.to_owned(),
+            });
+            worker.about(refused).unwrap_err().to_string()
+        };
+        assert!(told("unknown_shop: this shop is not registered here").ends_with("SHOPS of the sync Worker"));
+        assert!(told("not_found: nothing is kept under this key").contains("what was replayed has left it"));
+        assert_eq!(told("not_found"), "404: not_found");
     }
 }

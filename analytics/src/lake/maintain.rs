@@ -44,6 +44,21 @@ impl Default for Upkeep {
     }
 }
 
+impl Upkeep {
+    /// With these instead of the default's: hours for which snapshots stay, and how many of the newest stay all the same.
+    #[must_use]
+    pub fn keeping(hours: Option<u64>, last: Option<usize>) -> Self {
+        let default = Self::default();
+        Self {
+            keep_for: hours.map_or(default.keep_for, |hours| {
+                Duration::from_secs(hours.saturating_mul(3600))
+            }),
+            keep_last: last.unwrap_or(default.keep_last),
+            ..default
+        }
+    }
+}
+
 /// What upkeep did to a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Done {

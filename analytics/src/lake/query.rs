@@ -92,7 +92,7 @@ impl Lake {
             };
             // Nobody waits for it any more: dropped here, it ends what follows.
             let _ = sender.send(watch);
-            let sql = only_select(&connection, &sql)?;
+            let sql = only_select(&connection, &sql, !relations.is_empty())?;
             for ((namespace, table), relation) in relations {
                 let (namespace, table) = (quoted(&namespace), quoted(&table));
                 connection.execute_batch(&format!(
@@ -100,7 +100,7 @@ impl Lake {
                 ))?;
             }
             confine(&connection, &files)?;
-            run(&connection, sql).map_err(|error| match error {
+            run(&connection, &sql).map_err(|error| match error {
                 Error::DuckDb(error) => Error::Invalid(error.to_string()),
                 other => other,
             })
@@ -151,8 +151,8 @@ impl Drop for Ended {
 }
 
 /// The select without the semicolon after it and what follows that. DuckDB serialises `select` statements only; its own parser
-/// decides, not a search for words.
-fn only_select<'a>(connection: &Connection, sql: &'a str) -> Result<&'a str> {
+/// decides, not a search for words. To it `describe` and `show` are selects, but ones that can be described only as a subquery.
+fn only_select(connection: &Connection, sql: &str, names_table: bool) -> Result<String> {
     let parse = |sql: &str| -> Result<String> {
         let text = format!("select json_serialize_sql({})::varchar", literal(sql));
         Ok(connection.query_row(&text, [], |row| row.get(0))?)
@@ -164,12 +164,22 @@ fn only_select<'a>(connection: &Connection, sql: &'a str) -> Result<&'a str> {
         return Err(Error::Invalid(format!("only a single select: {reason}")));
     }
     // The statement ends where what comes before is all of it; other semicolons stand in texts, names and comments.
-    for (end, _) in sql.match_indices(';') {
-        if parse(&sql[..end])? == whole {
-            return Ok(&sql[..end]);
-        }
+    let mut ends = sql.match_indices(';').map(|(end, _)| &sql[..end]);
+    let alone = ends.find_map(|start| match parse(start) {
+        Ok(parsed) if parsed == whole => Some(Ok(start)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    });
+    let alone = alone.transpose()?.unwrap_or(sql);
+    if parsed["statements"][0]["node"]["from_table"]["type"] != "SHOW_REF" {
+        return Ok(alone.to_owned());
     }
-    Ok(sql)
+    if !names_table {
+        return Err(Error::Invalid(
+            "of show and describe only `describe NAMESPACE.TABLE`; `weir lake tables` lists the tables".into(),
+        ));
+    }
+    Ok(format!("select * from ({alone}\n)"))
 }
 
 /// From here on nothing but these files can be read, and that cannot be undone.
@@ -182,19 +192,22 @@ fn confine(connection: &Connection, files: &[String]) -> Result<()> {
 
 fn run(connection: &Connection, sql: &str) -> Result<Answer> {
     // On lines of its own: the text may end in a comment.
-    let mut described = connection.prepare(&format!("select column_name from (describe {sql}\n)"))?;
-    let columns: Vec<String> = described
-        .query_map([], |row| row.get(0))?
+    let mut described = connection.prepare(&format!("select column_name, column_type from (describe {sql}\n)"))?;
+    let (columns, types): (Vec<String>, Vec<String>) = described
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<std::result::Result<_, _>>()?;
     // Values as JSON, so that lists and records come out whole; positions, for names may repeat.
     let names: Vec<_> = (0..columns.len()).map(|index| format!("c{index}")).collect();
+    let values = names
+        .iter()
+        .zip(&types)
+        .map(|(name, of_column)| match with_text_decimals(of_column) {
+            Some(exact) => format!("to_json({name}::{exact})"),
+            None => format!("to_json({name})"),
+        });
     let mut statement = connection.prepare(&format!(
         "select to_json([{}])::varchar from ({sql}\n) as t({}) limit {}",
-        names
-            .iter()
-            .map(|name| format!("to_json({name})"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        values.collect::<Vec<_>>().join(", "),
         names.join(", "),
         MAX_ROWS + 1
     ))?;
@@ -214,39 +227,52 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
     })
 }
 
-/// One row. `DuckDB` writes numbers that JSON has no words for, which come out as text.
-fn row(text: &str) -> Result<Vec<Value>> {
-    match serde_json::from_str(text) {
-        Ok(row) => Ok(row),
-        Err(_) => Ok(serde_json::from_str(&with_quoted_numbers(text))?),
+/// A column's type with texts in the place of its decimals, which a reader of JSON would make floats of; none if it has no
+/// decimals.
+fn with_text_decimals(of_column: &str) -> Option<String> {
+    let mut parts = of_column.split("DECIMAL(");
+    let mut exact = parts.next()?.to_owned();
+    let mut has_any = false;
+    for part in parts {
+        has_any = true;
+        exact.push_str("VARCHAR");
+        exact.push_str(part.split_once(')')?.1);
     }
+    has_any.then_some(exact)
 }
 
-/// The text with its `NaN`, `Infinity` and `-Infinity` as strings, wherever they stand but inside of strings.
+/// One row. What `DuckDB` writes that JSON has no words for, or that no JSON number holds, comes out as text.
+fn row(text: &str) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&with_quoted_numbers(text))?)
+}
+
+/// The text with its `NaN`, `Infinity` and `-Infinity`, and whole numbers of more than 64 bits, as strings, wherever they stand but
+/// inside of strings.
 fn with_quoted_numbers(mut text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     while let Some(first) = text.chars().next() {
-        let word = ["-Infinity", "Infinity", "NaN"]
-            .into_iter()
-            .find(|word| text.starts_with(word));
-        let length = match word {
-            Some(word) => {
-                quoted.push_str(&format!("\"{word}\""));
-                word.len()
-            }
-            None => {
-                let length = if first == '"' {
-                    string_length(text)
-                } else {
-                    first.len_utf8()
-                };
-                quoted.push_str(&text[..length]);
-                length
-            }
+        let length = match first {
+            '"' => string_length(text),
+            '-' | '0'..='9' | 'N' | 'I' => text.find([',', ']', '}']).unwrap_or(text.len()),
+            other => other.len_utf8(),
         };
-        text = &text[length..];
+        let (token, rest) = text.split_at(length);
+        match is_no_number(token) {
+            true => quoted.push_str(&format!("\"{token}\"")),
+            false => quoted.push_str(token),
+        }
+        text = rest;
     }
     quoted
+}
+
+fn is_no_number(token: &str) -> bool {
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match token {
+        "NaN" | "Infinity" | "-Infinity" => true,
+        _ => is_whole && token.parse::<i64>().is_err() && token.parse::<u64>().is_err(),
+    }
 }
 
 /// Bytes of the JSON string at the beginning, with its quotation marks.
@@ -273,5 +299,24 @@ mod tests {
         let expected = json!(["NaN", "-Infinity", ["Infinity", 1.5], { "NaN": "a \"NaN, \\", "b": "Infinity" }]);
         assert_eq!(Value::from(told), expected);
         assert!(row("[NaNa]").is_err());
+        let told = row("[18446744073709551615,18446744073709551616,-9223372036854775809,1e300,{\"a\":-5}]").unwrap();
+        let expected = json!([
+            18_446_744_073_709_551_615_u64,
+            "18446744073709551616",
+            "-9223372036854775809",
+            1e300,
+            { "a": -5 }
+        ]);
+        assert_eq!(Value::from(told), expected);
+    }
+
+    #[test]
+    fn decimals_are_texts_wherever_they_stand() {
+        assert_eq!(with_text_decimals("DECIMAL(38,2)").unwrap(), "VARCHAR");
+        assert_eq!(
+            with_text_decimals("STRUCT(a DECIMAL(4,1), b INTEGER)[]").unwrap(),
+            "STRUCT(a VARCHAR, b INTEGER)[]"
+        );
+        assert_eq!(with_text_decimals("HUGEINT"), None);
     }
 }

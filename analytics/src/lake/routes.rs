@@ -38,6 +38,7 @@ struct Named {
 struct Work {
     table: Option<String>,
     keep_hours: Option<u64>,
+    keep_last: Option<usize>,
     min_files: Option<usize>,
     older_than_hours: Option<u64>,
     delete: bool,
@@ -59,10 +60,7 @@ impl Work {
     }
 
     fn upkeep(&self) -> Upkeep {
-        let mut upkeep = Upkeep::default();
-        if let Some(hours) = self.keep_hours {
-            upkeep.keep_for = Duration::from_secs(hours.saturating_mul(3600));
-        }
+        let mut upkeep = Upkeep::keeping(self.keep_hours, self.keep_last);
         if let Some(files) = self.min_files {
             upkeep.min_files = files;
         }

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
+use crate::say::note;
 use crate::Result;
 
 /// Arguments of `weir streams`.
@@ -56,7 +57,8 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// Environment of the Workers' wrangler.jsonc whose streams these are: dev, staging, production. It ends every name.
+    /// Environment of the Workers' wrangler.jsonc whose streams these are: dev, staging, production, or one that you have added
+    /// there. It ends every name.
     #[arg(long, env = "WEIR_ENVIRONMENT", value_parser = environment)]
     environment: String,
     /// R2 bucket of this environment, with its Data Catalog enabled: a sink creates its table and takes over none.
@@ -114,6 +116,7 @@ impl Product {
 pub async fn run(args: Args) -> Result<()> {
     match args.action {
         Action::Plan { target } => {
+            tell_unknown(&target.environment);
             crate::say::text(&plan(&target)?);
             Ok(())
         }
@@ -121,7 +124,23 @@ pub async fn run(args: Args) -> Result<()> {
             target,
             catalog_token,
             yes,
-        } => tokio::task::spawn_blocking(move || apply::apply(&target, &catalog_token, yes)).await?,
+        } => {
+            tell_unknown(&target.environment);
+            tokio::task::spawn_blocking(move || apply::apply(&target, &catalog_token, yes)).await?
+        }
+    }
+}
+
+/// The environments that the Workers' wrangler.jsonc are checked in with.
+const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "production"];
+
+/// A name that is written wrongly would make streams that no Worker sends to.
+fn tell_unknown(environment: &str) {
+    if !ENVIRONMENTS.contains(&environment) {
+        note!(
+            "{environment:?} is none of {}: its Workers need env.{environment} in edge/*/wrangler.jsonc",
+            ENVIRONMENTS.join(", ")
+        );
     }
 }
 
