@@ -220,7 +220,7 @@ fn check_window(from: &str, until: Option<&str>, today: Date) -> Result<()> {
     }
 }
 
-/// The sync Worker looks again, when nobody is there any more to hear it.
+/// The sync Worker refuses it too; a command line that is wrong ends before anything is asked.
 fn check_key(shop: &str, key: &str) -> Result<()> {
     let of_shop = |room: &str| key.strip_prefix(room)?.strip_prefix(shop)?.strip_prefix('/');
     match (of_shop("archive/"), of_shop("quarantine/")) {
