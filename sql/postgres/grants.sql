@@ -31,7 +31,7 @@ begin
 end
 $$;
 
-grant execute on function weir.version(), weir.reconcile(text, date, date) to weir_reader;
+grant execute on function weir.version(), weir.reconcile(text, date, date), weir.registration(text) to weir_reader;
 grant usage on schema commerce, configuration, publication to weir_reader;
 -- What names no person, and no payload.
 grant select on commerce.order_enriched, commerce.shop, commerce.product, commerce.product_variant, commerce.sales_ledger,

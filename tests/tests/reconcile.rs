@@ -277,5 +277,65 @@ async fn only_the_days_asked_for_are_compared_and_bad_questions_say_what_to_do()
         assert_eq!(code, Some(1));
         assert!(said.contains(expected), "{said}");
     }
+    let (place, parameters) = sides.database.admin_url.split_once('?').expect("parameters");
+    let without = format!(
+        "{}/postgres?{parameters}",
+        place.rsplit_once('/').expect("a database").0
+    );
+    let output = Command::new(weir_binary()?)
+        .args([
+            "reconcile",
+            "--url",
+            &sides.lake.url,
+            "--token",
+            TOKEN,
+            "--shop",
+            sides.shop.domain,
+        ])
+        .args(["--database-url", &without])
+        .output()
+        .await?;
+    let said = String::from_utf8(output.stderr)?;
+    assert!(said.contains("weir is not installed in this database"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_postgresql_has_forgotten_is_told_as_forgotten() -> Result<()> {
+    let sides = Sides::start().await?;
+    let events = sides.ingest(&sides.shop.history(NOW.parse()?).deliveries).await?;
+    sides.tell_lake(&events).await?;
+    sides.assert_equal().await?;
+    // Orders in two currencies on one day are not added up.
+    let (order, day) = {
+        let row = "select order_id::text, day::text from commerce.sales_ledger where kind = 'sale' group by 1, 2, day
+            having (select count(distinct other.order_id) from commerce.sales_ledger as other
+                where other.day = sales_ledger.day) > 1
+            limit 1";
+        let row = sides.admin.query_one(row, &[]).await?;
+        (row.get::<_, String>(0), row.get::<_, String>(1))
+    };
+    for change in [
+        "update commerce.order_header set currency = 'XTS' where order_id = $1::text::bigint",
+        "update commerce.sales_ledger set net_sales_minor = net_sales_minor + 1 where order_id = $1::text::bigint",
+    ] {
+        sides.admin.execute(change, &[&order]).await?;
+    }
+    let (code, table, said) = sides
+        .reconcile(&["--shop", sides.shop.domain, "--from", &day, "--to", &day])
+        .await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(table.contains("in EUR, XTS"), "{table}");
+
+    let forget = serde_json::json!({ "shop_domain": sides.shop.domain }).to_string();
+    sides
+        .admin
+        .query_one("select weir.redact_shop($1::text::json)::text", &[&forget])
+        .await?;
+    let (code, told, said) = sides.reconcile(&["--shop", sides.shop.domain]).await?;
+    assert_eq!(code, Some(0), "{told} {said}");
+    assert!(told.contains("has forgotten"), "{told}");
+    let (_, told, _) = sides.reconcile(&["--shop", sides.shop.domain, "--json"]).await?;
+    assert_eq!(serde_json::from_str::<Value>(&told)?["is_forgotten"], true);
     Ok(())
 }

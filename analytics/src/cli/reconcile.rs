@@ -15,6 +15,7 @@ use crate::say::{note, say};
 use crate::{Error, Result};
 
 const ORDERS: &str = include_str!("../../../sql/postgres/reconcile_orders.sql");
+const CURRENCIES: &str = include_str!("../../../sql/postgres/reconcile_currencies.sql");
 
 /// Arguments of `weir reconcile`.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,19 @@ pub async fn run(args: Args) -> Result<()> {
     };
     let mut body = told().await?;
     let mut answer = args.client.post("/v1/reconcile", &body).await?;
+    if answer["equal"] != true && is_forgotten(&database, &args.shop).await {
+        if args.client.json {
+            answer["is_forgotten"] = true.into();
+            say!("{answer:#}");
+        } else {
+            say!(
+                "PostgreSQL has forgotten {}; the lake still has {} days of it, of which nobody can tell any more whose they were",
+                args.shop,
+                answer["day_count"]
+            );
+        }
+        return Ok(());
+    }
     if answer["equal"] != true {
         let days: Vec<String> = listed(&answer, "days").iter().map(day_of).collect();
         let before = ask(&database, ORDERS, &[&args.shop, &days]).await?;
@@ -93,13 +107,23 @@ pub async fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let header = ["day", "order", "what", "postgresql", "lake"];
-    args.client.show(&answer, &header, rows(&answer, &body["currency"]));
+    let days: Vec<String> = listed(&answer, "days").iter().map(day_of).collect();
+    let currencies = ask(&database, CURRENCIES, &[&args.shop, &days]).await?;
+    args.client
+        .show(&answer, &header, rows(&answer, &body["currency"], &currencies));
     Err(Error::Invalid(format!(
         "PostgreSQL and the lake differ on {} of {} days of {}",
         listed(&answer, "days").len(),
         answer["day_count"],
         args.shop
     )))
+}
+
+/// Whether PostgreSQL was told to forget the shop (`shop/redact`); what it has no more is no difference then. An older one does
+/// not let this login ask.
+async fn is_forgotten(database: &tokio_postgres::Client, shop: &str) -> bool {
+    let registration = ask(database, "select weir.registration($1)::text", &[&shop]).await;
+    registration.is_ok_and(|registration| registration["is_forgotten"] == true)
 }
 
 /// Leaves in the answer the orders of `days`, those that differed at first, of which PostgreSQL said the same before and after
@@ -182,8 +206,8 @@ fn figure(difference: &Value, name: &str) -> Value {
 }
 
 /// Each day with the figures that differ, then its orders. Where all figures are the same, the digests tell that rows
-/// differ which add up to the same.
-fn rows(answer: &Value, currency: &Value) -> Vec<Vec<String>> {
+/// differ which add up to the same. `currencies` are PostgreSQL's by day; a day that it has not is of the shop's `currency`.
+fn rows(answer: &Value, currency: &Value, currencies: &Value) -> Vec<Vec<String>> {
     const OF_DAYS: [&str; 8] = [
         "rows",
         "orders",
@@ -198,15 +222,20 @@ fn rows(answer: &Value, currency: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for day in listed(answer, "days") {
         let date = figure(day, "day");
+        let of_date = match currencies[cell(&date)].as_array().map(Vec::as_slice) {
+            None => currency,
+            Some([one]) => one,
+            Some(_) => &currencies[cell(&date)],
+        };
         let line =
             |order: String, [what, postgresql, lake]: [String; 3]| vec![cell(&date), order, what, postgresql, lake];
         let of_day = differing(day, &OF_DAYS).into_iter();
-        rows.extend(of_day.map(|name| line(String::new(), sides(day, name, currency))));
+        rows.extend(of_day.map(|name| line(String::new(), sides(day, name, of_date))));
         for order in listed(answer, "orders") {
             if figure(order, "day") == date {
                 // One figure tells an order apart; the days tell all of them.
                 let name = differing(order, &OF_ORDERS)[0];
-                rows.push(line(cell(&figure(order, "order_id")), sides(order, name, currency)));
+                rows.push(line(cell(&figure(order, "order_id")), sides(order, name, of_date)));
             }
         }
     }
@@ -227,11 +256,12 @@ fn differing<'a>(difference: &Value, figures: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-/// The name of a figure and what PostgreSQL and the lake say of it.
+/// The name of a figure and what PostgreSQL and the lake say of it. Amounts of several currencies are none.
 fn sides(difference: &Value, name: &str, currency: &Value) -> [String; 3] {
     const AMOUNTS: [&str; 4] = ["gross_sales", "discounts", "returns", "net_sales"];
     let text = |side: &str| match &difference[side] {
         Value::Null => "missing".to_owned(),
+        Value::Object(_) if AMOUNTS.contains(&name) && currency.is_array() => format!("in {}", cell(currency)),
         has if AMOUNTS.contains(&name) => money(&has[name], currency),
         has => cell(&has[name]),
     };
@@ -260,7 +290,7 @@ mod tests {
             ["2026-03-01", "", "net_sales", "20.00", "7.50"],
             ["2026-03-01", "7", "net_sales", "12.50", "missing"],
         ];
-        assert_eq!(rows(&answer, &json!("EUR")), expected);
+        assert_eq!(rows(&answer, &json!("EUR"), &json!({})), expected);
     }
 
     #[test]
@@ -313,6 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_is_of_the_days_currency_and_of_several_there_is_none() {
+        let figures = |net: i64| json!({ "day": "2026-03-01", "orders": 1, "net_sales": net });
+        let answer = json!({ "days": [{ "postgresql": figures(2000), "lake": figures(750) }], "orders": [] });
+        let told = |currencies: Value| rows(&answer, &json!("EUR"), &json!({ "2026-03-01": currencies }));
+        assert_eq!(told(json!(["JPY"])), [["2026-03-01", "", "net_sales", "2000", "750"]]);
+        assert_eq!(
+            told(json!(["EUR", "USD"])),
+            [["2026-03-01", "", "net_sales", "in EUR, USD", "in EUR, USD"]]
+        );
+    }
+
+    #[test]
     fn rows_that_add_up_to_the_same_are_told_by_their_digests() {
         let figures = |digest: &str| json!({ "day": "2026-03-01", "order_id": "7", "rows": 1, "net_sales": 1250, "digest": digest });
         let difference = json!({ "missing_in": null, "postgresql": figures("a"), "lake": figures("b") });
@@ -321,7 +363,7 @@ mod tests {
             ["2026-03-01", "", "digest", "a", "b"],
             ["2026-03-01", "7", "digest", "a", "b"],
         ];
-        assert_eq!(rows(&answer, &json!("EUR")), expected);
+        assert_eq!(rows(&answer, &json!("EUR"), &json!({})), expected);
     }
 
     #[test]

@@ -1,0 +1,14 @@
+-- `weir reconcile`, run by a login that may read the schema commerce: the currencies of the ledger of shop $1 on each of the days
+-- in $2. One is the rule: a shop that has changed its currency at Shopify has days with orders in both, of which no sum says
+-- anything.
+select coalesce(json_object_agg(day, currencies), '{}')::text
+from (
+    select to_char(ledger.day, 'YYYY-MM-DD') as day,
+        json_agg(distinct enriched.currency) filter (where enriched.currency is not null) as currencies
+    from commerce.sales_ledger as ledger
+    join commerce.shop using (shop_id)
+    join commerce.order_enriched as enriched
+        on enriched.shop_id = ledger.shop_id and enriched.order_id = ledger.order_id
+    where shop.shop_domain = $1 and ledger.day = any($2::text[]::date[])
+    group by ledger.day
+) as days
