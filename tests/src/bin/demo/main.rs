@@ -7,19 +7,21 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use serde_json::{json, Value};
+use tokio::signal::unix::{signal, SignalKind};
 use weir_domain::money::format_minor;
 use weir_tests::bulk_jsonl::Sequence;
 use weir_tests::lake::{weir_binary, TOKEN};
 use weir_tests::shop::{Delivery, Shop};
 use weir_tests::stack::Stack;
 use weir_tests::sync::{FakeShopify, SyncWorker};
+use weir_tests::workerd::SECRETS;
 use weir_tests::{failed, Result};
 
 #[tokio::main]
 async fn main() {
     let finished = tokio::select! {
         finished = demo() => finished,
-        _ = tokio::signal::ctrl_c() => {
+        () = stopped() => {
             println!("\nstopped; everything this demo started is gone");
             return;
         }
@@ -27,6 +29,15 @@ async fn main() {
     if let Err(error) = finished {
         eprintln!("\nthe demo failed: {error}");
         std::process::exit(1);
+    }
+}
+
+/// Ctrl-C, or SIGTERM where it runs without a terminal.
+async fn stopped() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
@@ -87,8 +98,8 @@ async fn demo() -> Result<()> {
         print_labels(&stack, shop).await?;
     }
     what_next(&stack, &shops);
-    if std::env::var_os("WEIR_DEMO_EXIT").is_none() && std::io::stdin().is_terminal() {
-        println!("\nRunning until Ctrl-C.");
+    if std::env::var_os("WEIR_DEMO_EXIT").is_none() {
+        println!("\nRunning until Ctrl-C or SIGTERM; WEIR_DEMO_EXIT=1 does not wait.");
         std::future::pending::<()>().await;
     }
     clock.say("stopping");
@@ -226,6 +237,9 @@ fn what_next(stack: &Stack, shops: &[Shop]) {
         "    the domain:    psql '{}' -c 'select * from commerce.sales_ledger limit 5'",
         stack.database.admin_url
     );
-    println!("    the Worker:    POST {}/webhooks/shopify", stack.worker.url);
+    println!(
+        "    the Worker:    POST {}/webhooks/shopify, signed with {} (docs/deploy.md, Locally)",
+        stack.worker.url, SECRETS[0]
+    );
     println!("    the words:     README.md, GLOSSARY.md");
 }
