@@ -7,6 +7,7 @@ use weir_tests::workspace_root;
 use super::{delivery, ingest, install, order, shop, types, until_waiting, verdicts, SHOP};
 
 const BOOKKEEPING: &str = include_str!("../../../sql/postgres/bookkeeping.sql");
+const ANALYZED: &str = include_str!("../../../sql/postgres/bulk/analyze_grown.sql");
 const FIRST: &str = include_str!("../../../sql/postgres/migrations/001_commerce.sql");
 
 /// What PostgreSQL keeps: commerce, publication, specifications and privacy. Where a pipeline stands, workflows and Durable
@@ -58,6 +59,12 @@ async fn no_table_is_a_pipelines_state() {
     let rows = database.admin().await.unwrap().query(sql, &[]).await.unwrap();
     let tables: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(tables, TABLES);
+    for table in TABLES.iter().filter_map(|table| table.strip_prefix("commerce.")) {
+        assert!(
+            ANALYZED.contains(&format!("'{table}'")),
+            "analyze_grown.sql names no {table}"
+        );
+    }
 }
 
 /// The schemas have common names.
