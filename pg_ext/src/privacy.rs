@@ -226,7 +226,7 @@ pub fn redact_customer(text: &str) -> String {
 }
 
 /// Forgets a shop: all commerce and all salts go; the shop's row stays, so that what arrives late is known and dropped. A request
-/// of before a registration that followed a redaction finds nothing that it is about.
+/// of before the shop registered, first or anew, finds nothing that it is about.
 pub fn redact_shop(text: &str) -> String {
     let request = Request::read(text);
     let requested_at = request.requested_at();

@@ -75,7 +75,7 @@ declare
     renewed text;
 begin
     perform weir_sql.lock_exclusive(asked.shop_id);
-    -- A request of before a registration that followed a redaction finds nothing that it is about.
+    -- A request of before the shop registered, first or anew, finds nothing that it is about.
     renewed := weir_sql.shop_renewed(asked.shop_id, weir_sql.exact_time(asked.requested_at));
     if renewed is not null then
         return renewed::json;
