@@ -127,9 +127,9 @@ async fn is_forgotten(database: &tokio_postgres::Client, shop: &str) -> bool {
 }
 
 /// Leaves in the answer the orders of `days`, those that differed at first, of which PostgreSQL said the same before and after
-/// the lake was asked, and the days that have such an order. Returns how many orders of those
-/// days changed meanwhile.
+/// the lake was asked, and the days that have such an order. Returns how many orders of `days` are left out.
 fn keep_settled(answer: &mut Value, days: &[String], before: &Value, after: &Value) -> usize {
+    let days: HashSet<&String> = days.iter().collect();
     let (before, after) = (digests(before), digests(after));
     let mut moved = 0;
     let settled: Vec<Value> = listed(answer, "orders")

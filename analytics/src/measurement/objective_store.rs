@@ -42,7 +42,7 @@ async fn at(lake: &Lake, snapshot: Option<i64>) -> Result<Vec<ObjectiveSpecifica
 }
 
 /// Adds one specification, or a list of them, or tells that one has ended, and returns all that are then held. What is right
-/// of a list is added whatever is wrong with the rest: it is every shop's.
+/// of a list is added whatever is wrong with the rest, which may be another shop's.
 ///
 /// # Errors
 /// [`Error::Invalid`] with each that is refused: with the field at fault, or because its revision is already held with other

@@ -13,7 +13,7 @@ use weir_domain::objective::ObjectiveSpecification;
 
 use super::explain::{barring, explain, governing, Competitor, Competitors, Explanation};
 use super::what_if::no_specification;
-use super::{base, engine, tables};
+use super::{base, engine, objective_store, tables};
 use crate::lake::Lake;
 use crate::{Error, Result};
 
@@ -182,36 +182,29 @@ pub struct PerformanceFilter {
     pub offset: Option<usize>,
 }
 
-/// As [`MAX_SALES`]; a row has five times the columns, and a reason.
+/// As [`MAX_SALES`]. A row has five times the columns and a reason, and takes some 10 KB while it is told.
 pub const MAX_PERFORMANCE: usize = 10_000;
 
 /// Rows of `measurement.performance` by shop, best rank first, each with the reason of its label; [`MAX_PERFORMANCE`] at most.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a day that is none, or if there are more and no `limit`; else from the lake or DuckDB.
-pub async fn performance_told(
-    lake: &Lake,
-    filter: PerformanceFilter,
-    specifications: Vec<ObjectiveSpecification>,
-) -> Result<Vec<Value>> {
-    performance_told_at_most(lake, filter, specifications, MAX_PERFORMANCE).await
+pub async fn performance_told(lake: &Lake, filter: PerformanceFilter) -> Result<Vec<Value>> {
+    performance_told_at_most(lake, filter, MAX_PERFORMANCE).await
 }
 
 /// As [`performance_told`], with another bound.
 ///
 /// # Errors
 /// As [`performance_told`].
-pub async fn performance_told_at_most(
-    lake: &Lake,
-    filter: PerformanceFilter,
-    specifications: Vec<ObjectiveSpecification>,
-    most: usize,
-) -> Result<Vec<Value>> {
+pub async fn performance_told_at_most(lake: &Lake, filter: PerformanceFilter, most: usize) -> Result<Vec<Value>> {
     let day = day_of("day", filter.day)?;
     if filter.limit.is_some_and(|limit| limit > most) {
         return Err(Error::Invalid(format!("limit: {most} at most")));
     }
     let performance = Performance::read(lake, None, day.as_deref()).await?;
+    // After the rows, which name only what is published; also those of the past, for a revision never changes.
+    let specifications = objective_store::load(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
@@ -325,14 +318,12 @@ pub struct ProductFilter {
 /// # Errors
 /// [`Error::Invalid`] for a day that is none, or if several shops have the product and none is named;
 /// [`Error::NotFound`] if there is no such row; else from the lake or DuckDB.
-pub async fn explanation(
-    lake: &Lake,
-    mut filter: ProductFilter,
-    specifications: Vec<ObjectiveSpecification>,
-) -> Result<Explanation> {
+pub async fn explanation(lake: &Lake, mut filter: ProductFilter) -> Result<Explanation> {
     filter.day = day_of("day", filter.day)?;
     filter.product = product_id(filter.product);
     let performance = Performance::read(lake, filter.snapshot, filter.day.as_deref()).await?;
+    // As above.
+    let specifications = objective_store::load(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;

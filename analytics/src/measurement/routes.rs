@@ -56,8 +56,7 @@ async fn list_performance(State(app): State<Arc<App>>, Query(filter): Query<Perf
     // A page after the last is empty; what is asked for from its beginning is not, if there is any of it.
     let is_beginning = filter.offset.unwrap_or(0) == 0 && filter.limit != Some(0);
     let must_be = is_beginning && (filter.shop.is_some() || filter.day.is_some());
-    let specifications = objective_store::load(&app.lake).await?;
-    let told = reads::performance_told(&app.lake, filter, specifications).await?;
+    let told = reads::performance_told(&app.lake, filter).await?;
     if told.is_empty() && must_be {
         return Err(no_performance());
     }
@@ -82,15 +81,13 @@ async fn explain_product(
         Some(text) => Some(reads::performance_snapshot(&app.lake, instant("as_of", &text)?).await?),
         None => None,
     };
-    // Also for the past: a revision never changes once it is published, and the rows name theirs.
-    let specifications = objective_store::load(&app.lake).await?;
     let product = reads::ProductFilter {
         shop: filter.shop,
         day: filter.day,
         product: filter.product,
         snapshot,
     };
-    Ok(Json(reads::explanation(&app.lake, product, specifications).await?))
+    Ok(Json(reads::explanation(&app.lake, product).await?))
 }
 
 async fn tell_history(State(app): State<Arc<App>>, Query(filter): Query<HistoryFilter>) -> Result<Json<Value>> {

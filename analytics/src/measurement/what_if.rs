@@ -144,7 +144,7 @@ impl Question {
         }
     }
 
-    /// Refuses an answer that is about nothing, though there are `others`, or about things that have one number only by chance.
+    /// Refuses an answer about nothing where there are `others`, and one whose thresholds are units here and an amount there.
     fn check(&self, answer: &Answer, others: &BTreeSet<String>) -> Result<()> {
         if answer.altered.is_empty() && !others.is_empty() {
             let others: Vec<_> = others.iter().map(String::as_str).collect();
@@ -171,12 +171,12 @@ impl Question {
     }
 }
 
-/// Classifies again those of `rows` whose specification is asked about. `windows` are the same products' windows in every measure; they are only looked at if the
-/// question names another measure than a row's own.
+/// Classifies again those of `rows` whose specification is asked about. `windows` are the same products' windows in every
+/// measure; they are only looked at if the question names another measure than a row's own.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the field that a specification refuses, if thresholds would be compared with one thing in one shop and
-/// with another in the next, or if the sales of a day have changed since its windows were computed; [`Error::NotFound`] if the
+/// [`Error::Invalid`] with the field that a specification refuses, if thresholds are asked about in shops that measure
+/// differently, or if the sales of a day have changed since its windows were computed; [`Error::NotFound`] if the
 /// specification asked about governs nothing; [`Error::Internal`] if a row's specification is not among `specifications`.
 pub fn what_if(
     rows: &[PerformanceRow],

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use weir_analytics::lake::maintain::Upkeep;
 use weir_analytics::measurement::reads::{performance_told_at_most, sales_at_most, PerformanceFilter, SalesFilter};
-use weir_analytics::measurement::{objective_store, tables};
+use weir_analytics::measurement::tables;
 use weir_analytics::Error;
 
 use crate::command::printed;
@@ -525,10 +525,7 @@ async fn more_products_than_an_answer_holds_are_refused_and_told_page_by_page() 
             limit,
             ..PerformanceFilter::default()
         };
-        async move {
-            let specifications = objective_store::load(lake).await.unwrap();
-            performance_told_at_most(lake, filter, specifications, most).await
-        }
+        performance_told_at_most(lake, filter, most)
     };
     assert_eq!(told(None, 3).await.unwrap().len(), 3);
     assert_eq!(told(Some(2), 2).await.unwrap().len(), 2);
