@@ -293,6 +293,20 @@ async fn an_option_is_set_by_its_variable_and_an_address_says_what_it_is() {
     // As far as the next thing that is wrong.
     let said = weir(&[&serve[..], &["127.0.0.1:0", "--s3-region", "auto"]].concat()).await;
     assert!(said.contains("give --catalog-uri"), "{said}");
+    let folder = common::in_package("../sql/pipelines");
+    let plan = [
+        "streams",
+        "plan",
+        "--bucket",
+        "b",
+        "--pipelines",
+        &folder,
+        "--environment",
+    ];
+    assert_eq!(weir(&[&plan[..], &["dev"]].concat()).await, "");
+    assert!(weir(&[&plan[..], &["devv"]].concat())
+        .await
+        .contains("none of dev, staging, production"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
