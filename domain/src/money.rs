@@ -34,6 +34,16 @@ const NO_DECIMALS: [&[u8; 3]; 16] = [
 ];
 const THREE_DECIMALS: [&[u8; 3]; 7] = [b"BHD", b"IQD", b"JOD", b"KWD", b"LYD", b"OMR", b"TND"];
 
+// Codes that a shop may be registered with: those of Shopify's Admin API 2026-10, and of ISO 4217 those that it may add.
+const KNOWN: &str =
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BYR BZD CAD \
+    CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD \
+    HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JEP JMD JOD JPY KES KGS KHR KID KMF KPW KRW KWD KYD KZT LAK LBP \
+    LKR LRD LSL LTL LVL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR \
+    PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SYP \
+    SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VEF VES VND VUV WST XAF XCD XCG XOF XPF YER \
+    ZAR ZMW ZWG";
+
 impl Currency {
     /// Parses an ISO 4217 code.
     ///
@@ -45,6 +55,13 @@ impl Currency {
             &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
             _ => Err(MoneyError::NotACurrency(code.to_owned())),
         }
+    }
+
+    /// Whether it is one that a shop can have. A body may name another: Shopify adds currencies before this list does. But a shop
+    /// that is registered with a code that is none would have its amounts read by the wrong decimals.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        KNOWN.split(' ').any(|code| code == self.code())
     }
 
     /// The code, for example `"JPY"`.
@@ -167,6 +184,29 @@ mod tests {
     fn codes_are_three_capitals() {
         for code in ["", "eur", "EURO", "E1R"] {
             assert!(Currency::from_code(code).is_err(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_shop_can_have_is_what_shopify_names() {
+        let schema = include_str!("../fixtures/admin-schema/admin-2026-10.graphql");
+        let line = schema
+            .lines()
+            .find(|line| line.starts_with("enum CurrencyCode "))
+            .unwrap();
+        let codes: Vec<&str> = line.split_whitespace().skip(3).filter(|code| *code != "}").collect();
+        assert!(codes.len() > 150);
+        for code in codes {
+            // "Unrecognized currency", and one that is no code of three letters.
+            let is_code = code != "XXX" && code.len() == 3;
+            let known = Currency::from_code(code).is_ok_and(|currency| currency.is_known());
+            assert_eq!(known, is_code, "{code}");
+        }
+        for code in ["JYP", "XXQ", "XXX"] {
+            assert!(!Currency::from_code(code).unwrap().is_known(), "{code}");
+        }
+        for code in NO_DECIMALS.into_iter().chain(THREE_DECIMALS) {
+            assert!(Currency(*code).is_known());
         }
     }
 

@@ -24,16 +24,21 @@ use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Referred,
 pub fn ingest(text: &str) -> String {
     let mut deliveries = delivery::read(text);
     Spi::connect_mut(|client| {
-        let shops = store::read_shops(client, domains(&deliveries));
+        let before = store::read_shops(client, domains(&deliveries));
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
-            understand(delivery, &shops);
+            understand(delivery, &before);
         }
         privacy::enter(client, &deliveries);
-        // Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain.
+        // Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain,
+        // or to another currency.
         let shops = store::lock_shops(client, domains(&deliveries));
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.fact.is_some()) {
-            if shops.get(&delivery.shop_domain).map(|known| known.shop_id) != Some(delivery.shop_id) {
-                refuse_unknown(delivery);
+            let domain = &delivery.shop_domain;
+            match shops.get(domain).filter(|known| known.shop_id == delivery.shop_id) {
+                None => refuse_unknown(delivery),
+                // Amounts were read by the other's decimals.
+                Some(known) if known.shop.currency != before[domain].shop.currency => report::currency_changed(),
+                Some(_) => {}
             }
         }
         privacy::enforce(client, &mut deliveries);
@@ -62,7 +67,7 @@ fn understand(delivery: &mut Delivery<'_>, shops: &BTreeMap<String, KnownShop>) 
     };
     delivery.shop_id = known.shop_id;
     if delivery.topic == shopify::SHOP_UPDATE {
-        return compare_zone(delivery, &known.shop.time_zone);
+        return compare(delivery, &known.shop);
     }
     let context = Context {
         currency: known.shop.currency,
@@ -79,19 +84,33 @@ fn refuse_unknown(delivery: &mut Delivery<'_>) {
     delivery.reject("unknown_shop", "the shop is not registered".to_owned());
 }
 
-/// Of a shop's own data only its time zone counts here. To move it is for its owner to decide: it rewrites ledgers, and the
-/// lake has to be told all orders again. But nobody may miss that days are counted in the wrong zone.
-fn compare_zone(delivery: &mut Delivery<'_>, registered: &str) {
-    match shopify::time_zone(&delivery.body) {
-        Ok(Some(told)) if told != registered => delivery.reject(
+/// Of a shop's own data only its currency and time zone count here. To change one is for its owner to decide: a move rewrites
+/// ledgers, and the lake has to be told all orders again. But nobody may miss that amounts are read by the wrong decimals, or days
+/// counted in the wrong zone.
+fn compare(delivery: &mut Delivery<'_>, registered: &Shop) {
+    let told = match shopify::told_shop(&delivery.body) {
+        Ok(told) => told,
+        Err(error) => return delivery.reject_body(&error),
+    };
+    let (zone, currency) = (registered.time_zone.as_str(), registered.currency.code());
+    if told.currency.is_some_and(|told| told != currency) {
+        delivery.reject(
+            "currency_changed",
+            format!(
+                "currency: expected {currency}, as registered; register the shop with what the body says, as docs/operate.md \
+                 has it, and replay this"
+            ),
+        );
+    } else if told.time_zone.is_some_and(|told| told != zone) {
+        delivery.reject(
             "time_zone_changed",
             format!(
-                "iana_timezone: expected {registered}, as registered; call weir.register_shop with what the body says, run \
+                "iana_timezone: expected {zone}, as registered; call weir.register_shop with what the body says, run \
                  weir backfill from its first order --until now --again, and replay this"
             ),
-        ),
-        Ok(_) => delivery.ignore(),
-        Err(error) => delivery.reject_body(&error),
+        );
+    } else {
+        delivery.ignore();
     }
 }
 

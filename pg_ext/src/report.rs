@@ -9,6 +9,16 @@ pub fn invalid_argument(message: &str, detail: &str, hint: &str) -> ! {
     raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, detail, hint)
 }
 
+/// Raises SQLSTATE 40001 for a batch that was read while its shop was registered with another currency: it is to come again.
+pub fn currency_changed() -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "the shop has another currency now",
+        "It was registered anew while the batch waited.",
+        "Send the batch again.",
+    )
+}
+
 /// Raises SQLSTATE 55000 for a call that something else has to come before.
 pub fn not_ready(message: &str, detail: &str, hint: &str) -> ! {
     raise(

@@ -27,7 +27,7 @@ struct Registration {
     move_domain: bool,
 }
 
-/// Adds or changes a shop. Its currency is fixed once registered: amounts already stored are in it. If its time zone changes,
+/// Adds or changes a shop. Its currency is fixed once an amount of it is stored. If its time zone changes,
 /// ledgers are written anew; batches of the shop wait meanwhile.
 pub fn register(text: &str) -> String {
     let shop: Registration = serde_json::from_str(text).unwrap_or_else(|_| {
@@ -48,6 +48,9 @@ pub fn register(text: &str) -> String {
             HINT,
         )
     });
+    if !now.currency.is_known() {
+        report::invalid_argument("the shop is not usable", "Field currency is not a known value.", HINT);
+    }
     Spi::connect_mut(|client| {
         privacy::lock(client, shop.shop_id, true);
         let mut rows = run(client, DOMAIN, &[DatumWithOid::from(shop.shop_id)]);
@@ -71,7 +74,7 @@ pub fn register(text: &str) -> String {
             report::invalid_argument(
                 "a registered shop keeps its currency",
                 "The shop is registered with another currency, in which its amounts are stored.",
-                "Register the shop under its own currency.",
+                "Give that one, or, if it is wrong, see \"A shop was registered with a wrong currency\" in docs/operate.md.",
             )
         };
         let mut answer: Value = serde_json::from_str(&cell::<String>(&row, 1))

@@ -214,13 +214,26 @@ pub fn is_supported(topic: &str) -> bool {
 /// The topic that says how a shop is set up.
 pub const SHOP_UPDATE: &str = "shop/update";
 
-/// The IANA name of the time zone that a body of [`SHOP_UPDATE`] says; `None` if it says none.
+/// What a body of [`SHOP_UPDATE`] says of how the shop's days and amounts are read; `None` where it says nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ToldShop {
+    /// The IANA name of its time zone.
+    pub time_zone: Option<String>,
+    /// The code of its currency.
+    pub currency: Option<String>,
+}
+
+/// Reads a body of [`SHOP_UPDATE`].
 ///
 /// # Errors
 /// [`BodyError`] with the path of the first fault.
-pub fn time_zone(body: &str) -> Result<Option<String>, BodyError> {
+pub fn told_shop(body: &str) -> Result<ToldShop, BodyError> {
     let json = Json::parse(body)?;
-    json::Node::root(&json, json::encode_text)?.text("iana_timezone")
+    let node = json::Node::root(&json, json::encode_text)?;
+    Ok(ToldShop {
+        time_zone: node.text("iana_timezone")?,
+        currency: node.text("currency")?,
+    })
 }
 
 /// Reads a body; what is kept of it is JSON text. `None` for a topic that weir does not read.

@@ -90,6 +90,7 @@ declare
     given weir_sql.delivery;
     read record;
     told_zone text;
+    told_currency text;
 begin
     given.position := n;
     given.webhook_id := '';
@@ -124,14 +125,18 @@ begin
         given.shop_id := shop_id;
         given.zone := zone;
         given.currency := currency;
-        -- Of a shop's own data only its time zone counts: nobody may miss that days are counted in the wrong one.
+        -- Of a shop's own data only its currency and time zone count: nobody may miss that they are others.
         if given.topic = 'shop/update' then
             read := weir_sql.read_json(item ->> 'body');
             if jsonb_typeof(read.document) <> 'object' then
                 perform weir_sql.refuse('type_mismatch', '', 'expected an object');
             end if;
             told_zone := weir_sql.text_of(read.document, 'iana_timezone', '');
-            if told_zone <> zone then
+            told_currency := weir_sql.text_of(read.document, 'currency', '');
+            if told_currency <> currency then
+                perform weir_sql.refuse('currency_changed', 'currency', 'expected ' || currency || ', as registered; '
+                    'register the shop with what the body says, as docs/operate.md has it, and replay this');
+            elsif told_zone <> zone then
                 perform weir_sql.refuse('time_zone_changed', 'iana_timezone', 'expected ' || zone || ', as registered; '
                     'call weir.register_shop with what the body says, run weir backfill from its first order --until now --again, '
                     'and replay this');

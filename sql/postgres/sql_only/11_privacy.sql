@@ -203,7 +203,15 @@ begin
             perform weir_sql.lock_shared(one.shop_id);
         end if;
     end loop;
-    -- A registration that was waited for may have moved one to another time zone or domain.
+    -- A registration that was waited for may have moved one to another time zone or domain, or to another currency.
+    if exists (
+        select from unnest(deliveries) as told
+        join commerce.shop as shop on shop.shop_id = told.shop_id and shop.shop_domain = told.shop_domain
+        where told.fact is not null and shop.currency <> told.currency
+    ) then
+        raise exception 'the shop has another currency now' using errcode = 'serialization_failure',
+            detail = 'It was registered anew while the batch waited.', hint = 'Send the batch again.';
+    end if;
     for one in
         select told.position, shop.iana_time_zone, shop.shop_id is null as is_unknown from unnest(deliveries) as told
         left join commerce.shop as shop on shop.shop_id = told.shop_id and shop.shop_domain = told.shop_domain

@@ -39,7 +39,7 @@ begin
     problem := case
         when not exists (select from pg_timezone_names where lower(name) = lower(fields ->> 'iana_time_zone'))
             then 'iana_time_zone'
-        when fields ->> 'currency' !~ '^[A-Z]{3}$' then 'currency'
+        when not weir_sql.is_known_currency(fields ->> 'currency') then 'currency'
     end;
     if problem is not null then
         raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
@@ -57,7 +57,7 @@ begin
     if registered is null then
         raise exception 'a registered shop keeps its currency' using errcode = 'invalid_parameter_value',
             detail = 'The shop is registered with another currency, in which its amounts are stored.',
-            hint = 'Register the shop under its own currency.';
+            hint = 'Give that one, or, if it is wrong, see "A shop was registered with a wrong currency" in docs/operate.md.';
     end if;
     if registered ->> 'previous_time_zone' <> fields ->> 'iana_time_zone' then
         moved := weir_sql.move_ledgers((fields ->> 'shop_id')::bigint, registered ->> 'previous_time_zone',

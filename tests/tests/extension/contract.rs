@@ -17,6 +17,7 @@ mod privacy;
 mod publication;
 mod readback;
 mod redacted_orders;
+mod registration;
 mod retention;
 mod server_log;
 mod time_zones;

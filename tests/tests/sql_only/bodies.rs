@@ -226,8 +226,9 @@ fn body(random: &mut Random, shop: &Shop, topic: &str) -> Value {
         "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => customer(random),
         "customers/delete" => json!({"id": id(random, 1, 8)}),
         "shop/update" => {
-            let zone = random.one(&[shop.zone, shop.zone, "Europe/Oslo", ""]);
-            json!({"id": shop.id, "iana_timezone": maybe(random, |_| zone.into())})
+            let zone = random.one(&[shop.zone, "", "Europe/Oslo", ""]);
+            let currency = if zone == shop.zone { "XXX" } else { shop.currency };
+            json!({"id": shop.id, "iana_timezone": maybe(random, |_| zone.into()), "currency": currency})
         }
         "customers/redact" => {
             // Somebody without an account has no id.
