@@ -13,6 +13,12 @@ pub fn named(name: &str) -> Option<TimeZone> {
     BUNDLED.get(name).ok()
 }
 
+/// IANA's own spelling of a name in any case of its letters; none if there is no such zone.
+#[must_use]
+pub fn spelling(name: &str) -> Option<String> {
+    named(name)?.iana_name().map(str::to_owned)
+}
+
 /// Every name.
 #[must_use]
 pub fn names() -> Vec<String> {
@@ -36,7 +42,10 @@ mod tests {
         let winter: jiff::Timestamp = "2026-12-01T07:00:00Z".parse().unwrap();
         assert_eq!(zone.to_datetime(winter).to_string(), "2026-12-01T00:00:00");
         assert!(named("asia/tokyo").is_some());
-        assert!(named("Atlantis").is_none());
+        for (name, own) in [("america/new_york", "America/New_York"), ("utc", "UTC"), ("cet", "CET")] {
+            assert_eq!(spelling(name).as_deref(), Some(own));
+        }
+        assert!(named("Atlantis").is_none() && spelling("Atlantis").is_none());
         assert!(names().len() > 400);
         assert!(edition() >= "2026", "{}", edition());
     }

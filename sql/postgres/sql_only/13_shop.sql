@@ -10,7 +10,11 @@ declare
     problem text;
     registered jsonb;
     moved bigint := 0;
+    zone text;
     known_domain text;
+    strange text;
+    holder bigint;
+    known_fields constant text[] := array['shop_id', 'shop_domain', 'iana_time_zone', 'currency', 'name', 'move_domain'];
     usage constant text := 'Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}.';
 begin
     if strpos(shop::text, '\u0000') > 0 or shop ->> 'shop_domain' = '' then
@@ -32,13 +36,27 @@ begin
         raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
             detail = 'A field is missing or mistyped.', hint = usage;
     end;
+    select min(key collate "C") into strange from jsonb_object_keys(fields) as key where key <> all (known_fields);
+    if strange is not null then
+        raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
+            detail = strange || ': is not a field; known are ' || array_to_string(known_fields, ', '), hint = usage;
+    end if;
+    if (fields ->> 'shop_id')::bigint < 1 then
+        raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
+            detail = 'shop_id is not positive.', hint = usage;
+    end if;
     if fields ->> 'shop_domain' collate "C" ~ '[A-Z]' then
         raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
             detail = 'shop_domain has capital letters, and deliveries name it without.', hint = usage;
     end if;
+    if fields ->> 'shop_domain' collate "C" !~ '^[a-z0-9][a-z0-9-]*\.myshopify\.com$' then
+        raise exception 'the shop is not usable' using errcode = 'invalid_parameter_value',
+            detail = 'shop_domain is not a shop''s permanent domain, NAME.myshopify.com.', hint = usage;
+    end if;
+    -- As Shopify writes it, or a shop/update would be of another zone.
+    select min(name) into zone from pg_timezone_names where lower(name) = lower(fields ->> 'iana_time_zone');
     problem := case
-        when not exists (select from pg_timezone_names where lower(name) = lower(fields ->> 'iana_time_zone'))
-            then 'iana_time_zone'
+        when zone is null then 'iana_time_zone'
         when not weir_sql.is_known_currency(fields ->> 'currency') then 'currency'
     end;
     if problem is not null then
@@ -52,16 +70,21 @@ begin
             detail = 'The shop is registered as ' || known_domain || ', under which the lake and its specifications know it.',
             hint = 'Give another shop_id, or, if it is the same shop, "move_domain": true as docs/operate.md says.';
     end if;
+    select known.shop_id into holder from commerce.shop as known where known.shop_domain = fields ->> 'shop_domain';
+    if holder <> (fields ->> 'shop_id')::bigint then
+        raise exception 'the domain is another shop''s' using errcode = 'invalid_parameter_value',
+            detail = 'Shop ' || holder || ' is registered as ' || (fields ->> 'shop_domain') || '.',
+            hint = 'Give that shop_id, or, if the domain is not that shop''s any more, register that one under its own first, with "move_domain": true.';
+    end if;
     registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
-        fields ->> 'iana_time_zone', fields ->> 'currency');
+        zone, fields ->> 'currency');
     if registered is null then
         raise exception 'a registered shop keeps its currency' using errcode = 'invalid_parameter_value',
             detail = 'The shop is registered with another currency, in which its amounts are stored.',
             hint = 'Give that one, or, if it is wrong, see "A shop was registered with a wrong currency" in docs/operate.md.';
     end if;
-    if registered ->> 'previous_time_zone' <> fields ->> 'iana_time_zone' then
-        moved := weir_sql.move_ledgers((fields ->> 'shop_id')::bigint, registered ->> 'previous_time_zone',
-            fields ->> 'iana_time_zone');
+    if registered ->> 'previous_time_zone' <> zone then
+        moved := weir_sql.move_ledgers((fields ->> 'shop_id')::bigint, registered ->> 'previous_time_zone', zone);
     end if;
     return (registered || jsonb_build_object('moved_orders', moved))::json;
 end

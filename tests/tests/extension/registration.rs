@@ -137,3 +137,29 @@ async fn a_batch_beside_a_correction_comes_again() {
     let price = "select price_minor from commerce.product_variant";
     assert_eq!(admin.query_one(price, &[]).await.unwrap().get::<_, i64>(0), 1000);
 }
+
+#[tokio::test]
+async fn a_shop_of_which_nothing_would_arrive_is_refused() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let domain = "shop_domain is not a shop's permanent domain, NAME.myshopify.com.";
+    for (fields, expected) in [
+        (json!({"shop_domain": "https://x.myshopify.com/"}), domain),
+        (json!({"shop_domain": "bad.example.com"}), domain),
+        (json!({"shop_domain": ".myshopify.com"}), domain),
+        (json!({"shop_domain": "a b.myshopify.com"}), domain),
+        (json!({"shop_id": -12}), "shop_id is not positive."),
+        (
+            json!({"nmae": "x"}),
+            "nmae: is not a field; known are shop_id, shop_domain, iana_time_zone, currency, name, move_domain",
+        ),
+        (json!({"shop_id": 2}), "Shop 1 is registered as demo.myshopify.com."),
+    ] {
+        assert_eq!(refused(&admin, fields.clone()).await, expected, "{fields}");
+    }
+    // IANA's own spelling is kept, as Shopify says it: else every shop/update would be of another zone.
+    let answer = register(&admin, json!({"iana_time_zone": "america/new_york"}))
+        .await
+        .unwrap();
+    assert_eq!(answer["iana_time_zone"], "America/New_York");
+}
