@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(19, "019_link_product"),
     migration!(20, "020_ledger_version"),
     migration!(22, "022_variant_version"),
+    migration!(23, "023_objective_told"),
 ];
 
 /// The newest migration that this library knows.

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 
-use super::{shop, SHOP};
+use super::{shop, tool_path, SHOP};
 
 #[tokio::test]
 async fn objectives_are_validated_and_revised() {
@@ -255,4 +255,73 @@ async fn deleting_an_objective_ends_its_validity_and_history_stays() {
     // Publishing again goes on counting.
     admin.execute(insert, &[&"lamps", &body.to_string()]).await.unwrap();
     assert_eq!(governing(&edge).await, (sequence + 3, vec![(lamps, json!(3)), other]));
+}
+
+/// What whoever writes by hand is told beside the answer.
+fn told_by_psql(url: &str, statement: &str) -> String {
+    let output = std::process::Command::new(tool_path("psql"))
+        .args([url, "--no-psqlrc", "--command", statement])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    told
+}
+
+#[tokio::test]
+async fn what_is_seldom_meant_of_an_objective_is_warned_of() {
+    let (database, _edge) = shop().await;
+    let publish = |fields: Value| {
+        let mut specification = json!({"shop_domain": SHOP, "threshold_30d": 5});
+        specification
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        told_by_psql(
+            &database.admin_url,
+            &format!("select weir.publish_objective('{specification}')"),
+        )
+    };
+    let old = json!({"objective_spec_id": "b14", "threshold_7d": 1, "threshold_14d": 1, "valid_from": "2026-01-01T00:00:00Z"});
+    assert_eq!(publish(old.clone()), "");
+    assert_eq!(publish(old), "", "a revision of its own");
+    let half = json!({"objective_spec_id": "lamps", "product_type": "Lamp", "threshold_7d": 1});
+    let told = publish(half);
+    assert!(told.contains("\"lamps\" has no rule for top_riser"), "{told}");
+    assert!(!told.contains("takes the place"), "{told}");
+    let told = publish(json!({"objective_spec_id": "new", "valid_from": "2026-02-01T00:00:00Z"}));
+    assert!(
+        told.contains("specification \"new\" takes the place of \"b14\""),
+        "{told}"
+    );
+    assert!(told.contains("all products of demo.myshopify.com"), "{told}");
+    assert!(told.contains("where artifact_id = 'b14'"), "{told}");
+    // One that another goes before, and the greater id where both begin at once.
+    let told = publish(json!({"objective_spec_id": "late", "valid_from": "2025-01-01T00:00:00Z"}));
+    assert!(
+        told.contains("specification \"new\" takes the place of \"late\""),
+        "{told}"
+    );
+    let told = publish(json!({"objective_spec_id": "a", "valid_from": "2026-02-01T00:00:00Z"}));
+    assert!(
+        told.contains("specification \"new\" takes the place of \"a\""),
+        "{told}"
+    );
+    let delete = |id: &str| {
+        let statement = format!("delete from configuration.macrodata_artifact where artifact_id = '{id}'");
+        told_by_psql(&database.admin_url, &statement)
+    };
+    let told = delete("b14");
+    assert!(told.contains("revision 1 of specification \"b14\" is ended"), "{told}");
+    assert!(told.contains("revision 2 of specification \"b14\" is ended"), "{told}");
+    for nothing_left in ["b14", "b15"] {
+        assert_eq!(delete(nothing_left), "");
+    }
+    delete("new");
+    // What has ended holds no more.
+    let told = publish(json!({"objective_spec_id": "b14", "valid_from": "2026-01-02T00:00:00Z"}));
+    assert!(
+        told.contains("specification \"a\" takes the place of \"b14\""),
+        "{told}"
+    );
 }
