@@ -16,6 +16,7 @@ select
     unnest($19::bigint[]), unnest($20::jsonb[]), unnest($21::text[]), unnest($22::text[]), unnest($23::text[]),
     unnest($24::text[]), unnest($25::timestamptz[]), unnest($26::text[]), unnest($27::timestamptz[]),
     unnest($28::jsonb[]), unnest($29::jsonb[]), unnest($30::jsonb[]),
-    $31::smallint
+    -- None of an order that is not told yet (revision 0): no ledger of it was written.
+    ($31::smallint * nullif(least(unnest($19::bigint[]), 1), 0))::smallint
 on conflict (shop_id, order_id) do update set shop_id = excluded.shop_id where false
 returning shop_id, order_id

@@ -291,3 +291,27 @@ async fn a_number_below_every_float_is_nothing() {
     }
     pair.same_tables().await;
 }
+
+#[tokio::test]
+async fn an_order_of_which_nothing_is_told_has_no_ledger_yet() {
+    let pair = Pair::new().await;
+    let at = "2026-07-01T10:00:00Z";
+    let edit = json!({"order_edit": {"id": 1, "order_id": 21, "committed_at": at, "created_at": at,
+        "line_items": {"additions": [], "removals": []}}});
+    let shipment =
+        json!({"id": 2, "order_id": 22, "status": "pending", "created_at": at, "updated_at": at, "line_items": []});
+    let payment = json!({"id": 3, "order_id": 23, "kind": "authorization", "status": "failure", "amount": "1.00",
+        "currency": "USD", "created_at": at});
+    let batch = [
+        delivery("a", "orders/edited", &edit.to_string()),
+        delivery("b", "fulfillments/create", &shipment.to_string()),
+        delivery("c", "order_transactions/create", &payment.to_string()),
+        delivery("d", "orders/create", &order(24, 1, "")),
+    ];
+    let answer = ingest(&pair, &batch).await;
+    assert_eq!(verdicts(&answer), ["accepted"; 4]);
+    let told = "select concat_ws(' ', order_id, revision, ledger_version) from commerce.order_header order by order_id";
+    let told = pair.same(told).await.unwrap();
+    assert_eq!(told[..3], ["21 0", "22 1 1", "23 1 1"]);
+    assert_eq!(told.len(), 4);
+}
