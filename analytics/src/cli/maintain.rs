@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 
 use super::client::{cell, Client};
+use crate::lake::maintain::Upkeep;
 use crate::say::note;
 use crate::Result;
 
@@ -35,7 +36,8 @@ impl Kept {
     pub fn tell(&self) {
         if self.keep_hours.is_some() && self.keep_last.is_none() {
             note!(
-                "the newest 10 snapshots of each table stay, however old; --keep-last 1 leaves the current one alone"
+                "the newest {} snapshots of each table stay, however old; --keep-last 1 leaves the current one alone",
+                Upkeep::default().keep_last
             );
         }
     }
