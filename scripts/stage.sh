@@ -14,12 +14,13 @@ stage() {
 }
 
 # beside LANES COMMAND...: runs COMMAND, and each of the functions that LANES names (with blanks between) at the same time. What
-# a lane says is told when all have ended. Fails if one of them does.
+# a lane says is told when all have ended, and again at the end which stages failed, wherever they stand in what was told.
+# Fails if one of them does.
 beside() {
-  local own=0 other=0 lane told
+  local lanes=$1 own=0 other=0 lane told
   local -A pids=()
   told="$(mktemp -d)"
-  for lane in $1; do
+  for lane in $lanes; do
     "$lane" >"$told/$lane" 2>&1 &
     pids[$lane]=$!
   done
@@ -27,10 +28,16 @@ beside() {
   trap "kill ${pids[*]} 2>/dev/null || true; rm -rf '$told'" EXIT
   shift
   ("$@") || own=$?
-  for lane in "${!pids[@]}"; do
+  for lane in $lanes; do
     wait "${pids[$lane]}" || other=$?
     cat "$told/$lane"
   done
+  if [ "$own" != 0 ]; then printf '\nbeside: %s FAILED (%s)\n' "$*" "$own" >&2; fi
+  if [ "$other" != 0 ]; then
+    printf '\nbeside, failed in the lanes:\n' >&2
+    # shellcheck disable=SC2086 # each lane is a file
+    (cd "$told" && grep -HE '^<== .* FAILED after |^test .* FAILED$|^ *(✖|not ok) ' $lanes >&2) || true
+  fi
   trap - EXIT
   rm -rf "$told"
   [ "$own" = 0 ] || exit "$own"
