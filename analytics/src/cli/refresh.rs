@@ -14,7 +14,8 @@ pub struct Args {
     #[command(flatten)]
     client: Client,
     /// Compute as of this moment (RFC 3339) of the past instead of now; only the shops' dates at it matter. What it says of
-    /// that day stays in `weir history`.
+    /// that day stays in `weir history`. Before it, days that were over and computed while they lasted are computed as of their
+    /// end.
     #[arg(long)]
     now: Option<String>,
     /// Compute everything from telemetry and write all of it, instead of what changed since the last refresh.
@@ -47,6 +48,7 @@ pub async fn run(args: Args) -> Result<()> {
         "mode",
         "reason",
         "computed_on",
+        "ended_on",
         "event_count",
         "order_count",
         "changed_days",
@@ -84,9 +86,13 @@ fn about_moment(moment: Timestamp, now: Timestamp) -> Result<Option<String>> {
 }
 
 fn tell(progress: &Value) {
+    let pass = match progress["pass"].as_str() {
+        Some("ended_days") => "days that are over, ",
+        _ => "",
+    };
     match progress["rows"].as_u64() {
-        None => note!("{} ...", cell(&progress["step"])),
-        Some(rows) => note!("{}: {rows} rows", cell(&progress["step"])),
+        None => note!("{pass}{} ...", cell(&progress["step"])),
+        Some(rows) => note!("{pass}{}: {rows} rows", cell(&progress["step"])),
     }
 }
 

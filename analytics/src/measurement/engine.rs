@@ -101,7 +101,7 @@ pub fn compute(
 ) -> Result<Outcome> {
     prepare(connection, inputs)?;
     let warnings = pass_over_unknown_zones(connection)?;
-    let mut shops = insert_shop_days(connection, inputs.now)?;
+    let mut shops = insert_shop_days(connection, &inputs.as_of)?;
     if let Some(reason) = inputs
         .before
         .as_ref()
@@ -109,7 +109,7 @@ pub fn compute(
     {
         return Ok(Outcome::NeedsFull(reason));
     }
-    let specifications = governing(&inputs.specifications, &shops, inputs.now);
+    let specifications = governing(&inputs.specifications, &shops, &inputs.as_of)?;
     insert_specifications(connection, &specifications)?;
     let performance_refresh_id = identity::performance_refresh_id(inputs, &specifications, &shops);
     let snapshot = inputs.commerce_snapshot.map_or("null".to_owned(), |id| id.to_string());

@@ -3,9 +3,9 @@
 use arrow_array::RecordBatch;
 use duckdb::Connection;
 use jiff::civil::Date;
-use jiff::Timestamp;
 use weir_domain::objective::ObjectiveSpecification;
 
+use super::as_of::AsOf;
 use super::base::ShopBefore;
 use crate::lake::ranges::Files;
 
@@ -29,8 +29,8 @@ pub struct Inputs {
     pub publication_snapshot: Option<i64>,
     /// All revisions of all specifications.
     pub specifications: Vec<ObjectiveSpecification>,
-    /// The moment of the refresh; only the shops' dates at it matter.
-    pub now: Timestamp,
+    /// As of when it computes.
+    pub as_of: AsOf,
 }
 
 /// What the last refresh left, and the history it has read. Of the history only the files that may tell of something new

@@ -4,6 +4,7 @@
 //!   `local_date`: parts of it. [`identity`]: names of what was computed.
 //! - [`oracle`]: the SQL's labels against the domain's reference.
 //! - [`refresh`]: one refresh from its request to its outcome. [`plan`]: what it reads. [`write`]: its commits.
+//! - [`as_of`]: the moment or the day of each shop that it is computed for.
 //! - [`base`]: what a refresh leaves for the next one and for readers.
 //! - [`objective_store`]: revisions of objective specifications in the lake.
 //! - [`reads`]: rows for the HTTP API. [`explain`]: why a product has its label.
@@ -12,6 +13,7 @@
 //! - [`what_if`]: who would change class under other thresholds.
 //! - `routes`: the HTTP surface, with [`refresh_route`] for the one that takes its time. [`tables`]: the Iceberg tables. `telemetry`: what a refresh tells of itself.
 
+pub mod as_of;
 pub mod base;
 mod daily_sales;
 pub mod engine;

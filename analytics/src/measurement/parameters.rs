@@ -1,13 +1,15 @@
 //! What a refresh is told rather than reads: the shops' days and the specifications that govern.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use duckdb::{params, Connection};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use weir_domain::objective::{in_force, ObjectiveSpecification};
 use weir_domain::time_zone;
 
+use super::as_of::AsOf;
 use super::base::ShopBefore;
 use crate::{Error, Result};
 
@@ -37,17 +39,15 @@ pub(super) fn pass_over_unknown_zones(connection: &Connection) -> Result<Vec<Str
     Ok(warnings)
 }
 
-/// Each shop with its own date at `now`, also as the SQL's `shop_day`. Its newest sale is not known yet.
-pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Result<Vec<ShopBefore>> {
+/// Each shop with its day of computation, also as the SQL's `shop_day`. Its newest sale is not known yet.
+pub(super) fn insert_shop_days(connection: &Connection, as_of: &AsOf) -> Result<Vec<ShopBefore>> {
     let zones: Vec<(String, String, Option<i64>)> = connection
         .prepare("select shop_domain, shop_time_zone, epoch_us(told_at) from shop order by shop_domain")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
     let mut shops = Vec::with_capacity(zones.len());
     for (shop_domain, shop_time_zone, told_at) in zones {
-        let zone = time_zone::named(&shop_time_zone)
-            .ok_or_else(|| Error::Invalid(format!("{shop_domain}: {shop_time_zone:?} is no time zone of IANA's")))?;
-        let computed_on = zone.to_datetime(now).date();
+        let computed_on = as_of.day(&shop_domain, &zone_of(&shop_domain, &shop_time_zone)?);
         connection.execute(
             "insert into shop_day values (?, ?::date)",
             params![shop_domain, computed_on.to_string()],
@@ -62,6 +62,10 @@ pub(super) fn insert_shop_days(connection: &Connection, now: Timestamp) -> Resul
         });
     }
     Ok(shops)
+}
+
+fn zone_of(shop_domain: &str, name: &str) -> Result<TimeZone> {
+    time_zone::named(name).ok_or_else(|| Error::Invalid(format!("{shop_domain}: {name:?} is no time zone of IANA's")))
 }
 
 /// Why these shops cannot build on what was left of them, if they cannot.
@@ -106,23 +110,39 @@ pub(super) fn parse_day(text: &str) -> Result<Date> {
         .map_err(|error: jiff::Error| Error::Internal(error.to_string()))
 }
 
-/// The specifications in force, with [`ObjectiveSpecification::unset`] for every shop that has none of its own: a shop
-/// without a specification must not fall out of the result.
+/// The specifications in force for each shop, with [`ObjectiveSpecification::unset`] for every one that has none of its own: a
+/// shop without a specification must not fall out of the result.
+///
+/// # Errors
+/// As [`AsOf::specified_at`].
 pub(super) fn governing(
     all: &[ObjectiveSpecification],
     shops: &[ShopBefore],
-    now: Timestamp,
-) -> Vec<ObjectiveSpecification> {
-    let mut current: Vec<_> = in_force(all, now).into_iter().cloned().collect();
-    for ShopBefore { shop_domain: shop, .. } in shops {
-        let has_own = current
-            .iter()
-            .any(|spec| spec.shop_domain == *shop && spec.product_type.is_none());
-        if !has_own {
-            current.push(ObjectiveSpecification::unset(shop));
-        }
+    as_of: &AsOf,
+) -> Result<Vec<ObjectiveSpecification>> {
+    let mut moments: BTreeMap<Timestamp, HashSet<&str>> = BTreeMap::new();
+    for shop in shops {
+        let zone = zone_of(&shop.shop_domain, &shop.shop_time_zone)?;
+        let moment = as_of.specified_at(&shop.shop_domain, &zone)?;
+        moments.entry(moment).or_default().insert(&shop.shop_domain);
     }
-    current
+    let mut current = Vec::new();
+    for (moment, names) in moments {
+        let of_these = in_force(all, moment).into_iter();
+        current.extend(
+            of_these
+                .filter(|spec| names.contains(spec.shop_domain.as_str()))
+                .cloned(),
+        );
+    }
+    let has_own: HashSet<_> = current
+        .iter()
+        .filter(|spec: &&ObjectiveSpecification| spec.product_type.is_none())
+        .map(|spec| spec.shop_domain.clone())
+        .collect();
+    let unset = shops.iter().filter(|shop| !has_own.contains(&shop.shop_domain));
+    current.extend(unset.map(|shop| ObjectiveSpecification::unset(&shop.shop_domain)));
+    Ok(current)
 }
 
 pub(super) fn insert_specifications(connection: &Connection, specifications: &[ObjectiveSpecification]) -> Result<()> {

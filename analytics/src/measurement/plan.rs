@@ -1,9 +1,10 @@
 //! What a refresh reads: everything, or what has come since the last one.
 
 use iceberg::spec::Datum;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use weir_domain::telemetry;
 
+use super::as_of::AsOf;
 use super::base::{is_written, Base};
 use super::identity::{computation_id, sales_refresh_id};
 use super::inputs::{Before, Inputs, SalesFrom, Since};
@@ -16,8 +17,8 @@ use crate::lake::tables::stream_table;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
-/// Engagement is counted over 30 of the shop's days; two more for the widest time zones.
-const ENGAGEMENT_HOURS: i64 = 32 * 24;
+/// Engagement is counted over 30 of the shop's days; one more for time zones.
+const ENGAGEMENT_HOURS: i64 = 31 * 24;
 
 /// A refresh that is about to run.
 #[derive(Debug)]
@@ -77,10 +78,11 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
         commerce: lake.state(&stream_table(&telemetry::commerce())?).await?,
         publication: lake.state(&stream_table(&telemetry::publication())?).await?,
     };
-    if request.how != How::Incremental {
-        return pinned.full(lake, request, None).await;
-    }
-    let Some(base) = Base::seen(&pinned.performance)? else {
+    let base = match request.how {
+        How::Incremental | How::EndedDays => Base::seen(&pinned.performance)?,
+        How::Full | How::Since(_) => return pinned.full(lake, request, None).await,
+    };
+    let Some(base) = base else {
         // What it read stood in the summary of its commit, which upkeep removes when it is old.
         let reason = match pinned.performance.current_snapshot() {
             Some(_) => "the last refresh is not to be told from measurement.performance: its snapshot has expired, or another writer came after it",
@@ -96,13 +98,14 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
 
 impl Pinned {
     async fn full(self, lake: &Lake, request: Request, reason: Option<String>) -> Result<Plan> {
+        let as_of = self.as_of(request)?;
         let (commerce, publication, performance, sales, specifications) = tokio::try_join!(
             self.commerce.files(self.commerce.current_snapshot(), "order_id"),
             self.publication.relation(None),
-            self.performance_near(request.now),
+            self.performance_near(&as_of),
             async {
                 Ok(match request.how {
-                    How::Incremental => self.written().await?.unwrap_or(SalesFrom::Telemetry(None)),
+                    How::Incremental | How::EndedDays => self.written().await?.unwrap_or(SalesFrom::Telemetry(None)),
                     How::Full => SalesFrom::Telemetry(None),
                     How::Since(day) => SalesFrom::Telemetry(self.held().await?.map(|held| Since { day, held })),
                 })
@@ -112,7 +115,7 @@ impl Pinned {
         Ok(Plan {
             request,
             mode: match request.how {
-                How::Incremental => How::Full.name(),
+                How::Incremental | How::EndedDays => How::Full.name(),
                 how => how.name(),
             },
             reason,
@@ -125,7 +128,7 @@ impl Pinned {
                 commerce_snapshot: self.commerce.current_snapshot(),
                 publication_snapshot: self.publication.current_snapshot(),
                 specifications,
-                now: request.now,
+                as_of,
             },
             pinned: self,
         })
@@ -164,14 +167,15 @@ impl Pinned {
             return Ok(Err("the last refresh knew no shop".to_owned()));
         };
         let first_day = Datum::date(super::write::days_since_1970(first_day)?);
+        let as_of = self.as_of(request)?;
         let (commerce, publication, recent_publication, products, performance, specifications) = tokio::try_join!(
             self.commerce.files(Some(base.commerce), "order_id"),
             self.publication
                 .files(self.publication.current_snapshot(), "product_id"),
-            self.recent_publication(request.now, publication_new),
+            self.recent_publication(&as_of, publication_new),
             self.performance
                 .relation_from(Some(base.performance), "computed_on", first_day),
-            self.performance_near(request.now),
+            self.performance_near(&as_of),
             objective_store::load(lake),
         )?;
         Ok(Ok(Plan {
@@ -192,10 +196,21 @@ impl Pinned {
                 commerce_snapshot: self.commerce.current_snapshot(),
                 publication_snapshot: self.publication.current_snapshot(),
                 specifications,
-                now: request.now,
+                as_of,
             },
             pinned: self,
         }))
+    }
+
+    /// As of when a request computes; days that have ended are those of the last refresh.
+    fn as_of(&self, request: Request) -> Result<AsOf> {
+        Ok(match request.how {
+            How::EndedDays => match Base::seen(&self.performance)? {
+                Some(base) => AsOf::ended(request.now, &base.shops),
+                None => AsOf::moment(request.now),
+            },
+            How::Incremental | How::Full | How::Since(_) => AsOf::moment(request.now),
+        })
     }
 
     /// The files of `measurement.sales` with their days.
@@ -221,8 +236,10 @@ impl Pinned {
     }
 
     /// Interactions of the windows' days, and every one that is new, however old its time is.
-    async fn recent_publication(&self, now: Timestamp, new: Vec<String>) -> Result<String> {
-        let since = now.saturating_sub(SignedDuration::from_hours(ENGAGEMENT_HOURS));
+    async fn recent_publication(&self, as_of: &AsOf, new: Vec<String>) -> Result<String> {
+        let since = as_of
+            .earliest()?
+            .saturating_sub(SignedDuration::from_hours(ENGAGEMENT_HOURS));
         let since = since.map_err(|error| Error::Invalid(format!("now: {error}")))?;
         let least = Datum::timestamptz_micros(since.as_microsecond());
         let mut files = self.publication.files_from(None, "occurred_at", least).await?;
@@ -232,14 +249,10 @@ impl Pinned {
         self.publication.relation_of(&files)
     }
 
-    /// Rows of `measurement.performance` whose day a shop may have at `now`; time zones reach from -12 to +14 hours.
-    async fn performance_near(&self, now: Timestamp) -> Result<String> {
-        let yesterday = now
-            .checked_sub(SignedDuration::from_hours(24))
-            .map_err(|error| Error::Invalid(format!("now: {error}")))?
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .date();
-        let least = Datum::date(super::write::days_since_1970(yesterday)?);
+    /// Rows of `measurement.performance` of the days that are computed.
+    async fn performance_near(&self, as_of: &AsOf) -> Result<String> {
+        let least = as_of.earliest()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let least = Datum::date(super::write::days_since_1970(least)?);
         self.performance.relation_from(None, "computed_on", least).await
     }
 }

@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::as_of::AsOf;
+use super::base::Base;
 use super::engine;
 use super::inputs::{self, Computed};
 use super::plan::{self, Plan};
@@ -38,6 +40,9 @@ pub enum How {
     /// What changed since the last refresh.
     #[default]
     Incremental,
+    /// As [`Self::Incremental`], but shops whose day of computation is over are computed as of the end of that day: until then
+    /// its row lacks what sold after its last refresh, or was told later. See [`all_of`].
+    EndedDays,
     /// Everything, whatever is there.
     Full,
     /// Everything is computed; of sales, the days from this one on are written, and earlier ones that differ.
@@ -50,6 +55,7 @@ impl How {
     pub fn name(self) -> &'static str {
         match self {
             Self::Incremental => "incremental",
+            Self::EndedDays => "ended_days",
             Self::Full => "full",
             Self::Since(_) => "since",
         }
@@ -61,7 +67,7 @@ impl How {
 pub struct Outcome {
     /// Identity of the content of the performance days; equal inputs give the same one.
     pub refresh_id: String,
-    /// `incremental`, `full` or `since`.
+    /// `incremental`, `full` or `since`; `ended_days` of a pass for those alone.
     pub mode: &'static str,
     /// Why an incremental one was not possible, if it was asked for.
     pub reason: Option<String>,
@@ -70,6 +76,8 @@ pub struct Outcome {
     pub source_snapshot_id: Option<String>,
     /// The shops' dates at the moment of the refresh.
     pub computed_on: Vec<String>,
+    /// Days that were over and are computed once more, as of their end.
+    pub ended_on: Vec<String>,
     /// Rows of commerce telemetry read, repeated deliveries included: those that are new to an incremental refresh.
     pub event_count: u64,
     /// Orders of which something new was told; none in a full refresh.
@@ -91,6 +99,54 @@ pub struct Outcome {
     pub committed_tables: Vec<String>,
     /// What was passed over and by whom it was told: nothing of it is lost, but somebody should look.
     pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    /// This refresh together with a pass over ended days right before it.
+    #[must_use]
+    pub fn after(mut self, ended: Self) -> Self {
+        let both = |earlier: Vec<String>, later: &mut Vec<String>| {
+            let later_only = std::mem::replace(later, earlier);
+            for one in later_only {
+                if !later.contains(&one) {
+                    later.push(one);
+                }
+            }
+        };
+        if ended.reason.is_some() {
+            // What the last refresh left was of no use; what the pass left was.
+            self.mode = ended.mode;
+            self.reason = ended.reason;
+        }
+        self.ended_on = ended.ended_on;
+        self.event_count += ended.event_count;
+        self.order_count = self.order_count.zip(ended.order_count).map(|(a, b)| a + b);
+        self.changed_days = self.changed_days.zip(ended.changed_days).map(|(mut later, earlier)| {
+            both(earlier, &mut later);
+            later.sort_unstable();
+            later
+        });
+        self.performance_rows += ended.performance_rows;
+        self.rows_to_write += ended.rows_to_write;
+        self.rows_committed += ended.rows_committed;
+        both(ended.committed_tables, &mut self.committed_tables);
+        both(ended.warnings, &mut self.warnings);
+        self
+    }
+}
+
+/// What has to run for a request, in this order: days that are over and were computed while they lasted come first, once more.
+///
+/// # Errors
+/// From the lake.
+pub async fn all_of(lake: &Lake, request: Request) -> Result<Vec<Request>> {
+    let base = Base::read(lake).await?;
+    let ended = base.map(|base| AsOf::ended(request.now, &base.shops).ended_days());
+    let first = ended.filter(|days| !days.is_empty()).map(|_| Request {
+        how: How::EndedDays,
+        ..request
+    });
+    Ok(first.into_iter().chain([request]).collect())
 }
 
 /// So often a refresh begins anew because another server's has changed what it built on.
@@ -181,6 +237,7 @@ fn outcome(plan: &Plan, computed: &Computed) -> Outcome {
         reason: plan.reason.clone(),
         source_snapshot_id: plan.inputs.commerce_snapshot.map(|id| id.to_string()),
         computed_on: texts(&computed.days),
+        ended_on: texts(&plan.inputs.as_of.ended_days()),
         event_count: computed.event_count,
         order_count: computed.order_count,
         product_count: computed.product_count,

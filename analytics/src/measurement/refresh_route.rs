@@ -12,7 +12,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{json, Value};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::refresh::{self, How, Outcome, Request};
 use super::routes::instant;
@@ -63,13 +63,13 @@ pub(super) async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap,
         .is_some_and(|accepted| accepted.as_bytes() == LINES.as_bytes());
     // On its own: whoever asked may go away, and half a refresh is of no use. It keeps its turn until it has ended.
     if !in_lines {
-        let refresh = tokio::spawn(run(app, request, Progress::default()));
+        let refresh = tokio::spawn(run(app, request, None));
         return Ok(Json(refresh.await??).into_response());
     }
     let (listener, told) = mpsc::unbounded_channel();
     let (answer, answered) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let last = match run(app, request, Progress::told_to(listener)).await {
+        let last = match run(app, request, Some(listener)).await {
             Ok(outcome) => json!({ "outcome": outcome }),
             Err(error) => json!({ "error": { "status": error.status().as_u16(), "message": error.to_string() } }),
         };
@@ -84,9 +84,21 @@ pub(super) async fn run_refresh(State(app): State<Arc<App>>, headers: HeaderMap,
     Ok(([(header::CONTENT_TYPE, LINES)], lines).into_response())
 }
 
-async fn run(app: Arc<App>, request: Request, progress: Progress) -> Result<Outcome> {
+async fn run(app: Arc<App>, request: Request, listener: Option<UnboundedSender<Told>>) -> Result<Outcome> {
     let _turn = app.refresh.lock().await;
-    let progress = Arc::new(progress);
+    let mut earlier = None;
+    for pass in refresh::all_of(&app.lake, request).await? {
+        let outcome = run_pass(&app, pass, listener.clone()).await?;
+        earlier = Some(match earlier {
+            None => outcome,
+            Some(ended) => outcome.after(ended),
+        });
+    }
+    earlier.ok_or_else(|| Error::Internal("a refresh of nothing".to_owned()))
+}
+
+async fn run_pass(app: &App, request: Request, listener: Option<UnboundedSender<Told>>) -> Result<Outcome> {
+    let progress = Arc::new(Progress::told_to(listener, request.how));
     let result = refresh::run(&app.lake, request, &progress).await;
     // What was done is the answer, also where nobody can be told of its steps now.
     if let Err(error) = telemetry::report(&app.pipelines, &progress, &result).await {
@@ -96,7 +108,7 @@ async fn run(app: Arc<App>, request: Request, progress: Progress) -> Result<Outc
 }
 
 fn step(told: Told) -> Value {
-    json!({ "step": told.step.name(), "rows": told.rows })
+    json!({ "pass": told.pass, "step": told.step.name(), "rows": told.rows })
 }
 
 fn line(value: &Value) -> Result<String, std::convert::Infallible> {

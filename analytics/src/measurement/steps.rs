@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::refresh::How;
+
 /// A step of a refresh, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -34,6 +36,8 @@ impl Step {
 /// What a refresh tells while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
+    /// How this pass of the refresh was asked for, see [`How::name`].
+    pub pass: &'static str,
     /// The step it is in.
     pub step: Step,
     /// Rows the step has read; none when it has just begun.
@@ -44,30 +48,32 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Progress {
     begun: Mutex<Vec<(Step, Timestamp)>>,
+    pass: &'static str,
     listener: Option<UnboundedSender<Told>>,
 }
 
 impl Progress {
-    /// One that tells of every step as it happens.
+    /// One that tells a listener, if there is any, of every step of a pass as it happens.
     #[must_use]
-    pub fn told_to(listener: UnboundedSender<Told>) -> Self {
+    pub fn told_to(listener: Option<UnboundedSender<Told>>, how: How) -> Self {
         Self {
             begun: Mutex::default(),
-            listener: Some(listener),
+            pass: how.name(),
+            listener,
         }
     }
 
     /// A step begins, and with it the one before has succeeded.
     pub fn begin(&self, step: Step) {
         self.list().push((step, Timestamp::now()));
-        self.tell(Told { step, rows: None });
+        self.tell(step, None);
     }
 
     /// The step that runs has so many rows before it.
     pub fn read(&self, rows: u64) {
         let running = self.list().last().map(|(step, _)| *step);
         if let Some(step) = running {
-            self.tell(Told { step, rows: Some(rows) });
+            self.tell(step, Some(rows));
         }
     }
 
@@ -88,10 +94,14 @@ impl Progress {
             .collect()
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, step: Step, rows: Option<u64>) {
         if let Some(listener) = &self.listener {
             // Whoever asked may have gone; the refresh goes on.
-            let _ = listener.send(told);
+            let _ = listener.send(Told {
+                pass: self.pass,
+                step,
+                rows,
+            });
         }
     }
 

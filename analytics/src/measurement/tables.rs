@@ -144,7 +144,7 @@ fn performance_columns() -> Vec<Column> {
     vec![
         ("shop_domain", Text, true, "The shop's myshopify.com domain [CCO: commercial organization]"),
         ("product_id", Text, true, "Shopify's product id [IAO: identifier]"),
-        ("computed_on", Date, true, "Day of computation in the shop's time zone; the row is as of the last refresh on that day [BFO: temporal interval]"),
+        ("computed_on", Date, true, "Day of computation in the shop's time zone; once it is over, the row is as of its end [BFO: temporal interval]"),
         ("product_title", Text, false, "Product title [CCO: designative name]"),
         ("product_type", Text, false, "The shop's product type [IAO: data item]"),
         ("is_active", Truth, false, "Whether the product is active, null when unknown [IAO: data item]"),

@@ -127,6 +127,7 @@ mod tests {
             rows_to_write: 5,
             source_snapshot_id: Some("1".to_owned()),
             computed_on: vec!["2026-03-31".to_owned()],
+            ended_on: Vec::new(),
             event_count: 5,
             product_count: 2,
             sales_rows: 3,

@@ -234,7 +234,7 @@ async fn prepare(
     let count = rows.count();
     let held = newest.as_ref().map(|commit| commit.snapshot_id);
     let mode = mode(plan);
-    let asked = (plan.request.how != How::Incremental).then_some(mode.as_str());
+    let asked = matches!(plan.request.how, How::Full | How::Since(_)).then_some(mode.as_str());
     let files = match held {
         Some(snapshot) if is_written(newest.as_ref(), &refresh_id, asked) => Files::Held(snapshot),
         _ => {

@@ -1,21 +1,89 @@
 //! What was said day by day.
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use crate::command::{printed, refreshed, weir};
-use crate::harness::{demo_order, sale};
+use crate::harness::{demo_order, sale, Served};
 use crate::world::{objective, order, SHOP};
+
+/// Each day of a product, as `[day, label, revision, 7 days, 30 days]`.
+async fn told(served: &Served) -> Vec<Value> {
+    let answer = served.get("/v1/history?product=1").await;
+    let of_day = |day: &Value| {
+        json!([
+            day["computed_on"],
+            day["nominal_classification"],
+            day["objective_spec_revision"],
+            day["sales_last_7_days"],
+            day["sales_last_30_days"],
+        ])
+    };
+    answer["history"].as_array().unwrap().iter().map(of_day).collect()
+}
+
+#[tokio::test]
+async fn a_day_that_is_over_is_told_once_more_as_of_its_end() {
+    let served = Served::start().await;
+    served
+        .post("/v1/objective", &objective(json!({ "threshold_30d": 10 })))
+        .await;
+    let sold = |id: &str, day: &str, units: i64| demo_order(id, 1, &[sale("1", day, units)]);
+    served.ingest(&[sold("a", "2026-03-29", 8)]).await;
+    // Half past eleven in the evening in Tokyo.
+    served.refresh("2026-03-30T14:30:00Z").await;
+    assert_eq!(told(&served).await, [json!(["2026-03-30", "none", 1, 8, 8])]);
+
+    // Sold in the last half hour; and after midnight, when the threshold is another.
+    served
+        .ingest(&[sold("b", "2026-03-30", 2), sold("c", "2026-03-31", 5)])
+        .await;
+    let later = json!({ "threshold_30d": 100, "revision": 2, "valid_from": "2026-03-31T00:00:00+09:00" });
+    served.post("/v1/objective", &objective(later)).await;
+    let outcome = served.refresh("2026-03-30T15:10:00Z").await;
+    assert_eq!(
+        [
+            &outcome["mode"],
+            &outcome["computed_on"],
+            &outcome["ended_on"],
+            &outcome["event_count"]
+        ],
+        [
+            &json!("incremental"),
+            &json!(["2026-03-31"]),
+            &json!(["2026-03-30"]),
+            &json!(2)
+        ]
+    );
+    assert_eq!(outcome["changed_days"], json!(["2026-03-30", "2026-03-31"]));
+    let ended = json!(["2026-03-30", "winner", 1, 10, 10]);
+    assert_eq!(
+        told(&served).await,
+        [ended.clone(), json!(["2026-03-31", "none", 2, 15, 15])]
+    );
+
+    // Four steps of the refresh, and of the pass before it.
+    let flushed = served.post("/v1/flush", &json!({})).await;
+    assert_eq!(flushed["committed"]["sync_v1"], 2 * 4, "{flushed}");
+
+    // It is over once: what is told of it later is of the days that come.
+    served.ingest(&[sold("d", "2026-03-30", 1)]).await;
+    let outcome = served.refresh("2026-03-30T16:10:00Z").await;
+    assert_eq!(outcome["ended_on"], json!([]));
+    assert_eq!(told(&served).await, [ended, json!(["2026-03-31", "none", 2, 16, 16])]);
+    served.server.stop().await.unwrap();
+}
 
 #[tokio::test]
 async fn a_history_tells_each_day_as_it_was_said_and_where_the_label_turned() {
     let served = refreshed(json!({ "threshold_30d": 19 })).await;
     let url = served.server.url();
-    // 20 - 2 = 18 < 19 from the next day on; the day after, the threshold falls to 18.
+    served.refresh("2026-04-01T00:00:00Z").await;
+    // 20 - 2 = 18 < 19 from this day on: the one before is over. The day after, the threshold falls to 18.
     served
         .ingest(&[demo_order("b", 2, &[("1", "2026-03-25", "return", 0, 2, 0, 200)])])
         .await;
     served.refresh("2026-04-01T03:00:00Z").await;
-    let lower = json!({ "threshold_30d": 18, "revision": 2 });
+    let lower = json!({ "threshold_30d": 18, "revision": 2, "valid_from": "2026-04-02T00:00:00+09:00" });
     served.post("/v1/objective", &objective(lower)).await;
     served.refresh("2026-04-02T03:00:00Z").await;
 

@@ -11,7 +11,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{json, Value};
 use weir_analytics::lake::maintain::Upkeep;
-use weir_analytics::measurement::base::{self, ShopBefore};
+use weir_analytics::measurement::as_of::AsOf;
+use weir_analytics::measurement::base::{self, Base, ShopBefore};
 use weir_analytics::measurement::engine;
 use weir_analytics::measurement::inputs::Outcome;
 use weir_analytics::measurement::plan::plan;
@@ -42,12 +43,20 @@ const BY_PRODUCT: &str = "computed_on, shop_domain, product_id";
 
 /// What a full refresh would write, without writing it: all sales, and the days of performance; and the shops' own days.
 async fn anew(served: &Served, now: &str) -> (Rows, Rows, Vec<ShopBefore>) {
+    anew_as_of(served, now, None).await
+}
+
+/// The same as of other days than those at `now`.
+async fn anew_as_of(served: &Served, now: &str, as_of: Option<AsOf>) -> (Rows, Rows, Vec<ShopBefore>) {
     let lake = &served.server.app().lake;
     let request = Request {
         now: now.parse().unwrap(),
         how: How::Full,
     };
-    let plan = plan(lake, request).await.unwrap();
+    let mut plan = plan(lake, request).await.unwrap();
+    if let Some(as_of) = as_of {
+        plan.inputs.as_of = as_of;
+    }
     tokio::task::spawn_blocking(move || {
         let connection = engine::open(&std::env::temp_dir()).unwrap();
         let Outcome::Done(computed) =
@@ -97,6 +106,36 @@ async fn assert_as_anew(served: &Served, now: &str, context: &str) {
         assert_eq!(differs, None, "{context}: {what}, left is anew");
         assert_eq!(expected.len(), actual.len(), "{context}: {what}");
     }
+}
+
+/// Days that were over before this refresh are as one from all of telemetry would have them as of their end. How many there
+/// were, of all shops.
+async fn assert_ended_as_anew(served: &Served, now: &str, before: &[ShopBefore], context: &str) -> u64 {
+    let as_of = AsOf::ended(now.parse().unwrap(), before);
+    let (mut shops, days) = (as_of.ended_shops().clone(), as_of.ended_days());
+    if days.is_empty() {
+        return 0;
+    }
+    // One that has moved to another zone may have that day again.
+    let after = Base::read(&served.server.app().lake).await.unwrap().unwrap();
+    shops.retain(|name, day| {
+        after
+            .shops
+            .iter()
+            .all(|shop| shop.shop_domain != *name || shop.computed_on > *day)
+    });
+    let (_, expected, _) = anew_as_of(served, now, Some(as_of)).await;
+    let (_, actual) = held(served, days).await;
+    let is_ended = |row: &&Value| {
+        let day = row["shop_domain"].as_str().and_then(|shop| shops.get(shop));
+        day.is_some_and(|day| row["computed_on"] == day.to_string())
+    };
+    let of_ended = |rows: &Rows| rows.iter().filter(is_ended).cloned().collect::<Rows>();
+    let (actual, expected) = (of_ended(&actual), of_ended(&expected));
+    let differs = expected.iter().zip(&actual).find(|(a, b)| a != b);
+    assert_eq!(differs, None, "{context}: days that are over, left is anew");
+    assert_eq!(expected.len(), actual.len(), "{context}: days that are over");
+    shops.len() as u64
 }
 
 /// Who asks for no day is told each shop's own, whatever days were computed before.
@@ -310,6 +349,7 @@ async fn live(seed: u64) -> BTreeMap<String, u64> {
             served.server.app().maintain(upkeep).await.unwrap();
         }
         let now = history.now.to_string();
+        let before = Base::read(&served.server.app().lake).await.unwrap();
         let outcome = served.refresh(&now).await;
         let how = outcome["reason"].as_str().unwrap_or(outcome["mode"].as_str().unwrap());
         // Reasons name the shop, table and days.
@@ -319,6 +359,9 @@ async fn live(seed: u64) -> BTreeMap<String, u64> {
             .unwrap_or(how);
         *modes.entry(how.to_owned()).or_insert(0) += 1;
         assert_as_anew(&served, &now, &context).await;
+        let shops = before.map(|base| base.shops).unwrap_or_default();
+        *modes.entry("days that were over".to_owned()).or_insert(0) +=
+            assert_ended_as_anew(&served, &now, &shops, &context).await;
         if step == 4 {
             let snapshots = served.snapshots().await;
             assert_eq!(served.refresh(&now).await["committed_tables"], json!([]), "{context}");
@@ -345,6 +388,7 @@ async fn incremental_equals_full_after_every_step_of_random_histories() {
     for reason in ["no earlier", "time zone", "expired", "not within"] {
         assert!(modes.contains_key(reason), "{modes:?}");
     }
+    assert!(modes["days that were over"] > 3 * histories, "{modes:?}");
 }
 
 #[tokio::test]

@@ -79,13 +79,15 @@ async fn a_refresh_writes_once_and_says_why() {
 }
 
 #[tokio::test]
-async fn late_events_change_their_day_and_earlier_days_keep_what_was_said() {
+async fn late_events_change_their_day_and_days_that_are_over_keep_what_was_said() {
     let served = Served::start().await;
     served
         .post("/v1/objective", &objective(json!({ "threshold_30d": 19 })))
         .await;
     served.ingest(&demo_events()).await;
     served.refresh(NOON).await;
+    let next_day = served.refresh("2026-04-01T00:00:00Z").await;
+    assert_eq!(next_day["ended_on"], json!(["2026-03-31"]));
     // A second revision of order b returns a second unit: 20 - 2 = 18 < 19.
     served
         .ingest(&[demo_order("b", 2, &[("1", "2026-03-25", "return", 0, 2, 0, 200)])])

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{json, Value};
+use weir_analytics::measurement::as_of::AsOf;
 use weir_analytics::measurement::engine;
 use weir_analytics::measurement::inputs::{Inputs, Outcome, SalesFrom};
 use weir_analytics::measurement::reads::json_rows;
@@ -122,7 +123,7 @@ pub fn compute_with(events: &[Value], interactions: &[Value], objectives: &[Valu
             .iter()
             .map(|json| ObjectiveSpecification::from_json(json).unwrap())
             .collect(),
-        now: now.parse().unwrap(),
+        as_of: AsOf::moment(now.parse().unwrap()),
     };
     let connection = engine::open(folder.path()).unwrap();
     let Outcome::Done(computed) = engine::compute(&connection, &inputs, &Progress::default(), &mut |_| ()).unwrap()
