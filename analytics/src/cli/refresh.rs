@@ -13,9 +13,8 @@ use crate::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     client: Client,
-    /// Compute as of this moment (RFC 3339) of the past instead of now; only the shops' dates at it matter. What it says of
-    /// that day stays in `weir history`. Before it, days that were over and computed while they lasted are computed as of their
-    /// end.
+    /// Compute as of this moment (RFC 3339) of the past instead of now; only the shops' dates at it matter. The next
+    /// refresh computes that day once more, as of its end.
     #[arg(long)]
     now: Option<String>,
     /// Compute everything from telemetry and write all of it, instead of what changed since the last refresh.
@@ -78,7 +77,7 @@ fn about_moment(moment: Timestamp, now: Timestamp) -> Result<Option<String>> {
     let day = |moment: Timestamp| moment.to_zoned(TimeZone::UTC).date();
     Ok((day(moment) < day(now)).then(|| {
         format!(
-            "--now lies in the past: the labels of {} are written by what is known today, and stay (of the shops' own dates \
+            "--now lies in the past: the labels of {} are written anew by what is known today (of the shops' own dates \
              then, which may be a day before or after)",
             day(moment)
         )
