@@ -1,5 +1,5 @@
 //! A refresh that is cut off at each border of durability: readers see the pair of tables as it was or as it will be, and
-//! the refresh run again commits each of them once.
+//! the refresh run again commits each of them once, as one from all of telemetry would.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -101,6 +101,11 @@ async fn a_refresh_cut_off_anywhere_is_never_half_visible_and_commits_once() {
         assert!(!is_visible || now == after, "{point}");
         // The first refresh and this one, each table once.
         assert_eq!(commits(&server).await, [2, 2], "{point}");
+        // One that found its sales committed has looked at other days than one that had not, and says the same.
+        let full = json!({ "now": NOON, "full": true }).to_string();
+        let (status, outcome) = post(server.url(), "/v1/refresh", full).await;
+        assert_eq!((status, &outcome["mode"]), (200, &json!("full")), "{point}: {outcome}");
+        assert_eq!(seen(&server).await, after, "{point}");
         server.stop().await.unwrap();
     }
 }

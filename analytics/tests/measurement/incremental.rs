@@ -163,6 +163,8 @@ struct History {
     /// Revision told last, by shop and order. Two shops may have an order of one id, and a product.
     orders: BTreeMap<(&'static str, u64), i64>,
     objective_revision: i64,
+    /// All specifications, to be ended.
+    objectives: Vec<Value>,
     /// Everything told so far, to be told again.
     told: Vec<Value>,
     seen: Vec<Value>,
@@ -176,6 +178,7 @@ impl History {
             zone: "Asia/Tokyo",
             orders: BTreeMap::new(),
             objective_revision: 0,
+            objectives: Vec::new(),
             told: Vec::new(),
             seen: Vec::new(),
         }
@@ -197,8 +200,11 @@ impl History {
     }
 
     fn moment(&mut self) -> String {
-        // On few days: every hour of publication is a partition of its own.
-        let hours = self.random.number(6) * 11 * 24 + self.random.number(2);
+        // On few days: every hour of publication is a partition of its own. Whose clock is wrong tells of days to come.
+        let hours = match self.random.below(12) {
+            0 => -3 * 24,
+            _ => self.random.number(6) * 11 * 24 + self.random.number(2),
+        };
         format!("{:.3}", self.now.saturating_sub(hours.hours()).unwrap())
     }
 
@@ -305,15 +311,30 @@ impl History {
         (told, seen)
     }
 
+    /// A specification, for all products or for those of one type, or the end of an earlier one.
     fn objective(&mut self) -> Value {
+        // Valid and ended before this day, on it, or on a day to come.
+        let hours = [-200, -30, -2, 30][usize::try_from(self.random.below(4)).unwrap()];
+        let moment = self.now.saturating_add(hours.hours()).unwrap().to_string();
+        if !self.objectives.is_empty() && self.random.below(3) == 0 {
+            let ended = usize::try_from(self.random.below(self.objectives.len() as u64)).unwrap();
+            let mut told = self.objectives[ended].clone();
+            told["ended_at"] = moment.into();
+            return told;
+        }
         self.objective_revision += 1;
-        objective(json!({
+        let product_type = self.random.pick(&[&Value::Null, &json!("Shoes")]).clone();
+        let told = objective(json!({
+            "objective_spec_id": product_type.as_str().map_or("default", |_| "shoes"), "product_type": product_type,
             "shop_domain": self.shop().0, "revision": self.objective_revision, "measure": self.random.pick(&["net_units", "net_sales", "gross_sales"]),
             "threshold_7d": self.random.number(4), "threshold_14d": self.random.number(5),
             "threshold_30d": self.random.number(9), "banana_count": self.random.number(6),
             "stale_after_days": self.random.number(40) + 1,
             "engagement_weights": { "clicks": self.random.number(3000), "views": self.random.number(700) },
-        }))
+            "valid_from": self.random.pick(&["2020-01-01T00:00:00Z", moment.as_str()]),
+        }));
+        self.objectives.push(told.clone());
+        told
     }
 }
 
@@ -327,7 +348,7 @@ async fn live(seed: u64) -> BTreeMap<String, u64> {
         let (told, seen) = history.batch();
         served.ingest(&told).await;
         served.ingest_interactions(&seen).await;
-        if history.random.below(4) == 0 {
+        for _ in 0..history.random.below(3) {
             let spec = history.objective();
             served.post("/v1/objective", &spec).await;
         }
