@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_domain::objective::ObjectiveSpecification;
+use weir_domain::sales::UNKNOWN_PRODUCT;
 
 use super::explain::{barring, explain, governing, Competitor, Competitors, Explanation};
 use super::what_if::no_specification;
@@ -131,6 +132,8 @@ pub async fn sales_at_most(lake: &Lake, filter: SalesFilter, most: usize) -> Res
 
 /// Whoever asks for what no refresh has seen has most likely written it wrongly: "none" would look like an answer.
 async fn check_known(lake: &Lake, shop: Option<String>, product: Option<String>) -> Result<()> {
+    // What is sold under no product is a row of sales and no product.
+    let product = product.filter(|product| product != UNKNOWN_PRODUCT);
     if shop.is_none() && product.is_none() {
         return Ok(());
     }

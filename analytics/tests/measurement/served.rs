@@ -135,6 +135,7 @@ async fn what_no_refresh_has_seen_is_not_answered_as_if_nothing_were_sold() {
         "/v1/sales?shop=nope.myshopify.com",
         "/v1/sales?shop=nope.myshopify.com&product=1",
         "/v1/sales?product=one",
+        "/v1/sales?shop=nope.myshopify.com&product=unknown",
         &format!("/v1/sales?shop={}", SHOP.to_uppercase()),
         "/v1/performance?shop=nope.myshopify.com",
         "/v1/performance?day=2020-01-01",
@@ -147,10 +148,12 @@ async fn what_no_refresh_has_seen_is_not_answered_as_if_nothing_were_sold() {
     ] {
         assert_eq!(served.status(path).await, 422, "{path}");
     }
-    // Nothing was sold on that day; nothing was ever sold of product 2.
+    // Nothing was sold on that day; nothing was ever sold of product 2, nor under no product.
     for path in [
         of_shop("/v1/sales") + "&from=2026-03-22&to=2026-03-22",
         "/v1/sales?product=2".into(),
+        "/v1/sales?product=unknown".into(),
+        of_shop("/v1/sales") + "&product=unknown",
     ] {
         assert_eq!(served.get(&path).await, json!({ "sales": [] }), "{path}");
     }
