@@ -1,6 +1,6 @@
--- GET /v1/performance and /v1/what-if: rows of measurement.performance as JSON texts, best rank first.
+-- GET /v1/performance: rows of measurement.performance as JSON texts, best rank first.
 -- Reads: measurement_performance, newest_day. $1 shop (null is any), $2 day of computation (null is each shop's newest), $3
--- how many rows (null is all) after the first $4. The snapshot id is text: a JavaScript number cannot hold it.
+-- how many rows after the first $4. The snapshot id is text: a JavaScript number cannot hold it.
 select to_json(fact)
 from (
     select * replace (source_snapshot_id::varchar as source_snapshot_id)

@@ -19,6 +19,9 @@ pub struct Args {
     /// After the first so many.
     #[arg(long, value_name = "N")]
     offset: Option<usize>,
+    /// The answer as it was given at this moment (RFC 3339): pages with the same one are of one state.
+    #[arg(long)]
+    as_of: Option<String>,
 }
 
 /// Prints products with label and reason, best rank first.
@@ -33,6 +36,7 @@ pub async fn run(args: Args) -> Result<()> {
         ("day", args.of.day.as_deref()),
         ("limit", limit.as_deref()),
         ("offset", offset.as_deref()),
+        ("as_of", args.as_of.as_deref()),
     ];
     let answer = args.client.get("/v1/performance", &parameters).await?;
     let rows = answer["performance"]
@@ -41,8 +45,11 @@ pub async fn run(args: Args) -> Result<()> {
         .flatten()
         .map(line)
         .collect::<Vec<_>>();
-    if rows.is_empty() && args.offset.is_none() {
-        note!("no refresh has seen a product yet; weir refresh runs one");
+    if rows.is_empty() && args.offset.is_none() && args.limit != Some(0) {
+        match &args.of.shop {
+            Some(shop) => note!("no product of {shop} is known yet"),
+            None => note!("no refresh has seen a product yet; weir refresh runs one"),
+        }
     }
     let header = ["shop", "product", "title", "label", "rank", "last 30 days", "reason"];
     args.client.show(&answer, &header, rows);

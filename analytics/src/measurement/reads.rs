@@ -1,7 +1,7 @@
 //! Rows of the measurement for the HTTP API, straight from the lake's files.
 
 use std::collections::hash_map::Entry;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use duckdb::{params, Connection, Params};
 use iceberg::spec::Datum;
@@ -21,6 +21,7 @@ use crate::{Error, Result};
 const READ_SALES: &str = include_str!("../../../sql/duckdb/read_sales.sql");
 const READ_KNOWN: &str = include_str!("../../../sql/duckdb/read_known.sql");
 const READ_PERFORMANCE: &str = include_str!("../../../sql/duckdb/read_performance.sql");
+const READ_FACTS: &str = include_str!("../../../sql/duckdb/read_facts.sql");
 const READ_PRODUCT: &str = include_str!("../../../sql/duckdb/read_product.sql");
 const READ_COMPETITORS: &str = include_str!("../../../sql/duckdb/read_competitors.sql");
 const READ_HISTORY: &str = include_str!("../../../sql/duckdb/read_history.sql");
@@ -183,6 +184,8 @@ pub struct PerformanceFilter {
     pub limit: Option<usize>,
     /// After so many.
     pub offset: Option<usize>,
+    /// RFC 3339: as it was told then.
+    pub as_of: Option<String>,
 }
 
 /// As [`MAX_SALES`]. A row has five times the columns and a reason, and takes some 10 KB while it is told.
@@ -191,7 +194,8 @@ pub const MAX_PERFORMANCE: usize = 10_000;
 /// Rows of `measurement.performance` by shop, best rank first, each with the reason of its label; [`MAX_PERFORMANCE`] at most.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a day that is none, or if there are more and no `limit`; else from the lake or DuckDB.
+/// [`Error::Invalid`] for a day or a moment that is none, or if there are more and no `limit`; [`Error::NotFound`] if a shop or a
+/// day is asked for that no refresh knows, or of a moment nothing is kept; else from the lake or DuckDB.
 pub async fn performance_told(lake: &Lake, filter: PerformanceFilter) -> Result<Vec<Value>> {
     performance_told_at_most(lake, filter, MAX_PERFORMANCE).await
 }
@@ -205,24 +209,35 @@ pub async fn performance_told_at_most(lake: &Lake, filter: PerformanceFilter, mo
     if filter.limit.is_some_and(|limit| limit > most) {
         return Err(Error::Invalid(format!("limit: {most} at most")));
     }
-    let performance = Performance::read(lake, None, day.as_deref()).await?;
+    let snapshot = match filter.as_of {
+        Some(text) => Some(performance_snapshot(lake, instant("as_of", &text)?).await?),
+        None => None,
+    };
+    let (shop, offset) = (filter.shop, filter.offset.unwrap_or(0));
+    let performance = Performance::read(lake, snapshot, day.as_deref()).await?;
+    // A page after the last is empty; what is asked for from its beginning is not, if there is any of it. A shop may have sold
+    // what is no product, and nothing else.
+    let may_be_empty = match (&shop, &day) {
+        (_, Some(_)) => false,
+        (Some(shop), None) => performance.shops.contains(shop),
+        (None, None) => true,
+    } || offset > 0
+        || filter.limit == Some(0);
     // After the rows, which name only what is published; also those of the past, for a revision never changes.
     let specifications = objective_store::load(lake).await?;
     let duckdb = lake.duckdb();
     tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         performance.name(&connection)?;
-        let page = params![
-            filter.shop,
-            day,
-            filter.limit.unwrap_or(most + 1),
-            filter.offset.unwrap_or(0)
-        ];
+        let page = params![shop, day, filter.limit.unwrap_or(most + 1), offset];
         let rows: Vec<PerformanceRow> = json_rows(&connection, READ_PERFORMANCE, page)?;
         if rows.len() > most {
             return Err(Error::Invalid(format!(
                 "more than {most} products: ask for some of them with shop, or with limit and offset"
             )));
+        }
+        if rows.is_empty() && !may_be_empty {
+            return Err(no_performance());
         }
         told(&connection, &rows, &specifications)
     })
@@ -259,14 +274,6 @@ fn told(
     Ok(told)
 }
 
-/// All rows of `measurement.performance` of one day (each shop's newest by default), best rank first.
-///
-/// # Errors
-/// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
-pub async fn performance(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<PerformanceRow>> {
-    performance_at(lake, shop, day, None).await
-}
-
 /// The snapshot of `measurement.performance` that readers saw at `moment`.
 ///
 /// # Errors
@@ -281,26 +288,51 @@ pub async fn performance_snapshot(lake: &Lake, moment: Timestamp) -> Result<i64>
     })
 }
 
-/// As [`performance`], from one snapshot of the table; the current one if none is named.
+/// As [`MAX_SALES`]. A row of [`facts`] takes some 3 KB until it is classified, its windows in three measures among them.
+pub const MAX_FACTS: usize = 200_000;
+
+/// What the labels of one day (each shop's newest by default) depend on, best rank first; [`MAX_FACTS`] products at most. Of
+/// `others` the rows have the interactions of the last 30 days.
 ///
 /// # Errors
-/// As [`performance`].
-pub async fn performance_at(
+/// [`Error::Invalid`] for a day that is none, or if there are more; [`Error::NotFound`] if there are none; else from the lake or
+/// DuckDB.
+pub async fn facts(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<PerformanceRow>> {
+    facts_at_most(lake, shop, day, MAX_FACTS).await
+}
+
+/// As [`facts`], with another bound.
+///
+/// # Errors
+/// As [`facts`].
+pub async fn facts_at_most(
     lake: &Lake,
     shop: Option<String>,
     day: Option<String>,
-    snapshot: Option<i64>,
+    most: usize,
 ) -> Result<Vec<PerformanceRow>> {
     let day = day_of("day", day)?;
-    let performance = Performance::read(lake, snapshot, day.as_deref()).await?;
+    let performance = Performance::read(lake, None, day.as_deref()).await?;
     let duckdb = lake.duckdb();
-    tokio::task::spawn_blocking(move || {
+    let of = match &shop {
+        Some(_) => "of that shop, which are more than can be compared at once",
+        None => "in all: ask about one shop (shop)",
+    };
+    let rows: Vec<PerformanceRow> = tokio::task::spawn_blocking(move || {
         let connection = duckdb.reader()?;
         performance.name(&connection)?;
-        let all: Option<i64> = None;
-        json_rows(&connection, READ_PERFORMANCE, params![shop, day, all, 0])
+        json_rows(&connection, READ_FACTS, params![shop, day, most + 1])
     })
-    .await?
+    .await??;
+    match rows.len() {
+        0 => Err(no_performance()),
+        count if count > most => Err(Error::Invalid(format!("more than {most} products {of}"))),
+        _ => Ok(rows),
+    }
+}
+
+fn no_performance() -> Error {
+    Error::NotFound("no performance of that shop and day; run a refresh, or check the shop and the day".into())
 }
 
 /// Which product is to be explained.
@@ -378,6 +410,8 @@ fn competitors(connection: &Connection, row: &PerformanceRow, spec: &ObjectiveSp
 struct Performance {
     relation: String,
     newest_days: String,
+    /// Those that the refresh knew, whatever it had to say of them.
+    shops: HashSet<String>,
 }
 
 impl Performance {
@@ -400,6 +434,7 @@ impl Performance {
         Ok(Self {
             relation,
             newest_days: seen.newest_days(),
+            shops: seen.shops.into_iter().map(|shop| shop.shop_domain).collect(),
         })
     }
 
@@ -483,7 +518,7 @@ pub struct Windows {
 /// The windows of the products of one day (each shop's newest by default) in all three measures.
 ///
 /// # Errors
-/// As [`performance`].
+/// [`Error::Invalid`] for a day that is none; else from the lake or DuckDB.
 pub async fn windows(lake: &Lake, shop: Option<String>, day: Option<String>) -> Result<Vec<Windows>> {
     let day = day_of("day", day)?;
     let performance = Performance::read(lake, None, day.as_deref()).await?;
@@ -506,6 +541,12 @@ pub fn json_rows<T: DeserializeOwned>(connection: &Connection, query: &str, para
     let mut statement = connection.prepare(query)?;
     let texts = statement.query_map(params, |row| row.get::<_, String>(0))?;
     texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+}
+
+/// Reads an RFC 3339 instant, and names the field it came from if it is none.
+pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp> {
+    text.parse()
+        .map_err(|_| Error::Invalid(format!("{field}: {text:?} is not an RFC 3339 instant")))
 }
 
 /// Shopify's number of a product, of which its global id is taken too.

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::reads::instant;
 use super::refresh::{self, How, Outcome, Request};
-use super::routes::instant;
 use super::steps::{Progress, Told};
 use super::telemetry;
 use crate::say::note;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{json, Value};
 
@@ -16,7 +15,7 @@ use super::refresh_route::run_refresh;
 use super::what_if::{what_if, Answer, Question};
 use super::{objective_store, reads};
 use crate::server::App;
-use crate::{Error, Result};
+use crate::Result;
 
 /// The measurement's HTTP routes, mounted at the root of `weir serve`.
 pub fn routes() -> Router<Arc<App>> {
@@ -42,25 +41,14 @@ async fn list_objectives(State(app): State<Arc<App>>) -> Result<Json<Value>> {
     Ok(Json(json!({ "objectives": objective_store::load(&app.lake).await? })))
 }
 
-/// Reads an RFC 3339 instant, and names the field it came from if it is none.
-pub(super) fn instant(field: &str, text: &str) -> Result<Timestamp> {
-    text.parse()
-        .map_err(|_| Error::Invalid(format!("{field}: {text:?} is not an RFC 3339 instant")))
-}
-
 async fn list_sales(State(app): State<Arc<App>>, Query(filter): Query<SalesFilter>) -> Result<Json<Value>> {
     Ok(Json(json!({ "sales": reads::sales(&app.lake, filter).await? })))
 }
 
 async fn list_performance(State(app): State<Arc<App>>, Query(filter): Query<PerformanceFilter>) -> Result<Json<Value>> {
-    // A page after the last is empty; what is asked for from its beginning is not, if there is any of it.
-    let is_beginning = filter.offset.unwrap_or(0) == 0 && filter.limit != Some(0);
-    let must_be = is_beginning && (filter.shop.is_some() || filter.day.is_some());
-    let told = reads::performance_told(&app.lake, filter).await?;
-    if told.is_empty() && must_be {
-        return Err(no_performance());
-    }
-    Ok(Json(json!({ "performance": told })))
+    Ok(Json(
+        json!({ "performance": reads::performance_told(&app.lake, filter).await? }),
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,7 +66,7 @@ async fn explain_product(
     Query(filter): Query<ExplainFilter>,
 ) -> Result<Json<Explanation>> {
     let snapshot = match filter.as_of {
-        Some(text) => Some(reads::performance_snapshot(&app.lake, instant("as_of", &text)?).await?),
+        Some(text) => Some(reads::performance_snapshot(&app.lake, reads::instant("as_of", &text)?).await?),
         None => None,
     };
     let product = reads::ProductFilter {
@@ -107,10 +95,6 @@ async fn compare_ledgers(State(app): State<Arc<App>>, body: String) -> Result<Js
     Ok(Json(reconcile(&app.lake, told).await?))
 }
 
-fn no_performance() -> Error {
-    Error::NotFound("no performance of that shop and day; run a refresh, or check the shop and the day".into())
-}
-
 async fn ask_what_if(State(app): State<Arc<App>>, Query(question): Query<Question>) -> Result<Json<Answer>> {
     // Refused before the lake is read.
     question.replaced()?;
@@ -120,10 +104,7 @@ async fn ask_what_if(State(app): State<Arc<App>>, Query(question): Query<Questio
         None => None,
     };
     let (shop, day) = (question.shop.clone(), question.day.clone());
-    let rows = reads::performance(&app.lake, shop.clone(), day.clone()).await?;
-    if rows.is_empty() {
-        return Err(no_performance());
-    }
+    let rows = reads::facts(&app.lake, shop.clone(), day.clone()).await?;
     let windows = match question.measure {
         Some(_) => reads::windows(&app.lake, shop, day).await?,
         None => Vec::new(),

@@ -145,7 +145,8 @@ impl Question {
     }
 
     /// Refuses an answer about nothing where there are `others`, and one whose thresholds are units here and an amount there.
-    fn check(&self, answer: &Answer, others: &BTreeSet<String>) -> Result<()> {
+    /// What they are compared with is in `measures`.
+    fn check(&self, answer: &Answer, others: &BTreeSet<String>, measures: &BTreeSet<String>) -> Result<()> {
         if answer.altered.is_empty() && !others.is_empty() {
             let others: Vec<_> = others.iter().map(String::as_str).collect();
             let asked = match &self.objective {
@@ -159,9 +160,8 @@ impl Question {
         }
         let thresholds = [&self.threshold_7d, &self.threshold_14d, &self.threshold_30d];
         let is_amount = thresholds.into_iter().flatten().any(|given| given != "none");
-        let measures: BTreeSet<_> = answer.altered.iter().map(|one| one.measured_in.as_str()).collect();
         if is_amount && measures.len() > 1 {
-            let measures: Vec<_> = measures.into_iter().collect();
+            let measures: Vec<_> = measures.iter().map(String::as_str).collect();
             return Err(Error::Invalid(format!(
                 "shop: name one, for a threshold is not the same in all of them: they measure {}",
                 measures.join(", ")
@@ -216,7 +216,7 @@ pub fn what_if(
             .collect(),
         changes: Vec::new(),
     };
-    let mut others = BTreeSet::new();
+    let (mut others, mut measures) = (BTreeSet::new(), BTreeSet::new());
     for group in groups.into_values() {
         let held = governing(group[0], specifications).ok_or_else(|| no_specification(group[0]))?;
         if !question.is_about(&held) {
@@ -224,12 +224,17 @@ pub fn what_if(
             continue;
         }
         let other = altered(&held, &answer.asked)?;
+        let measured_in = measured_in(&other, group[0]);
+        // Who has not sold yet has no currency and nothing but zeros in any of them, which no threshold tells apart.
+        if other.measure == Measure::NetUnits || group[0].currency.is_some() {
+            measures.insert(measured_in.clone());
+        }
         answer.altered.push(Altered {
             shop_domain: held.shop_domain,
             objective_spec_id: held.objective_spec_id,
             revision: held.revision,
             product_type: held.product_type,
-            measured_in: measured_in(&other, group[0]),
+            measured_in,
         });
         let facts = group
             .iter()
@@ -241,7 +246,7 @@ pub fn what_if(
             answer.count(row, verdict.label)?;
         }
     }
-    question.check(&answer, &others)?;
+    question.check(&answer, &others, &measures)?;
     answer
         .changes
         .sort_by(|a, b| (&a.shop_domain, &a.product_id).cmp(&(&b.shop_domain, &b.product_id)));
@@ -321,7 +326,8 @@ fn facts(row: &PerformanceRow, spec: &ObjectiveSpecification, windows: &ByMeasur
         stored.sales_first_14_days,
         stored.sales_last_30_days,
     ) == (row.sales_first_7_days, row.sales_first_14_days, row.sales_last_30_days);
-    if !is_same {
+    // Another measure is made of the same days: money may move where units do not, as by an edit of a price.
+    if !is_same || of(Measure::NetSales.name())?.sales_last_30_days != row.net_sales_last_30_days {
         return Err(changed_since(row));
     }
     let other = of(spec.measure.name())?;

@@ -3,11 +3,13 @@
 use serde_json::{json, Value};
 
 use weir_analytics::lake::maintain::Upkeep;
-use weir_analytics::measurement::reads::{performance_told_at_most, sales_at_most, PerformanceFilter, SalesFilter};
+use weir_analytics::measurement::reads::{
+    facts_at_most, performance_told_at_most, sales_at_most, PerformanceFilter, SalesFilter,
+};
 use weir_analytics::measurement::tables;
 use weir_analytics::Error;
 
-use crate::command::printed;
+use crate::command::{printed, weir};
 use crate::harness::{demo_events, demo_order, sale, Served, NOON};
 use crate::world::{objective, order, SHOP};
 
@@ -163,6 +165,36 @@ async fn what_no_refresh_has_seen_is_not_answered_as_if_nothing_were_sold() {
         assert_eq!(answer, of("1").await, "{path}");
         assert!(!answer.contains("gid:"), "{path}: {answer}");
     }
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shop_that_sold_nothing_but_what_is_no_product_is_known_and_has_no_performance() {
+    let served = Served::start().await;
+    let tip = order(
+        "tips.myshopify.com",
+        "Asia/Tokyo",
+        "t",
+        1,
+        "2026-03-20T00:00:00.000Z",
+        &[sale("unknown", "2026-03-20", 1)],
+    );
+    served.ingest(&demo_events()).await;
+    served.ingest(&[tip]).await;
+    served.refresh(NOON).await;
+    let path = "/v1/performance?shop=tips.myshopify.com";
+    assert_eq!(served.get(path).await, json!({ "performance": [] }));
+    assert_eq!(served.status(&format!("{path}&day=2026-03-31")).await, 404);
+    let output = weir(
+        Some(served.server.url()),
+        &["performance", "--shop", "tips.myshopify.com"],
+    )
+    .await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && said.contains("no product of tips.myshopify.com is known yet"),
+        "{said}"
+    );
     served.server.stop().await.unwrap();
 }
 
@@ -558,5 +590,45 @@ async fn more_products_than_an_answer_holds_are_refused_and_told_page_by_page() 
     assert!(table.contains("place 2 by the last 30 days"), "{table}");
     assert_eq!(served.status("/v1/performance?limit=10001").await, 422);
     assert_eq!(served.status("/v1/performance?limit=-1").await, 400);
+    // What-if looks at as many as it can hold.
+    assert_eq!(facts_at_most(lake, None, None, 3).await.unwrap().len(), 3);
+    let error = facts_at_most(lake, None, None, 2).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid(text) if text.contains("more than 2 products")),
+        "{error}"
+    );
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_one_moment_are_of_one_state_whatever_is_refreshed_between_them() {
+    let served = Served::start().await;
+    served.ingest(&demo_events()).await;
+    served.refresh(NOON).await;
+    let all = served.get("/v1/performance").await["performance"].clone();
+    let as_of = jiff::Timestamp::now();
+    let page = |offset: usize, as_of: String| {
+        let path = format!("/v1/performance?limit=1&offset={offset}{as_of}");
+        let served = &served;
+        async move { served.get(&path).await["performance"][0].clone() }
+    };
+    let then = || format!("&as_of={as_of}");
+    let mut pages = vec![page(0, then()).await];
+    // Product 3, which was second, comes before product 1; the next page would tell of 1 once more.
+    served
+        .ingest(&[demo_order("c", 1, &[sale("3", "2026-03-22", 40)])])
+        .await;
+    served.refresh(NOON).await;
+    assert_eq!(page(1, String::new()).await["product_id"], "1");
+    for offset in 1..3 {
+        pages.push(page(offset, then()).await);
+    }
+    assert_eq!(json!(pages), all);
+    let at = as_of.to_string();
+    let arguments = ["performance", "--limit", "1", "--offset", "1", "--as-of", &at, "--json"];
+    let told: Value = serde_json::from_str(&printed(served.server.url(), &arguments).await).unwrap();
+    assert_eq!(told["performance"][0], all[1]);
+    assert_eq!(served.status("/v1/performance?as_of=noon").await, 422);
+    assert_eq!(served.status("/v1/performance?as_of=2020-01-01T00:00:00Z").await, 404);
     served.server.stop().await.unwrap();
 }

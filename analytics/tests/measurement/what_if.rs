@@ -113,27 +113,61 @@ fn who_changes_class_is_what_the_reference_says() {
 fn windows_in_another_measure_are_refused_when_the_sales_have_moved_on() {
     let held = spec(json!({ "threshold_30d": 5 }));
     let mut product = facts(1, 1);
-    product.sales_last_30_days = 6;
+    (product.sales_last_30_days, product.net_sales_last_30_days) = (6, 4);
     let rows = rows(&[product.clone()], &held);
-    let windows = |units_30: i64| {
+    let windows = |units_30: i64, net_30: i64| {
         ["net_units", "net_sales", "gross_sales"].map(|measure| Windows {
             shop_domain: SHOP.to_owned(),
             product_id: "1".to_owned(),
             measure: measure.to_owned(),
             sales_first_7_days: product.sales_first_7_days,
             sales_first_14_days: product.sales_first_14_days,
-            sales_last_30_days: if measure == "net_units" { units_30 } else { 4 },
+            sales_last_30_days: if measure == "net_units" { units_30 } else { net_30 },
         })
     };
-    let asked = question(json!({ "measure": "net_sales" }));
-    let ask = |units_30| what_if(&rows, &windows(units_30), std::slice::from_ref(&held), &asked);
-    // 6 units were enough, 4 minor units are not.
-    assert_eq!(ask(6).unwrap().labels["winner"].lost, 1);
-    let refused = ask(7).unwrap_err().to_string();
-    assert!(
-        refused.starts_with("measure: sales of product 1 have changed"),
-        "{refused}"
-    );
+    for measure in ["net_sales", "gross_sales"] {
+        let asked = question(json!({ "measure": measure }));
+        let ask = |units, net| what_if(&rows, &windows(units, net), std::slice::from_ref(&held), &asked);
+        // 6 units were enough, 4 minor units are not.
+        assert_eq!(ask(6, 4).unwrap().labels["winner"].lost, 1);
+        // Also where only the money has moved.
+        for (units, net) in [(7, 4), (6, 5)] {
+            let refused = ask(units, net).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("measure: sales of product 1 have changed"),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_shop_that_has_not_sold_yet_does_not_keep_thresholds_of_the_others_apart() {
+    let shop = |shop: &str, currency: Value, measure: &str| {
+        let held = json!({ "shop_domain": shop, "measure": measure, "threshold_30d": 5 });
+        let held = spec(held);
+        let mut own = facts(1, 1);
+        own.shop_domain = shop.to_owned();
+        let mut row = rows(&[own], &held).remove(0);
+        row.shop_domain = shop.to_owned();
+        row.currency = currency.as_str().map(str::to_owned);
+        (row, held)
+    };
+    let ask = |shops: &[(PerformanceRow, ObjectiveSpecification)]| {
+        let (rows, held): (Vec<_>, Vec<_>) = shops.iter().cloned().unzip();
+        what_if(&rows, &[], &held, &question(json!({ "threshold_30d": "7" })))
+    };
+    let sold = shop("a.myshopify.com", json!("JPY"), "net_sales");
+    let unsold = shop("b.myshopify.com", Value::Null, "net_sales");
+    let answer = ask(&[sold.clone(), unsold.clone()]).unwrap();
+    let measured: Vec<_> = answer.altered.iter().map(|one| one.measured_in.as_str()).collect();
+    assert_eq!(measured, ["net_sales in JPY", "net_sales"]);
+    // Units are units without a currency too, and another currency is another amount.
+    for (currency, measure) in [(Value::Null, "net_units"), (json!("EUR"), "net_sales")] {
+        let other = shop("c.myshopify.com", currency, measure);
+        let refused = ask(&[sold.clone(), unsold.clone(), other]).unwrap_err().to_string();
+        assert!(refused.starts_with("shop: name one"), "{refused}");
+    }
 }
 
 #[test]
