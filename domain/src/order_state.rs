@@ -395,7 +395,8 @@ pub enum Applied {
 }
 
 impl OrderState {
-    /// Merges one fact and, if it changed anything, advances the revision to at least the header's `updated_at`.
+    /// Merges one fact and, if it changed anything, advances the revision to at least the header's `updated_at` and the
+    /// deletion.
     /// A fact about something else is none of the order's business and changes nothing.
     pub fn apply(&mut self, fact: &Fact) -> Applied {
         let before = self.clone();
@@ -440,10 +441,23 @@ impl OrderState {
         self.attribution.as_ref().map(|one| &one.referred_by).or(told)
     }
 
-    /// Advances the revision: what is told of the order from here on is newer than what was told before.
+    /// Makes a change, and its revision at least `since`: the moment at which the order's shop was registered anew after it was
+    /// forgotten, 0 where it never was. What was told of the order before counted changes that nobody knows any more.
+    pub fn change_since(&mut self, since: i64, change: impl FnOnce(&mut Self) -> Applied) -> Applied {
+        let before = self.revision;
+        let applied = change(self);
+        if self.revision != before {
+            self.revision = self.revision.max(since);
+        }
+        applied
+    }
+
+    /// Advances the revision: what is told of the order from here on is newer than what was told before. A deletion may be all
+    /// that is known of the order, in a database that was restored or made anew, and is later than any body of it.
     pub fn advance(&mut self) {
         let updated_at = self.header.as_ref().map_or(0, |header| header.updated_at);
-        self.revision = self.revision.saturating_add(1).max(updated_at);
+        let newest = self.deleted_at.unwrap_or(0).max(updated_at);
+        self.revision = self.revision.saturating_add(1).max(newest);
     }
 
     /// Advances the revision if anything changed, and says what was found.

@@ -42,7 +42,7 @@ pub fn ingest(text: &str) -> String {
             }
         }
         privacy::enforce(client, &mut deliveries);
-        let mut state = State::load(client, &deliveries);
+        let mut state = State::load(client, &deliveries, &shops);
         let remembered = state.apply(client, &mut deliveries, &shops);
         state.write(
             client,
@@ -173,7 +173,7 @@ pub struct State {
 impl State {
     /// Locks and reads what the batch touches. Orders that turn out to be new are created as the batch tells them. The shops are
     /// locked.
-    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>]) -> Self {
+    fn load(client: &mut SpiClient<'_>, deliveries: &[Delivery<'_>], shops: &BTreeMap<String, KnownShop>) -> Self {
         let referred = Referred::by_this_call(true);
         let (mut told, mut product_keys) = (BTreeMap::<Key, Created>::new(), BTreeSet::new());
         for delivery in deliveries {
@@ -182,7 +182,9 @@ impl State {
                 let key = (delivery.shop_id, order_id);
                 let is_first = !told.contains_key(&key);
                 let created = told.entry(key).or_default();
-                let applied = created.state.get_or_insert_default().apply(fact);
+                let since = shops.get(&delivery.shop_domain).map_or(0, |known| known.since);
+                let state = created.state.get_or_insert_default();
+                let applied = state.change_since(since, |state| state.apply(fact));
                 created.by_one_fact = is_first.then_some(applied);
             }
             product_keys.extend(fact.product_id().map(|id| (delivery.shop_id, id)));
@@ -259,7 +261,7 @@ impl State {
                 continue;
             }
             self.meet(&fact, delivery.shop_id);
-            let (verdict, keys) = self.apply_one(&fact, delivery, &shop.shop);
+            let (verdict, keys) = self.apply_one(&fact, delivery, shop);
             delivery.verdict = Some(verdict);
             delivery.keys = keys;
             known.insert(key.clone(), delivery.keys.clone());
@@ -290,7 +292,7 @@ impl State {
         self.customers.insert(key, merged);
     }
 
-    fn apply_one(&mut self, fact: &Fact, delivery: &Delivery<'_>, shop: &Shop) -> (Verdict, Vec<EventKey>) {
+    fn apply_one(&mut self, fact: &Fact, delivery: &Delivery<'_>, shop: &KnownShop) -> (Verdict, Vec<EventKey>) {
         if let Some(order_id) = fact.order_id() {
             return self.apply_to_order(fact, order_id, delivery, shop);
         }
@@ -322,8 +324,9 @@ impl State {
         fact: &Fact,
         order_id: i64,
         delivery: &Delivery<'_>,
-        shop: &Shop,
+        known: &KnownShop,
     ) -> (Verdict, Vec<EventKey>) {
+        let shop = &known.shop;
         let key = (delivery.shop_id, order_id);
         let state = self.orders.entry(key).or_default();
         let ledgers = self
@@ -337,7 +340,10 @@ impl State {
         let (before, applied) = match alone {
             // The row is written as this fact tells the order, and nothing else will change it.
             Some((created, applied)) => (std::mem::replace(state, created), applied),
-            None => (state.clone(), state.apply(fact)),
+            None => (
+                state.clone(),
+                state.change_since(known.since, |state| state.apply(fact)),
+            ),
         };
         if ledgers.is_old && *state != before {
             ledgers.is_old = false;

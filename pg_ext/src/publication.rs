@@ -273,7 +273,7 @@ fn attribute(client: &mut SpiClient<'_>, entries: &mut [Entry], shops: &BTreeMap
         let key = (entry.shop_id, order_id);
         let state = after.entry(key).or_default();
         let old = state.clone();
-        state.attribute(&attribution);
+        state.change_since(known.since, |state| state.attribute(&attribution));
         // Who brought the buyer changes no sale, but a ledger that other rules have written is written anew with its order.
         let mut is_renewed = false;
         if *state != old {

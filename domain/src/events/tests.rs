@@ -2,7 +2,7 @@ use super::*;
 use serde_json::Value;
 
 use crate::order_state::Applied;
-use crate::shopify::{self, Context};
+use crate::shopify::{self, Context, Fact};
 use crate::telemetry::commerce;
 
 fn shop() -> Shop {
@@ -192,6 +192,30 @@ fn revisions_only_grow() {
     assert_eq!(later.revision, state.revision + 1);
     assert_eq!(later.apply(&fact), Applied::Unchanged);
     assert_eq!(later.revision, state.revision + 1);
+}
+
+#[test]
+fn a_deletion_is_newer_than_any_body_that_is_not_known() {
+    let deleted = Fact::OrderDeleted { order_id: 7, at: 1_000 };
+    let mut state = OrderState::default();
+    assert_eq!(state.apply(&deleted), Applied::Changed);
+    assert_eq!(state.revision, 1_000);
+    // A restored database knows an older body than the one that was told.
+    let (mut state, _) = run(&[("orders/create", order(1, ""))]);
+    let at = state.revision + 5_000;
+    state.apply(&Fact::OrderDeleted { order_id: 7, at });
+    assert_eq!(state.revision, at);
+}
+
+#[test]
+fn changes_in_a_shop_that_was_registered_anew_are_newer_than_its_registration() {
+    let deleted = Fact::OrderDeleted { order_id: 7, at: 1_000 };
+    let mut state = OrderState::default();
+    assert_eq!(state.change_since(5_000, |one| one.apply(&deleted)), Applied::Changed);
+    assert_eq!(state.revision, 5_000);
+    // What changes nothing is no revision either.
+    assert_eq!(state.change_since(6_000, |one| one.apply(&deleted)), Applied::Stale);
+    assert_eq!(state.revision, 5_000);
 }
 
 #[test]

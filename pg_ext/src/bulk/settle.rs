@@ -246,7 +246,8 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], piece
             continue;
         }
         for fact in order_facts(node) {
-            state.orders.entry(key).or_default().apply(&fact);
+            let order = state.orders.entry(key).or_default();
+            order.change_since(shop.since, |order| order.apply(&fact));
         }
     }
     state.renew_ledgers();

@@ -23,6 +23,8 @@ const FORGOTTEN: &str = include_str!("../../../sql/postgres/privacy/redacted_rea
 pub struct KnownShop {
     pub shop_id: i64,
     pub shop: Shop,
+    /// When it was registered anew after it was forgotten; 0 where it never was.
+    pub since: i64,
 }
 
 /// The registered ones of `domains`, by domain.
@@ -47,6 +49,7 @@ fn shops_by(client: &mut SpiClient<'_>, sql: &'static str, domains: BTreeSet<&st
             KnownShop {
                 shop_id: cell(&row, 1),
                 shop,
+                since: cell(&row, 5),
             },
         );
     }

@@ -411,8 +411,11 @@ begin
     elsif before ? 'old_ledger' then
         state := state - 'old_ledger';
     end if;
+    -- A deletion may be all that is known of the order, in a database that was restored or made anew, and is later than any
+    -- body of it. What was told before the shop was registered anew (`since`) counted changes that nobody knows any more.
     state := jsonb_set(state, '{revision}', to_jsonb(greatest(
-        (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint)));
+        (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint, (state ->> 'deleted_at')::bigint,
+        case when not is_same then (fact ->> 'since')::bigint end)));
     return row(state, case when is_stale then 'stale' else 'changed' end, raw_from, raws)::weir_sql.order_step;
 end
 $$;

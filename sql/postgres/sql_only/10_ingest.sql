@@ -31,11 +31,22 @@ return case when old_ledger is null then state else state || jsonb_build_object(
 
 -- Each open delivery about an order as a change of it, in the sequence of the batch.
 create function weir_sql.order_changes(open weir_sql.delivery[]) returns weir_sql.change[] language plpgsql volatile as $$
+declare
+    -- Of shops that were forgotten and registered anew: since when, in microseconds. As in shop_registration.sql.
+    since jsonb := (
+        select jsonb_object_agg(shop.shop_id,
+            (extract(epoch from greatest(shop.registered_at, redaction.redacted_at)) * 1000000)::bigint)
+        from commerce.shop as shop
+        join privacy.redaction as redaction on redaction.shop_id = shop.shop_id
+            and redaction.subject = 'shop' and redaction.subject_digest = ''
+        where shop.shop_id = any (array(select distinct given.shop_id from unnest(open) as given))
+    );
 begin
     return (
         with facts as materialized (
             select given.position, given.shop_id, (given.fact ->> 'order_id')::bigint as id, given.zone,
-                given.received_at, given.fact
+                given.received_at, case when since is null then given.fact
+                    else given.fact || jsonb_build_object('since', since -> given.shop_id::text) end as fact
             from unnest(open) as given where given.fact ->> 'order_id' is not null
         ), wanted as (
             select array_agg(shop_id) as shops, array_agg(id) as ids from (select distinct shop_id, id from facts) as one

@@ -19,6 +19,7 @@ mod readback;
 mod redacted_orders;
 mod registration;
 mod retention;
+mod revisions;
 mod server_log;
 mod time_zones;
 mod undated;

@@ -57,7 +57,18 @@ impl Pair {
             let answer: Value = serde_json::from_str(&answers[0]).unwrap();
             moved += answer["moved_orders"].as_u64().unwrap();
         }
+        self.same_registration().await;
         moved
+    }
+
+    /// When a shop was registered anew is each database's own moment, and revisions of its orders begin there.
+    async fn same_registration(&self) {
+        let sql = "select shop_id, registered_at::text from commerce.shop";
+        for row in self.admins[0].query(sql, &[]).await.unwrap() {
+            let sql = "update commerce.shop set registered_at = $2::text::timestamptz where shop_id = $1";
+            let arguments: [&(dyn ToSql + Sync); 2] = [&row.get::<_, i64>(0), &row.get::<_, String>(1)];
+            self.admins[1].execute(sql, &arguments).await.unwrap();
+        }
     }
 
     /// The answer of both to a batch of deliveries, which has to be the same; returns it.
