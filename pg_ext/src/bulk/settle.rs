@@ -82,7 +82,7 @@ pub fn events(shop_domain: &str, run: &str) -> String {
         }
         store::analyze_grown(client);
         let page = Page::read(client, shop.shop_id, &operations, run.after.as_deref(), limit);
-        let known = Known::lock(client, shop.shop_id, &page);
+        let known = Known::lock(client, shop.shop_id, &operations, &page);
         let mut told = Told::new(limit, most_bytes);
         while told.roots < page.roots() && !told.has_bytes() {
             let piece = page.piece(told.roots, told.at_once());
@@ -200,13 +200,15 @@ impl Page {
 }
 
 impl Known {
-    /// Locks all that the page may tell. Later on it would be too late: part of it may be told by then, and its customers' salts
-    /// are locked after all orders.
-    fn lock(client: &mut SpiClient<'_>, shop_id: i64, page: &Page) -> Self {
-        Self {
+    /// Locks all that the page may tell, and makes the salts of its customers. Later on it would be too late: part of it may be told
+    /// by then, and salts are locked after all orders and in the sequence of their customers.
+    fn lock(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], page: &Page) -> Self {
+        let known = Self {
             orders: store::lock_orders(client, &keys(shop_id, &page.orders)),
             products: store::lock_products(client, &keys(shop_id, &page.products)),
-        }
+        };
+        store::make_page_salts(client, shop_id, operations, &page.orders);
+        known
     }
 }
 

@@ -6,12 +6,13 @@ use weir_domain::events::exact_time;
 use weir_domain::shopify::bulk::Gid;
 
 use super::columns::Columns;
-use super::{cell, run, run_script};
+use super::{cell, run, run_kept, run_script};
 
 const OPERATION_WRITE: &str = include_str!("../../../sql/postgres/bulk/operation_write.sql");
 const LINE_WRITE: &str = include_str!("../../../sql/postgres/bulk/line_write.sql");
 const ROOTS_READ: &str = include_str!("../../../sql/postgres/bulk/roots_read.sql");
 const NODES_READ: &str = include_str!("../../../sql/postgres/bulk/nodes_read.sql");
+const PAGE_SALTS_MAKE: &str = include_str!("../../../sql/postgres/bulk/page_salts_make.sql");
 const ANALYZE_GROWN: &str = include_str!("../../../sql/postgres/bulk/analyze_grown.sql");
 
 /// A bulk operation; times in microseconds since 1970.
@@ -35,6 +36,16 @@ pub struct StoredLine {
 /// Analyses the tables of commerce that have more than ten times the pages they had when they last were.
 pub fn analyze_grown(client: &mut SpiClient<'_>) {
     run_script(client, ANALYZE_GROWN);
+}
+
+/// Makes the salts of whoever the orders, which are locked, name as they are kept and as the operations have read them.
+pub fn make_page_salts(client: &mut SpiClient<'_>, shop_id: i64, operations: &[i64], orders: &[i64]) {
+    let arguments = [
+        DatumWithOid::from(shop_id),
+        DatumWithOid::from(orders.to_vec()),
+        DatumWithOid::from(operations.to_vec()),
+    ];
+    run_kept(client, PAGE_SALTS_MAKE, &arguments);
 }
 
 /// Makes an operation known.

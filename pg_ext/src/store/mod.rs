@@ -17,7 +17,9 @@ mod tables;
 mod write;
 
 pub use array::length_word;
-pub use bulk::{analyze_grown, read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine};
+pub use bulk::{
+    analyze_grown, make_page_salts, read_nodes, read_roots, write_lines, write_operation, Operation, StoredLine,
+};
 pub use customers::write as write_customers;
 pub use interactions::{
     events as interaction_events, remember_events as remember_interaction_events, write as write_interactions,

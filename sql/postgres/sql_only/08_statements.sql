@@ -76,6 +76,7 @@ select weir_sql.define('agreement_sale_write', 'bigint[], bigint[], bigint[], bi
     bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]', 'void', :'agreement_sale_write');
 select weir_sql.define('agreement_reading_write', 'bigint[], bigint[], text[]', 'void', :'agreement_reading_write');
 
+select weir_sql.define('page_salts_make', 'bigint, bigint[], bigint[]', 'void', :'page_salts_make');
 select weir_sql.define('bulk_operation_write', 'bigint, bigint, text, text, text', 'void', :'operation_write');
 select weir_sql.define('bulk_line_write', 'bigint, bigint, text[], bigint[], text[], bigint[], text[], bigint[], text[]',
     'bigint', :'line_write');

@@ -465,9 +465,11 @@ begin
     end if;
     all_roots := array(select 'Order/' || id from unnest(orders) with ordinality as one (id, n) order by n)
         || array(select 'Product/' || id from unnest(products) with ordinality as one (id, n) order by n);
-    -- Later on it would be too late: part of the page may be told by then, and its customers' salts are locked after all orders.
+    -- Later on it would be too late: part of the page may be told by then, and salts are locked after all orders and in the sequence
+    -- of their customers.
     perform weir_sql.order_header_lock(array_fill(shop.shop_id, array[cardinality(orders)]), orders);
     perform weir_sql.product_lock(array_fill(shop.shop_id, array[cardinality(products)]), products);
+    perform weir_sql.page_salts_make(shop.shop_id, orders, operations);
     while roots < cardinality(all_roots) and coalesce(bytes < most, true) loop
         -- By what those before came to; what is told no more is put together once again.
         at_once := case when most is null then size when bytes = 0 then 50

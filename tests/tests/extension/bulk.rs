@@ -712,6 +712,44 @@ async fn a_page_told_by_bytes_locks_its_orders_before_anybodys_salt() {
     assert!(page.await.unwrap().unwrap() >= 100);
 }
 
+/// Its pieces are in the sequence of its orders, a batch's salts in that of the customers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_told_by_bytes_makes_salts_in_the_sequence_of_everybody_else() {
+    let (database, edge) = shop().await;
+    let by = |id: i64, customer: i64| order(id, 1, "").replace(r#""id": 77"#, &format!(r#""id": {customer}"#));
+    // The second piece has the customers that come first.
+    let customer = |id: i64| if id > 50 { id - 49 } else { 1000 + id };
+    let orders: Vec<_> = (1..=100).map(|id| ("orders/create", by(id, customer(id)))).collect();
+    let run = run_of(1, "orders_core", "2026-11-02T00:00:00Z");
+    let text = jsonl(files(&told(&orders))[0].clone(), Sequence::Grouped);
+    ingest_bulk(&edge, SHOP, &text, &run).await;
+    let holder = database.admin().await.unwrap();
+    let hold = "begin; insert into privacy.salt (shop_id, customer_id, salt) values (1, 2, 'x')";
+    holder.batch_execute(hold).await.unwrap();
+
+    let page = tokio::spawn(async move {
+        let run = json!({"operation_ids": ["gid://shopify/BulkOperation/1"], "source": "bulk_sync",
+            "received_at": "2026-12-01T00:20:00.000Z", "limit": 500, "bytes": 100_000_000});
+        let sql = "select json_array_length(weir.bulk_events($1, $2::text::json) -> 'events')";
+        let row = edge.query_one(sql, &[&SHOP, &run.to_string()]).await;
+        row.map(|row| row.get::<_, i32>(0))
+    });
+    let admin = database.admin().await.unwrap();
+    until_waiting(&admin, 1, || page.is_finished()).await;
+    // Other orders, of one customer of each piece.
+    let other = database.edge().await.unwrap();
+    let webhooks = tokio::spawn(async move {
+        let batch = [(201, 3), (202, 1010)].map(|(id, who)| delivery(&id.to_string(), "orders/create", &by(id, who)));
+        let sql = "select weir.ingest($1::text::json)::text";
+        let batch = Value::from(batch.to_vec()).to_string();
+        other.query_one(sql, &[&batch]).await.map(|_| ())
+    });
+    until_waiting(&admin, 2, || webhooks.is_finished()).await;
+    holder.batch_execute("rollback").await.unwrap();
+    webhooks.await.unwrap().unwrap();
+    assert!(page.await.unwrap().unwrap() >= 100);
+}
+
 #[tokio::test]
 async fn a_purge_between_two_chunks_of_a_replay_leaves_no_half_orders() {
     let (database, edge) = shop().await;
