@@ -42,6 +42,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(20, "020_ledger_version"),
     migration!(22, "022_variant_version"),
     migration!(23, "023_objective_told"),
+    migration!(24, "024_shop_first"),
 ];
 
 /// The newest migration that this library knows.

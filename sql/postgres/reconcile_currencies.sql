@@ -5,10 +5,11 @@ select coalesce(json_object_agg(day, currencies), '{}')::text
 from (
     select to_char(ledger.day, 'YYYY-MM-DD') as day,
         json_agg(distinct enriched.currency) filter (where enriched.currency is not null) as currencies
-    from commerce.sales_ledger as ledger
+    -- In the sequence in which a migration locks them.
+    from commerce.order_enriched as enriched
     join commerce.shop using (shop_id)
-    join commerce.order_enriched as enriched
-        on enriched.shop_id = ledger.shop_id and enriched.order_id = ledger.order_id
+    join commerce.sales_ledger as ledger
+        on ledger.shop_id = enriched.shop_id and ledger.order_id = enriched.order_id
     where shop.shop_domain = $1 and ledger.day = any($2::text[]::date[])
     group by ledger.day
 ) as days

@@ -36,6 +36,27 @@ begin
 end
 $$;
 
+-- Where migrations are missing, this waits for what is under way before it takes anything of its own away: whoever has read the tables
+-- may call a function next, would wait for what is dropped here, and be waited for by the migrations.
+select pg_catalog.set_config('weir.before_migrations', :'before_migrations', true);
+do $$
+declare
+    -- Those of 18_migrate.sql, which a test compares.
+    versions constant integer[] := array[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24];
+    is_missing boolean := false;
+begin
+    if pg_catalog.to_regclass('configuration.schema_migration') is not null then
+        execute 'select exists (
+            select from pg_catalog.unnest($1) as wanted (version)
+            where wanted.version not in (select known.version from configuration.schema_migration as known)
+        )' into is_missing using versions;
+    end if;
+    if is_missing then
+        execute pg_catalog.current_setting('weir.before_migrations');
+    end if;
+end
+$$;
+
 -- The tables that functions name are made after them, by weir.migrate().
 set local check_function_bodies = off;
 

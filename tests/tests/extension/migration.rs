@@ -10,6 +10,13 @@ const BOOKKEEPING: &str = include_str!("../../../sql/postgres/bookkeeping.sql");
 const ANALYZED: &str = include_str!("../../../sql/postgres/bulk/analyze_grown.sql");
 const FIRST: &str = include_str!("../../../sql/postgres/migrations/001_commerce.sql");
 
+const CURRENCIES: &str = include_str!("../../../sql/postgres/reconcile_currencies.sql");
+
+/// Takes two migrations back: one of orders and one of products.
+const BEFORE_20_AND_22: &str = "delete from configuration.schema_migration where version in (20, 22);
+    alter table commerce.order_header drop column ledger_version;
+    alter table commerce.product_variant drop column told_updated_at, drop column told_triggered_at";
+
 /// What PostgreSQL keeps: commerce, publication, specifications and privacy. Where a pipeline stands, workflows and Durable
 /// Objects keep; a table of it is none of these.
 const TABLES: [&str; 36] = [
@@ -122,10 +129,7 @@ async fn an_applications_tables_in_a_schema_of_the_same_name_stay_its_own() {
 async fn a_migration_waits_for_what_is_under_way_before_it_locks_a_table() {
     let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
-    let before = "delete from configuration.schema_migration where version in (20, 22);
-        alter table commerce.order_header drop column ledger_version;
-        alter table commerce.product_variant drop column told_updated_at, drop column told_triggered_at";
-    admin.batch_execute(before).await.unwrap();
+    admin.batch_execute(BEFORE_20_AND_22).await.unwrap();
     // As a call reads its shop first.
     edge.batch_execute(&format!("begin; select weir.registration('{SHOP}')"))
         .await
@@ -144,6 +148,63 @@ async fn a_migration_waits_for_what_is_under_way_before_it_locks_a_table() {
         .unwrap();
     edge.batch_execute("commit").await.unwrap();
     assert_eq!(migrating.await.unwrap().unwrap(), 2);
+    let answer = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
+    assert_eq!(verdicts(&answer), ["accepted"]);
+}
+
+/// Whoever reads the view of orders has its tables one after the other.
+#[tokio::test]
+async fn a_migration_and_a_reader_of_orders_wait_for_each_other_in_turn() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    admin.batch_execute(BEFORE_20_AND_22).await.unwrap();
+    // The migration has its first locks and waits for the next.
+    let held = database.admin().await.unwrap();
+    held.batch_execute("begin; select from commerce.webhook_delivery")
+        .await
+        .unwrap();
+    let migrating = tokio::spawn(async move {
+        let row = admin.query_one("select weir.migrate()", &[]).await;
+        row.map(|row| row.get::<_, i32>(0))
+    });
+    let watcher = database.admin().await.unwrap();
+    until_waiting(&watcher, 1, || false).await;
+    let mut readers = Vec::new();
+    let currencies = CURRENCIES
+        .replace("$1", &format!("'{SHOP}'"))
+        .replace("$2", "'{2026-11-01}'");
+    for sql in ["select from commerce.order_enriched", &currencies] {
+        let (reader, sql) = (database.admin().await.unwrap(), sql.to_owned());
+        readers.push(tokio::spawn(async move { reader.batch_execute(&sql).await }));
+    }
+    until_waiting(&watcher, 3, || false).await;
+    held.batch_execute("commit").await.unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap(), 2);
+    for reader in readers {
+        reader.await.unwrap().unwrap();
+    }
+}
+
+/// An install writes more than the tables anew: functions, where they are SQL.
+#[tokio::test]
+async fn an_update_waits_for_what_is_under_way_and_may_still_call() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    admin.batch_execute(BEFORE_20_AND_22).await.unwrap();
+    edge.batch_execute(&format!("begin; select weir.registration('{SHOP}')"))
+        .await
+        .unwrap();
+    let url = database.admin_url.clone();
+    let updating = tokio::spawn(async move { install().run(&url).await.map_err(|error| error.to_string()) });
+    until_waiting(&admin, 1, || updating.is_finished()).await;
+    let run = json!({"operation_ids": [], "source": "bulk_sync", "received_at": "2026-11-01T00:00:00Z"});
+    let called = edge
+        .query_one(&format!("select weir.bulk_events('{SHOP}', '{run}'::json)::text"), &[])
+        .await;
+    called.unwrap();
+    edge.batch_execute("commit").await.unwrap();
+    let said = updating.await.unwrap().unwrap();
+    assert!(said.ends_with("migrations applied: 2\n"), "{said}");
     let answer = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     assert_eq!(verdicts(&answer), ["accepted"]);
 }

@@ -151,6 +151,18 @@ async fn shops_may_name_their_specifications_alike() {
     }
     let (_, ids) = governing(&edge).await;
     assert_eq!(ids, [(json!("default"), json!(1)), (json!("default"), json!(2))]);
+    // Whoever does as a warning says ends the one shop's alone.
+    let new = json!({"shop_domain": SHOP, "objective_spec_id": "new", "threshold_30d": 5});
+    let told = told_by_psql(&database.admin_url, &format!("select weir.publish_objective('{new}')"));
+    let hint = told.split_once("is not meant: ").expect(&told).1;
+    let told = told_by_psql(&database.admin_url, hint.split_once(".\n").expect(hint).0);
+    assert_eq!(told.matches("is ended").count(), 1, "{told}");
+    assert!(
+        told.contains("revision 1 of specification \"default\" of demo.myshopify.com is ended"),
+        "{told}"
+    );
+    let (_, ids) = governing(&edge).await;
+    assert_eq!(ids, [(json!("default"), json!(2)), (json!("new"), json!(1))]);
 }
 
 #[tokio::test]
@@ -295,7 +307,10 @@ async fn what_is_seldom_meant_of_an_objective_is_warned_of() {
         "{told}"
     );
     assert!(told.contains("all products of demo.myshopify.com"), "{told}");
-    assert!(told.contains("where artifact_id = 'b14'"), "{told}");
+    assert!(
+        told.contains("where artifact_id = 'b14' and shop_domain = 'demo.myshopify.com'"),
+        "{told}"
+    );
     // One that another goes before, and the greater id where both begin at once.
     let told = publish(json!({"objective_spec_id": "late", "valid_from": "2025-01-01T00:00:00Z"}));
     assert!(
@@ -312,8 +327,14 @@ async fn what_is_seldom_meant_of_an_objective_is_warned_of() {
         told_by_psql(&database.admin_url, &statement)
     };
     let told = delete("b14");
-    assert!(told.contains("revision 1 of specification \"b14\" is ended"), "{told}");
-    assert!(told.contains("revision 2 of specification \"b14\" is ended"), "{told}");
+    assert!(
+        told.contains("revision 1 of specification \"b14\" of demo.myshopify.com is ended"),
+        "{told}"
+    );
+    assert!(
+        told.contains("revision 2 of specification \"b14\" of demo.myshopify.com is ended"),
+        "{told}"
+    );
     for nothing_left in ["b14", "b15"] {
         assert_eq!(delete(nothing_left), "");
     }

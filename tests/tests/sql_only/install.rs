@@ -55,6 +55,21 @@ async fn installing_again_changes_nothing() {
     assert_eq!(again["deliveries"][0]["verdict"], "duplicate");
 }
 
+/// `01_schema.sql` has to know which may be missing before the list of them is written.
+#[test]
+fn the_head_of_the_install_knows_every_migration() {
+    let folder = weir_tests::workspace_root().unwrap().join("sql/postgres");
+    let files = std::fs::read_dir(folder.join("migrations")).unwrap();
+    let mut migrations: Vec<i32> = files
+        .map(|file| file.unwrap().file_name().to_str().unwrap()[..3].parse().unwrap())
+        .collect();
+    migrations.sort_unstable();
+    let head = std::fs::read_to_string(folder.join("sql_only/01_schema.sql")).unwrap();
+    let list = head.split_once("versions constant integer[] := array[").unwrap().1;
+    let list = list.split_once(']').unwrap().0.split(", ");
+    assert_eq!(list.map(|one| one.parse().unwrap()).collect::<Vec<i32>>(), migrations);
+}
+
 #[tokio::test]
 async fn the_api_has_the_signatures_of_the_extension() {
     let sql =
