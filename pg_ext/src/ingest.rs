@@ -101,7 +101,8 @@ fn compare(delivery: &mut Delivery<'_>, registered: &Shop) {
                  has it, and replay this"
             ),
         );
-    } else if told.time_zone.is_some_and(|told| told != zone) {
+    } else if told.time_zone.is_some_and(|told| !told.eq_ignore_ascii_case(zone)) {
+        // Earlier versions kept a zone as it was written.
         delivery.reject(
             "time_zone_changed",
             format!(

@@ -1,4 +1,5 @@
--- $1 shop, $2 what was removed, by table; $3 how much that is. A repetition that finds nothing keeps the certificate.
+-- $1 shop, $2 what was removed, by table; $3 how much that is. A repetition that finds nothing keeps the certificate,
+-- save one of shop_renewed.sql, which names no table.
 insert into privacy.redaction as old (shop_id, subject, subject_digest, certificate)
 values ($1, 'shop', '', json_build_object(
     'certificate_id', gen_random_uuid(),
@@ -8,6 +9,8 @@ values ($1, 'shop', '', json_build_object(
     'removed', $2::json
 ))
 on conflict (shop_id, subject, subject_digest) do update set
-    certificate = case when $3 > 0 then excluded.certificate else old.certificate end,
+    certificate = case
+        when $3 > 0 or (old.certificate::jsonb -> 'removed') = '{}' then excluded.certificate else old.certificate
+    end,
     redacted_at = excluded.redacted_at
 returning certificate::text

@@ -136,7 +136,8 @@ begin
             if told_currency <> currency then
                 perform weir_sql.refuse('currency_changed', 'currency', 'expected ' || currency || ', as registered; '
                     'register the shop with what the body says, as docs/operate.md has it, and replay this');
-            elsif told_zone <> zone then
+            -- Earlier versions kept a zone as it was written.
+            elsif lower(told_zone collate "C") <> lower(zone collate "C") then
                 perform weir_sql.refuse('time_zone_changed', 'iana_timezone', 'expected ' || zone || ', as registered; '
                     'call weir.register_shop with what the body says, run weir backfill from its first order --until now --again, '
                     'and replay this');

@@ -419,6 +419,29 @@ async fn a_request_of_before_the_first_registration_takes_nothing_of_what_came_a
     assert_eq!(admin.query_one(orders, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
+/// Else the shop, registered once more, would be taken for one that was never forgotten, and its objects of before would stay.
+#[tokio::test]
+async fn the_certificate_of_a_redaction_that_finds_nothing_takes_the_place_of_that_of_none() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let early = json!({"shop_domain": SHOP, "requested_at": "2025-11-24T10:00:00.000Z"});
+    let of_nothing = call(&edge, "redact_shop", &early).await;
+    assert_eq!(
+        (&of_nothing["removed"], of_nothing["kept_since"].is_string()),
+        (&json!({}), true)
+    );
+    let done = call(&edge, "redact_shop", &json!({ "shop_domain": SHOP })).await;
+    assert_ne!(done["certificate_id"], of_nothing["certificate_id"]);
+    assert_eq!(done["removed"]["commerce.order_header"], 0);
+    let again = call(&edge, "redact_shop", &json!({ "shop_domain": SHOP })).await;
+    assert_eq!(again, done);
+    let shop = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "UTC", "currency": "USD"});
+    call(&admin, "register_shop", &shop).await;
+    let replayed = call(&edge, "redact_shop", &early).await;
+    assert_eq!(replayed["certificate_id"], done["certificate_id"]);
+    assert!(replayed["registered_anew_at"].is_string() && replayed["kept_since"].is_null());
+}
+
 #[tokio::test]
 async fn a_request_that_was_answered_does_not_come_back() {
     let (database, edge) = shop().await;
