@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::Client;
 use weir_tests::postgres::connect;
 
-use super::{delivery, ingest, order, shop, verdicts};
+use super::{delivery, ingest, order, refund, shop, verdicts, SHOP};
 
 /// Every object of the extension, functions with their definition and rights.
 const MEMBERS: &str = "
@@ -101,19 +101,127 @@ async fn a_released_version_that_is_updated_equals_a_fresh_install() {
     }
 }
 
-#[tokio::test]
-async fn an_update_keeps_the_data() {
-    let (database, edge) = shop().await;
-    let admin = database.admin().await.unwrap();
-    let old = "drop extension weir; create extension weir version '0.1.0'";
-    admin.batch_execute(old).await.unwrap();
-    ingest(&admin, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
-    admin
-        .batch_execute("alter extension weir update; select weir.migrate()")
+/// What a database of 0.1.0 holds, by its own tables.
+const OF_0_1_0: &str = r#"
+    insert into commerce.shop (shop_id, shop_domain, iana_time_zone, currency)
+        values (1, 'demo.myshopify.com', 'Asia/Tokyo', 'USD');
+    insert into commerce.order_header (shop_id, order_id, processed_at, updated_at, triggered_at, is_test, taxes_included,
+            currency, presentment_currency, customer_id, revision, raw)
+        values (1, 7, '2026-11-01T16:30Z', '2026-11-01T16:30:01Z', '2026-11-01T16:30:01Z', false, false, 'USD', 'USD', 77,
+            1793550601000001, '{"id": 7}');
+    insert into commerce.order_line_item values (1, 7, 1, 11, null, null, null, false, 2, 2, 1000, 1000, 0, 0, 0, 0, 0);
+    insert into commerce.sales_ledger values (1, 7, '11', '2026-11-02', 'sale', 2, 0, 2000, 0, 0, 2000, 2000, 0, 0, 2000);
+    insert into commerce.product (shop_id, product_id, title, updated_at) values (1, 11, 'Lamp', '2026-11-01');
+    insert into commerce.product_variant values (1, 11, 1, 'Small', null, 1250);
+    insert into commerce.order_header (shop_id, order_id) values (1, 9);
+    insert into commerce.tombstone values (1, 'order', 9, '2026-11-01');
+    insert into commerce.webhook_delivery values (1, 'orders/create', 'a', '2026-11-01', '[]');
+    insert into privacy.salt (shop_id, customer_id, salt) values (1, 77, 'the salt');
+    insert into privacy.redaction (shop_id, subject, subject_digest, certificate)
+        values (1, 'customer', privacy.subject_digest(1, 78), '{"certificate_id": "c"}');
+    insert into privacy.data_request values (1, 5, 77, '2026-11-01');
+    insert into configuration.macrodata_artifact (artifact_id, body)
+        values ('default', '{"shop_domain": "demo.myshopify.com", "threshold_30d": 5}')"#;
+
+const FILLED: [&str; 13] = [
+    "commerce.shop",
+    "commerce.order_header",
+    "commerce.order_line_item",
+    "commerce.sales_ledger",
+    "commerce.product",
+    "commerce.product_variant",
+    "commerce.tombstone",
+    "commerce.webhook_delivery",
+    "privacy.salt",
+    "privacy.secret",
+    "privacy.redaction",
+    "privacy.data_request",
+    "configuration.objective_change",
+];
+
+/// A database of 0.1.0: its functions, and the tables of its migrations, which the library of today would not stop at.
+async fn of_the_first_release(admin: &Client, url: &str) -> Client {
+    let name: String = admin
+        .query_one("select current_database()::text", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let create = "create database first_release template template0";
+    admin.batch_execute(create).await.unwrap();
+    let client = connect(&url.replace(&format!("/{name}"), "/first_release"))
         .await
         .unwrap();
-    let again = ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
-    assert_eq!(verdicts(&again), ["duplicate"]);
+    let bookkeeping = std::fs::read_to_string(postgres_sql().join("bookkeeping.sql")).unwrap();
+    let install = "create extension weir version '0.1.0'";
+    client.batch_execute(install).await.unwrap();
+    client.batch_execute(&bookkeeping).await.unwrap();
+    let mut released: Vec<String> = std::fs::read_dir(postgres_sql().join("migrations"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.as_str() < "007")
+        .collect();
+    released.sort_unstable();
+    assert_eq!(released.len(), 6);
+    for name in released {
+        let text = std::fs::read_to_string(postgres_sql().join("migrations").join(&name)).unwrap();
+        client.batch_execute(&text).await.unwrap();
+        let applied = "insert into configuration.schema_migration (version, name) values ($1, $2)";
+        let version: i32 = name[..3].parse().unwrap();
+        client.execute(applied, &[&version, &name]).await.unwrap();
+    }
+    client.batch_execute(OF_0_1_0).await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn an_update_keeps_the_data() {
+    let (database, _edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let old = of_the_first_release(&admin, &database.admin_url).await;
+    let rows = |table: &&str| format!("select '{table}' as name, to_jsonb(t) as told from {table} as t");
+    let rows = FILLED.iter().map(rows).collect::<Vec<_>>().join(" union all ");
+    old.batch_execute(&format!("create table public.before as {rows}"))
+        .await
+        .unwrap();
+    old.batch_execute("alter extension weir update; select weir.migrate()")
+        .await
+        .unwrap();
+    // Newer columns may have come.
+    for table in FILLED {
+        let sql = format!(
+            "select count(*), count(*) filter (where exists (select from {table} as t where to_jsonb(t) @> before.told))
+            from public.before where name = '{table}'"
+        );
+        let row = old.query_one(&sql, &[]).await.unwrap();
+        let (there, kept): (i64, i64) = (row.get(0), row.get(1));
+        assert!(there > 0 && kept == there, "{table}: {kept} of {there}");
+    }
+    let theirs = order(10, 1, "").replace(r#""id": 77"#, r#""id": 78"#);
+    let batch = [
+        delivery("a", "orders/create", &order(7, 1, "")),
+        delivery("b", "refunds/create", &refund(7)),
+        delivery("c", "orders/create", &theirs),
+        delivery("d", "orders/create", &order(9, 1, "")),
+    ];
+    let answer = ingest(&old, &batch).await;
+    assert_eq!(verdicts(&answer), ["duplicate", "accepted", "accepted", "stale"]);
+    let events = answer["events"].as_array().unwrap();
+    let of = |id: &str| events.iter().find(|event| event["order_id"] == id).expect(id);
+    assert_eq!(of("7")["sales"][0]["day"], "2026-11-02");
+    assert!(of("7")["order_revision"].as_i64() > Some(1_793_550_601_000_001));
+    // By the salt that was kept; the forgotten one has none.
+    let about = format!(r#"{{"shop_domain": "{SHOP}", "customer_id": 77}}"#);
+    let sql = "select weir.customer_data($1::text::json) ->> 'customer_key'";
+    let key: String = old.query_one(sql, &[&about]).await.unwrap().get(0);
+    assert_eq!(
+        (&of("7")["customer_key"], &of("10")["customer_key"]),
+        (&key.into(), &Value::Null)
+    );
+    let ended = "delete from configuration.macrodata_artifact where artifact_id = 'default'";
+    old.batch_execute(ended).await.unwrap();
+    let sql = "select string_agg(change ->> 'operation', ' ') from json_array_elements(weir.objective_changes(0) -> 'changes') as change";
+    let changes: String = old.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(changes, "published ended");
 }
 
 /// A session keeps the library that it has loaded, also when a newer one has migrated the tables meanwhile.
