@@ -21,13 +21,14 @@ const HOLDER: &str = include_str!("../../sql/postgres/privacy/shop_id_read.sql")
 const REGISTRATION: &str = include_str!("../../sql/postgres/shop_registration.sql");
 const HINT: &str = r#"Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}."#;
 
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 7] = [
     "shop_id",
     "shop_domain",
     "iana_time_zone",
     "currency",
     "name",
     "move_domain",
+    "change_currency",
 ];
 
 #[derive(Deserialize)]
@@ -39,9 +40,11 @@ struct Registration {
     name: Option<String>,
     #[serde(default)]
     move_domain: bool,
+    #[serde(default)]
+    change_currency: bool,
 }
 
-/// Adds or changes a shop. Its currency is fixed once an amount of it is stored. If its time zone changes,
+/// Adds or changes a shop. Once an amount of it is stored, its currency changes only where that is meant. If its time zone changes,
 /// ledgers are written anew; batches of the shop wait meanwhile.
 pub fn register(text: &str) -> String {
     let mut shop: Registration = serde_json::from_str(text).unwrap_or_else(|_| {
@@ -107,13 +110,14 @@ pub fn register(text: &str) -> String {
             DatumWithOid::from(shop.name.as_deref()),
             DatumWithOid::from(shop.iana_time_zone.as_str()),
             DatumWithOid::from(shop.currency.as_str()),
+            DatumWithOid::from(shop.change_currency),
         ];
         let mut rows = run(client, REGISTER, &arguments);
         let Some(row) = rows.next() else {
             report::invalid_argument(
                 "a registered shop keeps its currency",
                 "The shop is registered with another currency, in which its amounts are stored.",
-                "Give that one, or, if it is wrong, see \"A shop was registered with a wrong currency\" in docs/operate.md.",
+                "Give that one, or, if the shop has another one now, \"change_currency\": true as docs/operate.md says.",
             )
         };
         let mut answer: Value = serde_json::from_str(&cell::<String>(&row, 1))

@@ -98,7 +98,7 @@ select weir_sql.define('catalogue_read', 'text', 'text', :'catalogue_read');
 
 select weir_sql.define('shop_orders', 'bigint, bigint, bigint', 'table (id bigint)', :'shop_orders');
 select weir_sql.define('shop_domain', 'bigint', 'text', :'shop_domain');
-select weir_sql.define('shop_register', 'bigint, text, text, text, text', 'text', :'shop_register');
+select weir_sql.define('shop_register', 'bigint, text, text, text, text, boolean', 'text', :'shop_register');
 select weir_sql.define('objective_publish', 'text, text', 'text', :'objective_publish');
 select weir_sql.define('objective_snapshot', '', 'text', :'objective_snapshot');
 select weir_sql.define('objective_changes', 'bigint', 'text', :'objective_changes');

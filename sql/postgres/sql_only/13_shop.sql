@@ -14,7 +14,8 @@ declare
     known_domain text;
     strange text;
     holder bigint;
-    known_fields constant text[] := array['shop_id', 'shop_domain', 'iana_time_zone', 'currency', 'name', 'move_domain'];
+    known_fields constant text[] := array['shop_id', 'shop_domain', 'iana_time_zone', 'currency', 'name', 'move_domain',
+        'change_currency'];
     usage constant text := 'Give {"shop_id": 1, "shop_domain": "demo.myshopify.com", "iana_time_zone": "Asia/Tokyo", "currency": "JPY", "name": "Demo"}.';
 begin
     if strpos(shop::text, '\u0000') > 0 or shop ->> 'shop_domain' = '' then
@@ -29,8 +30,10 @@ begin
         perform weir_sql.int_of(fields, 'shop_id', ''), weir_sql.required_text(fields, 'shop_domain'),
             weir_sql.required_text(fields, 'iana_time_zone'), weir_sql.required_text(fields, 'currency'),
             weir_sql.text_of(fields, 'name', '');
-        if jsonb_typeof(coalesce(fields -> 'move_domain', 'false')) <> 'boolean' then
-            perform weir_sql.refuse('type_mismatch', 'move_domain', 'a boolean');
+        if jsonb_typeof(coalesce(fields -> 'move_domain', 'false')) <> 'boolean'
+            or jsonb_typeof(coalesce(fields -> 'change_currency', 'false')) <> 'boolean'
+        then
+            perform weir_sql.refuse('type_mismatch', '', 'a boolean');
         end if;
     exception when sqlstate 'WR001' then
         raise exception 'the shop is not readable' using errcode = 'invalid_parameter_value',
@@ -77,11 +80,11 @@ begin
             hint = 'Give that shop_id, or, if the domain is not that shop''s any more, register that one under its own first, with "move_domain": true.';
     end if;
     registered := weir_sql.shop_register((fields ->> 'shop_id')::bigint, fields ->> 'shop_domain', fields ->> 'name',
-        zone, fields ->> 'currency');
+        zone, fields ->> 'currency', coalesce((fields -> 'change_currency')::boolean, false));
     if registered is null then
         raise exception 'a registered shop keeps its currency' using errcode = 'invalid_parameter_value',
             detail = 'The shop is registered with another currency, in which its amounts are stored.',
-            hint = 'Give that one, or, if it is wrong, see "A shop was registered with a wrong currency" in docs/operate.md.';
+            hint = 'Give that one, or, if the shop has another one now, "change_currency": true as docs/operate.md says.';
     end if;
     if registered ->> 'previous_time_zone' <> zone then
         moved := weir_sql.move_ledgers((fields ->> 'shop_id')::bigint, registered ->> 'previous_time_zone', zone);

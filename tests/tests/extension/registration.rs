@@ -4,6 +4,7 @@ use serde_json::{json, Value};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::Client;
 
+use super::publication::interaction;
 use super::{delivery, ingest, order, shop, until_waiting, verdicts, SHOP};
 
 /// The shop of the tests with these fields.
@@ -71,15 +72,102 @@ async fn a_wrong_currency_is_refused_or_can_be_corrected_until_an_amount_is_stor
     register(&admin, json!({"currency": "USD"})).await.unwrap();
     ingest(&edge, &[delivery("a", "orders/create", &order(7, 1, ""))]).await;
     refused(&admin, json!({"currency": "JPY"})).await;
-    // The way out of docs/operate.md.
-    let forget = json!({ "shop_domain": SHOP }).to_string();
-    let sql = "select weir.redact_shop($1::text::json)::text";
-    admin.query_one(sql, &[&forget]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_of_an_order_that_has_not_come_is_no_amount() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let attribution = interaction("e1", "attribution", 1, json!({"order_id": "7", "publisher_id": "p1"}));
+    let sql = "select weir.record_interactions($1::text::json)::text";
+    edge.query_one(sql, &[&json!([attribution]).to_string()]).await.unwrap();
+    let shipped = r#"{"id": 3, "order_id": 7, "status": "success", "updated_at": "2026-11-02T00:00:00Z"}"#;
+    let parts = [
+        delivery("f", "fulfillments/create", shipped),
+        delivery("d", "orders/delete", r#"{"id": 8}"#),
+    ];
+    assert_eq!(verdicts(&ingest(&edge, &parts).await), ["accepted"; 2]);
     let answer = register(&admin, json!({"currency": "JPY"})).await.unwrap();
-    assert_eq!(answer["currency"], "JPY");
-    let again = ingest(&edge, &[delivery("q2", "products/create", PRODUCT)]).await;
-    assert_eq!(verdicts(&again), ["accepted"]);
-    assert_eq!(admin.query_one(price, &[]).await.unwrap().get::<_, i64>(0), 1000);
+    assert_eq!(answer["previous_currency"], "USD");
+    // Of a refund the units were read by the shop's decimals.
+    assert_eq!(
+        verdicts(&ingest(&edge, &[delivery("r", "refunds/create", &super::refund(9))]).await),
+        ["accepted"]
+    );
+    refused(&admin, json!({"currency": "USD"})).await;
+}
+
+/// Shopify lets a shop change it. Orders name their own; what is known of buyers, publishers and products stays.
+#[tokio::test]
+async fn a_shop_changes_its_currency_where_that_is_meant_and_keeps_the_rest() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    let product = |second: u8, price: &str| {
+        let at = format!("2026-11-01T00:00:{second:02}Z");
+        format!(
+            r#"{{"id": 11, "title": "Lamp", "updated_at": "{at}", "variants": [{{"id": 12, "price": "{price}"}}]}}"#
+        )
+    };
+    let known = [
+        delivery("a", "orders/create", &order(7, 1, "")),
+        delivery("p", "products/create", &product(1, "10.50")),
+        delivery("d", "orders/delete", r#"{"id": 8}"#),
+    ];
+    assert_eq!(verdicts(&ingest(&edge, &known).await), ["accepted"; 3]);
+    let attribution = interaction("e1", "attribution", 1, json!({"order_id": "7", "publisher_id": "p1"}));
+    let sql = "select weir.record_interactions($1::text::json)::text";
+    edge.query_one(sql, &[&json!([attribution]).to_string()]).await.unwrap();
+    let rest = "select concat_ws(' ', (select salt from privacy.salt), (select count(*) from commerce.tombstone),
+        (select count(*) from publication.publication_telemetry), (select title from commerce.product),
+        (select to_jsonb(h)::text from commerce.order_header as h where order_id = 7),
+        (select string_agg(l::text, ' ') from commerce.sales_ledger as l))";
+    let rest = async || admin.query_one(rest, &[]).await.unwrap().get::<_, String>(0);
+    let price = "select price_minor, price_text from commerce.product_variant";
+    let price = async || {
+        let row = admin.query_one(price, &[]).await.unwrap();
+        (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1))
+    };
+    let before = rest().await;
+    for mistyped in [json!("true"), json!(null), json!(1)] {
+        refused(&admin, json!({"currency": "JPY", "change_currency": mistyped})).await;
+    }
+    // The same currency is no change.
+    register(&admin, json!({"change_currency": true})).await.unwrap();
+    assert_eq!(price().await, (Some(1050), None));
+    let answer = register(&admin, json!({"currency": "JPY", "change_currency": true}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&answer["currency"], &answer["previous_currency"]),
+        (&json!("JPY"), &json!("USD"))
+    );
+    // 1050 would be so many yen.
+    assert_eq!((price().await, rest().await), ((None, None), before));
+    let row = edge
+        .query_one("select weir.registration($1)::text", &[&SHOP])
+        .await
+        .unwrap();
+    let registration: Value = serde_json::from_str(row.get(0)).unwrap();
+    assert_eq!(
+        (&registration["currency"], &registration["is_forgotten"]),
+        (&json!("JPY"), &json!(false))
+    );
+
+    let yen = order(9, 1, "").replace("USD", "JPY").replace("10.00", "1000");
+    let batch = [
+        delivery("b", "orders/create", &yen),
+        delivery("q", "products/update", &product(2, "1100")),
+        delivery("c", "orders/updated", &order(7, 2, r#""name": "n","#)),
+        delivery("u", "shop/update", r#"{"id": 1, "currency": "JPY"}"#),
+    ];
+    let answer = ingest(&edge, &batch).await;
+    assert_eq!(verdicts(&answer), ["accepted", "accepted", "accepted", "ignored"]);
+    assert_eq!(price().await, (Some(1100), None));
+    let sql =
+        "select string_agg(concat_ws(' ', order_id, currency, gross_sales_minor, publisher_id), ', ' order by order_id)
+        from commerce.order_enriched";
+    let orders: String = admin.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(orders, "7 USD 2000 p1, 9 JPY 2000");
 }
 
 #[tokio::test]
@@ -140,7 +228,7 @@ async fn a_batch_beside_a_correction_comes_again() {
 
 #[tokio::test]
 async fn a_shop_of_which_nothing_would_arrive_is_refused() {
-    let (database, _edge) = shop().await;
+    let (database, edge) = shop().await;
     let admin = database.admin().await.unwrap();
     let domain = "shop_domain is not a shop's permanent domain, NAME.myshopify.com.";
     for (fields, expected) in [
@@ -151,7 +239,8 @@ async fn a_shop_of_which_nothing_would_arrive_is_refused() {
         (json!({"shop_id": -12}), "shop_id is not positive."),
         (
             json!({"nmae": "x"}),
-            "nmae: is not a field; known are shop_id, shop_domain, iana_time_zone, currency, name, move_domain",
+            "nmae: is not a field; known are shop_id, shop_domain, iana_time_zone, currency, name, move_domain, \
+             change_currency",
         ),
         (json!({"shop_id": 2}), "Shop 1 is registered as demo.myshopify.com."),
     ] {
@@ -162,4 +251,14 @@ async fn a_shop_of_which_nothing_would_arrive_is_refused() {
         .await
         .unwrap();
     assert_eq!(answer["iana_time_zone"], "America/New_York");
+    // Earlier versions kept it as it was written.
+    let earlier = "update commerce.shop set iana_time_zone = 'america/new_york'";
+    admin.batch_execute(earlier).await.unwrap();
+    let told = |zone: &str| {
+        let body = format!(r#"{{"id": 1, "iana_timezone": "{zone}"}}"#);
+        [delivery("a", "shop/update", &body)]
+    };
+    for (zone, verdict) in [("America/New_York", "ignored"), ("America/Chicago", "rejected")] {
+        assert_eq!(verdicts(&ingest(&edge, &told(zone)).await), [verdict], "{zone}");
+    }
 }
