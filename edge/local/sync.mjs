@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Log, LogLevel } from "miniflare";
 import { fileOf, optional, startWorkerd, streams, timeouts } from "./parts.mjs";
 
-const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/schedules.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
+const SCRIPTS = ["entry.mjs", "workflows/routes.mjs", "workflows/schedules.mjs", "workflows/tokens.mjs", "workflows/workflows.mjs", "workflows/synchronise.mjs", "workflows/runner.mjs", "build/index.js"];
 const WASM = "build/index_bg.wasm";
 
 /** Binding, name and class of each workflow, as in wrangler.jsonc. */

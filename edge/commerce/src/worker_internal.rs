@@ -2,7 +2,7 @@
 
 use weir_edge_shared::internal::{is_authorised, Target};
 use weir_edge_shared::quarantine_room::{list, not_replayed, replayed, show, to_replay};
-use weir_edge_shared::settings::internal_token;
+use weir_edge_shared::settings::internal_tokens;
 use worker::{Env, Method, Request, Response, Result};
 
 use crate::bindings::FarEnds;
@@ -13,7 +13,7 @@ use weir_edge_shared::http::answer;
 /// Answers a request under `/internal/`.
 pub async fn route(request: Request, env: &Env) -> Result<Response> {
     let authorization = request.headers().get("authorization")?;
-    if !is_authorised(authorization.as_deref(), &internal_token(env)) {
+    if !is_authorised(authorization.as_deref(), &internal_tokens(env)) {
         return answer(401, "unauthorised", "the bearer token is missing or wrong");
     }
     let far_ends = FarEnds::of(env)?;

@@ -2,8 +2,9 @@
 
 use weir_domain::webhook::Delivery;
 use weir_edge_shared::decision::Decision;
+use weir_edge_shared::internal::newest;
 use weir_edge_shared::patience::Patience;
-use weir_edge_shared::settings::{internal_token, patience};
+use weir_edge_shared::settings::{internal_tokens, patience};
 use worker::{Env, Headers, Method, RequestInit};
 
 use crate::bindings::SYNC;
@@ -31,7 +32,7 @@ impl Sync {
         let called = self.0.bound(async {
             let headers = Headers::new();
             headers.set("content-type", "application/json")?;
-            headers.set("authorization", &format!("Bearer {}", internal_token(env)))?;
+            headers.set("authorization", &format!("Bearer {}", newest(&internal_tokens(env))))?;
             let mut init = RequestInit::new();
             init.with_method(Method::Post)
                 .with_headers(headers)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weir_edge_shared::quarantine_room::put;
-use weir_edge_shared::settings::{internal_token, number, secret, shops};
+use weir_edge_shared::settings::{internal_tokens, number, secret, shops};
 use weir_edge_shared::storage::Storage;
 use worker::{console_warn, BatchMessageBuilder, Delay, Env, Error, MessageBuilder, Queue, QueueContentType, Result};
 
@@ -42,8 +42,8 @@ pub struct Settings {
     pub link_secrets: Vec<String>,
     /// Secret of the keyed hashes of visitors, VISITOR_SECRET.
     pub visitor_secret: String,
-    /// Token of the internal routes.
-    pub internal_token: String,
+    /// Tokens of the internal routes, comma separated.
+    pub internal_tokens: String,
     /// Time to live of a catalogue in memory, var CATALOGUE_TTL_SECONDS.
     pub catalogue_ttl_millis: i64,
     patience: Duration,
@@ -68,7 +68,7 @@ impl Settings {
             shops: shops(env).map_err(|error| error.to_string()),
             link_secrets: link_secrets.split(',').map(|part| part.trim().to_owned()).collect(),
             visitor_secret: secret(env, "VISITOR_SECRET"),
-            internal_token: internal_token(env),
+            internal_tokens: internal_tokens(env),
             catalogue_ttl_millis: ttl_seconds.saturating_mul(1000),
             patience: Duration::from_millis(patience_millis),
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 use weir_domain::interaction::given::{Given, Refusal as EventRefusal};
 use weir_domain::telemetry::publication;
 use weir_edge_shared::analytics_engine::AnalyticsEngine;
-use weir_edge_shared::counters::CounterSink;
+use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::http::{answer, read_body};
 use weir_edge_shared::pipeline::streams;
 use worker::{console_error, console_warn, Context, Env, Request, Response, ResponseBuilder, Result};
@@ -30,7 +30,7 @@ pub async fn batch(request: Request, env: Env, context: &Context) -> Result<Resp
         return too_many();
     }
     if sender.is_mistaken {
-        return unauthorised();
+        return mistaken(&env, context);
     }
     let content_type = request.headers().get("content-type")?;
     let is_beacon = content_type
@@ -73,7 +73,7 @@ pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Resp
         return too_many();
     }
     if sender.is_mistaken {
-        return unauthorised();
+        return mistaken(&env, context);
     }
     let given = match read_pixel(&request.inner().url(), sender.page.as_deref(), &random_key()) {
         Ok(given) => given,
@@ -102,6 +102,14 @@ pub async fn pixel(request: Request, env: Env, context: &Context) -> Result<Resp
         },
         Err(error) => unavailable("pixel", &error),
     }
+}
+
+/// Refuses a server whose token is none. Counted, for what it tells is lost until somebody looks: no browser sends a token.
+fn mistaken(env: &Env, context: &Context) -> Result<Response> {
+    let mut counters = Counters::default();
+    counters.count("refused", &["", "rejected", "unauthorised"], &[]);
+    AnalyticsEngine::bound(env, COUNTERS).write_beside(context, || counters.points());
+    unauthorised()
 }
 
 fn image() -> Result<Response> {

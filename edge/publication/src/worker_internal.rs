@@ -36,7 +36,7 @@ struct LinkRequest {
 /// Answers a request under `/internal/`.
 pub async fn route(request: Request, env: &Env) -> Result<Response> {
     let authorization = request.headers().get("authorization")?;
-    if !is_authorised(authorization.as_deref(), &Settings::of(env).internal_token) {
+    if !is_authorised(authorization.as_deref(), &Settings::of(env).internal_tokens) {
         return unauthorised();
     }
     let path = request.path();

@@ -33,7 +33,7 @@ pub struct Sender {
     country: Option<String>,
     do_not_track: bool,
     settings: Rc<Settings>,
-    /// Whether it holds the token of the internal routes: a server that tells of visitors.
+    /// Whether it holds a token of the internal routes: a server that tells of visitors.
     is_trusted: bool,
     /// Whether it wants to be taken for that and is not: its secret is wrong, and its events would count as one visitor's.
     pub is_mistaken: bool,
@@ -51,7 +51,7 @@ impl Sender {
         let says = |name: &str, what: &str| header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(what));
         let prefetch = |name: &str| header(name).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
         let owned = |name: &str| header(name).map(str::to_owned);
-        let is_trusted = is_authorised(header("authorization"), &settings.internal_token);
+        let is_trusted = is_authorised(header("authorization"), &settings.internal_tokens);
         Self {
             received_at_millis: js_sys::Date::now() as i64,
             ip: owned("cf-connecting-ip").unwrap_or_default(),

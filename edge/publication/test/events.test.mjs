@@ -213,6 +213,22 @@ test("a wrong token is no visitor: it is refused, as a server whose secret was c
   assert.equal(lake.published.length, 2);
 });
 
+test("a token is changed while servers still send the one before it, and who sends neither is counted", async (t) => {
+  const { send, get, internal, counters } = await world(t, { internalToken: "of-tomorrow, of-today" });
+  const told = (key) => [event("attribution", key, { order_id: "7", publisher_id: "p-1" })];
+  for (const token of ["of-tomorrow", "of-today"]) {
+    assert.equal((await send(told(token), { token })).status, 202, token);
+    assert.equal((await internal("quarantine", { method: "GET", token })).status, 200, token);
+  }
+  const wrong = { token: "of-yesterday" };
+  assert.equal((await send(told("a"), wrong)).status, 401);
+  assert.equal((await get(`/v1/p.gif?shop_domain=${SHOP}`, { authorization: `Bearer ${wrong.token}` })).status, 401);
+  assert.equal((await internal("quarantine", { method: "GET", ...wrong })).status, 401);
+  const refused = async () => (await counters()).filter(({ indexes, blobs }) => indexes[0] === "refused" && blobs[2] === "unauthorised");
+  const points = await until("both are counted", async () => ((await refused()).length === 2 ? refused() : undefined));
+  for (const { blobs, doubles } of points) assert.deepEqual([blobs, doubles], [["", "rejected", "unauthorised"], [1]]);
+});
+
 test("a pixel of an unknown shop is no pixel", async (t) => {
   const { get, lake } = await world(t);
   const image = await get("/v1/p.gif?shop_domain=nope.myshopify.com");

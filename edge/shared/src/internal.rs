@@ -45,13 +45,24 @@ impl Target {
     }
 }
 
-/// Whether the header `Authorization` carries `token` as `Bearer`. Constant time; an empty token lets nobody in.
+/// Whether the header `Authorization` carries one of `tokens`, comma separated, as `Bearer`. Constant time; an empty token lets
+/// nobody in.
 #[must_use]
-pub fn is_authorised(authorization: Option<&str>, token: &str) -> bool {
+pub fn is_authorised(authorization: Option<&str>, tokens: &str) -> bool {
     let Some(given) = authorization.and_then(|value| value.strip_prefix("Bearer ")) else {
         return false;
     };
-    is_secret(given.trim().as_bytes(), token.as_bytes())
+    each(tokens).any(|token| is_secret(given.trim().as_bytes(), token.as_bytes()))
+}
+
+/// The token of `tokens` that is shown to others: the first one. Empty when there is none.
+#[must_use]
+pub fn newest(tokens: &str) -> &str {
+    each(tokens).next().unwrap_or_default()
+}
+
+fn each(tokens: &str) -> impl Iterator<Item = &str> {
+    tokens.split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
 /// The parameter `name` of `url`, still percent-encoded. (A general parser of URLs would be a fifth of the Worker.)
@@ -121,6 +132,18 @@ mod tests {
             assert!(!is_authorised(wrong, "T"), "{wrong:?}");
             assert!(!is_authorised(wrong, ""), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_changed_while_the_one_before_it_is_valid() {
+        for token in ["NEW", "OLD"] {
+            assert!(is_authorised(Some(&format!("Bearer {token}")), "NEW, OLD"), "{token}");
+        }
+        for wrong in ["Bearer NEW, OLD", "Bearer OLDER", "Bearer ,", "Bearer "] {
+            assert!(!is_authorised(Some(wrong), "NEW, OLD"), "{wrong}");
+            assert!(!is_authorised(Some(wrong), " , "), "{wrong}");
+        }
+        assert_eq!((newest("NEW, OLD"), newest(" ,OLD"), newest("")), ("NEW", "OLD", ""));
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub fn secret(env: &Env, name: &str) -> String {
     env.secret(name).map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Token of the internal routes, secret WEIR_INTERNAL_TOKEN.
-pub fn internal_token(env: &Env) -> String {
+/// Tokens of the internal routes, secret WEIR_INTERNAL_TOKEN: comma separated, the first one is shown to others, all are valid.
+pub fn internal_tokens(env: &Env) -> String {
     secret(env, "WEIR_INTERNAL_TOKEN")
 }
 

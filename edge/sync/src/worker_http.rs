@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 use weir_domain::watermark::text;
 use weir_edge_shared::internal::is_authorised;
-use weir_edge_shared::settings::internal_token;
+use weir_edge_shared::settings::internal_tokens;
 use worker::{console_error, Env, Method, Request, Response, Result};
 
 use crate::bindings::{now, sync_streams};
@@ -25,7 +25,7 @@ struct Call {
 pub async fn route(mut request: Request, env: Env) -> Result<Response> {
     let path = request.path();
     let authorization = request.headers().get("authorization")?;
-    if !is_authorised(authorization.as_deref(), &internal_token(&env)) {
+    if !is_authorised(authorization.as_deref(), &internal_tokens(&env)) {
         return refuse(401, "unauthorised", "the bearer token is missing or wrong");
     }
     if request.method() != Method::Post {

@@ -349,6 +349,17 @@ test("routes need the token and say what is wrong", async () => {
   assert.equal((await post("finished", { shop: "stranger.myshopify.com", operation_id: "x" })).status, 404);
 });
 
+test("a token is changed while others still show the one before it", async () => {
+  const two = await world({ shops: 1, internalToken: "of-tomorrow, of-today" });
+  const ask = (authorization) => two.call("status?shop=shop-1.myshopify.com", { authorization });
+  for (const token of ["of-tomorrow", "of-today"]) assert.equal((await ask(`Bearer ${token}`)).status, 200, token);
+  for (const wrong of ["Bearer of-yesterday", "Bearer of-tomorrow, of-today", "Bearer "]) assert.equal((await ask(wrong)).status, 401, wrong);
+  const authorization = "Bearer of-today";
+  const body = { shop: "shop-1.myshopify.com" };
+  assert.equal((await two.call("workflows/webhook_reconcile", { method: "POST", body, authorization })).status, 200);
+  await until("its steps open each other", () => two.lake.sync_v1.some(({ step, status }) => step === "subscriptions" && status === "succeeded"));
+});
+
 test("a backfill of days on which nothing can be is not started", async () => {
   const shop = w.shop();
   const inAnHour = new Date(Date.now() + 3_600_000).toISOString();

@@ -1,6 +1,7 @@
 // How a workflow takes its steps: each is one call of Rust over the service binding to itself, with a named retry policy.
 
 import { NonRetryableError } from "cloudflare:workflows";
+import { tokensOf } from "./tokens.mjs";
 
 const minutes = (count) => count * 60_000;
 
@@ -85,7 +86,7 @@ export class Runner {
   async #call(route, body) {
     const response = await this.env.SELF.fetch(`http://sync/internal/step/${route}`, {
       method: "POST",
-      headers: { authorization: `Bearer ${this.env.WEIR_INTERNAL_TOKEN}` },
+      headers: { authorization: `Bearer ${tokensOf(this.env)[0]}` },
       body: JSON.stringify(body),
     });
     const text = await response.text();
