@@ -86,8 +86,11 @@ pub fn prepare(events: Vec<Result<Given, Refusal>>, around: &Surroundings<'_>) -
                 verdict.event_id = Some(event_id.clone());
                 match seen.get(&event_id) {
                     None => {
-                        seen.insert(event_id.clone(), given.clone());
-                        take(given, &event_id, &mut verdict, around, &mut prepared);
+                        take(given.clone(), &event_id, &mut verdict, around, &mut prepared);
+                        // What was refused is nowhere: the same once more is refused like it, and no duplicate of anything.
+                        if verdict.verdict != "rejected" {
+                            seen.insert(event_id, given);
+                        }
                     }
                     Some(first) if first.says_the_same_as(&given) => verdict.verdict = "duplicate",
                     Some(_) => {
@@ -305,6 +308,25 @@ mod tests {
             .as_deref()
             .unwrap()
             .starts_with("event_key: "));
+    }
+
+    #[test]
+    fn what_was_refused_is_refused_again_and_no_duplicate() {
+        let mut to_nobody = event("attribution", "a");
+        to_nobody["item_id"] = json!("unknown");
+        let batch = json!([
+            to_nobody,
+            to_nobody,
+            event("attribution", "a"),
+            event("attribution", "a")
+        ]);
+        let prepared = prepared(&batch, true);
+        let verdicts: Vec<_> = prepared.verdicts.iter().map(|one| (one.verdict, one.reason)).collect();
+        let refused = ("rejected", Some("missing_field"));
+        assert_eq!(verdicts, [refused, refused, ("accepted", None), ("duplicate", None)]);
+        let points = prepared.counters.points();
+        let counted = points.iter().find(|point| point.blobs[1] == "rejected").unwrap();
+        assert_eq!((counted.blobs[2].as_str(), counted.doubles[0]), ("missing_field", 2.0));
     }
 
     #[test]

@@ -199,6 +199,13 @@ test("the token lets a publisher's system attribute an order", async (t) => {
   assert.deepEqual([recorded.event_type, recorded.order_id, recorded.publisher_id], ["attribution", "7", "p-1"]);
 });
 
+test("an event that is refused twice in a batch is refused twice", async (t) => {
+  const { send } = await world(t);
+  const toNobody = event("attribution", "a", { order_id: "7", item_id: "unknown" });
+  const { status, body } = await send([toNobody, toNobody], { token: INTERNAL_TOKEN });
+  assert.deepEqual([status, body.rejected, body.duplicate, body.retry], [422, 2, 0, 0], JSON.stringify(body));
+});
+
 test("a wrong token is no visitor: it is refused, as a server whose secret was changed has to learn", async (t) => {
   const { send, get, lake } = await world(t);
   const page = `/v1/p.gif?shop_domain=${SHOP}`;
