@@ -12,7 +12,7 @@ const DEAD_LETTER_QUEUE = "weir-publication-interactions-dead";
  *
  * config: postgres (connection string), lake (base address of `weir serve`), token (its bearer token), shops (domains),
  * visitorSecret, linkSecrets (comma separated), internalToken (none = closed), port (0 = any), and for tests rateLimit
- * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, maxRetries, maxBatchTimeoutSeconds,
+ * (requests a minute, none = no binding), catalogueTtlSeconds, patienceMillis, batchBudgetMillis, maxRetries, maxBatchTimeoutSeconds,
  * streamVersions and timeouts (of parts.mjs), entry (text of a module in the place of entry.mjs), log (function of one line).
  */
 export async function startPublication(config) {
@@ -51,6 +51,7 @@ export function publicationWorker(config, modules, telemetry) {
       DEAD_LETTER_QUEUE,
       ...optional("CATALOGUE_TTL_SECONDS", config.catalogueTtlSeconds),
       ...optional("PATIENCE_MILLIS", config.patienceMillis),
+      ...optional("BATCH_BUDGET_MILLIS", config.batchBudgetMillis),
       ...timeouts(config),
     },
     kvNamespaces: { CATALOGUE: "weir-catalogue" },

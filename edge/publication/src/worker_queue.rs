@@ -11,17 +11,20 @@ use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::discreet::place;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
+use weir_edge_shared::patience::Patience;
 use weir_edge_shared::pipeline::streams;
 use weir_edge_shared::redelivery::retry;
 use weir_edge_shared::settings::{
-    batch_budget_millis, dead_letter_queue, max_delay_seconds, now, postgres_timeouts, storage,
+    batch_budget_millis, dead_letter_queue, max_delay_seconds, now, patience, postgres_timeouts, storage,
 };
 use weir_edge_shared::storage::Storage;
-use worker::{Date, Env, MessageBatch, MessageExt, RawMessage, Result};
+use worker::{Date, Env, Error, MessageBatch, MessageExt, RawMessage, Result};
 
-use crate::bindings::{keep, BUCKET, COMMERCE_STREAM, COUNTERS, POSTGRES, PUBLICATION_STREAM};
+use crate::bindings::{
+    keep, InteractionQueue, BUCKET, COMMERCE_STREAM, COUNTERS, INTERACTIONS, POSTGRES, PUBLICATION_STREAM,
+};
 use crate::consume::{record, resend};
-use crate::message::Message;
+use crate::message::{Message, MessageSender};
 use crate::quarantine::QuarantineRecord;
 
 /// Handles a batch of either queue.
@@ -31,6 +34,7 @@ use crate::quarantine::QuarantineRecord;
 pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
     let consumer = Consumer {
         storage: storage(&env, BUCKET)?,
+        queue: patience(&env, "the queue"),
         max_delay: max_delay_seconds(&env),
         counters: RefCell::default(),
         env: &env,
@@ -72,6 +76,7 @@ pub async fn handle(batch: MessageBatch<String>, env: Env) -> Result<()> {
 struct Consumer<'a> {
     env: &'a Env,
     storage: Storage,
+    queue: Patience,
     /// Longest delay of a retry, in seconds.
     max_delay: u32,
     /// What went to the quarantine.
@@ -98,6 +103,8 @@ impl Consumer<'_> {
         Ok(())
     }
 
+    /// Resends deferred rows, message by message. What there is no time for is sent to the queue anew: a retry would use up one of
+    /// its attempts, although nothing has failed.
     async fn resend_all(&self, messages: Vec<(RawMessage, Message)>) -> Result<()> {
         if messages.is_empty() {
             return Ok(());
@@ -105,15 +112,27 @@ impl Consumer<'_> {
         let (streams, began) = (streams(self.env, PUBLICATION_STREAM)?, Date::now().as_millis());
         for (raw, message) in messages {
             let Message::Rows { rows, .. } = &message else { continue };
-            let decision = match Date::now().as_millis().saturating_sub(began) < batch_budget_millis(self.env) {
-                true => resend(rows, &streams).await,
-                false => Decision::Retry {
-                    cause: "the stream is slow, and this invocation's time is over".to_owned(),
-                },
-            };
+            if Date::now().as_millis().saturating_sub(began) >= batch_budget_millis(self.env) {
+                self.send_anew(&raw, &message).await;
+                continue;
+            }
+            let decision = resend(rows, &streams).await;
             self.carry_out(&raw, message, decision).await;
         }
         Ok(())
+    }
+
+    /// Sends `message` in the place of `raw`, which is acknowledged when that is durable.
+    async fn send_anew(&self, raw: &RawMessage, message: &Message) {
+        let sending = async {
+            let queue = InteractionQueue(self.env.queue(INTERACTIONS)?);
+            let sent = queue.send(&[serde_json::to_string(message)?]).await;
+            sent.map_err(Error::RustError)
+        };
+        match self.queue.bound(sending).await {
+            Ok(()) => raw.ack(),
+            Err(error) => retry(raw, &error.to_string(), self.max_delay),
+        }
     }
 
     async fn carry_out(&self, raw: &RawMessage, message: Message, decision: Decision) {

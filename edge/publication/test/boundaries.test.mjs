@@ -200,6 +200,16 @@ test("a stream that does not answer is asked once for a batch of deferred rows",
   assert.deepEqual(await quarantine(), []);
 });
 
+test("rows that an invocation has no time for lose no attempt", async (t) => {
+  const { send, queue, lake, log, quarantine } = await world(t, { batchBudgetMillis: 1, maxRetries: 1 });
+  await send([event("view", "a")]);
+  const [row] = await until("the row", () => lake.published.length > 0 && lake.published);
+  const rows = Array.from({ length: 12 }, () => ({ body: JSON.stringify({ kind: "rows", rows: [row] }), contentType: "text" }));
+  await (await queue()).sendBatch(rows);
+  await until("the rows, or what became of them", async () => lake.published.length >= 1 + 12 || (await quarantine()).length > 0);
+  assert.deepEqual([await quarantine(), log.filter((line) => line.includes("again in"))], [[], []]);
+});
+
 test("one that PostgreSQL rejects is kept alone, and its replay takes the same way", async (t) => {
   let refusing = true;
   const answer = (argument, number, name) => {
