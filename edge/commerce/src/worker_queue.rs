@@ -8,10 +8,11 @@ use weir_edge_shared::border::content;
 use weir_edge_shared::counters::{CounterSink, Counters};
 use weir_edge_shared::decision::Decision;
 use weir_edge_shared::hyperdrive::HyperdriveTransport;
-use weir_edge_shared::pipeline::streams;
+use weir_edge_shared::pipeline::{streams, PipelineStream};
 use weir_edge_shared::redelivery::{delay_seconds, later, retry};
 use weir_edge_shared::settings::{batch_budget_millis, dead_letter_queue, max_delay_seconds, now, postgres_timeouts};
 use weir_edge_shared::storage::Storage;
+use weir_edge_shared::versions::StreamVersions;
 use worker::{console_warn, Date, Env, MessageBatch, MessageExt, RawMessage, Result};
 
 use crate::bindings::{redaction_again_millis, redaction_pass_objects, FarEnds, COUNTERS, POSTGRES, STREAM};
@@ -108,9 +109,11 @@ impl Consumer<'_> {
         });
         // For all parts together: the limit is the invocation's. Who comes too late goes on in another one.
         let mut left = redaction_pass_objects(self.env);
+        // Likewise: one that does not answer the first part is not asked by the next ones.
+        let streams = streams(self.env, STREAM)?;
         while !entries.is_empty() {
             let rest = entries.split_off(fitting(entries.iter().map(|entry| entry.message.body_bytes)));
-            self.deliver_part(entries, &mut left).await?;
+            self.deliver_part(entries, &streams, &mut left).await?;
             entries = rest;
             if Date::now().as_millis().saturating_sub(began) >= batch_budget_millis(self.env) {
                 break;
@@ -122,14 +125,18 @@ impl Consumer<'_> {
         Ok(())
     }
 
-    async fn deliver_part(&self, entries: Vec<Entry>, left: &mut u32) -> Result<()> {
+    async fn deliver_part(
+        &self,
+        entries: Vec<Entry>,
+        streams: &StreamVersions<PipelineStream>,
+        left: &mut u32,
+    ) -> Result<()> {
         let (ready, deliveries) = self.read(entries).await;
         if deliveries.is_empty() {
             return Ok(());
         }
         let began_millis = Date::now().as_millis();
         let transport = HyperdriveTransport::new(self.env.hyperdrive(POSTGRES)?, postgres_timeouts(self.env));
-        let streams = streams(self.env, STREAM)?;
         let mut requests = Vec::new();
         let (mut open, mut asked) = (Vec::new(), Vec::new());
         for (ready, delivery) in ready.into_iter().zip(deliveries) {
@@ -147,7 +154,7 @@ impl Consumer<'_> {
         }
         let decisions = match asked.is_empty() {
             true => Vec::new(),
-            false => consume(&asked, &transport, &streams).await,
+            false => consume(&asked, &transport, streams).await,
         };
         for ((ready, delivery), decision) in open.into_iter().zip(asked).zip(decisions) {
             match Subject::of(&delivery) {
@@ -161,7 +168,7 @@ impl Consumer<'_> {
         let around = Around {
             far_ends: &self.far_ends,
             transport: &transport,
-            streams: &streams,
+            streams,
             began_millis,
         };
         for (ready, delivery, subject, decision) in requests {

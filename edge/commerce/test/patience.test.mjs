@@ -6,7 +6,7 @@ import { acceptAll, until } from "./doubles.mjs";
 import { SHOP, TOO_LONG, world } from "./world.mjs";
 
 // The built Worker, whose far ends never answer the calls named in `hanging` (POST /hanging, JSON of names such as "get"), be
-// it in a request or in a batch. Answers with how many such calls one batch made at most.
+// it in a request or in a batch. Answers with how many such calls one batch made at most; `GET /batches` with how many came.
 const HANGING = `
 import { WorkerEntrypoint } from "cloudflare:workers";
 import Worker from "./build/index.js";
@@ -15,6 +15,7 @@ export * from "./build/index.js";
 let hanging = [];
 let calls = 0;
 let mostCalls = 0;
+let batches = 0;
 
 function call(far, method, given) {
   if (!hanging.includes(method)) return far[method](...given);
@@ -40,10 +41,12 @@ export default class extends WorkerEntrypoint {
       hanging = await request.json();
       return Response.json(mostCalls);
     }
+    if (new URL(request.url).pathname === "/batches") return Response.json(batches);
     return this.worker().fetch(request);
   }
   queue(batch) {
     calls = 0;
+    batches += 1;
     return this.worker().queue(batch);
   }
   worker() {
@@ -75,6 +78,23 @@ test("R2 never gives the large bodies of a batch: it is asked once, all are retr
   await retried(`R2 did not answer within ${MILLIS} ms`);
   assert.equal(await hang(), 1, "calls of one batch that were waited for");
   await until("the large ones", () => new Set(lake.ids()).size === 5);
+  assert.deepEqual(await quarantine(), []);
+});
+
+test("a stream that does not answer is asked once by a batch, in however many parts it is delivered", async (t) => {
+  const { deliver, lake, quarantine, log, url } = await patient(t, { streamTimeoutMillis: MILLIS, maxBatchTimeoutSeconds: 2 });
+  lake.hang = "commerce_v1";
+  t.after(lake.release);
+  // Memory holds three of these at once.
+  const body = JSON.stringify({ id: 1, note: "x".repeat(800_000) });
+  const ids = Array.from({ length: 10 }, (_, index) => `w-${index}`);
+  for (const id of ids) assert.equal((await deliver(body, { id })).status, 200);
+  await until("all are to come again", () => log.filter((line) => line.includes("again in")).length >= ids.length);
+  const attempts = lake.attempts;
+  const batches = await (await fetch(`${url}/batches`)).json();
+  assert.ok(attempts <= batches, `${attempts} attempts of ${batches} batches`);
+  lake.hang = null;
+  await until("all events", () => new Set(lake.ids()).size === ids.length);
   assert.deepEqual(await quarantine(), []);
 });
 
