@@ -59,6 +59,14 @@ pub struct Progress {
     /// Of a shop: the certificate of PostgreSQL, which is not asked again for the same reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Value>,
+    /// Whether PostgreSQL has taken the request since this sweep began.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_taken: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Progress {
@@ -81,10 +89,14 @@ impl Progress {
         run.unwrap_or_else(|| format!("{} {began_millis}", delivery.webhook_id))
     }
 
-    /// Whether PostgreSQL has forgotten the shop that this is about, and is not to be asked again.
+    /// Whether PostgreSQL has forgotten the `subject` that this is about, and is not to be asked again: it might forget a shop that
+    /// has registered anew. Of a customer only not by each run of a sweep, for all batches of the shop wait meanwhile.
     #[must_use]
-    pub fn is_done_in_postgres(&self) -> bool {
-        self.certificate.is_some() || self.again_at_millis.is_some()
+    pub fn is_done_in_postgres(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Shop => self.certificate.is_some() || self.again_at_millis.is_some(),
+            Subject::Customer(_) => self.is_taken,
+        }
     }
 
     /// Whether the shop is being forgotten already, and by a deployment that did not say until when.

@@ -140,13 +140,13 @@ impl Consumer<'_> {
         let mut requests = Vec::new();
         let (mut open, mut asked) = (Vec::new(), Vec::new());
         for (ready, delivery) in ready.into_iter().zip(deliveries) {
-            let is_done = ready.redaction.as_ref().is_some_and(Progress::is_done_in_postgres);
-            match Subject::of(&delivery) {
-                // Asked again, PostgreSQL might forget a shop that has registered anew.
-                Some(Subject::Shop) if is_done => {
-                    requests.push((ready, delivery, Subject::Shop, Decision::Acknowledge))
-                }
-                _ => {
+            let is_done = |subject: &Subject| {
+                let progress = ready.redaction.as_ref();
+                progress.is_some_and(|progress| progress.is_done_in_postgres(subject))
+            };
+            match Subject::of(&delivery).filter(is_done) {
+                Some(subject) => requests.push((ready, delivery, subject, Decision::Acknowledge)),
+                None => {
                     open.push(ready);
                     asked.push(delivery);
                 }
@@ -190,6 +190,11 @@ impl Consumer<'_> {
         let before = ready.redaction.take().unwrap_or_default();
         let is_last = before.again_at_millis.is_some() || decision != Decision::Acknowledge;
         let run = before.run(&delivery, around.began_millis);
+        let goes_on = |progress: Progress| Progress {
+            run: Some(run.clone()),
+            is_taken: decision == Decision::Acknowledge,
+            ..progress
+        };
         match forget(around, &delivery, subject, before.clone(), &run, left).await {
             Pass::Done(progress) if !is_last && redaction_again_millis(self.env) > 0 => {
                 let again_at = Date::now().as_millis() + redaction_again_millis(self.env);
@@ -199,14 +204,11 @@ impl Consumer<'_> {
                 Ok(()) => self.carry_out(&ready.raw, delivery, ready.replays, decision).await,
                 Err(error) => self.retry_counted(&ready.raw, &delivery, &error.to_string()),
             },
-            Pass::More(mut progress) => {
-                progress.run = Some(run);
-                self.go_on_later(&ready, delivery, progress).await;
-            }
+            Pass::More(progress) => self.go_on_later(&ready, delivery, goes_on(progress)).await,
             // The message itself would come again as it is, and the certificate would not count what was done.
-            Pass::Failed(mut progress, cause) if progress != before => {
+            Pass::Failed(progress, cause) if progress != before => {
                 let delay = delay_seconds(&ready.raw, self.max_delay);
-                progress.run = Some(run);
+                let mut progress = goes_on(progress);
                 progress.not_before_millis = Some(Date::now().as_millis() + u64::from(delay) * 1000);
                 console_warn!("message {} again in {delay} s, from there on: {cause}", ready.raw.id());
                 self.go_on_later(&ready, delivery, progress).await;

@@ -64,16 +64,6 @@ impl Content {
         }
     }
 
-    /// How many requests an object of so many `bytes` counts as: a result is read twice, line by line, and may be large.
-    fn cost(self, bytes: u64) -> u32 {
-        match self {
-            Self::Records | Self::Interactions | Self::Refusals => 1,
-            Self::Results => u32::try_from(bytes / BYTES_A_REQUEST)
-                .unwrap_or(u32::MAX)
-                .saturating_add(40),
-        }
-    }
-
     /// The prefix of the objects of `shop` below `room`, as far as keys tell.
     fn prefix(self, room: &str, shop: &str) -> String {
         match self {
@@ -198,7 +188,7 @@ async fn begin_shop(
         until = millis(&delivery.received_at).unwrap_or_default();
     }
     progress.until_millis = Some(until);
-    if progress.is_done_in_postgres() {
+    if progress.is_done_in_postgres(&Subject::Shop) {
         return Ok(());
     }
     let asked = match Subject::Shop.certificate_request(delivery) {
@@ -333,8 +323,12 @@ impl Broom<'_> {
         storage: &Storage,
         object: &Object,
     ) -> Result<std::result::Result<Fate, String>> {
-        self.charge(room.holds.cost(object.size()));
         let key = object.key();
+        let is_read = match (room.holds, self.subject) {
+            (Content::Results, Subject::Customer(_)) => may_name_customers(object)?,
+            _ => false,
+        };
+        self.charge(if is_read { cost_of_reading(object.size()) } else { 1 });
         let has_part = |name: &str| key.split('/').any(|part| part == name);
         let owner = has_part(&self.shop).then_some(self.shop_domain);
         if owner.is_none() && !has_part(UNKNOWN) {
@@ -343,6 +337,7 @@ impl Broom<'_> {
         match self.subject {
             Subject::Shop if !self.is_of_before(room, storage, object).await? => Ok(Ok(Fate::Stays)),
             Subject::Shop if owner.is_some() => Ok(Ok(Fate::Goes)),
+            Subject::Customer(_) if room.holds == Content::Results && !is_read => Ok(Ok(Fate::Stays)),
             Subject::Customer(person) if room.holds == Content::Results => {
                 let is_written = write_without(storage, object, person).await?;
                 Ok(Ok(if is_written { Fate::Rewritten } else { Fate::Stays }))
@@ -491,16 +486,25 @@ impl Broom<'_> {
     }
 }
 
+/// How many requests a result of so many `bytes` counts as that is read: twice, line by line, and it may be large.
+fn cost_of_reading(bytes: u64) -> u32 {
+    u32::try_from(bytes / BYTES_A_REQUEST)
+        .unwrap_or(u32::MAX)
+        .saturating_add(40)
+}
+
+/// Whether customers may be named in the result `object`: the other queries do not ask for them.
+fn may_name_customers(object: &Object) -> Result<bool> {
+    let metadata = object.custom_metadata()?;
+    let asks = metadata.get("kind").is_none_or(|kind| kind == "orders_core");
+    Ok(asks && object.key().ends_with(".jsonl"))
+}
+
 /// Writes the result `object` anew without `person`, if it names them. Read once to see that, and again to write: most results
 /// name one customer in no line.
 async fn write_without(storage: &Storage, object: &Object, person: &Person) -> Result<bool> {
     let metadata = object.custom_metadata()?;
-    // The other queries do not ask for customers.
-    let has_persons = metadata.get("kind").is_none_or(|kind| kind == "orders_core");
     let key = object.key();
-    if !key.ends_with(".jsonl") || !has_persons {
-        return Ok(false);
-    }
     let mut forgetter = Forgetter::of(person);
     pour(storage, &key, &mut forgetter, None).await?;
     if forgetter.named == 0 {

@@ -410,17 +410,56 @@ test("customers/redact too large for a message: done in several runs, and its ow
   assert.ok(!log.some((line) => line.includes("body_missing")));
 });
 
-test("customers/redact: each result of the archive is looked at for what it costs before the next is begun", async (t) => {
+/** The built Worker; `GET /batches` says how many batches came. */
+const COUNTING = `
+import { WorkerEntrypoint } from "cloudflare:workers";
+import Worker from "./build/index.js";
+export * from "./build/index.js";
+
+let batches = 0;
+
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return new URL(request.url).pathname === "/batches" ? Response.json(batches) : new Worker(this.ctx, this.env).fetch(request);
+  }
+  queue(batch) {
+    batches += 1;
+    return new Worker(this.ctx, this.env).queue(batch);
+  }
+}
+`;
+
+const askedToForget = ({ postgres }) => postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id === "redact").length;
+
+test("each result of the archive is looked at for what it costs before the next is begun: one that is not read costs as any object", async (t) => {
   // Four rooms take a request each, a result forty and its page one.
-  const started = await world(t, { answer: postgresOf([]), redactionPassObjects: 41, redactionAgainSeconds: 0 });
-  const { commerce, sync } = await bucketsOf(started);
-  const customMetadata = { kind: "orders_core" };
-  for (const name of [1, 2, 3]) await sync.put(`archive/${SHOP}/${DAY}/${name}.jsonl`, NAMED.join("\n") + "\n", { customMetadata });
+  const customer = [redactCustomer, "customers/redact"];
+  const shop = [JSON.stringify({ shop_domain: SHOP }), "shop/redact"];
+  for (const [kind, [body, topic], removed, runs] of [
+    ["orders_core", customer, 3, 3 + 1], // one run for each, and one for the last room
+    ["orders_ledger", customer, 0, 1],
+    ["orders_core", shop, 3, 1],
+  ]) {
+    const started = await world(t, { answer: postgresOf([]), redactionPassObjects: 41, redactionAgainSeconds: 0, entry: COUNTING });
+    const { commerce, sync } = await bucketsOf(started);
+    const customMetadata = { kind, started_at: `${DAY}T10:00:00Z` };
+    for (const name of [1, 2, 3]) await sync.put(`archive/${SHOP}/${DAY}/${name}.jsonl`, NAMED.join("\n") + "\n", { customMetadata });
+    await started.deliver(body, { id: "redact", topic });
+    const { certificate } = await certificateOf(commerce);
+    assert.equal(certificate.objects["sync/archive"], removed, `${topic} ${kind}`);
+    assert.equal(await (await fetch(`${started.url}/batches`)).json(), runs, `runs of ${topic} over ${kind}`);
+  }
+});
+
+test("PostgreSQL forgets a customer once in each sweep, in however many runs that is done", async (t) => {
+  const started = await world(t, { answer: postgresOf([]), redactionPassObjects: 1, redactionAgainSeconds: 2 });
+  const { commerce } = await bucketsOf(started);
+  await furnish(await bucketsOf(started));
   await started.deliver(redactCustomer, { id: "redact", topic: "customers/redact" });
-  const { certificate } = await certificateOf(commerce);
-  assert.equal(certificate.objects["sync/archive"], 3);
-  const runs = started.postgres.calls.filter(Array.isArray).flat().filter(({ webhook_id }) => webhook_id === "redact");
-  assert.equal(runs.length, 3 + 1, "one run for each, and one for the last room");
+  const { key } = await certificateOf(commerce);
+  assert.equal(askedToForget(started), 1);
+  await until("the second sweep", () => started.log.filter((line) => line.includes(`certificate ${key}`)).length === 2);
+  assert.equal(askedToForget(started), 2);
 });
 
 test("customers/redact: an earlier request about the same customer that was never done is done too, with its own orders", async (t) => {
