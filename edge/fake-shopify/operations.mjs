@@ -78,7 +78,7 @@ export class Operations {
     const { faults } = this.shop;
     operation.settings = { ...faults };
     await pause(faults.runMillis);
-    operation.status = "RUNNING";
+    if (operation.status === "CREATED") operation.status = "RUNNING";
     await pause(faults.runMillis);
     await faults.hold;
     const isDenied = denied(this.shop.schema, parse(operation.query), this.shop.scopes).length > 0;

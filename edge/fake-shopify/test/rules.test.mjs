@@ -99,6 +99,22 @@ test("the sixth operation is refused, naming the five", async (t) => {
   assert.deepEqual(answer, { bulkOperation: null, userErrors: [{ field: null, message, code: "OPERATION_IN_PROGRESS" }] });
 });
 
+test("an operation that is cancelled ends as that, also before it has begun to run", async (t) => {
+  const domain = "demo.myshopify.com";
+  const product = { __typename: "Product", id: "gid://shopify/Product/1" };
+  const fake = await fakeShopify([{ domain, token: "T", data: { orders: [], products: [product] } }]);
+  t.after(fake.stop);
+  const { operations } = fake.shops[domain];
+  const started = () => operations.run({ query: "{ products { edges { node { id } } } }" }).bulkOperation;
+  const waiting = started();
+  assert.equal(operations.cancel(waiting).bulkOperation.status, "CANCELING");
+  const running = started();
+  while (running.status === "CREATED") await new Promise((resolve) => setTimeout(resolve, 1));
+  operations.cancel(running);
+  while (operations.running().length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual([waiting, running].map(({ status, url }) => [status, url]), [["CANCELED", null], ["CANCELED", null]]);
+});
+
 test("a result has the shape and the escapes of a recorded one", async (t) => {
   const domain = "demo.myshopify.com";
   const product = {
