@@ -61,19 +61,24 @@ pub fn agrees(domain: &str, registered: &Registration, shop: &Value) -> Result<(
             "the access token belongs to another shop",
         ));
     }
-    let changed = |kind: &str, what: &str, registered: &str, told: &str| {
-        let detail = format!(
-            "{domain} is registered with the {what} {registered}, and at Shopify has {told}: register it with that \
-             (weir.register_shop), then start again"
-        );
-        Err(StepError::lasting(kind, detail))
-    };
     let (currency, zone) = (told("currencyCode"), told("ianaTimezone"));
     if currency != registered.currency {
-        return changed("currency_changed", "currency", &registered.currency, currency);
+        let detail = format!(
+            "{domain} is registered with the currency {}, and at Shopify has {currency}: register it with that \
+             (weir.register_shop, with \"change_currency\": true where amounts of it are stored; docs/operate.md, A shop has \
+             another currency), then start again",
+            registered.currency
+        );
+        return Err(StepError::lasting("currency_changed", detail));
     }
     if !zone.eq_ignore_ascii_case(&registered.iana_time_zone) {
-        return changed("time_zone_changed", "time zone", &registered.iana_time_zone, zone);
+        let detail = format!(
+            "{domain} is registered with the time zone {}, and at Shopify has {zone}: register it with that \
+             (weir.register_shop), start again, and run weir backfill --from its first order --until now --again, which \
+             tells the lake the days that its orders are on now",
+            registered.iana_time_zone
+        );
+        return Err(StepError::lasting("time_zone_changed", detail));
     }
     Ok(())
 }
@@ -145,14 +150,32 @@ mod tests {
         assert_eq!(of(SHOP, "JPY", "Asia/Tokyo"), Ok(()));
         // Registered before names were kept in IANA's own spelling.
         assert_eq!(of(SHOP, "JPY", "asia/tokyo"), Ok(()));
-        for (told, kind, name) in [
-            (of("two.myshopify.com", "JPY", "Asia/Tokyo"), "wrong_shop", "token"),
-            (of(SHOP, "EUR", "Asia/Tokyo"), "currency_changed", "EUR"),
-            (of(SHOP, "JPY", "Europe/Paris"), "time_zone_changed", "Europe/Paris"),
+        for (told, kind, words) in [
+            (
+                of("two.myshopify.com", "JPY", "Asia/Tokyo"),
+                "wrong_shop",
+                ["token", "another shop"],
+            ),
+            (
+                of(SHOP, "EUR", "Asia/Tokyo"),
+                "currency_changed",
+                ["has EUR", "A shop has another currency"],
+            ),
+            // To register it alone leaves the lake on the old days: no event tells it of orders that moved.
+            (
+                of(SHOP, "JPY", "Europe/Paris"),
+                "time_zone_changed",
+                [
+                    "has Europe/Paris",
+                    "weir backfill --from its first order --until now --again",
+                ],
+            ),
         ] {
             let error = told.unwrap_err();
             assert_eq!((error.kind.as_str(), error.retry_after_millis), (kind, None));
-            assert!(error.detail.contains(name), "{}", error.detail);
+            for word in words {
+                assert!(error.detail.contains(word), "{}", error.detail);
+            }
         }
     }
 
