@@ -113,6 +113,19 @@ test("faults of Shopify among many cut connections make it read none twice that 
   assert.equal(shop.shopify.calls.filter((call) => call === "Rest").length, 2 * 10 * 2 + 1);
 });
 
+test("an incident at Shopify that outlasts six attempts at the rest of a result costs the run nothing", async () => {
+  const shop = w.shop({ data: madeUpShop({ count: 4, linesOf: (index) => (index === 1 ? 230 : 3) }) });
+  // An attempt asks for its page once more before it fails.
+  shop.faults.unavailable = (read) => read <= 2 * 7;
+  const run = await shop.run();
+  assert.equal(run.status, "complete", JSON.stringify(run) + shop.steps());
+  const rests = shop.steps().filter((step) => step.startsWith("rest "));
+  assert.equal(rests.filter((step) => step.includes("failed")).length, 7, String(rests));
+  const rows = [...shop.store.rows.values()].filter((row) => row.includes(`["__typename","LineItem"]`));
+  assert.equal(rows.length, 230 + 3 * 3);
+  assert.equal(shop.shopify.operations.all.length, 3, "nothing was asked for anew");
+});
+
 test("a result that a redaction writes anew while it is read is read from its beginning", async () => {
   const small = await world({ shops: 1, partBytes: 6000 });
   const shop = small.shop();

@@ -12,8 +12,8 @@ const minutes = (count) => count * 60_000;
 const POLICIES = {
   // Shopify: throttles pass in seconds, an incident in an hour.
   shopify: { limit: 9, delayMillis: 10_000, timeout: minutes(5) },
-  // A result of gigabytes takes minutes to copy.
-  archive: { limit: 5, delayMillis: 10_000, timeout: minutes(30) },
+  // Shopify again, or what keeps its results; one of gigabytes takes minutes to copy.
+  archive: { limit: 9, delayMillis: 10_000, timeout: minutes(30) },
   // PostgreSQL and the streams: a failover takes a minute, a maintenance an hour.
   database: { limit: 9, delayMillis: 5_000, timeout: minutes(15) },
   // The watermark object: a restart of it takes seconds. A move of it asks PostgreSQL too, see `database`.
