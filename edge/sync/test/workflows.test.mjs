@@ -429,6 +429,26 @@ test("a run that is stopped holds no place at Shopify, and goes on by the same c
   assert.ok(await shop.watermark());
 });
 
+test("by schedule no daily run begins beside one that still waits, and the next one does", async () => {
+  const few = await world({ shops: 1 });
+  const shop = few.shop();
+  const worker = await few.stack.miniflare.getWorker("sync");
+  const strangers = Array.from({ length: 5 }, () => shop.shopify.operations.add("{ orders { edges { node { id } } } }", { status: "RUNNING" }));
+  const { instance_id } = await shop.start(DAILY);
+  await until("it waits for room", () => shop.steps().some((step) => step.startsWith("request")));
+  const daily = async () => (await shop.status()).instances.filter(({ workflow }) => workflow === DAILY).map((run) => run.instance_id);
+  const scheduled = async () => assert.equal((await worker.scheduled({ cron: "15 3 * * *" })).outcome, "ok");
+  await scheduled();
+  await until("why is told", () => few.log.some((line) => line.includes(`${DAILY} of ${shop.domain} was not started: ${instance_id} is still at work`)));
+  for (const stranger of strangers) stranger.status = "COMPLETED";
+  assert.equal((await few.end(DAILY, instance_id)).status, "complete");
+  assert.deepEqual(await daily(), [instance_id]);
+  await scheduled();
+  const next = `${DAILY}-shop-1-${new Date().toISOString().slice(0, 10)}`;
+  assert.equal((await few.end(DAILY, next)).status, "complete");
+  assert.deepEqual(await daily(), [next, instance_id]);
+});
+
 test("a shop that cannot be started costs the others nothing, and is named", async () => {
   const few = await world({ shops: 2, unstartable: [null] });
   const shops = [few.shop(), few.shop()];

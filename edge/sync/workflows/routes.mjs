@@ -37,10 +37,11 @@ const backfillKey = (id) => `orders_backfill_watermark/${id}`;
  * start of the same run find the first. `watermarkOf`: the key of the watermark of a run that is done in parts, by its id.
  * `moves`: the key of the watermark that tells whether a run is of before its shop was registered.
  * `repeats`: whether a run that is complete may be wanted once more, for what it looks at may have changed since.
+ * `alone`: whether by schedule none begins beside an earlier one of its shop, whose work it would do once more.
  * `refusal`: why a run would read nothing, [reason, detail]; undefined where it would not.
  */
 const WORKFLOWS = {
-  daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, run: ({ date }) => date, moves: () => "orders_last_watermark" },
+  daily_shopify_bulk_sync: { binding: "DAILY_SHOPIFY_BULK_SYNC", perShop: true, alone: true, run: ({ date }) => date, moves: () => "orders_last_watermark" },
   full_backfill: { binding: "FULL_BACKFILL", perShop: true, run: daysOf, needs: ["from"], refusal: daysRefused, moves: backfillKey, watermarkOf: backfillKey },
   measurement_refresh: { binding: "MEASUREMENT_REFRESH", run: ({ now }) => plain(now ?? new Date().toISOString().slice(0, 13)) },
   artifact_replication: { binding: "ARTIFACT_REPLICATION", run: () => plain(new Date().toISOString().slice(0, 16)) },
@@ -54,12 +55,29 @@ export async function scheduled(cron, env) {
   const name = SCHEDULES[cron];
   if (!name) throw new Error(`no workflow is scheduled at ${cron}`);
   const shops = WORKFLOWS[name].perShop ? JSON.parse(env.SHOPS) : [undefined];
-  const starts = await Promise.allSettled(shops.map((shop) => start(env, name, { shop })));
+  const starts = await Promise.allSettled(shops.map((shop) => begun(env, name, shop)));
   const failed = starts.flatMap(({ reason }, index) => (reason ? [`${shops[index]} (${reason.message ?? reason})`] : []));
   if (failed.length === 0) return;
   const message = `${name} was not started for ${failed.join(", ")}`;
   console.error(message);
   throw new Error(message);
+}
+
+/** Starts the run of a schedule. */
+async function begun(env, name, shop) {
+  const before = WORKFLOWS[name].alone && (await atWork(env, name, shop));
+  if (!before) return start(env, name, { shop });
+  console.warn(`${name} of ${shop} was not started: ${before} is still at work`);
+}
+
+/** The newest run of `name` that is at work for `shop`; undefined when there is none. One that was paused waits for somebody, perhaps for ever. */
+async function atWork(env, name, shop) {
+  const { runs } = await watermarks(env, "state", shop);
+  for (const { workflow, instance_id } of runs) {
+    if (workflow !== name) continue;
+    const { status } = (await find(env[WORKFLOWS[name].binding], instance_id)) ?? {};
+    if (["queued", "running", "waiting"].includes(status)) return instance_id;
+  }
 }
 
 /** Most characters of an instance's id, of Cloudflare's 100: the number of the run and of its part follow. */
