@@ -16,6 +16,9 @@ const KEPT_ROWS: i64 = 1000;
 const NEWEST_RUNS: &str =
     "select max(number) as number from progress group by instance_id order by number desc limit 20";
 
+/// Status of the note of an attempt that SYNC_TELEMETRY did not take, and which is repeated therefore.
+pub const UNTOLD: &str = "untold";
+
 const TABLES: &str = "
 create table if not exists watermark (key text primary key, ts text not null);
 create table if not exists move (
@@ -219,7 +222,8 @@ impl WatermarkObject {
         Response::from_json(&json!({"workflow": workflow, "instance_id": instance_id}))
     }
 
-    /// `{instance_id}` -> `{is_known, operations}`: whether the run is one of this shop, and the operations that it has waited for.
+    /// `{instance_id}` -> `{is_known, is_reported, operations}`: whether the run is one of this shop, whether SYNC_TELEMETRY knows that
+    /// it failed, and the operations that it has waited for.
     fn waited(&self, call: &Value) -> Result<Response> {
         #[derive(Deserialize)]
         struct Waited {
@@ -229,12 +233,14 @@ impl WatermarkObject {
         let statement = "select operation_id from operation where instance_id = ?";
         let rows: Vec<Waited> = self.sql.exec(statement, id())?.to_array()?;
         let operations: Vec<String> = rows.into_iter().map(|row| row.operation_id).collect();
-        let notes: Vec<Value> = self
-            .sql
-            .exec("select 1 as one from progress where instance_id = ? limit 1", id())?
-            .to_array()?;
-        let is_known = !operations.is_empty() || !notes.is_empty();
-        Response::from_json(&json!({"is_known": is_known, "operations": operations}))
+        let has_note = |which: &str| -> Result<bool> {
+            let statement = format!("select 1 as one from progress where instance_id = ? {which} limit 1");
+            let notes: Vec<Value> = self.sql.exec(&statement, id())?.to_array()?;
+            Ok(!notes.is_empty())
+        };
+        let is_known = !operations.is_empty() || has_note("")?;
+        let is_reported = has_note(&format!("and step = 'report' and status <> '{UNTOLD}'"))?;
+        Response::from_json(&json!({"is_known": is_known, "is_reported": is_reported, "operations": operations}))
     }
 
     /// `{uri}`: where webhooks are delivered now. -> `{addresses}`, all where they ever were.

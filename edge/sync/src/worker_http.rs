@@ -10,6 +10,7 @@ use worker::{console_error, Env, Method, Request, Response, Result};
 use crate::bindings::{now, sync_streams};
 use crate::step::{kept, Outcome, Run, StepError};
 use crate::telemetry::event;
+use crate::watermark_object::UNTOLD;
 use crate::{
     worker_archive, worker_deletion, worker_lake, worker_postgres, worker_replay, worker_shopify, worker_watermark,
 };
@@ -120,22 +121,28 @@ async fn tell(
     result: &std::result::Result<Outcome, StepError>,
 ) -> std::result::Result<(), StepError> {
     let event = event(run, started, now(), result.as_ref());
-    let streams = sync_streams(env)?;
-    let mut rows = streams.rows();
-    let added = streams.add(&mut rows, &event);
-    added.map_err(|violation| StepError::lasting("invalid_telemetry", violation.detail))?;
-    let sent = streams.send(&rows).await;
-    sent.map_err(|error| StepError::passing("stream", error.to_string()))?;
-    let facts = match result {
-        Ok(outcome) => json!(outcome.counts),
-        Err(error) => json!({"error_kind": error.kind}),
+    let told = send(env, &event).await;
+    let (status, facts) = match (&told, result) {
+        (Err(untold), _) => (UNTOLD.into(), json!({"error_kind": untold.kind})),
+        (_, Ok(outcome)) => (event["status"].clone(), json!(outcome.counts)),
+        (_, Err(error)) => (event["status"].clone(), json!({"error_kind": error.kind})),
     };
     let note = json!({
         "workflow": run.workflow, "instance_id": run.instance_id, "step": run.step, "attempt": run.attempt,
-        "status": event["status"], "noted_at": text(now()), "facts": facts,
+        "status": status, "noted_at": text(now()), "facts": facts,
     });
-    worker_watermark::call(env, &run.shop_domain, "note", &note).await?;
-    Ok(())
+    // Also where the stream did not take it: a run that nobody knows of could not be seen, nor stopped.
+    let noted = worker_watermark::call(env, &run.shop_domain, "note", &note).await;
+    told.and(noted.map(drop))
+}
+
+async fn send(env: &Env, event: &Value) -> std::result::Result<(), StepError> {
+    let streams = sync_streams(env)?;
+    let mut rows = streams.rows();
+    let added = streams.add(&mut rows, event);
+    added.map_err(|violation| StepError::lasting("invalid_telemetry", violation.detail))?;
+    let sent = streams.send(&rows).await;
+    sent.map_err(|error| StepError::passing("stream", error.to_string()))
 }
 
 fn answer(result: std::result::Result<Outcome, StepError>) -> Result<Response> {

@@ -42,8 +42,8 @@ function sorted(value) {
 
 /**
  * An entry.mjs (syncEntry of edge/local/sync.mjs) under which Cloudflare answers as it does in production and miniflare never:
- * an instance that is over takes no event, and one that was named by `POST /forget` with its id is kept no longer. `GET /created` tells
- * with which options instances were created.
+ * an instance that is over takes no event and is not ended, and one that was named by `POST /forget` with its id is kept no longer. Of one that
+ * was named by `POST /late` it is said once that it runs, whatever it does. `GET /created` tells with which options instances were created.
  */
 export const PLATFORM = `
 import { WorkerEntrypoint } from "cloudflare:workers";
@@ -53,6 +53,7 @@ import Own from "./own.mjs";
 export * from "./own.mjs";
 
 const forgotten = new Set();
+const late = new Set();
 const created = [];
 
 const asDeployed = (workflow) => ({
@@ -63,13 +64,16 @@ const asDeployed = (workflow) => ({
   async get(id) {
     if (forgotten.has(id)) throw new Error("(instance.not_found) Provided instance id does not exist");
     const instance = await workflow.get(id);
+    const isOver = async () => ["complete", "errored", "terminated"].includes((await instance.status()).status);
     return {
-      status: () => instance.status(),
+      status: async () => (late.delete(id) ? { status: "running" } : instance.status()),
       async sendEvent(event) {
-        if (["complete", "errored", "terminated"].includes((await instance.status()).status)) {
-          throw new Error("(instance.in_finite_state) Instance reached a finite state, cannot send events to it");
-        }
+        if (await isOver()) throw new Error("(instance.in_finite_state) Instance reached a finite state, cannot send events to it");
         return instance.sendEvent(event);
+      },
+      async terminate() {
+        if (await isOver()) throw new Error("Cannot terminate instance since its on a finite state");
+        return instance.terminate();
       },
     };
   },
@@ -77,8 +81,9 @@ const asDeployed = (workflow) => ({
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
-    if (new URL(request.url).pathname === "/forget") {
-      forgotten.add(await request.text());
+    const named = { "/forget": forgotten, "/late": late }[new URL(request.url).pathname];
+    if (named) {
+      named.add(await request.text());
       return new Response();
     }
     if (new URL(request.url).pathname === "/created") return Response.json(created);

@@ -429,6 +429,44 @@ test("a run that is stopped holds no place at Shopify, and goes on by the same c
   assert.ok(await shop.watermark());
 });
 
+test("a run begun while SYNC_TELEMETRY is down is seen and stopped, and its end is told when that is up again", async () => {
+  const shop = w.shop();
+  const stop = (instance_id) => w.call("stop", { method: "POST", body: { shop: shop.domain, instance_id } });
+  w.lake.refusals.sync_v1 = Infinity;
+  const { instance_id } = await shop.start(DAILY);
+  try {
+    const [seen] = await until("it is seen", async () => {
+      const { instances } = await shop.status();
+      return instances.length > 0 && instances;
+    });
+    assert.deepEqual([seen.instance_id, seen.step], [instance_id, "preflight"]);
+    const [note] = (await shop.status()).progress;
+    assert.deepEqual([note.status, note.facts], ["untold", { error_kind: "stream" }]);
+    const half = await stop(instance_id);
+    assert.deepEqual([half.status, half.body.reason], [503, "stream"], JSON.stringify(half));
+    assert.match(half.body.detail, /^the run is over, and SYNC_TELEMETRY does not know it \(stop it again\)/);
+    assert.equal((await shop.start(DAILY)).status, "terminated");
+  } finally {
+    w.lake.refusals.sync_v1 = 0;
+  }
+  for (const time of ["once", "once more"]) {
+    const stopped = await stop(instance_id);
+    assert.deepEqual([stopped.status, stopped.body.status], [200, "terminated"], JSON.stringify(stopped));
+    assert.equal(shop.steps().filter((step) => step === "report failed stopped").length, 1, time);
+  }
+});
+
+test("a run that comes to its end while it is being stopped is over, and no failure", async () => {
+  const deployed = await world({ shops: 1, syncEntry: PLATFORM });
+  const shop = deployed.shop();
+  const run = await shop.start(DAILY);
+  await deployed.end(DAILY, run.instance_id);
+  await fetch(`${deployed.stack.url}/late`, { method: "POST", body: run.instance_id });
+  const stopped = await deployed.call("stop", { method: "POST", body: { shop: shop.domain, instance_id: run.instance_id } });
+  assert.deepEqual([stopped.status, stopped.body.status, stopped.body.cancelled], [200, "complete", 0], JSON.stringify(stopped));
+  assert.ok(!shop.steps().some((step) => step.startsWith("report")));
+});
+
 test("by schedule no daily run begins beside one that still waits, and the next one does", async () => {
   const few = await world({ shops: 1 });
   const shop = few.shop();

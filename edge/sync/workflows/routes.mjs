@@ -233,22 +233,34 @@ async function stop(request, env) {
   const { shop, instance_id } = await request.json().catch(() => ({}));
   if (shop !== "*" && !JSON.parse(env.SHOPS).includes(shop)) return refuse(404, "unknown_shop", "this shop is not registered here");
   const name = Object.keys(WORKFLOWS).find((workflow) => String(instance_id).startsWith(`${workflow}-`));
-  const { is_known, operations } = name ? await watermarks(env, "waited", shop, { instance_id }) : {};
+  const { is_known, is_reported, operations } = name ? await watermarks(env, "waited", shop, { instance_id }) : {};
   const known = is_known && (await find(env[WORKFLOWS[name].binding], instance_id));
   if (!known) return refuse(404, "unknown_instance", `${instance_id} is no run of ${shop}`);
-  const wasOver = OVER.includes(known.status);
-  if (!wasOver) await (await env[WORKFLOWS[name].binding].get(instance_id)).terminate();
-  const cancel = operations.length > 0 ? await internal(env, "cancel", { shop_domain: shop, operations }) : json(200, { cancelled: 0 });
-  if (!wasOver) {
-    const run = { workflow: name, instance_id, shop_domain: shop, step: "report", attempt: 1, source: "workflow" };
-    await asked(env, "step/report", { run, input: { error_kind: "stopped" } });
-  }
-  const { cancelled, error_kind, detail } = await cancel.json();
-  if (error_kind) return refuse(503, error_kind, `the run is over, its operations at Shopify may not be (stop it again): ${detail}`);
-  return json(200, { workflow: name, instance_id, status: wasOver ? known.status : "terminated", cancelled });
+  const status = OVER.includes(known.status) ? known.status : await terminated(env[WORKFLOWS[name].binding], instance_id);
+  const run = { workflow: name, instance_id, shop_domain: shop, step: "report", attempt: 1, source: "workflow" };
+  const cancel = operations.length > 0 && (await tried(env, "cancel", { shop_domain: shop, operations }));
+  // By whom it was ended and whenever: one that ends by itself has said so itself.
+  const isSilent = status === "terminated" && !is_reported;
+  const report = isSilent && (await tried(env, "step/report", { run, input: { error_kind: "stopped" } }));
+  const undone = (what, { error_kind, detail }) => refuse(503, error_kind, `the run is over, ${what} (stop it again): ${detail}`);
+  if (cancel?.error_kind) return undone("its operations at Shopify may not be", cancel);
+  if (report?.error_kind) return undone("and SYNC_TELEMETRY does not know it", report);
+  return json(200, { workflow: name, instance_id, status, cancelled: cancel?.cancelled ?? 0 });
 }
 
-/** Whether Cloudflare says that an instance takes no event any more: over, or no longer kept. */
+/** Ends an instance. How it is then: it may have come to its own end meanwhile. */
+async function terminated(workflow, id) {
+  try {
+    await (await workflow.get(id)).terminate();
+    return "terminated";
+  } catch (error) {
+    const found = isOver(error) ? await find(workflow, id) : undefined;
+    if (!OVER.includes(found?.status)) throw error;
+    return found.status;
+  }
+}
+
+/** Whether Cloudflare says that an instance takes no event any more, and cannot be ended: over, or no longer kept. */
 const isOver = (error) => isAbsent(error) || /finite.?state/i.test(String(error));
 
 const internal = (env, path, body) =>
@@ -258,11 +270,16 @@ const internal = (env, path, body) =>
     body: JSON.stringify(body),
   });
 
-const asked = async (env, path, body) => {
+const answered = async (env, path, body, statuses) => {
   const response = await internal(env, path, body);
-  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  if (!statuses.includes(response.status)) throw new Error(`${path}: ${response.status} ${await response.text()}`);
   return response.json();
 };
+
+const asked = (env, path, body) => answered(env, path, body, [200]);
+
+/** The same of what may fail: {error_kind, detail} then. */
+const tried = (env, path, body) => answered(env, path, body, [200, 422, 503]);
 
 const watermarks = (env, verb, shop_domain, more = {}) => asked(env, `watermark/${verb}`, { shop_domain, ...more });
 
