@@ -20,21 +20,27 @@ use crate::privacy;
 use crate::report;
 use crate::store::{self, ChangedOrder, ChangedProduct, Key, KnownShop, Referred, Remembered, StoredOrders};
 
+/// Requests about a customer, who is the same under each domain that their shop had.
+const OF_A_CUSTOMER: [&str; 2] = ["customers/redact", "customers/data_request"];
+
 /// Applies a batch and returns the answer as JSON text.
 pub fn ingest(text: &str) -> String {
     let mut deliveries = delivery::read(text);
     Spi::connect_mut(|client| {
-        let before = store::read_shops(client, domains(&deliveries));
+        let mut before = store::read_shops(client, domains(&deliveries));
+        before.extend(store::read_former_shops(client, former_domains(&deliveries, &before)));
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.verdict.is_none()) {
             understand(delivery, &before);
         }
         privacy::enter(client, &deliveries);
         // Again, now that they are locked: a registration that was waited for may have moved one to another time zone or domain,
         // or to another currency.
-        let shops = store::lock_shops(client, domains(&deliveries));
+        let mut shops = store::lock_shops(client, domains(&deliveries));
+        shops.extend(store::read_former_shops(client, former_domains(&deliveries, &shops)));
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.fact.is_some()) {
             let domain = &delivery.shop_domain;
-            match shops.get(domain).filter(|known| known.shop_id == delivery.shop_id) {
+            let known = shops.get(domain).filter(|known| known.shop_id == delivery.shop_id);
+            match known.filter(|known| is_for(&delivery.topic, known)) {
                 None => refuse_unknown(delivery),
                 // Amounts were read by the other's decimals.
                 Some(known) if known.shop.currency != before[domain].shop.currency => report::currency_changed(),
@@ -60,9 +66,23 @@ fn domains<'d>(deliveries: &'d [Delivery<'_>]) -> BTreeSet<&'d str> {
         .collect()
 }
 
+/// Domains that no shop has, of requests about a customer: those of a shop that has another one now are its own.
+fn former_domains<'d>(deliveries: &'d [Delivery<'_>], shops: &BTreeMap<String, KnownShop>) -> BTreeSet<&'d str> {
+    let asks = deliveries.iter();
+    let asks = asks.filter(|one| OF_A_CUSTOMER.contains(&one.topic.as_str()));
+    let domains = asks.map(|one| one.shop_domain.as_str());
+    domains.filter(|domain| !shops.contains_key(*domain)).collect()
+}
+
+/// Whether what names the domain is taken for this shop.
+fn is_for(topic: &str, known: &KnownShop) -> bool {
+    known.has_domain || OF_A_CUSTOMER.contains(&topic)
+}
+
 /// Reads the body, or decides that the delivery goes no further.
 fn understand(delivery: &mut Delivery<'_>, shops: &BTreeMap<String, KnownShop>) {
-    let Some(known) = shops.get(&delivery.shop_domain) else {
+    let known = shops.get(&delivery.shop_domain);
+    let Some(known) = known.filter(|known| is_for(&delivery.topic, known)) else {
         return refuse_unknown(delivery);
     };
     delivery.shop_id = known.shop_id;

@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i32, &str, &str)] = &[
     migration!(22, "022_variant_version"),
     migration!(23, "023_objective_told"),
     migration!(24, "024_shop_first"),
+    migration!(25, "025_former_domain"),
 ];
 
 /// The newest migration that this library knows.

@@ -213,7 +213,7 @@ pub fn redact_customer(text: &str) -> String {
     let request = Request::read(text);
     let customer_id = request.person();
     Spi::connect_mut(|client| {
-        let shop_id = request.shop_id(client);
+        let shop_id = request.shop_of_person(client);
         lock(client, shop_id, true);
         let arguments = [
             DatumWithOid::from(shop_id),
@@ -283,7 +283,7 @@ pub fn customer_data(text: &str) -> String {
     let request = Request::read(text);
     let customer_id = request.customer_id();
     Spi::connect_mut(|client| {
-        let shop_id = request.shop_id(client);
+        let shop_id = request.shop_of_person(client);
         let arguments = [DatumWithOid::from(shop_id), DatumWithOid::from(customer_id)];
         let mut rows = run(client, privacy_sql!("customer_data"), &arguments);
         let Some(row) = rows.next() else {
@@ -293,13 +293,18 @@ pub fn customer_data(text: &str) -> String {
             .unwrap_or_else(|_| report::internal("data is not readable", "customer_data.sql"));
         let salts: Vec<Salt> = serde_json::from_str(&cell::<String>(&row, 2))
             .unwrap_or_else(|_| report::internal("salts are not readable", "customer_data.sql"));
-        let key = |one: &Salt| customer_key(&one.salt, &request.shop_domain, one.customer_id);
+        let domains: Vec<String> = serde_json::from_str(&cell::<String>(&row, 3))
+            .unwrap_or_else(|_| report::internal("domains are not readable", "customer_data.sql"));
+        let key = |one: &Salt, domain: &str| customer_key(&one.salt, domain, one.customer_id);
+        let own = salts.iter().find(|one| one.customer_id == customer_id);
         data["shop_domain"] = request.shop_domain.as_str().into();
         data["customer_id"] = customer_id.to_string().into();
-        data["customer_key"] = json!(salts.iter().find(|one| one.customer_id == customer_id).map(key));
-        let keys = salts
-            .iter()
-            .map(|one| json!({"customer_id": one.customer_id.to_string(), "customer_key": key(one)}));
+        data["customer_key"] = json!(own.map(|one| key(one, &request.shop_domain)));
+        let keys = salts.iter().flat_map(|one| {
+            domains.iter().map(|domain| {
+                json!({"shop_domain": domain, "customer_id": one.customer_id.to_string(), "customer_key": key(one, domain)})
+            })
+        });
         data["customer_keys"] = keys.collect();
         data.to_string()
     })
@@ -349,12 +354,22 @@ impl Request {
         self.customer_id
     }
 
+    /// The shop that has the domain.
     fn shop_id(&self, client: &mut SpiClient<'_>) -> i64 {
+        self.shop_by(client, privacy_sql!("shop_id_read"))
+    }
+
+    /// The shop that has the domain, or had it: its customers are the same.
+    fn shop_of_person(&self, client: &mut SpiClient<'_>) -> i64 {
+        self.shop_by(client, privacy_sql!("shop_of_person"))
+    }
+
+    fn shop_by(&self, client: &mut SpiClient<'_>, sql: &'static str) -> i64 {
         let arguments = [DatumWithOid::from(self.shop_domain.as_str())];
-        let mut rows = run(client, privacy_sql!("shop_id_read"), &arguments);
-        match rows.next() {
-            Some(row) => cell(&row, 1),
-            None => report::invalid_argument("the shop is not registered", "No shop has this shop_domain.", HINT),
-        }
+        let mut rows = run(client, sql, &arguments);
+        let shop_id = rows.next().and_then(|row| row.get(1).ok().flatten());
+        shop_id.unwrap_or_else(|| {
+            report::invalid_argument("the shop is not registered", "No shop has this shop_domain.", HINT)
+        })
     }
 }

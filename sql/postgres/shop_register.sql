@@ -12,7 +12,12 @@ with known as (
 insert into commerce.shop as old (shop_id, shop_domain, name, iana_time_zone, currency)
 values ($1, $2, $3, $4, $5)
 on conflict (shop_id) do update set
-    shop_domain = excluded.shop_domain, name = coalesce(excluded.name, old.name),
+    shop_domain = excluded.shop_domain,
+    former_domains = case
+        when old.shop_domain = excluded.shop_domain then old.former_domains
+        else array_append(array_remove(old.former_domains, excluded.shop_domain), old.shop_domain)
+    end,
+    name = coalesce(excluded.name, old.name),
     iana_time_zone = excluded.iana_time_zone, currency = excluded.currency, updated_at = clock_timestamp(),
     registered_at = case
         when exists (

@@ -31,8 +31,8 @@ pub use orders::{
 };
 pub use products::{lock as lock_products, read as read_products, write as write_products, ChangedProduct};
 pub use read::{
-    known_deliveries, lock_shop, lock_shops, read_forgotten, read_redacted, read_salts, read_shop, read_shops,
-    remember, DeliveryKey, KnownShop, Remembered,
+    known_deliveries, lock_shop, lock_shops, read_forgotten, read_former_shops, read_redacted, read_salts, read_shop,
+    read_shops, remember, DeliveryKey, KnownShop, Remembered,
 };
 pub use references::Referred;
 

@@ -12,6 +12,7 @@ use crate::report;
 
 const SHOPS: &str = include_str!("../../../sql/postgres/ingest/shops_read.sql");
 const SHOPS_LOCK: &str = include_str!("../../../sql/postgres/ingest/shops_lock.sql");
+const FORMER_SHOPS: &str = include_str!("../../../sql/postgres/ingest/former_shops_read.sql");
 const DELIVERIES: &str = include_str!("../../../sql/postgres/ingest/deliveries_read.sql");
 const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delivery_write.sql");
 const SALTS_MAKE: &str = include_str!("../../../sql/postgres/ingest/salts_make.sql");
@@ -25,6 +26,8 @@ pub struct KnownShop {
     pub shop: Shop,
     /// When it was registered anew after it was forgotten; 0 where it never was.
     pub since: i64,
+    /// Whether it has the domain by which it was found; else it had it.
+    pub has_domain: bool,
 }
 
 /// The registered ones of `domains`, by domain.
@@ -35,6 +38,14 @@ pub fn read_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeM
 /// The same; they cannot be deleted before the transaction ends.
 pub fn lock_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
     shops_by(client, SHOPS_LOCK, domains)
+}
+
+/// Those that had the domains and have others now.
+pub fn read_former_shops(client: &mut SpiClient<'_>, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
+    if domains.is_empty() {
+        return BTreeMap::new();
+    }
+    shops_by(client, FORMER_SHOPS, domains)
 }
 
 fn shops_by(client: &mut SpiClient<'_>, sql: &'static str, domains: BTreeSet<&str>) -> BTreeMap<String, KnownShop> {
@@ -50,6 +61,7 @@ fn shops_by(client: &mut SpiClient<'_>, sql: &'static str, domains: BTreeSet<&st
                 shop_id: cell(&row, 1),
                 shop,
                 since: cell(&row, 5),
+                has_domain: cell(&row, 6),
             },
         );
     }

@@ -1,5 +1,5 @@
 -- All that names the customer: the one who was kept, with those who were merged into them, whichever of them asks. Salts are
--- no answer: what they key is found by customer_keys.
+-- no answer: what they key is found by customer_keys, under each domain that the shop has and had.
 with kept as (
     select coalesce(
         (select known.merged_into from commerce.customer as known where known.shop_id = $1 and known.customer_id = $2), $2
@@ -104,4 +104,6 @@ select json_build_object(
 )::text, coalesce((
     select json_agg(json_build_object('customer_id', known.customer_id, 'salt', known.salt) order by known.customer_id)
     from privacy.salt as known where known.shop_id = $1 and known.customer_id in (select person.customer_id from person)
-), '[]')::text
+), '[]')::text, (
+    select array_to_json(array_prepend(shop.shop_domain, shop.former_domains)) from commerce.shop as shop where shop.shop_id = $1
+)::text

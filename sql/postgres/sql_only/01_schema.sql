@@ -42,7 +42,7 @@ select pg_catalog.set_config('weir.before_migrations', :'before_migrations', tru
 do $$
 declare
     -- Those of 18_migrate.sql, which a test compares.
-    versions constant integer[] := array[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24];
+    versions constant integer[] := array[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25];
     is_missing boolean := false;
 begin
     if pg_catalog.to_regclass('configuration.schema_migration') is not null then

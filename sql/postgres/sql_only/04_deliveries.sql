@@ -204,9 +204,15 @@ begin
         );
     end if;
     found := array(
-        select weir_sql.read_delivery(given.item, given.n, shop.shop_id, shop.iana_time_zone, shop.currency)
+        select weir_sql.read_delivery(given.item, given.n, coalesce(shop.shop_id, former.shop_id),
+            coalesce(shop.iana_time_zone, former.iana_time_zone), coalesce(shop.currency, former.currency))
         from unnest(items) with ordinality as given (item, n)
         left join commerce.shop as shop on shop.shop_domain = given.item ->> 'shop_domain'
+        -- A customer is the same under each domain that their shop had.
+        left join commerce.shop as former on former.shop_id = case
+            when shop.shop_id is null and given.item ->> 'topic' in ('customers/redact', 'customers/data_request')
+            then weir_sql.shop_of_person(given.item ->> 'shop_domain')
+        end
         where given.item is not null
         order by given.n
     );

@@ -68,7 +68,8 @@ select weir_sql.define('customer_merge', 'bigint, bigint, bigint, text', 'void',
 select weir_sql.define('redact_customer', 'bigint, bigint, bigint[]', 'text', :'redact_customer');
 select weir_sql.define('redact_shop', 'bigint, text, bigint', 'text', :'redact_shop');
 select weir_sql.define('shop_renewed', 'bigint, text', 'text', :'shop_renewed');
-select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salts text)', :'customer_data');
+select weir_sql.define('customer_data', 'bigint, bigint', 'table (data text, salts text, domains text)', :'customer_data');
+select weir_sql.define('shop_of_person', 'text', 'bigint', :'shop_of_person');
 
 select weir_sql.define('sales_agreement_write', 'bigint[], bigint[], bigint[], text[], text[], bigint[], bigint[]', 'void',
     :'sales_agreement_write');

@@ -45,7 +45,11 @@ begin
     elsif needs = 'person' and customer_id is null and orders = '{}' then
         perform weir_sql.refuse_request('Neither customer_id nor orders name anybody.');
     end if;
-    select shop.shop_id into shop_id from commerce.shop as shop where shop.shop_domain = request.shop_domain;
+    if needs = 'shop' then
+        select shop.shop_id into shop_id from commerce.shop as shop where shop.shop_domain = request.shop_domain;
+    else
+        shop_id := weir_sql.shop_of_person(request.shop_domain);
+    end if;
     if shop_id is null then
         raise exception 'the shop is not registered' using errcode = 'invalid_parameter_value',
             detail = 'No shop has this shop_domain.',
@@ -119,9 +123,11 @@ begin
             from jsonb_array_elements(kept.salts::jsonb) as one where (one ->> 'customer_id')::bigint = asked.customer_id
         ),
         'customer_keys', (
-            select coalesce(jsonb_agg(jsonb_build_object('customer_id', one ->> 'customer_id', 'customer_key',
-                weir_sql.customer_key(one ->> 'salt', asked.shop_domain, (one ->> 'customer_id')::bigint)) order by n), '[]')
+            select coalesce(jsonb_agg(jsonb_build_object('shop_domain', domain.name, 'customer_id', one ->> 'customer_id',
+                'customer_key', weir_sql.customer_key(one ->> 'salt', domain.name, (one ->> 'customer_id')::bigint))
+                order by each.n, domain.n), '[]')
             from jsonb_array_elements(kept.salts::jsonb) with ordinality as each (one, n)
+            cross join jsonb_array_elements_text(kept.domains::jsonb) with ordinality as domain (name, n)
         ));
 end
 $$;
@@ -216,6 +222,9 @@ begin
         select told.position, shop.iana_time_zone, shop.shop_id is null as is_unknown from unnest(deliveries) as told
         left join commerce.shop as shop on shop.shop_id = told.shop_id and shop.shop_domain = told.shop_domain
         where told.fact is not null and shop.iana_time_zone is distinct from told.zone
+            -- A customer is the same under each domain that their shop had.
+            and not (told.topic in ('customers/redact', 'customers/data_request')
+                and coalesce(weir_sql.shop_of_person(told.shop_domain) = told.shop_id, false))
     loop
         given := deliveries[one.position];
         if one.is_unknown then

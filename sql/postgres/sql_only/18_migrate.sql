@@ -30,7 +30,8 @@ insert into weir_sql.script (name, version, script) values
     ('020_ledger_version', 20, :'020_ledger_version'),
     ('022_variant_version', 22, :'022_variant_version'),
     ('023_objective_told', 23, :'023_objective_told'),
-    ('024_shop_first', 24, :'024_shop_first');
+    ('024_shop_first', 24, :'024_shop_first'),
+    ('025_former_domain', 25, :'025_former_domain');
 
 -- Applies what is missing, in order, and renews roles and grants; how many were applied. Two callers take turns.
 create or replace function weir.migrate() returns integer language plpgsql strict volatile parallel unsafe as $$
