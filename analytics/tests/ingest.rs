@@ -295,28 +295,6 @@ async fn a_journal_that_the_disk_has_changed_is_kept_and_the_rest_of_it_committe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_cannot_be_read_is_tried_again_and_then_holds_up_no_row_behind_it() {
-    let folder = tempfile::tempdir().unwrap();
-    // Nobody can read a folder as a file, and no link leads to it: what a worn disk and a poor file system do.
-    let unreadable = folder
-        .path()
-        .join("journal/commerce_v1/0000000000001-commerce_v1-a.journal");
-    std::fs::create_dir_all(&unreadable).unwrap();
-    let server = start(folder.path()).await;
-    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
-    let mut attempts = 1;
-    while post(server.url(), "/v1/flush", String::new()).await.0 == 500 {
-        assert!(unreadable.exists());
-        attempts += 1;
-    }
-    assert!(attempts > 5, "{attempts}");
-    assert!(!unreadable.exists() && unreadable.with_extension("damaged").exists());
-    assert_eq!(event_ids("duckdb", server.url(), COMMERCE).await, ["a"]);
-    send(server.url(), &[event("b", "2026-11-24T10:00:00.000Z")]).await;
-    assert_eq!(flush(server.url()).await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_process_ends_on_sigterm_with_its_rows_committed_and_survives_sigkill() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, url) = spawn(folder.path()).await;

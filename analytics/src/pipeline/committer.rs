@@ -185,7 +185,7 @@ impl Committer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -197,7 +197,7 @@ mod tests {
     use crate::pipeline::rows::Rows;
     use crate::server::{Config, Server};
 
-    const ROW: &[u8] = br#"[{"event_id": "e", "event_type": "step", "schema_version": 1, "source": "workflow",
+    pub const ROW: &[u8] = br#"[{"event_id": "e", "event_type": "step", "schema_version": 1, "source": "workflow",
         "occurred_at": "2026-11-24T10:00:00.000Z", "received_at": "2026-11-24T10:00:01.000Z", "event_date": "2026-11-24",
         "event_hour": 10, "shop_domain": "demo.myshopify.com", "workflow": "w", "instance_id": "i", "step": "s",
         "attempt": 1, "status": "succeeded", "started_at": "2026-11-24T10:00:00.000Z", "duration_ms": 1}]"#;
@@ -212,11 +212,10 @@ mod tests {
         entries.map(count).sum()
     }
 
-    /// Commits a row whose files may be `files_age` old; how many files were written for it.
-    async fn files_written(files_age: Duration) -> usize {
-        let folder = tempfile::tempdir().unwrap();
+    /// A server over the folder, and an encoder of its `sync_v1`.
+    pub async fn encoder(folder: &Path) -> (Server, Encoder) {
         let server = Server::start(Config {
-            warehouse: folder.path().to_owned(),
+            warehouse: folder.to_owned(),
             listen: ([127, 0, 0, 1], 0).into(),
             token: "t".into(),
             objective: None,
@@ -236,21 +235,53 @@ mod tests {
         lake.ensure_table(&stream_definition(&schema).unwrap()).await.unwrap();
         let encoder = Encoder {
             lake: Arc::new(lake),
-            table: table.clone(),
+            table,
             rows: Arc::new(Rows::plan(&schema, None).unwrap()),
+            read_patience: Duration::ZERO,
         };
-        let backlog = Arc::new(Backlog::new(1 << 20));
-        let own = folder.path().join("own/journal");
-        let journal = Journal::open(&own, "sync_v1", 1 << 20, backlog.share("sync_v1"), encoder.follower()).unwrap();
-        journal
-            .append(Frame::new(1, ROW.to_vec()).unwrap(), None)
-            .await
-            .unwrap();
+        (server, encoder)
+    }
+
+    async fn committer(encoder: Encoder, folder: &Path, backlog: &Arc<Backlog>) -> Committer {
+        let journal = Journal::open(folder, "sync_v1", 1 << 20, backlog.share("sync_v1"), encoder.follower()).unwrap();
+        let frame = Frame::new(1, ROW.to_vec()).unwrap();
+        journal.append(frame, None).await.unwrap();
         let roll = Roll {
             interval: Duration::from_secs(3600),
             bytes: 1 << 20,
         };
-        let mut committer = Committer::new(encoder, journal, roll);
+        Committer::new(encoder, journal, roll)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_that_cannot_be_read_is_tried_again_and_then_holds_up_no_row_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, encoder) = encoder(folder.path()).await;
+        // Nobody can read a folder as a file: what a worn disk does.
+        let own = folder.path().join("own/journal");
+        let unreadable = own.join("0000000000001-sync_v1-a.journal");
+        std::fs::create_dir_all(&unreadable).unwrap();
+        let mut committer = committer(encoder, &own, &Arc::new(Backlog::new(1 << 20))).await;
+        for _ in 0..9 {
+            assert!(committer.commit_all().await.is_err());
+            assert!(unreadable.exists());
+        }
+        assert_eq!(committer.commit_all().await.unwrap(), 1);
+        let left: Vec<_> = std::fs::read_dir(own)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(left, [unreadable.with_extension("damaged")]);
+    }
+
+    /// Commits a row whose files may be `files_age` old; how many files were written for it.
+    async fn files_written(files_age: Duration) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, encoder) = encoder(folder.path()).await;
+        let table = encoder.table.clone();
+        let backlog = Arc::new(Backlog::new(1 << 20));
+        let own = folder.path().join("own/journal");
+        let mut committer = committer(encoder, &own, &backlog).await;
         committer.files_age = files_age;
         assert_eq!(committer.commit_all().await.unwrap(), 1);
         assert_eq!(server.app().lake.summary(&table).await.unwrap().records, 1);

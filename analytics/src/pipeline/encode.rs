@@ -2,18 +2,17 @@
 //! waits for the last rows only, and what waits in memory is encoded.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use iceberg::TableIdent;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::backlog::Kept;
-use super::journal::frame::{json_at, Frames};
+use super::journal::frame::{json_at, Frames, ReadAt};
 use super::journal::segment::{damaged, Follower, News, Segment};
 use super::rows::Rows;
 use crate::failpoint;
@@ -25,16 +24,14 @@ use crate::{Error, Result};
 /// Rows that Parquet takes in one stroke without loss of speed.
 const STROKE_ROWS: usize = 1_024;
 
-/// So often a segment of which the disk cannot read something is tried again before that counts as lost: a minute at least,
-/// in which a disk that was away may be back.
-const READ_ATTEMPTS: u32 = 10;
-
 /// Encodes the rows of one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Encoder {
     pub(super) lake: Arc<Lake>,
     pub(super) table: TableIdent,
     pub(super) rows: Arc<Rows>,
+    /// [`READ_PATIENCE`](super::journal::segment::READ_PATIENCE), but for tests.
+    pub(super) read_patience: Duration,
 }
 
 impl Encoder {
@@ -59,7 +56,7 @@ impl Encoder {
             match rows {
                 Some(kept) => files.add(kept).await?,
                 None => {
-                    for batch in self.rows.decode(&json_at(&file, offset)?)? {
+                    for batch in self.rows.decode(&json_at(&file, offset, bytes)?)? {
                         files.add_batch(batch).await?;
                     }
                 }
@@ -76,31 +73,63 @@ impl Encoder {
         if self.lake.has_commit(&self.table, &segment.commit_id()).await? {
             return Ok(None);
         }
-        let (encoder, path, mut frames) = (self.clone(), segment.path.clone(), segment.frames()?);
-        segment.read_attempts += 1;
-        let is_last_attempt = segment.read_attempts >= READ_ATTEMPTS;
+        let is_last_attempt = segment.failures.are_enough(Instant::now(), self.read_patience);
+        let encoded = self.clone().encode(segment.frames()?, is_last_attempt);
         let runtime = Handle::current();
-        let replaying: JoinHandle<Result<(Written, bool)>> = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async move {
-                let mut files = None;
-                // Frame by frame: a segment may be larger than memory.
-                while let Some((_, json)) = frames.next_frame()? {
-                    let files = encoder.begun(&mut files).await?;
-                    for batch in encoder.rows.decode(&json)? {
-                        files.add_batch(batch).await?;
-                    }
-                }
-                if frames.lost() > 0 && !is_last_attempt {
-                    // An error of the disk, unless it has only changed what it reads.
-                    std::io::copy(&mut File::open(&path)?, &mut std::io::sink())?;
-                }
-                let is_to_be_kept = told_of(&encoder.table, &path, &frames)?;
-                Ok((encoder.ended(files).await?, is_to_be_kept))
-            })
-        });
-        let (written, is_to_be_kept) = replaying.await??;
-        segment.is_to_be_kept = is_to_be_kept;
+        let encoding = tokio::task::spawn_blocking(move || runtime.block_on(encoded));
+        let Some((written, found)) = encoding.await?? else {
+            segment.failures.another(Instant::now());
+            return Err(Error::Busy(format!(
+                "the disk refuses to read something of {}",
+                segment.path.display()
+            )));
+        };
+        self.tell(&segment.path, &found)?;
         Ok(Some(written))
+    }
+
+    /// The rows of all frames that can be read; none if the disk refused something that it may read the next time.
+    async fn encode<F: ReadAt>(self, mut frames: Frames<F>, is_last_attempt: bool) -> Result<Option<(Written, Found)>> {
+        let mut files = None;
+        // Frame by frame: a segment may be larger than memory.
+        while let Some((_, json)) = frames.next_frame()? {
+            let files = self.begun(&mut files).await?;
+            for batch in self.rows.decode(&json)? {
+                files.add_batch(batch).await?;
+            }
+        }
+        let found = Found {
+            mended: frames.damage().mended,
+            lost: frames.lost(),
+            cut_off: if frames.is_cut_off() { frames.rest() } else { 0 },
+        };
+        if frames.has_disk_failed() && !is_last_attempt {
+            return Ok(None);
+        }
+        Ok(Some((self.ended(files).await?, found)))
+    }
+
+    /// Says what of a segment could not be read. What may have been acknowledged outlives the segment.
+    fn tell(&self, path: &Path, found: &Found) -> Result<()> {
+        let (table, name) = (&self.table, path.display());
+        let Found {
+            mended, lost, cut_off, ..
+        } = found;
+        if *mended > 0 {
+            note!("{table}: the disk has changed the length of {mended} batches in {name}; their rows are committed");
+        }
+        if *cut_off > 0 {
+            note!("{table}: the last {cut_off} bytes of {name} were never acknowledged, a crash cut them off");
+        }
+        if *lost > 0 {
+            Segment::keep(path)?;
+            note!(
+                "{table}: {lost} bytes of rows that may have been acknowledged cannot be read any more, the disk has changed \
+                 or lost them; the others are committed and the segment is kept as {}",
+                damaged(path).display()
+            );
+        }
+        Ok(())
     }
 
     async fn begun<'f>(&self, files: &'f mut Option<Files>) -> Result<&'f mut Files> {
@@ -129,39 +158,15 @@ impl Encoder {
     }
 }
 
-/// Says what of a segment could not be read, after its last frame. What may have been acknowledged outlives the segment: by a
-/// second name, or, where the file system has none, because the segment is to be kept.
-fn told_of(table: &TableIdent, path: &Path, frames: &Frames) -> Result<bool> {
-    let (damage, rest) = (frames.damage(), frames.rest());
-    if damage.mended > 0 {
-        let path = path.display();
-        note!(
-            "{table}: the disk has changed the length of {} batches in {path}; their rows are committed",
-            damage.mended
-        );
-    }
-    if rest > 0 && frames.is_cut_off() {
-        let path = path.display();
-        note!("{table}: the last {rest} bytes of {path} were never acknowledged, a crash cut them off");
-    }
-    let lost = frames.lost();
-    if lost == 0 {
-        return Ok(false);
-    }
-    let aside = damaged(path);
-    let linked = std::fs::hard_link(path, &aside).map_err(|error| (error.kind(), error));
-    let is_to_be_kept = match linked {
-        Ok(()) | Err((ErrorKind::AlreadyExists, _)) => false,
-        // EPERM and EOPNOTSUPP: exFAT, SMB.
-        Err((ErrorKind::PermissionDenied | ErrorKind::Unsupported, _)) => true,
-        Err((_, error)) => return Err(error.into()),
-    };
-    note!(
-        "{table}: {lost} bytes of rows that may have been acknowledged cannot be read any more, the disk has changed or \
-         lost them; the others are committed and the segment is kept as {}",
-        aside.display()
-    );
-    Ok(is_to_be_kept)
+/// What was found of a segment besides its rows.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    /// Frames whose length the disk has changed.
+    mended: usize,
+    /// Bytes of rows that may have been acknowledged and cannot be read.
+    lost: u64,
+    /// Bytes at its end that a crash cut off.
+    cut_off: u64,
 }
 
 /// Data files, and rows that do not make a stroke yet: requests may be as small as one row.
@@ -205,5 +210,42 @@ impl Files {
         self.kept.clear();
         self.rows = 0;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::pipeline::committer::tests::{encoder, ROW};
+    use crate::pipeline::journal::frame::Frame;
+
+    /// A segment, and whether the disk is away.
+    struct Away(Vec<u8>, AtomicBool);
+
+    impl ReadAt for &Away {
+        fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+            if self.1.load(Ordering::Relaxed) {
+                return Err(std::io::Error::from_raw_os_error(5));
+            }
+            let from = offset as usize;
+            bytes.copy_from_slice(&self.0[from..from + bytes.len()]);
+            Ok(())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_disk_refuses_is_read_again_and_given_up_only_at_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, encoder) = encoder(folder.path()).await;
+        let disk = Away(Frame::new(1, ROW.to_vec()).unwrap().to_bytes(), AtomicBool::new(true));
+        let frames = || Frames::of(&disk, disk.0.len() as u64);
+        assert!(encoder.clone().encode(frames(), false).await.unwrap().is_none());
+        let (_, found) = encoder.clone().encode(frames(), true).await.unwrap().unwrap();
+        assert_eq!(found.lost, disk.0.len() as u64);
+        disk.1.store(false, Ordering::Relaxed);
+        let (written, found) = encoder.encode(frames(), false).await.unwrap().unwrap();
+        assert_eq!((written.files[0].record_count(), found.lost), (1, 0));
     }
 }

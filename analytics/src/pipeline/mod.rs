@@ -35,6 +35,7 @@ use crate::{Error, Result};
 use backlog::Backlog;
 use committer::Committer;
 use encode::Encoder;
+use journal::segment::READ_PATIENCE;
 use journal::Journal;
 use judge::Judge;
 use quarantine::Quarantine;
@@ -99,6 +100,7 @@ impl Pipelines {
                 lake: lake.clone(),
                 table,
                 rows: rows.clone(),
+                read_patience: READ_PATIENCE,
             };
             let roll = Roll {
                 interval: limits.commit_interval,

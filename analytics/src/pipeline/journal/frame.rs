@@ -8,7 +8,7 @@
 //! A large one is a zstd frame of that: the disk is the slowest part of the way, and JSON shrinks some seventeen times at
 //! 800 MB/s (events of one kind with random ids, measured). Its first bytes tell which: no JSON begins like zstd's magic number.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -59,6 +59,12 @@ impl Frame {
     pub(super) fn bytes(&self) -> u64 {
         (HEADER + self.payload.len()) as u64
     }
+
+    /// As it is on the disk.
+    #[cfg(test)]
+    pub(in crate::pipeline) fn to_bytes(&self) -> Vec<u8> {
+        [self.header.as_slice(), &self.payload].concat()
+    }
 }
 
 fn compressed(json: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -86,13 +92,24 @@ fn json(payload: Vec<u8>) -> std::io::Result<Vec<u8>> {
     Ok(payload)
 }
 
-/// The JSON of the frame at `offset`, of which so much is known that it was acknowledged.
-pub(in crate::pipeline) fn json_at(file: &File, offset: u64) -> std::io::Result<Vec<u8>> {
-    let (length, _, checksum) = header_at(file, offset);
-    let payload = payload_at(file, offset, length, checksum).ok_or_else(|| {
+/// The JSON of the frame of so many bytes at `offset`, which was acknowledged: anything else than all of it is an error, also
+/// zeros, whose length and checksum fit each other.
+pub(in crate::pipeline) fn json_at(file: &impl ReadAt, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, offset)?;
+    let (length, _, checksum) = fields(&header);
+    let damaged = || {
         let reason = format!("the frame at byte {offset} is damaged");
         std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
-    })?;
+    };
+    if (HEADER + length) as u64 != bytes {
+        return Err(damaged());
+    }
+    let mut payload = vec![0; length];
+    file.read_exact_at(&mut payload, offset + HEADER as u64)?;
+    if crc32fast::hash(&payload) != checksum {
+        return Err(damaged());
+    }
     json(payload)
 }
 
@@ -114,35 +131,59 @@ impl ReadAt for File {
 /// So much of a file is read at a time by Linux, and lost where one sector of it is.
 const PAGE_BYTES: u64 = 4 * 1024;
 
-/// Bytes of a file. Those that the disk cannot read any more are zeros, in which there is no frame: an error would come again
-/// for good, and hold up the frames behind them.
-fn read_at(file: &impl ReadAt, bytes: &mut [u8], offset: u64) {
-    if file.read_exact_at(bytes, offset).is_ok() {
-        return;
-    }
-    let mut from = 0;
-    while from < bytes.len() {
-        let place = offset + from as u64;
-        let to = bytes.len().min(from + (PAGE_BYTES - place % PAGE_BYTES) as usize);
-        if file.read_exact_at(&mut bytes[from..to], place).is_err() {
-            bytes[from..to].fill(0);
+/// A file of which some bytes may not be readable any more.
+#[derive(Debug)]
+struct Disk<F> {
+    file: F,
+    /// Whether there were such.
+    has_failed: Cell<bool>,
+}
+
+impl<F: ReadAt> Disk<F> {
+    fn new(file: F) -> Self {
+        Self {
+            file,
+            has_failed: Cell::new(false),
         }
-        from = to;
     }
-}
 
-/// What the header of the frame at `offset` says, see [`fields`].
-fn header_at(file: &impl ReadAt, offset: u64) -> (usize, u32, u32) {
-    let mut header = [0; HEADER];
-    read_at(file, &mut header, offset);
-    fields(&header)
-}
+    /// Bytes of the file. Those that the disk cannot read are zeros, in which there is no frame: an error would come again
+    /// for good, and hold up the frames behind them.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) {
+        if self.file.read_exact_at(bytes, offset).is_ok() {
+            return;
+        }
+        let mut from = 0;
+        while from < bytes.len() {
+            let place = offset + from as u64;
+            let to = bytes.len().min(from + (PAGE_BYTES - place % PAGE_BYTES) as usize);
+            if self.file.read_exact_at(&mut bytes[from..to], place).is_err() {
+                bytes[from..to].fill(0);
+                self.has_failed.set(true);
+            }
+            from = to;
+        }
+    }
 
-/// The payload of so many bytes of the frame at `offset`, if it has that checksum.
-fn payload_at(file: &impl ReadAt, offset: u64, length: usize, checksum: u32) -> Option<Vec<u8>> {
-    let mut payload = vec![0; length];
-    read_at(file, &mut payload, offset + HEADER as u64);
-    (crc32fast::hash(&payload) == checksum).then_some(payload)
+    /// What the header of the frame at `offset` says, see [`fields`].
+    fn header_at(&self, offset: u64) -> (usize, u32, u32) {
+        let mut header = [0; HEADER];
+        self.read_at(&mut header, offset);
+        fields(&header)
+    }
+
+    /// The payload of so many bytes of the frame at `offset`, if it has that checksum.
+    fn payload_at(&self, offset: u64, length: usize, checksum: u32) -> Option<Vec<u8>> {
+        let mut payload = vec![0; length];
+        self.read_at(&mut payload, offset + HEADER as u64);
+        (crc32fast::hash(&payload) == checksum).then_some(payload)
+    }
+
+    /// Whether the frame at `offset`, which lies within the file, has its checksum.
+    fn is_whole(&self, offset: u64) -> bool {
+        let (length, _, checksum) = self.header_at(offset);
+        self.payload_at(offset, length, checksum).is_some()
+    }
 }
 
 /// Whether bytes that begin here may be a frame, of which `rest` bytes are left in the file at most. Their checksum, which
@@ -183,7 +224,7 @@ pub(in crate::pipeline) struct Damage {
 /// The whole frames of a segment, one after another.
 #[derive(Debug)]
 pub struct Frames<F = File> {
-    file: F,
+    disk: Disk<F>,
     /// Where the next frame begins.
     at: u64,
     end: u64,
@@ -194,16 +235,27 @@ impl Frames {
     /// Of the first `bytes` of a file.
     pub(super) fn open(path: &Path, bytes: u64) -> std::io::Result<Self> {
         let file = File::open(path)?;
-        Ok(Self {
-            at: 0,
-            end: file.metadata()?.len().min(bytes),
-            file,
-            damage: Damage::default(),
-        })
+        let end = file.metadata()?.len().min(bytes);
+        Ok(Self::of(file, end))
     }
 }
 
 impl<F: ReadAt> Frames<F> {
+    /// Of the first `end` bytes.
+    pub(in crate::pipeline) fn of(file: F, end: u64) -> Self {
+        Self {
+            disk: Disk::new(file),
+            at: 0,
+            end,
+            damage: Damage::default(),
+        }
+    }
+
+    /// Whether the disk refused to read any bytes so far, which may be other than what it reads another time.
+    pub(in crate::pipeline) fn has_disk_failed(&self) -> bool {
+        self.disk.has_failed.get()
+    }
+
     /// Bytes behind the frames read so far; after the last one, those in which no frame was found.
     pub(in crate::pipeline) fn rest(&self) -> u64 {
         self.end - self.at
@@ -225,7 +277,7 @@ impl<F: ReadAt> Frames<F> {
     pub(in crate::pipeline) fn is_cut_off(&self) -> bool {
         let mut bytes = [0; TELLING_BYTES];
         let told = self.rest().min(TELLING_BYTES as u64) as usize;
-        read_at(&self.file, &mut bytes[..told], self.at);
+        self.disk.read_at(&mut bytes[..told], self.at);
         let Some((header, payload)) = bytes[..told].split_first_chunk() else {
             return true;
         };
@@ -263,13 +315,13 @@ impl<F: ReadAt> Frames<F> {
         if self.rest() < HEADER as u64 {
             return Ok(None);
         }
-        let (length, rows, checksum) = header_at(&self.file, self.at);
+        let (length, rows, checksum) = self.disk.header_at(self.at);
         let bytes = (HEADER + length) as u64;
         // A file grown by the file system but not written reads as zeros.
         if length == 0 || length > compress_bound(MAX_PAYLOAD_BYTES) || self.rest() < bytes {
             return Ok(None);
         }
-        let Some(payload) = payload_at(&self.file, self.at, length, checksum) else {
+        let Some(payload) = self.disk.payload_at(self.at, length, checksum) else {
             return Ok(None);
         };
         self.at += bytes;
@@ -282,11 +334,11 @@ impl<F: ReadAt> Frames<F> {
         let mut from = self.at + 1;
         while from + (HEADER as u64) < self.end {
             let read = (self.end - from).min(chunk.len() as u64) as usize;
-            read_at(&self.file, &mut chunk[..read], from);
+            self.disk.read_at(&mut chunk[..read], from);
             for place in 0..read.min(SEARCHED_BYTES) {
                 let offset = from + place as u64;
                 let told = read.min(place + TELLING_BYTES);
-                if may_be_frame(&chunk[place..told], self.end - offset) && is_whole(&self.file, offset) {
+                if may_be_frame(&chunk[place..told], self.end - offset) && self.disk.is_whole(offset) {
                     return Some(offset);
                 }
             }
@@ -301,19 +353,13 @@ impl<F: ReadAt> Frames<F> {
         if bytes <= HEADER || bytes > HEADER + compress_bound(MAX_PAYLOAD_BYTES) {
             return Ok(None);
         }
-        let (_, rows, checksum) = header_at(&self.file, self.at);
+        let (_, rows, checksum) = self.disk.header_at(self.at);
         if rows == 0 {
             return Ok(None);
         }
-        let payload = payload_at(&self.file, self.at, bytes - HEADER, checksum);
+        let payload = self.disk.payload_at(self.at, bytes - HEADER, checksum);
         payload.map(|payload| Ok((rows, json(payload)?))).transpose()
     }
-}
-
-/// Whether the frame at `offset`, which lies within the file, has its checksum.
-fn is_whole(file: &impl ReadAt, offset: u64) -> bool {
-    let (length, _, checksum) = header_at(file, offset);
-    payload_at(file, offset, length, checksum).is_some()
 }
 
 #[cfg(test)]
@@ -321,8 +367,7 @@ mod tests {
     use super::*;
 
     fn bytes_of(rows: u32, json: &[u8]) -> Vec<u8> {
-        let frame = Frame::new(rows, json.to_vec()).unwrap();
-        [frame.header.as_slice(), &frame.payload].concat()
+        Frame::new(rows, json.to_vec()).unwrap().to_bytes()
     }
 
     fn open(bytes: &[u8]) -> Frames {
@@ -435,12 +480,7 @@ mod tests {
         let pages = (bytes.len() as u64).div_ceil(PAGE_BYTES);
         assert!(pages > 10);
         for page in 0..pages {
-            let mut read = Frames {
-                file: Worn { bytes: &bytes, page },
-                at: 0,
-                end: bytes.len() as u64,
-                damage: Damage::default(),
-            };
+            let mut read = Frames::of(Worn { bytes: &bytes, page }, bytes.len() as u64);
             let found = std::iter::from_fn(|| read.next_frame().unwrap());
             let found: Vec<_> = found.map(|(rows, _)| rows).collect();
             let (mut expected, mut lost, mut start) = (Vec::new(), 0, 0);
@@ -456,6 +496,7 @@ mod tests {
             assert_eq!(found, expected, "page {page}");
             assert_eq!(read.damage().bytes + read.rest(), lost, "page {page}");
             assert!(read.rest() == 0 || !read.is_cut_off());
+            assert!(read.has_disk_failed());
         }
     }
 
@@ -495,8 +536,27 @@ mod tests {
         std::fs::write(file.path(), &bytes).unwrap();
         let file = File::open(file.path()).unwrap();
         let second = (HEADER + small.len()) as u64;
-        assert_eq!(json_at(&file, 0).unwrap(), small);
-        assert_eq!(json_at(&file, second).unwrap(), large);
-        assert!(json_at(&file, second + 1).is_err());
+        assert_eq!(json_at(&file, 0, second).unwrap(), small);
+        assert_eq!(json_at(&file, second, bytes.len() as u64 - second).unwrap(), large);
+        assert!(json_at(&file, second + 1, bytes.len() as u64 - second - 1).is_err());
+    }
+
+    #[test]
+    fn of_an_acknowledged_frame_nothing_else_than_all_of_it_is_taken() {
+        let (small, json) = (b"[{\"a\":1}]".to_vec(), b"[2, 2, 2]");
+        let mut bytes = bytes_of(1, &small);
+        bytes.resize(PAGE_BYTES as usize, b' ');
+        let frame = bytes_of(3, json);
+        bytes.extend(&frame);
+        let length = frame.len() as u64;
+        let worn = |page| Worn { bytes: &bytes, page };
+        assert_eq!(json_at(&worn(0), PAGE_BYTES, length).unwrap(), json);
+        let failed = json_at(&worn(1), PAGE_BYTES, length).unwrap_err();
+        assert_eq!(failed.raw_os_error(), Some(5), "{failed}");
+        // What a disk may read instead.
+        bytes[PAGE_BYTES as usize..].fill(0);
+        let worn = Worn { bytes: &bytes, page: 0 };
+        assert!(json_at(&worn, PAGE_BYTES, length).is_err());
+        assert!(json_at(&worn, PAGE_BYTES, HEADER as u64 + 1).is_err());
     }
 }

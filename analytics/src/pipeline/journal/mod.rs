@@ -125,8 +125,11 @@ impl Journal {
     /// # Errors
     /// If the file cannot be deleted.
     pub fn discard(&self, segment: &Segment) -> std::io::Result<()> {
-        if segment.is_to_be_kept {
+        let mark = segment::mark(&segment.path);
+        if mark.try_exists()? {
             fs::rename(&segment.path, segment::damaged(&segment.path))?;
+            // Without its segment it means nothing.
+            let _ = fs::remove_file(mark);
         } else {
             fs::remove_file(&segment.path)?;
         }
@@ -233,12 +236,17 @@ mod tests {
         let first = journal(folder.path(), 1 << 20, &backlog);
         first.append(frame("{}\n"), None).await.unwrap();
         first.seal().await.unwrap();
-        let mut segment = first.take_sealed().unwrap();
+        let segment = first.take_sealed().unwrap();
         let written = fs::read(&segment.path).unwrap();
-        segment.is_to_be_kept = true;
-        first.discard(&segment).unwrap();
+        Segment::keep(&segment.path).unwrap();
+        // A crash before it is discarded: the next start finds it committed.
+        let backlog = Arc::new(Backlog::new(1_000_000));
+        let second = journal(folder.path(), 1 << 20, &backlog);
+        let segment = second.take_sealed().unwrap();
+        second.discard(&segment).unwrap();
         assert_eq!(fs::read(segment.path.with_extension("damaged")).unwrap(), written);
-        assert!(!segment.path.exists() && bytes(&backlog) == 0);
+        assert_eq!(fs::read_dir(segment.path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(bytes(&backlog), 0);
         assert!(!journal(folder.path(), 1 << 20, &backlog).has_sealed());
     }
 

@@ -1,6 +1,8 @@
 //! A segment: a file of the journal, and what is done with its rows while it is still being written.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -73,15 +75,44 @@ pub struct Segment {
     /// Work on its rows that began while it was written; none for a segment of an earlier run, or one whose end had to
     /// be cut off.
     pub following: Option<Following>,
-    /// How often its frames were read.
-    pub read_attempts: u32,
-    /// Whether the file is kept, as [`damaged`], when its rows are committed.
-    pub is_to_be_kept: bool,
+    /// What came of reading it from a disk that fails.
+    pub(in crate::pipeline) failures: Failures,
+}
+
+/// So often, and for so long, a segment of which the disk refuses to read something is read again before that counts as lost: a
+/// disk that was away may be back. Attempts alone are over at once where somebody asks for commits.
+const READ_ATTEMPTS: u32 = 10;
+pub(in crate::pipeline) const READ_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Attempts at reading a segment in which the disk refused something.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::pipeline) struct Failures {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Failures {
+    /// Counts one that ends now.
+    pub fn another(&mut self, now: Instant) {
+        self.count += 1;
+        self.since.get_or_insert(now);
+    }
+
+    /// Whether what the next one cannot read is given up.
+    pub fn are_enough(&self, now: Instant, patience: Duration) -> bool {
+        let lasted = self.since.map_or(Duration::ZERO, |since| now - since);
+        self.count + 1 >= READ_ATTEMPTS && lasted >= patience
+    }
 }
 
 /// The name under which a segment is kept of which something cannot be read.
 pub(in crate::pipeline) fn damaged(path: &Path) -> PathBuf {
     path.with_extension("damaged")
+}
+
+/// An empty file that says of a segment that it is to be kept as [`damaged`] when its rows are committed.
+pub(super) fn mark(path: &Path) -> PathBuf {
+    path.with_extension("keep")
 }
 
 impl Segment {
@@ -91,8 +122,7 @@ impl Segment {
             path,
             bytes,
             following: None,
-            read_attempts: 0,
-            is_to_be_kept: false,
+            failures: Failures::default(),
         }
     }
 
@@ -105,11 +135,46 @@ impl Segment {
             .unwrap_or_default()
     }
 
+    /// Has the file kept, as [`damaged`], when its rows are committed, whoever does that after a crash. A second name now would
+    /// do as well, but not every file system has such, and a copy reads what cannot be read.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub(in crate::pipeline) fn keep(path: &Path) -> std::io::Result<()> {
+        if damaged(path).try_exists()? {
+            // By an earlier release, which gave it that name right away.
+            return Ok(());
+        }
+        File::create(mark(path))?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
     /// Its frames, from the file.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn frames(&self) -> std::io::Result<Frames> {
         Frames::open(&self.path, self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_given_a_minute_and_ten_attempts() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        // Somebody asks for a commit each second, or nobody does for long.
+        for (every, enough) in [(1, 60), (6, 60), (3_600, 9 * 3_600)] {
+            let mut failures = Failures::default();
+            let mut now = 0;
+            while !failures.are_enough(after(now), READ_PATIENCE) {
+                failures.another(after(now));
+                now += every;
+            }
+            assert_eq!(now, enough, "every {every} s");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::frame::Frame;
-use super::segment::{Follower, Following, News, Segment};
+use super::segment::{Failures, Follower, Following, News, Segment};
 use super::Shared;
 use crate::pipeline::backlog::{Kept, Share};
 use crate::say::note;
@@ -226,8 +226,7 @@ impl Writer {
                 path: open.path,
                 bytes: open.bytes,
                 following: open.following,
-                read_attempts: 0,
-                is_to_be_kept: false,
+                failures: Failures::default(),
             });
             self.shared.waiting.clear();
         }
