@@ -133,6 +133,25 @@ async fn a_request_that_is_nearly_all_wrong_is_refused_whole_and_takes_no_room()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_that_cannot_be_used_keeps_no_server_from_starting_and_no_right_row_from_being_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let unusable = folder.path().join("quarantine/commerce_v1.jsonl");
+    std::fs::create_dir_all(&unusable).unwrap();
+    let server = start(folder.path()).await;
+    send(server.url(), &[event("a", "2026-11-24T10:00:00.000Z")]).await;
+    let mut wrong = event("wrong", "2026-11-24T10:00:00.000Z");
+    wrong["total_price"] = json!("12");
+    let body = json!([wrong]).to_string();
+    let (status, said) = post(server.url(), "/v1/streams/commerce_v1", body.clone()).await;
+    let said = said.to_string();
+    assert!(status == 503 && said.contains("commerce_v1.jsonl"), "{status} {said}");
+    std::fs::remove_dir(&unusable).unwrap();
+    let (status, said) = post(server.url(), "/v1/streams/commerce_v1", body).await;
+    assert_eq!((status, said["rejected"][0]["event_id"].as_str()), (200, Some("wrong")));
+    assert_eq!(event_ids("duckdb", server.url(), COMMERCE).await, ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_says_503_and_takes_rows_again_after_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Config {

@@ -107,7 +107,7 @@ impl Pipelines {
                 bytes: limits.roll_bytes,
             };
             let journal = Journal::open(&folder, name, roll.bytes, backlog.share(name), encoder.follower())?;
-            let quarantine = Quarantine::open(warehouse, name)?;
+            let quarantine = Quarantine::open(warehouse, name);
             let (flushes, requests) = tokio::sync::mpsc::channel(64);
             let committer = Committer::new(encoder, journal.clone(), roll);
             committers.push(tokio::spawn(committer.run(requests)));

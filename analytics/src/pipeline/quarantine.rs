@@ -50,6 +50,8 @@ pub struct Quarantine {
 struct Held {
     /// Of the records; a line of another is gone, though the disk may have refused to make blanks of it.
     ids: HashSet<Uuid>,
+    /// Whether something was taken out of the file that still takes its room.
+    has_blanks: bool,
     file: Option<Identity>,
 }
 
@@ -122,11 +124,10 @@ fn id(line: &[u8]) -> Uuid {
 }
 
 impl Quarantine {
-    /// Finds what is kept.
-    ///
-    /// # Errors
-    /// If the file cannot be used.
-    pub fn open(warehouse: &Path, stream: &'static str) -> Result<Self> {
+    /// Finds what is kept. A file that cannot be used is told, and tried again when it is needed: rows that are right do not
+    /// need it.
+    #[must_use]
+    pub fn open(warehouse: &Path, stream: &'static str) -> Self {
         let quarantine = Self {
             stream,
             path: warehouse.join("quarantine").join(format!("{stream}.jsonl")),
@@ -136,15 +137,17 @@ impl Quarantine {
         };
         // A crash may have left it, with rows.
         let _ = fs::remove_file(quarantine.fresh());
-        let (_, bytes) = quarantine.opened(&mut quarantine.lock())?;
-        if bytes > quarantine.max_bytes {
-            note!(
+        let opened = quarantine.opened(&mut quarantine.lock());
+        match opened {
+            Ok((_, bytes)) if bytes > quarantine.max_bytes => note!(
                 "the quarantine of {stream} holds {bytes} bytes, {} are allowed: until something is taken out, requests with \
                  a wrong row get 507",
                 quarantine.max_bytes
-            );
+            ),
+            Ok(_) => {}
+            Err(error) => note!("{error}; until it can be used, requests with a wrong row get 503"),
         }
-        Ok(quarantine)
+        quarantine
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -156,7 +159,18 @@ impl Quarantine {
     }
 
     /// The file, which somebody may have deleted or changed since, and its length; `held` says then what is in it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] with its name: what is wrong with it can be mended.
     fn opened(&self, held: &mut Held) -> Result<(File, u64)> {
+        self.found(held).map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::Busy(format!("the quarantine {}: {error}", self.path.display()))
+    }
+
+    fn found(&self, held: &mut Held) -> Result<(File, u64)> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -170,16 +184,22 @@ impl Quarantine {
         let found = Identity::of(&file)?;
         if held.file != Some(found) {
             self.sync_folder()?;
-            let (mut ids, mut repeated) = (HashSet::new(), Vec::new());
+            let (mut ids, mut repeated, mut of_records) = (HashSet::new(), Vec::new(), 0);
             each_line(&file, 0, found.bytes, |record| {
+                of_records += record.bytes() as u64 + 1;
                 if !ids.insert(record.id) {
                     repeated.push((record.place, record.bytes()));
                 }
                 Ok(true)
             })?;
             // An earlier release kept a row once for each time that it came.
+            let has_blanks = of_records < found.bytes || !repeated.is_empty();
             blank(&file, repeated)?;
-            *held = Held { ids, file: Some(found) };
+            *held = Held {
+                ids,
+                has_blanks,
+                file: Some(found),
+            };
         }
         Ok((file, found.bytes))
     }
@@ -206,9 +226,8 @@ impl Quarantine {
     }
 
     fn append(&self, lines: &[Vec<u8>]) -> Result<()> {
-        let refused = |error: &dyn std::fmt::Display| Error::Busy(format!("the quarantine: {error}"));
         let mut held = self.lock();
-        let (file, before) = self.opened(&mut held).map_err(|error| refused(&error))?;
+        let (mut file, mut before) = self.opened(&mut held)?;
         let (mut ids, mut text) = (HashSet::new(), Vec::new());
         for line in lines {
             let id = id(line);
@@ -220,7 +239,15 @@ impl Quarantine {
         if text.is_empty() {
             return Ok(());
         }
-        if before + text.len() as u64 > self.max_bytes {
+        let has_room = |before| before + text.len() as u64 <= self.max_bytes;
+        if !has_room(before) && held.has_blanks {
+            // Who takes records out has places of the file in hand, and gives the room back at the end.
+            if let Ok(_alone) = self.taking.try_lock() {
+                self.give_back(&mut held);
+                (file, before) = self.opened(&mut held)?;
+            }
+        }
+        if !has_room(before) {
             return Err(Error::Full(format!(
                 "the quarantine of {} has no room for the rows that are wrong ({} bytes are allowed): `weir lake \
                  quarantine` shows, replays and drops what is there",
@@ -245,7 +272,7 @@ impl Quarantine {
             Err(error) => {
                 // If this fails too, the file is not as it was left, and is read anew.
                 let _ = file.set_len(before);
-                Err(refused(&error))
+                Err(self.refused(&error))
             }
         }
     }
@@ -260,9 +287,10 @@ impl Quarantine {
         Ok(held.ids.intersection(ids).copied().collect())
     }
 
-    fn forget(&self, records: &[Record]) {
+    fn forget<'r>(&self, records: impl IntoIterator<Item = &'r Record>) {
         let mut held = self.lock();
         for record in records {
+            held.has_blanks = true;
             held.ids.remove(&record.id);
         }
     }
@@ -301,16 +329,25 @@ impl Quarantine {
             wanted: wanted.map(Arc::new),
             next: 0,
             end,
-            is_any_out: false,
             _alone: alone,
         })
     }
 
+    /// Gives the room of what was taken out back to the disk, if that has room for the file once more. Only while nobody else
+    /// takes records out.
+    fn give_back(&self, held: &mut Held) {
+        if let Err(error) = self.rewrite(held) {
+            let _ = fs::remove_file(self.fresh());
+            note!(
+                "the quarantine of {}: what was taken out is blank, and takes its room until the next time: {error}",
+                self.stream
+            );
+        }
+    }
+
     /// Writes the file without blanks.
-    fn rewrite(&self) -> Result<()> {
-        // Nothing is appended meanwhile.
-        let mut held = self.lock();
-        let (file, bytes) = self.opened(&mut held)?;
+    fn rewrite(&self, held: &mut Held) -> Result<()> {
+        let (file, bytes) = self.opened(held)?;
         let fresh = OpenOptions::new()
             .write(true)
             .create(true)
@@ -329,6 +366,7 @@ impl Quarantine {
         left.sync_all()?;
         fs::rename(self.fresh(), &self.path)?;
         held.file = Some(Identity::of(&left)?);
+        held.has_blanks = false;
         Ok(self.sync_folder()?)
     }
 }
@@ -342,7 +380,6 @@ pub(super) struct Taking {
     /// What was read and what is to be read: no record twice, so that those that stay hold up none behind them.
     next: u64,
     end: u64,
-    is_any_out: bool,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -385,28 +422,24 @@ impl Taking {
     /// # Errors
     /// If the disk refuses, as a full one only may if its file system writes nothing in place.
     pub async fn out(&mut self, records: Vec<Record>) -> Result<()> {
-        self.is_any_out |= !records.is_empty();
         let (quarantine, file) = (self.quarantine.clone(), self.file.clone());
         let out = move || {
-            blank(&file, records.iter().map(|record| (record.place, record.bytes())))?;
-            quarantine.forget(&records);
-            Ok(())
+            let blanked = blank(&file, records.iter().map(|record| (record.place, record.bytes())));
+            // Where the disk refuses in between, those before are gone all the same, and may come again.
+            let is_blank = |record: &&Record| byte_at(&file, record.place).is_ok_and(|first| first == BLANK);
+            quarantine.forget(records.iter().filter(|record| blanked.is_ok() || is_blank(record)));
+            Ok(blanked?)
         };
         spawn_blocking(out).await?
     }
 
-    /// Gives the room of what was taken out back to the disk, if that has room for the file once more.
+    /// Gives the room of what was taken out, now or before, back to the disk, if that has room for the file once more.
     pub async fn end(self) -> Result<()> {
-        if !self.is_any_out {
-            return Ok(());
-        }
         let end = move || {
-            if let Err(error) = self.quarantine.rewrite() {
-                let _ = fs::remove_file(self.quarantine.fresh());
-                note!(
-                    "the quarantine of {}: what was taken out is blank, and takes its room until the next time: {error}",
-                    self.quarantine.stream
-                );
+            // Nothing is appended meanwhile.
+            let mut held = self.quarantine.lock();
+            if held.has_blanks {
+                self.quarantine.give_back(&mut held);
             }
         };
         Ok(spawn_blocking(end).await?)
@@ -459,7 +492,7 @@ mod tests {
     use super::*;
 
     fn opened(folder: &tempfile::TempDir) -> Quarantine {
-        Quarantine::open(folder.path(), "sync_v1").unwrap()
+        Quarantine::open(folder.path(), "sync_v1")
     }
 
     fn wrong(n: u32) -> Value {
@@ -575,5 +608,61 @@ mod tests {
         assert!(fs::metadata(&quarantine.path).unwrap().len() < whole / 2);
         quarantine.keep(&[wrong(1)]).await.unwrap();
         assert_eq!(kept(&quarantine).await, [Some(3), Some(1)]);
+    }
+
+    #[tokio::test]
+    async fn blanks_are_given_back_also_where_the_file_could_not_be_written_anew_at_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for is_started_anew in [false, true] {
+            let mut quarantine = opened(&folder);
+            let bytes = || {
+                fs::metadata(folder.path().join("quarantine/sync_v1.jsonl"))
+                    .unwrap()
+                    .len()
+            };
+            let emptied = async |quarantine: &Quarantine| {
+                quarantine.keep(&[wrong(1), wrong(2)]).await.unwrap();
+                fs::create_dir(quarantine.fresh()).unwrap();
+                assert_eq!(take_out(quarantine, &[1, 2]).await, 2);
+                fs::remove_dir(quarantine.fresh()).unwrap();
+                assert!(bytes() > 50);
+            };
+            emptied(&quarantine).await;
+            if is_started_anew {
+                quarantine = opened(&folder);
+            }
+            assert_eq!(take_out(&quarantine, &[]).await, 0);
+            assert_eq!(bytes(), 0);
+            // As soon as the room is needed.
+            emptied(&quarantine).await;
+            if is_started_anew {
+                quarantine = opened(&folder);
+            }
+            // The time may have more digits.
+            quarantine.max_bytes = bytes() + 20;
+            let taking = quarantine.take(None).await.unwrap();
+            assert!(matches!(quarantine.keep(&[wrong(3)]).await, Err(Error::Full(_))));
+            taking.end().await.unwrap();
+            emptied(&quarantine).await;
+            quarantine.keep(&[wrong(3)]).await.unwrap();
+            assert_eq!(kept(&quarantine).await, [Some(3)]);
+            assert_eq!(take_out(&quarantine, &[3]).await, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_blank_when_the_disk_refused_is_gone_and_may_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = opened(&folder);
+        quarantine.keep(&[wrong(1), wrong(2), wrong(3)]).await.unwrap();
+        let mut taking = quarantine.take(None).await.unwrap();
+        let mut records = taking.part().await.unwrap();
+        // No file reaches so far.
+        records[1].place = 1 << 62;
+        assert!(taking.out(records).await.is_err());
+        taking.end().await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(2), Some(3)]);
+        quarantine.keep(&[wrong(1)]).await.unwrap();
+        assert_eq!(kept(&quarantine).await, [Some(2), Some(3), Some(1)]);
     }
 }
