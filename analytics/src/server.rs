@@ -268,20 +268,22 @@ impl Server {
             tasks: committers,
             _lock: lock,
         };
-        server.check_catalog(catalog_uri).await?;
+        server.check_catalog(catalog_uri, &definitions[0].ident).await?;
         server.prepare(&definitions, config.objective).await?;
         Ok(server)
     }
 
-    /// Another catalog is asked first of all: what is wrong with it is most likely its address or the token.
-    async fn check_catalog(&self, uri: Option<String>) -> Result<()> {
+    /// Another catalog is asked first of all: what is wrong with it is most likely its address or the token. It is asked for one
+    /// of weir's tables, as always afterwards, for the token may be for no others.
+    async fn check_catalog(&self, uri: Option<String>, table: &TableIdent) -> Result<()> {
         let Some(uri) = uri else { return Ok(()) };
-        self.app.lake.tables().await.map(drop).map_err(|error| {
-            Error::Invalid(format!(
-                "the catalog at {uri} does not say what tables it has; is it up, are its address and token right \
+        match self.app.lake.load(table).await {
+            Err(error) if !error.is_for_want_of_the_table() => Err(Error::Invalid(format!(
+                "the catalog at {uri} does not say whether it has {table}; is it up, are its address and token right \
                  (--catalog-uri or --r2-catalog, --catalog-token or --catalog-credential)? {error}"
-            ))
-        })
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Tables, then what an earlier run left behind, then the objective given on the command line.

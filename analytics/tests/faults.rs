@@ -91,6 +91,35 @@ async fn send_step(url: &str, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_lists_nothing_to_weir_or_is_busy_at_the_start_will_do_and_no_other() {
+    let world = behind(|_| {}).await;
+    let asked = AtomicU32::new(0);
+    world.proxy.rule(move |method, path| {
+        let is_listing = path.ends_with("/namespaces") || path.ends_with("/tables");
+        match method == Method::GET {
+            true if is_listing => Some(Fault::Refuse(403)),
+            true if asked.fetch_add(1, Ordering::AcqRel) < 2 => Some(Fault::Refuse(503)),
+            _ => None,
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let started = async |uri: String| {
+        let settings = Config {
+            catalog: Some(CatalogConfig::embedded(&uri, None)),
+            ..config(folder.path())
+        };
+        Server::start(settings).await
+    };
+    drop(started(format!("{}/iceberg", world.proxy.url)).await.unwrap());
+    let no_catalog = started(format!("{}/elsewhere", world.proxy.url)).await.unwrap_err();
+    world.proxy.rule(|_, _| Some(Fault::Refuse(401)));
+    let wrong_token = started(format!("{}/iceberg", world.proxy.url)).await.unwrap_err();
+    for error in [no_catalog, wrong_token] {
+        assert!(error.to_string().contains("does not say whether it has"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_cannot_commit_keeps_the_others_from_nothing_also_at_a_start() {
     let Behind {
         catalog,

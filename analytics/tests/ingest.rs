@@ -148,6 +148,7 @@ async fn a_quarantine_that_cannot_be_used_keeps_no_server_from_starting_and_no_r
     std::fs::remove_dir(&unusable).unwrap();
     let (status, said) = post(server.url(), "/v1/streams/commerce_v1", body).await;
     assert_eq!((status, said["rejected"][0]["event_id"].as_str()), (200, Some("wrong")));
+    assert_eq!(flush(server.url()).await, 1);
     assert_eq!(event_ids("duckdb", server.url(), COMMERCE).await, ["a"]);
 }
 

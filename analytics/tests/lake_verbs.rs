@@ -329,6 +329,11 @@ async fn exact_numbers_are_told_exactly_and_a_table_is_described() {
     let answer = json_of(server.url(), &["sql", sql]).await;
     let expected = json!(["12345678901234567.89", "1.10", "18446744073709551616", 3, { "e": ["1.50"] }, 1.5]);
     assert_eq!(answer["rows"], json!([expected]));
+    let odd = "select row(1.50, 2) as a, [row(1, 2)] as b, 'DECIMAL(1)'::enum('DECIMAL(1)') as c,
+        {'DECIMAL(1': 1.50::decimal(3,2)} as d";
+    let answer = json_of(server.url(), &["sql", odd]).await;
+    let expected = json!(["(1.50, 2)", "[(1, 2)]", "DECIMAL(1)", { "DECIMAL(1": "1.50" }]);
+    assert_eq!(answer["rows"], json!([expected]));
     let table = weir(server.url(), &["sql", sql]).await;
     assert!(
         table.contains("12345678901234567.89  1.10  18446744073709551616  3"),

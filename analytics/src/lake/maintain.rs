@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::{stream, StreamExt, TryStreamExt};
+use futures::{stream, StreamExt, TryStream, TryStreamExt};
 use iceberg::scan::FileScanTask;
 use iceberg::spec::{DataFile, ManifestContentType, SnapshotRef, Struct};
 use iceberg::table::Table;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::commit::COMMIT_ID;
 use super::snapshot::{BuiltOn, Change, Deletes, Replaced};
 use super::{write, Lake};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Small files whose merging is committed at once: a commit for each partition would be hundreds, and catalogs take about
 /// ten a minute; one for everything would be in vain if another writer replaced a single file meanwhile.
@@ -270,17 +270,36 @@ impl Rewritten {
             .extend(group.iter().map(|task| task.data_file_path.clone()));
         let tasks = stream::iter(group.into_iter().map(Ok)).boxed();
         // One file at a time: of two that wait for one file of deletes, iceberg 0.10 may wake neither (it looks whether the
-        // deletes are being loaded, and waits for word of it only afterwards).
+        // deletes are being loaded, and waits for word of it only afterwards). Equality deletes are loaded beside the one
+        // file, which may miss the word as well.
         let reader = table.reader_builder().with_data_file_concurrency_limit(1).build();
         let mut rows = reader.read(tasks)?.stream();
         // Batch by batch: what takes the target size in files takes a multiple of it in memory.
         let mut writer = write::TableWriter::new(table.clone())?;
-        while let Some(batch) = rows.try_next().await? {
+        while let Some(batch) = next(&mut rows, BATCH_PATIENCE).await? {
             writer.write(&batch).await?;
         }
         self.added.extend(writer.close().await?.files);
         Ok(())
     }
+}
+
+/// A batch of rows that has not been read by then will not: a refresh waits for its turn meanwhile.
+const BATCH_PATIENCE: Duration = Duration::from_secs(300);
+
+/// The next of a file's batches.
+async fn next<T>(
+    rows: &mut (impl TryStream<Ok = T, Error = iceberg::Error> + Unpin),
+    patience: Duration,
+) -> Result<Option<T>> {
+    let next = tokio::time::timeout(patience, rows.try_next()).await;
+    let next = next.map_err(|_| {
+        Error::Busy(format!(
+            "files are not merged, for their rows have not come within {} s; the next upkeep tries again",
+            patience.as_secs()
+        ))
+    })?;
+    Ok(next?)
 }
 
 /// Groups of files to write anew, each of one partition and of about the target size together: first those with row-level
@@ -373,5 +392,20 @@ impl Reachable {
             files.extend(alive.map(|entry| entry.file_path().to_owned()));
         }
         Ok(Self { files })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_that_never_come_are_not_waited_for_for_ever() {
+        let patience = Duration::from_millis(10);
+        let mut never = stream::pending::<std::result::Result<u32, iceberg::Error>>();
+        assert!(matches!(next(&mut never, patience).await, Err(Error::Busy(_))));
+        let mut some = stream::iter([Ok(1)]);
+        assert_eq!(next(&mut some, patience).await.unwrap(), Some(1));
+        assert_eq!(next(&mut some, patience).await.unwrap(), None);
     }
 }

@@ -202,6 +202,7 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
         .iter()
         .zip(&types)
         .map(|(name, of_column)| match with_text_decimals(of_column) {
+            _ if has_nameless(connection, of_column) => format!("to_json({name}::varchar)"),
             Some(exact) => format!("to_json({name}::{exact})"),
             None => format!("to_json({name})"),
         });
@@ -227,16 +228,31 @@ fn run(connection: &Connection, sql: &str) -> Result<Answer> {
     })
 }
 
+/// Whether a column's type has a record whose members have no names, as `row(1, 2)`: in JSON the last one would hide the others.
+/// DuckDB describes such a type and cannot be told of one.
+fn has_nameless(connection: &Connection, of_column: &str) -> bool {
+    of_column.contains("STRUCT(") && connection.prepare(&format!("select null::{of_column}")).is_err()
+}
+
 /// A column's type with texts in the place of its decimals, which a reader of JSON would make floats of; none if it has no
 /// decimals.
 fn with_text_decimals(of_column: &str) -> Option<String> {
-    let mut parts = of_column.split("DECIMAL(");
-    let mut exact = parts.next()?.to_owned();
-    let mut has_any = false;
-    for part in parts {
-        has_any = true;
-        exact.push_str("VARCHAR");
-        exact.push_str(part.split_once(')')?.1);
+    let (mut exact, mut has_any) = (String::new(), false);
+    let mut rest = of_column;
+    while let Some(first) = rest.chars().next() {
+        if rest.starts_with("DECIMAL(") {
+            has_any = true;
+            exact.push_str("VARCHAR");
+            rest = rest.split_once(')')?.1;
+            continue;
+        }
+        let length = match first {
+            // Names and values of enums. A quotation mark in one is doubled, which makes two of it.
+            '"' | '\'' => rest[1..].find(first)? + 2,
+            other => other.len_utf8(),
+        };
+        exact.push_str(&rest[..length]);
+        rest = &rest[length..];
     }
     has_any.then_some(exact)
 }
@@ -318,5 +334,10 @@ mod tests {
             "STRUCT(a VARCHAR, b INTEGER)[]"
         );
         assert_eq!(with_text_decimals("HUGEINT"), None);
+        assert_eq!(with_text_decimals("ENUM('DECIMAL(1)', 'it''s DECIMAL(2)')"), None);
+        assert_eq!(
+            with_text_decimals("STRUCT(\"DECIMAL(1\" DECIMAL(4,1), b ENUM('DECIMAL(1)'))").unwrap(),
+            "STRUCT(\"DECIMAL(1\" VARCHAR, b ENUM('DECIMAL(1)'))"
+        );
     }
 }
