@@ -91,6 +91,52 @@ async fn send_step(url: &str, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_not_committed_again_also_when_its_snapshot_has_expired_meanwhile() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let catalog = start(folders[0].path()).await;
+    let uri = format!("{}/iceberg", catalog.url());
+    let arguments = ["--catalog-uri", &uri];
+    let mut ids = vec!["other".to_owned()];
+    send(catalog.url(), &[event("other", "2026-11-24T10:00:00.000Z")]).await;
+    assert_eq!(flush(catalog.url()).await, 1);
+    for (round, boundary) in [
+        "after_lake_commit_before_journal_removal",
+        "after_lake_commit_before_reply",
+        "after_parquet_write_before_commit",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let environment = [("WEIR_FAILPOINT", boundary)];
+        let mut serve = Serve::start(folders[1].path(), &arguments, &environment).await.unwrap();
+        assert!(!serve.is_held);
+        for (n, day) in [(0, 24), (1, 25)] {
+            let id = format!("{round}-{n}");
+            send(&serve.url, &[event(&id, &format!("2026-11-{day}T10:00:00.000Z"))]).await;
+            ids.push(id);
+        }
+        // Answered never: it is held and killed.
+        let flush_url = format!("{}/v1/flush", serve.url);
+        let flushing = reqwest::Client::new().post(flush_url).bearer_auth(TOKEN).send();
+        let flushing = tokio::spawn(flushing);
+        assert!(serve.held().await, "{boundary}");
+        serve.kill().await;
+        assert!(flushing.await.unwrap().is_err());
+        // The other server goes on, and forgets how.
+        let id = format!("{round}-other");
+        send(catalog.url(), &[event(&id, "2026-11-24T10:00:00.000Z")]).await;
+        ids.push(id);
+        assert_eq!(flush(catalog.url()).await, 1);
+        let upkeep = Upkeep::keeping(Some(0), Some(1));
+        catalog.app().lake.maintain(&table(COMMERCE), upkeep).await.unwrap();
+    }
+    let serve = Serve::start(folders[1].path(), &arguments, &[]).await.unwrap();
+    serve.kill().await;
+    ids.sort_unstable();
+    assert_eq!(event_ids("pyiceberg", catalog.url(), COMMERCE).await, ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_lists_nothing_to_weir_or_is_busy_at_the_start_will_do_and_no_other() {
     let world = behind(|_| {}).await;
     let asked = AtomicU32::new(0);

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::serve::Serve;
-use common::{event, read, start, COMMERCE, TOKEN};
+use common::{event, event_ids, flush, post, read, start, COMMERCE, TOKEN};
 use serde_json::{json, Value};
 
 /// Where the process is held when the signal comes; none: anywhere, after a number of answers.
@@ -173,4 +173,40 @@ async fn killed_at_each_boundary_each_acknowledged_row_is_there_once_as_it_was_s
             .count(),
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_replays_a_quarantine_the_rows_of_one_part_are_there_twice_and_no_other_is_lost() {
+    const PART: usize = 500;
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<_> = (0..2 * PART + PART / 2).map(|n| format!("{n:05}")).collect();
+    let line = |id: &String| {
+        let row = event(id, "2026-11-24T10:00:00.000Z");
+        format!(
+            "{}\n",
+            json!({ "received_at": "2026-11-24T10:00:01Z", "reason": "of before", "row": row })
+        )
+    };
+    std::fs::create_dir(folder.path().join("quarantine")).unwrap();
+    let lines: Vec<_> = ids.iter().map(line).collect();
+    std::fs::write(folder.path().join("quarantine/commerce_v1.jsonl"), lines.concat()).unwrap();
+    // The second part is in the journal and not yet out of the quarantine.
+    let environment = [("WEIR_FAILPOINT", "after_journal_before_reply:2")];
+    let mut serve = Serve::start(folder.path(), &[], &environment).await.unwrap();
+    let replay = format!("{}/v1/quarantine/replay", serve.url);
+    let replaying = reqwest::Client::new().post(replay).bearer_auth(TOKEN);
+    let replaying = tokio::spawn(replaying.json(&json!({ "stream": "commerce_v1" })).send());
+    assert!(serve.held().await);
+    serve.kill().await;
+    assert!(replaying.await.unwrap().is_err());
+
+    let server = start(folder.path()).await;
+    let body = json!({ "stream": "commerce_v1" }).to_string();
+    let (status, told) = post(server.url(), "/v1/quarantine/replay", body).await;
+    let expected = json!({ "accepted": ids.len() - PART, "rejected": 0, "refusals": [] });
+    assert_eq!((status, told), (200, expected));
+    flush(server.url()).await;
+    let mut expected = [&ids[..], &ids[PART..2 * PART]].concat();
+    expected.sort_unstable();
+    assert_eq!(event_ids("pyiceberg", server.url(), COMMERCE).await, expected);
 }

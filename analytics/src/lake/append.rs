@@ -70,15 +70,6 @@ impl Lake {
         };
         self.commit(table, change).await
     }
-
-    /// Whether a commit of this name is in the table's history.
-    ///
-    /// # Errors
-    /// If there is no such table or the catalog cannot be reached.
-    pub(crate) async fn has_commit(&self, table: &TableIdent, commit_id: &str) -> Result<bool> {
-        let properties = HashMap::from([(COMMIT_ID.to_owned(), commit_id.to_owned())]);
-        Ok(Self::already(self.load(table).await?.metadata(), &properties).is_some())
-    }
 }
 
 /// Decodes JSON objects, separated by white space, to batches of a table's schema. Numbers are not coerced.

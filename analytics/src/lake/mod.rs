@@ -5,7 +5,7 @@
 //! - [`append`] and [`overwrite`]: the two ways weir changes a table, both through [`commit`].
 //! - [`scan`]: live data files of a snapshot, as DuckDB reads them; [`ranges`]: which of them may hold a value; [`duckdb`]
 //!   opens the connections.
-//! - [`changes`]: what was added since a snapshot.  - [`state`]: a table as it was when it was loaded.
+//! - [`known`]: whether rows are there already.  - [`changes`]: what was added since a snapshot.  - [`state`]: a table as it was when it was loaded.
 //! - [`maintain`]: compaction of small files and of manifests, expiry of old snapshots; [`orphans`]: files nobody needs.
 //! - [`inspect`]: tables and snapshots as people list them.  - [`query`]: `select` for people.  - [`routes`]: over HTTP.
 //! - [`catalog_server`]: the embedded REST catalog over the local file system, stored by [`catalog_store`];
@@ -22,6 +22,7 @@ mod days;
 pub mod duckdb;
 pub mod evolve;
 pub mod inspect;
+pub(crate) mod known;
 pub mod maintain;
 pub mod orphans;
 pub mod overwrite;

@@ -16,6 +16,7 @@ use super::journal::frame::{json_at, Frames, ReadAt};
 use super::journal::segment::{damaged, Follower, News, Segment};
 use super::rows::Rows;
 use crate::failpoint;
+use crate::lake::known::History;
 use crate::lake::write::{TableWriter, Written};
 use crate::lake::Lake;
 use crate::say::note;
@@ -23,6 +24,9 @@ use crate::{Error, Result};
 
 /// Rows that Parquet takes in one stroke without loss of speed.
 const STROKE_ROWS: usize = 1_024;
+
+/// Rows of which it is asked at once whether the table has them: each time its files are read.
+const ASKED_ROWS: usize = 500_000;
 
 /// Encodes the rows of one stream.
 #[derive(Debug, Clone)]
@@ -67,11 +71,23 @@ impl Encoder {
         Err(Error::Internal("the journal has stopped".into()))
     }
 
-    /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if its commit is in the
-    /// table's history already.
+    /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if it was committed already.
     pub(super) async fn replay(&self, segment: &mut Segment) -> Result<Option<Written>> {
-        if self.lake.has_commit(&self.table, &segment.commit_id()).await? {
-            return Ok(None);
+        let commit_id = segment.commit_id();
+        match self
+            .lake
+            .history_of(&self.table, &commit_id, segment.begun_ms())
+            .await?
+        {
+            History::Has => return Ok(None),
+            History::Forgot if self.are_known(segment).await? => {
+                note!(
+                    "{}: has all events of {commit_id}, whose commit has expired",
+                    self.table
+                );
+                return Ok(None);
+            }
+            History::Forgot | History::Lacks => {}
         }
         let is_last_attempt = segment.failures.are_enough(Instant::now(), self.read_patience);
         let encoded = self.clone().encode(segment.frames()?, is_last_attempt);
@@ -86,6 +102,33 @@ impl Encoder {
         };
         self.tell(&segment.path, &found)?;
         Ok(Some(written))
+    }
+
+    /// Whether the table has each event of a segment, whoever brought it: twice is never needed. Of one that was not committed the
+    /// first frame says so.
+    async fn are_known(&self, segment: &Segment) -> Result<bool> {
+        let mut known = self.lake.known_events(&self.table).await?;
+        let (rows, mut frames) = (self.rows.clone(), segment.frames()?);
+        let asking = move || {
+            let (mut asked, mut are_any_known) = (0, false);
+            loop {
+                let frame = frames.next_frame()?;
+                let is_end = frame.is_none();
+                if let Some((_, json)) = frame {
+                    asked += known.ask(&rows.decode(&json)?)?;
+                }
+                if asked > 0 && (is_end || !are_any_known || asked >= ASKED_ROWS) {
+                    if !known.have_all()? {
+                        return Ok(false);
+                    }
+                    (asked, are_any_known) = (0, true);
+                }
+                if is_end {
+                    return Ok(are_any_known);
+                }
+            }
+        };
+        tokio::task::spawn_blocking(asking).await?
     }
 
     /// The rows of all frames that can be read; none if the disk refused something that it may read the next time.

@@ -135,6 +135,12 @@ impl Segment {
             .unwrap_or_default()
     }
 
+    /// When it was begun, in milliseconds since 1970; none of its rows was committed before.
+    pub(in crate::pipeline) fn begun_ms(&self) -> i64 {
+        let name = self.commit_id();
+        name.split('-').next().and_then(|begun| begun.parse().ok()).unwrap_or(0)
+    }
+
     /// Has the file kept, as [`damaged`], when its rows are committed, whoever does that after a crash. A second name now would
     /// do as well, but not every file system has such, and a copy reads what cannot be read.
     ///
