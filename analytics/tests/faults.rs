@@ -137,6 +137,43 @@ async fn what_was_committed_is_not_committed_again_also_when_its_snapshot_has_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_the_table_knows_but_for_what_the_disk_has_lost_is_kept() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let catalog = start(folders[0].path()).await;
+    let settings = || Config {
+        catalog: Some(CatalogConfig::embedded(&format!("{}/iceberg", catalog.url()), None)),
+        ..config(folders[1].path())
+    };
+    let first = Server::start(settings()).await.unwrap();
+    for id in ["known", "lost"] {
+        send(first.url(), &[event(id, "2026-11-24T10:00:00.000Z")]).await;
+    }
+    drop(first);
+    let journal = folders[1].path().join("journal/commerce_v1");
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&journal).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let segment = files().remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    // The sender of one sends it again, to the other server, which forgets how it came.
+    for id in ["known", "other"] {
+        send(catalog.url(), &[event(id, "2026-11-24T10:00:00.000Z")]).await;
+        assert_eq!(flush(catalog.url()).await, 1);
+    }
+    let upkeep = Upkeep::keeping(Some(0), Some(1));
+    catalog.app().lake.maintain(&table(COMMERCE), upkeep).await.unwrap();
+
+    let _second = Server::start(settings()).await.unwrap();
+    let ids = event_ids("pyiceberg", catalog.url(), COMMERCE).await;
+    assert_eq!(ids, ["known", "other"]);
+    assert_eq!(files(), [segment.with_extension("damaged")]);
+    assert_eq!(std::fs::read(&files()[0]).unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_lists_nothing_to_weir_or_is_busy_at_the_start_will_do_and_no_other() {
     let world = behind(|_| {}).await;
     let asked = AtomicU32::new(0);

@@ -74,41 +74,42 @@ impl Encoder {
     /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if it was committed already.
     pub(super) async fn replay(&self, segment: &mut Segment) -> Result<Option<Written>> {
         let commit_id = segment.commit_id();
-        match self
+        let history = self
             .lake
             .history_of(&self.table, &commit_id, segment.begun_ms())
-            .await?
-        {
-            History::Has => return Ok(None),
-            History::Forgot if self.are_known(segment).await? => {
+            .await?;
+        if history == History::Has {
+            return Ok(None);
+        }
+        let is_last_attempt = segment.failures.are_enough(Instant::now(), self.read_patience);
+        if history == History::Forgot {
+            if let Some(found) = self.known(segment.frames()?).await? {
+                if found.has_disk_failed && !is_last_attempt {
+                    return Err(refused(segment));
+                }
                 note!(
                     "{}: has all events of {commit_id}, whose commit has expired",
                     self.table
                 );
+                self.tell(&segment.path, &found)?;
                 return Ok(None);
             }
-            History::Forgot | History::Lacks => {}
         }
-        let is_last_attempt = segment.failures.are_enough(Instant::now(), self.read_patience);
         let encoded = self.clone().encode(segment.frames()?, is_last_attempt);
         let runtime = Handle::current();
         let encoding = tokio::task::spawn_blocking(move || runtime.block_on(encoded));
         let Some((written, found)) = encoding.await?? else {
-            segment.failures.another(Instant::now());
-            return Err(Error::Busy(format!(
-                "the disk refuses to read something of {}",
-                segment.path.display()
-            )));
+            return Err(refused(segment));
         };
         self.tell(&segment.path, &found)?;
         Ok(Some(written))
     }
 
-    /// Whether the table has each event of a segment, whoever brought it: twice is never needed. Of one that was not committed the
-    /// first frame says so.
-    async fn are_known(&self, segment: &Segment) -> Result<bool> {
+    /// What was found of a segment of which the table has each event that can be read, whoever brought it: twice is never needed.
+    /// None of any other; of one that was not committed the first frame says so.
+    async fn known(&self, mut frames: Frames) -> Result<Option<Found>> {
         let mut known = self.lake.known_events(&self.table).await?;
-        let (rows, mut frames) = (self.rows.clone(), segment.frames()?);
+        let rows = self.rows.clone();
         let asking = move || {
             let (mut asked, mut are_any_known) = (0, false);
             loop {
@@ -119,12 +120,12 @@ impl Encoder {
                 }
                 if asked > 0 && (is_end || !are_any_known || asked >= ASKED_ROWS) {
                     if !known.have_all()? {
-                        return Ok(false);
+                        return Ok(None);
                     }
                     (asked, are_any_known) = (0, true);
                 }
                 if is_end {
-                    return Ok(are_any_known);
+                    return Ok(are_any_known.then(|| Found::of(&frames)));
                 }
             }
         };
@@ -141,12 +142,8 @@ impl Encoder {
                 files.add_batch(batch).await?;
             }
         }
-        let found = Found {
-            mended: frames.damage().mended,
-            lost: frames.lost(),
-            cut_off: if frames.is_cut_off() { frames.rest() } else { 0 },
-        };
-        if frames.has_disk_failed() && !is_last_attempt {
+        let found = Found::of(&frames);
+        if found.has_disk_failed && !is_last_attempt {
             return Ok(None);
         }
         Ok(Some((self.ended(files).await?, found)))
@@ -210,6 +207,29 @@ struct Found {
     lost: u64,
     /// Bytes at its end that a crash cut off.
     cut_off: u64,
+    /// Whether the disk refused to read any of it.
+    has_disk_failed: bool,
+}
+
+impl Found {
+    /// Of frames that were read to their end.
+    fn of<F: ReadAt>(frames: &Frames<F>) -> Self {
+        Self {
+            mended: frames.damage().mended,
+            lost: frames.lost(),
+            cut_off: if frames.is_cut_off() { frames.rest() } else { 0 },
+            has_disk_failed: frames.has_disk_failed(),
+        }
+    }
+}
+
+/// Of a segment that is read again later.
+fn refused(segment: &mut Segment) -> Error {
+    segment.failures.another(Instant::now());
+    Error::Busy(format!(
+        "the disk refuses to read something of {}",
+        segment.path.display()
+    ))
 }
 
 /// Data files, and rows that do not make a stroke yet: requests may be as small as one row.
