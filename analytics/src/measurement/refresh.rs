@@ -67,7 +67,7 @@ impl How {
 pub struct Outcome {
     /// Identity of the content of the performance days; equal inputs give the same one.
     pub refresh_id: String,
-    /// `incremental`, `full` or `since`; `ended_days` of a pass for those alone.
+    /// `incremental`, `full` or `since`.
     pub mode: &'static str,
     /// Why an incremental one was not possible, if it was asked for.
     pub reason: Option<String>,
@@ -113,13 +113,17 @@ impl Outcome {
                 }
             }
         };
+        // One of everything has read what was new to the pass before it too.
+        let reads_what_is_new = self.mode == How::Incremental.name();
         if ended.reason.is_some() {
             // What the last refresh left was of no use; what the pass left was.
             self.mode = ended.mode;
             self.reason = ended.reason;
         }
         self.ended_on = ended.ended_on;
-        self.event_count += ended.event_count;
+        if reads_what_is_new {
+            self.event_count += ended.event_count;
+        }
         self.order_count = self.order_count.zip(ended.order_count).map(|(a, b)| a + b);
         self.changed_days = self.changed_days.zip(ended.changed_days).map(|(mut later, earlier)| {
             both(earlier, &mut later);
