@@ -63,6 +63,12 @@ impl State {
         newest_change(self.table().metadata(), self.current_snapshot())
     }
 
+    /// The commit that made a snapshot, if the table still has it and it changed rows.
+    #[must_use]
+    pub fn change(&self, snapshot: i64) -> Option<Commit> {
+        newest_change(self.table().metadata(), Some(snapshot)).filter(|commit| commit.snapshot_id == snapshot)
+    }
+
     /// Whether the table's rows are those of `snapshot`, which may have expired: nothing or only rewrites came after it.
     #[must_use]
     pub fn is_unchanged_since(&self, snapshot: i64) -> bool {

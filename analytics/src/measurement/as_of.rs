@@ -10,6 +10,10 @@ use weir_domain::time_zone;
 use super::base::ShopBefore;
 use crate::{Error, Result};
 
+/// So long after its end a day is computed again with what has been told since: events and specifications wait in queues while
+/// something is down. Each refresh takes twice its time meanwhile.
+const LATELY: SignedDuration = SignedDuration::from_hours(6);
+
 /// As of when a refresh computes each shop: as of one moment, or as of the end of a day of its own.
 #[derive(Debug, Clone)]
 pub struct AsOf {
@@ -43,6 +47,21 @@ impl AsOf {
         }
     }
 
+    /// As [`Self::ended`], but only of days that have not been over for long: what is late is told of them still.
+    #[must_use]
+    pub fn ended_lately(now: Timestamp, shops: &[ShopBefore]) -> Self {
+        let mut as_of = Self::ended(now, shops);
+        let zones: BTreeMap<_, _> = shops
+            .iter()
+            .filter_map(|shop| Some((shop.shop_domain.as_str(), time_zone::named(&shop.shop_time_zone)?)))
+            .collect();
+        as_of.ended.retain(|shop, day| {
+            let end = zones.get(shop.as_str()).and_then(|zone| end_of(*day, zone).ok());
+            end.is_some_and(|end| now.duration_since(end) < LATELY)
+        });
+        as_of
+    }
+
     /// The shops that are computed as of the end of a day, with it.
     #[must_use]
     pub fn ended_shops(&self) -> &BTreeMap<String, Date> {
@@ -74,11 +93,7 @@ impl AsOf {
         let Some(day) = self.ended.get(shop_domain) else {
             return Ok(self.now);
         };
-        let end = day
-            .tomorrow()
-            .and_then(|next| next.to_zoned(zone.clone()))
-            .and_then(|next| next.timestamp().checked_sub(1.nanosecond()))
-            .map_err(out_of_calendar)?;
+        let end = end_of(*day, zone)?;
         // The shop may have another zone since, in which the day has not ended.
         Ok(end.min(self.now))
     }
@@ -99,6 +114,14 @@ impl AsOf {
             .checked_sub(SignedDuration::from_hours(24))
             .map_err(out_of_calendar)
     }
+}
+
+/// The last moment of a day.
+fn end_of(day: Date, zone: &TimeZone) -> Result<Timestamp> {
+    day.tomorrow()
+        .and_then(|next| next.to_zoned(zone.clone()))
+        .and_then(|next| next.timestamp().checked_sub(1.nanosecond()))
+        .map_err(out_of_calendar)
 }
 
 fn out_of_calendar(error: jiff::Error) -> Error {
@@ -159,6 +182,23 @@ mod tests {
             told("tokyo", "Pacific/Honolulu"),
             ends("2026-03-30", "2026-03-30T16:00:00Z")
         );
+    }
+
+    #[test]
+    fn a_day_that_was_over_long_ago_is_let_be() {
+        let shops = [
+            shop("tokyo", "Asia/Tokyo", "2026-03-30"),
+            shop("york", "America/New_York", "2026-03-29"),
+        ];
+        let lately = |now: &str| {
+            let as_of = AsOf::ended_lately(now.parse().unwrap(), &shops);
+            as_of.ended_shops().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(lately("2026-03-30T03:59:59Z"), [""; 0]);
+        assert_eq!(lately("2026-03-30T04:00:00Z"), ["york"]);
+        assert_eq!(lately("2026-03-30T09:59:59Z"), ["york"]);
+        assert_eq!(lately("2026-03-30T10:00:00Z"), [""; 0]);
+        assert_eq!(lately("2026-03-30T15:00:00Z"), ["tokyo"]);
     }
 
     #[test]

@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::as_of::AsOf;
 use super::tables;
 use crate::lake::changes::{newest_change, Commit};
 use crate::lake::duckdb::literal;
@@ -16,8 +18,10 @@ use crate::{Error, Result};
 
 /// Identity of what was computed; the same inputs give the same one.
 pub const REFRESH_ID: &str = "weir.refresh-id";
-/// How: `incremental`, `full`, or `since` and the day.
+/// How: `incremental`, `full`, `since` and the day, or `ended_days`.
 pub const MODE: &str = "weir.refresh-mode";
+/// [`MODE`] of a pass over ended days.
+pub const ENDED_DAYS: &str = "ended_days";
 /// Identity of the SQL and the DuckDB that computed it.
 pub const COMPUTATION: &str = "weir.computation-id";
 /// Snapshot of `commerce.telemetry` it is computed from.
@@ -26,6 +30,12 @@ pub const COMMERCE: &str = "weir.commerce-snapshot-id";
 pub const PUBLICATION: &str = "weir.publication-snapshot-id";
 /// On `measurement.performance`: the snapshot of `measurement.sales` that belongs to it.
 pub const SALES: &str = "weir.sales-snapshot-id";
+/// On `measurement.performance`: its snapshot before this refresh went on to another day, which says what the one before came to;
+/// absent if there was none.
+pub const ENDED: &str = "weir.ended-days-snapshot-id";
+/// On `measurement.performance`, of a pass over ended days: its snapshot before, which readers go on seeing until the refresh that
+/// follows is committed too.
+pub const VISIBLE: &str = "weir.visible-snapshot-id";
 /// On `measurement.performance`: the shops, see [`ShopBefore`], as JSON.
 pub const SHOPS: &str = "weir.shops";
 
@@ -49,8 +59,12 @@ pub struct ShopBefore {
 /// The last complete refresh.
 #[derive(Debug, Clone)]
 pub struct Base {
+    /// Identity of what it computed.
+    pub refresh_id: String,
     /// Its snapshot of `measurement.performance`.
     pub performance: i64,
+    /// The snapshot of `measurement.performance` that says what the days that were over by then came to.
+    pub ended: Option<i64>,
     /// Its snapshot of `measurement.sales`.
     pub sales: i64,
     /// The snapshot of `commerce.telemetry` it read.
@@ -64,7 +78,7 @@ pub struct Base {
 }
 
 impl Base {
-    /// The refresh that readers see now. None if there was none, or another writer has written since.
+    /// The last one. None if there was none, or another writer has written since.
     ///
     /// # Errors
     /// If the table cannot be read, or a property weir wrote is not what weir writes.
@@ -72,7 +86,7 @@ impl Base {
         Self::seen(&lake.state(&tables::performance()).await?)
     }
 
-    /// The refresh that readers saw in a state of `measurement.performance`.
+    /// The last one in a state of `measurement.performance`.
     ///
     /// # Errors
     /// If a property weir wrote is not what weir writes.
@@ -83,15 +97,45 @@ impl Base {
         }
     }
 
+    /// What a pass over ended days builds on, and as of when: the last refresh, if it computed days that are over
+    /// at `now`; or the last such pass, while its days have not been over for long. None if there is nothing to be done.
+    ///
+    /// # Errors
+    /// As [`Self::seen`].
+    pub fn ended(performance: &State, now: Timestamp) -> Result<Option<(Self, AsOf)>> {
+        let Some(base) = Self::seen(performance)? else {
+            return Ok(None);
+        };
+        let over = AsOf::ended(now, &base.shops);
+        let earlier = base.ended.and_then(|id| performance.change(id));
+        if let Some(earlier) = earlier.as_ref().map(Self::of).transpose()?.flatten() {
+            let again = AsOf::ended_lately(now, &earlier.shops);
+            let are_all_over_there = over
+                .ended_shops()
+                .iter()
+                .all(|one| again.ended_shops().get_key_value(one.0) == Some(one));
+            if !again.ended_shops().is_empty() && are_all_over_there {
+                return Ok(Some((earlier, again)));
+            }
+        }
+        Ok((!over.ended_shops().is_empty()).then_some((base, over)))
+    }
+
     fn of(commit: &Commit) -> Result<Option<Self>> {
         let text = |name: &str| commit.properties.get(name);
-        let (Some(commerce), Some(sales), Some(computation), Some(shops)) =
-            (text(COMMERCE), text(SALES), text(COMPUTATION), text(SHOPS))
-        else {
+        let (Some(refresh_id), Some(commerce), Some(sales), Some(computation), Some(shops)) = (
+            text(REFRESH_ID),
+            text(COMMERCE),
+            text(SALES),
+            text(COMPUTATION),
+            text(SHOPS),
+        ) else {
             return Ok(None);
         };
         Ok(Some(Self {
+            refresh_id: refresh_id.clone(),
             performance: commit.snapshot_id,
+            ended: text(ENDED).map(|id| snapshot_id(ENDED, id)).transpose()?,
             sales: snapshot_id(SALES, sales)?,
             commerce: snapshot_id(COMMERCE, commerce)?,
             publication: text(PUBLICATION).map(|id| snapshot_id(PUBLICATION, id)).transpose()?,
@@ -106,6 +150,8 @@ impl Base {
 pub struct Seen {
     /// The snapshot; none if the table has none.
     pub snapshot: Option<i64>,
+    /// The snapshot of `measurement.sales` that belongs to it; none if the refresh behind it does not tell.
+    pub sales: Option<i64>,
     /// The shops as the refresh behind it left them; none if it does not tell.
     pub shops: Vec<ShopBefore>,
 }
@@ -119,9 +165,16 @@ impl Seen {
         let table = lake.load(&tables::performance()).await?;
         let snapshot = snapshot.or(table.metadata().current_snapshot_id());
         let commit = newest_change(table.metadata(), snapshot);
+        let before = commit.as_ref().map(visible_before).transpose()?.flatten();
+        let before = before.and_then(|id| newest_change(table.metadata(), Some(id)));
+        let (snapshot, commit) = match before {
+            Some(before) => (Some(before.snapshot_id), Some(before)),
+            None => (snapshot, commit),
+        };
         let base = commit.as_ref().map(Base::of).transpose()?.flatten();
         Ok(Self {
             snapshot,
+            sales: base.as_ref().map(|base| base.sales),
             shops: base.map(|base| base.shops).unwrap_or_default(),
         })
     }
@@ -151,6 +204,15 @@ impl Seen {
     }
 }
 
+/// The snapshot that readers see in the place of a commit, if it is a pass over ended days.
+///
+/// # Errors
+/// If the property is not what weir writes.
+pub fn visible_before(commit: &Commit) -> Result<Option<i64>> {
+    let id = commit.properties.get(VISIBLE);
+    id.map(|id| snapshot_id(VISIBLE, id)).transpose()
+}
+
 fn snapshot_id(property: &str, text: &str) -> Result<i64> {
     text.parse()
         .map_err(|_| Error::Internal(format!("{property} is {text:?}, which is no snapshot id")))
@@ -163,17 +225,17 @@ fn snapshot_id(property: &str, text: &str) -> Result<i64> {
 /// [`Error::NotFound`] if that snapshot is no longer kept; else from the lake.
 pub async fn sales_snapshot(lake: &Lake) -> Result<Option<i64>> {
     let table = lake.load(&tables::sales()).await?;
-    let Some(base) = Base::read(lake).await? else {
+    let seen = Seen::read(lake, None).await?;
+    let Some(sales) = seen.sales else {
         // Before the first refresh has ended there is nothing to see; after another writer's change of performance there
         // is no pair to keep.
-        let performance = lake.load(&tables::performance()).await?;
-        let is_begun = performance.metadata().current_snapshot_id().is_some();
+        let is_begun = seen.snapshot.is_some();
         return Ok(table.metadata().current_snapshot_id().filter(|_| is_begun));
     };
-    if table.metadata().snapshot_by_id(base.sales).is_some() {
-        return Ok(Some(base.sales));
+    if table.metadata().snapshot_by_id(sales).is_some() {
+        return Ok(Some(sales));
     }
-    if lake.is_unchanged_since(&tables::sales(), base.sales).await? {
+    if lake.is_unchanged_since(&tables::sales(), sales).await? {
         return Ok(table.metadata().current_snapshot_id());
     }
     Err(Error::NotFound(

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use weir_domain::telemetry;
 
 use super::as_of::AsOf;
-use super::base::{is_written, Base};
+use super::base::{self, is_written, Base};
 use super::identity::{computation_id, sales_refresh_id};
 use super::inputs::{Before, Inputs, SalesFrom, Since};
 use super::refresh::{How, Request};
@@ -31,6 +31,8 @@ pub struct Plan {
     pub reason: Option<String>,
     /// What it computes from.
     pub inputs: Inputs,
+    /// The last pass over the same ended days, if it is one again.
+    repeats: Option<String>,
     pinned: Pinned,
 }
 
@@ -46,6 +48,40 @@ impl Plan {
     #[must_use]
     pub fn written_performance(&self) -> Option<i64> {
         self.pinned.performance.current_snapshot()
+    }
+
+    /// What the summary of its commit of `measurement.performance` says of passes over ended days: [`base::ENDED`] and
+    /// [`base::VISIBLE`].
+    ///
+    /// # Errors
+    /// If a property weir wrote is not what weir writes.
+    pub fn about_ended_days(&self) -> Result<[(&'static str, Option<String>); 2]> {
+        let last = self.pinned.performance.newest_change();
+        let text = |id: i64| id.to_string();
+        Ok(match self.request.how {
+            How::EndedDays => {
+                let visible = match &last {
+                    Some(last) => base::visible_before(last)?.or(Some(last.snapshot_id)),
+                    None => None,
+                };
+                [(base::ENDED, None), (base::VISIBLE, visible.map(text))]
+            }
+            How::Incremental | How::Full | How::Since(_) => {
+                let ended = Base::seen(&self.pinned.performance)?.and_then(|base| {
+                    match AsOf::ended(self.request.now, &base.shops).ended_shops().is_empty() {
+                        true => base.ended,
+                        false => Some(base.performance),
+                    }
+                });
+                [(base::ENDED, ended.map(text)), (base::VISIBLE, None)]
+            }
+        })
+    }
+
+    /// Whether a pass over ended days says of them what the one it builds on has said.
+    #[must_use]
+    pub fn is_repeated(&self, refresh_id: &str) -> bool {
+        self.repeats.as_deref() == Some(refresh_id)
     }
 
     /// The same request without what the last refresh left.
@@ -79,7 +115,11 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
         publication: lake.state(&stream_table(&telemetry::publication())?).await?,
     };
     let base = match request.how {
-        How::Incremental | How::EndedDays => Base::seen(&pinned.performance)?,
+        How::Incremental => Base::seen(&pinned.performance)?,
+        How::EndedDays => match Base::ended(&pinned.performance, request.now)? {
+            Some((base, _)) => Some(base),
+            None => Base::seen(&pinned.performance)?,
+        },
         How::Full | How::Since(_) => return pinned.full(lake, request, None).await,
     };
     let Some(base) = base else {
@@ -90,8 +130,17 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
         };
         return pinned.full(lake, request, Some(reason.to_owned())).await;
     };
+    let is_last = pinned
+        .performance
+        .newest_change()
+        .is_some_and(|last| last.snapshot_id == base.performance);
     match pinned.clone().since(lake, request, base).await? {
         Ok(plan) => Ok(plan),
+        // What is late of a day that is over is worth no refresh of everything.
+        Err(_) if !is_last => {
+            let how = How::Incremental;
+            Box::pin(plan(lake, Request { how, ..request })).await
+        }
         Err(reason) => pinned.full(lake, request, Some(reason)).await,
     }
 }
@@ -130,6 +179,7 @@ impl Pinned {
                 specifications,
                 as_of,
             },
+            repeats: None,
             pinned: self,
         })
     }
@@ -198,6 +248,7 @@ impl Pinned {
                 specifications,
                 as_of,
             },
+            repeats: (request.how == How::EndedDays).then_some(base.refresh_id),
             pinned: self,
         }))
     }
@@ -205,8 +256,8 @@ impl Pinned {
     /// As of when a request computes; days that have ended are those of the last refresh.
     fn as_of(&self, request: Request) -> Result<AsOf> {
         Ok(match request.how {
-            How::EndedDays => match Base::seen(&self.performance)? {
-                Some(base) => AsOf::ended(request.now, &base.shops),
+            How::EndedDays => match Base::ended(&self.performance, request.now)? {
+                Some((_, as_of)) => as_of,
                 None => AsOf::moment(request.now),
             },
             How::Incremental | How::Full | How::Since(_) => AsOf::moment(request.now),

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::as_of::AsOf;
-use super::base::Base;
+use super::base::{Base, ENDED_DAYS};
 use super::engine;
 use super::inputs::{self, Computed};
 use super::plan::{self, Plan};
 use super::steps::{Progress, Step};
+use super::tables;
 use super::write::{self, Prepared};
 use crate::failpoint;
 use crate::lake::{unless_overtaken, Lake};
@@ -40,8 +40,8 @@ pub enum How {
     /// What changed since the last refresh.
     #[default]
     Incremental,
-    /// As [`Self::Incremental`], but shops whose day of computation is over are computed as of the end of that day: until then
-    /// its row lacks what sold after its last refresh, or was told later. See [`all_of`].
+    /// As [`Self::Incremental`], but shops whose day of computation is over are computed as of the end of that day, and once more for
+    /// some hours: its row lacks what sold after its last refresh, or is told later. See [`all_of`].
     EndedDays,
     /// Everything, whatever is there.
     Full,
@@ -55,7 +55,7 @@ impl How {
     pub fn name(self) -> &'static str {
         match self {
             Self::Incremental => "incremental",
-            Self::EndedDays => "ended_days",
+            Self::EndedDays => ENDED_DAYS,
             Self::Full => "full",
             Self::Since(_) => "since",
         }
@@ -139,14 +139,14 @@ impl Outcome {
     }
 }
 
-/// What has to run for a request, in this order: days that are over and were computed while they lasted come first, once more.
+/// What has to run for a request, in this order: days that are over, and were not for long when they were last computed, come
+/// first, see [`Base::ended`].
 ///
 /// # Errors
 /// From the lake.
 pub async fn all_of(lake: &Lake, request: Request) -> Result<Vec<Request>> {
-    let base = Base::read(lake).await?;
-    let ended = base.map(|base| AsOf::ended(request.now, &base.shops).ended_days());
-    let first = ended.filter(|days| !days.is_empty()).map(|_| Request {
+    let ended = Base::ended(&lake.state(&tables::performance()).await?, request.now)?;
+    let first = ended.map(|_| Request {
         how: How::EndedDays,
         ..request
     });

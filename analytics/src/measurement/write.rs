@@ -112,7 +112,7 @@ impl Prepared {
             }
         };
         failpoint::reached("refresh_between_commits");
-        let own = properties(&[
+        let own = [
             (base::REFRESH_ID, Some(performance.refresh_id.clone())),
             (base::MODE, Some(mode(plan))),
             (base::COMPUTATION, Some(computation_id())),
@@ -123,7 +123,8 @@ impl Prepared {
             ),
             (base::SALES, Some(sales.to_string())),
             (base::SHOPS, Some(serde_json::to_string(&computed.shops)?)),
-        ]);
+        ];
+        let own = properties(&[own.as_slice(), &plan.about_ended_days()?].concat());
         let built_on = BuiltOn::Rows(plan.written_performance());
         performance.commit(lake, own, built_on, outcome).await?;
         Ok(())
@@ -172,6 +173,7 @@ impl Pending {
 fn mode(plan: &Plan) -> String {
     match plan.request.how {
         How::Since(day) => format!("{} {day}", plan.mode),
+        How::EndedDays => base::ENDED_DAYS.to_owned(),
         _ => plan.mode.to_owned(),
     }
 }
@@ -235,8 +237,13 @@ async fn prepare(
     let held = newest.as_ref().map(|commit| commit.snapshot_id);
     let mode = mode(plan);
     let asked = matches!(plan.request.how, How::Full | How::Since(_)).then_some(mode.as_str());
+    let has_readers = match &newest {
+        Some(newest) => plan.request.how == How::EndedDays || base::visible_before(newest)?.is_none(),
+        None => false,
+    };
+    let is_written = has_readers && is_written(newest.as_ref(), &refresh_id, asked) || plan.is_repeated(&refresh_id);
     let files = match held {
-        Some(snapshot) if is_written(newest.as_ref(), &refresh_id, asked) => Files::Held(snapshot),
+        Some(snapshot) if is_written => Files::Held(snapshot),
         _ => {
             // A name for this change of this state: were the same rows written again over others, it would be another
             // change.

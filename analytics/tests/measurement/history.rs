@@ -1,6 +1,9 @@
 //! What was said day by day.
 
+use std::sync::Arc;
+
 use serde_json::{json, Value};
+use weir_analytics::measurement::refresh::{run, How, Request};
 
 use crate::command::{printed, refreshed, weir};
 use crate::harness::{demo_order, sale, Served};
@@ -65,11 +68,86 @@ async fn a_day_that_is_over_is_told_once_more_as_of_its_end() {
     let flushed = served.post("/v1/flush", &json!({})).await;
     assert_eq!(flushed["committed"]["sync_v1"], 2 * 4, "{flushed}");
 
-    // It is over once: what is told of it later is of the days that come.
+    // For some hours it is told what comes late, and readers see it with the next day.
+    let again = served.refresh("2026-03-30T16:10:00Z").await;
+    assert_eq!(again["ended_on"], json!(["2026-03-30"]));
+    assert_eq!(again["committed_tables"], json!([]));
     served.ingest(&[sold("d", "2026-03-30", 1)]).await;
-    let outcome = served.refresh("2026-03-30T16:10:00Z").await;
+    let outcome = served.refresh("2026-03-30T20:59:00Z").await;
+    assert_eq!(
+        [&outcome["mode"], &outcome["ended_on"], &outcome["event_count"]],
+        [&json!("incremental"), &json!(["2026-03-30"]), &json!(1)]
+    );
+    let ended = json!(["2026-03-30", "winner", 1, 11, 11]);
+    assert_eq!(
+        told(&served).await,
+        [ended.clone(), json!(["2026-03-31", "none", 2, 16, 16])]
+    );
+    assert_eq!(
+        served.refresh("2026-03-30T20:59:30Z").await["committed_tables"],
+        json!([])
+    );
+
+    // What is told of it later still is of the days that come.
+    served.ingest(&[sold("e", "2026-03-30", 1)]).await;
+    let outcome = served.refresh("2026-03-30T21:00:00Z").await;
     assert_eq!(outcome["ended_on"], json!([]));
-    assert_eq!(told(&served).await, [ended, json!(["2026-03-31", "none", 2, 16, 16])]);
+    assert_eq!(told(&served).await, [ended, json!(["2026-03-31", "none", 2, 17, 17])]);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn between_the_passes_of_a_refresh_readers_see_what_they_saw_before() {
+    let served = Served::start().await;
+    let sold = |id: &str, day: &str| demo_order(id, 1, &[sale("1", day, 1)]);
+    served.ingest(&[sold("a", "2026-03-30")]).await;
+    served.refresh("2026-03-30T14:30:00Z").await;
+    let lake = &served.server.app().lake;
+    let seen = async || [served.get("/v1/performance").await, served.get("/v1/sales").await];
+    let newest = async || served.get("/v1/performance").await["performance"][0]["computed_on"].clone();
+    // The first time a day is over, and once more when another one has begun.
+    for (id, now) in [("b", "2026-03-30T15:10:00Z"), ("c", "2026-03-30T16:10:00Z")] {
+        served.ingest(&[sold(id, "2026-03-30")]).await;
+        let before = seen().await;
+        let request = Request {
+            now: now.parse().unwrap(),
+            how: How::EndedDays,
+        };
+        for _ in 0..2 {
+            let outcome = run(lake, request, &Arc::default()).await.unwrap();
+            assert_eq!(outcome.ended_on, ["2026-03-30"]);
+            assert_eq!(seen().await, before);
+        }
+        served.refresh(now).await;
+        assert_eq!(newest().await, "2026-03-31");
+    }
+    let units = told(&served).await.iter().map(|day| day[4].clone()).collect::<Vec<_>>();
+    assert_eq!(units, [3, 3]);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shop_that_has_the_same_day_again_in_another_zone_is_seen_as_it_is_then() {
+    let served = Served::start().await;
+    served
+        .ingest(&[demo_order("a", 1, &[sale("1", "2026-03-30", 1)])])
+        .await;
+    served.refresh("2026-03-30T14:30:00Z").await;
+    let moved = order(
+        SHOP,
+        "Pacific/Honolulu",
+        "b",
+        1,
+        "2026-03-30T14:50:00.000Z",
+        &[sale("1", "2026-03-30", 1)],
+    );
+    served.ingest(&[moved]).await;
+    // In Tokyo that day is over; in Honolulu it is five in the morning.
+    let outcome = served.refresh("2026-03-30T15:10:00Z").await;
+    assert_eq!(outcome["computed_on"], json!(["2026-03-30"]));
+    let seen = served.get("/v1/performance").await;
+    assert_eq!(seen["performance"][0]["sales_last_30_days"], 2);
+    assert_eq!(told(&served).await, [json!(["2026-03-30", "none", 0, 2, 2])]);
     served.server.stop().await.unwrap();
 }
 
