@@ -3,11 +3,12 @@
 //! A segment is committed under its own name and deleted afterwards. A crash in between leaves the segment; the next
 //! commit finds its name in the table's history and only deletes it.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Replayed};
 use super::journal::segment::Segment;
 use super::journal::Journal;
 use super::roll::{Roll, Waiting};
@@ -146,32 +147,72 @@ impl Committer {
     async fn commit(&self, current: &mut Current) -> Result<u64> {
         let commit_id = current.segment.commit_id();
         let mut rows = 0;
-        if let Some(written) = self.written(current).await? {
-            match self.encoder.lake.append_written(&written, &commit_id).await {
-                Ok(outcome) => rows = outcome.rows,
-                Err(error) => {
-                    // After a conflict the files are of no use; else the next attempt takes them.
-                    if !matches!(error, Error::Conflict { .. }) {
-                        current.written = Some(written);
+        match self.written(current).await? {
+            Replayed::Files(written) => {
+                match self.encoder.lake.append_written(&written, &commit_id).await {
+                    Ok(outcome) => rows = outcome.rows,
+                    Err(error) => {
+                        // After a conflict the files are of no use; else the next attempt takes them.
+                        if !matches!(error, Error::Conflict { .. }) {
+                            current.written = Some(*written);
+                        }
+                        return Err(error);
                     }
-                    return Err(error);
                 }
+                failpoint::reached("after_lake_commit_before_journal_removal");
             }
-            failpoint::reached("after_lake_commit_before_journal_removal");
+            Replayed::Known => {}
+            Replayed::Unopened(why) => {
+                self.give_up(&current.segment, &why);
+                return Ok(0);
+            }
         }
-        self.journal.discard(&current.segment)?;
+        if let Err(error) = self.journal.discard(&current.segment) {
+            self.leave(&mut current.segment, error)?;
+        }
         Ok(rows)
     }
 
-    /// The segment's data files: those of the last attempt, those made while it was written, or new ones. None if its
-    /// commit is in the table's history.
-    async fn written(&self, current: &mut Current) -> Result<Option<Written>> {
+    /// Gets a segment out of the way whose file cannot be opened; what was acknowledged stays.
+    fn give_up(&self, segment: &Segment, why: &std::io::Error) {
+        let (table, name) = (&self.encoder.table, segment.path.display());
+        match self.journal.set_aside(segment) {
+            Ok(aside) => note!(
+                "{table}: {name} cannot be opened: {why}; its rows are not committed, it is kept as {}",
+                aside.display()
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                note!("{table}: {name} has been removed by somebody; rows of it that were not committed are lost");
+            }
+            Err(error) => note!(
+                "{table}: {name} cannot be opened: {why}, nor renamed: {error}; its rows are not committed, the next start \
+                 tries them again"
+            ),
+        }
+    }
+
+    /// Leaves a segment that the table has, and that cannot be removed, to the next start, which finds it committed; not
+    /// before it was tried as often as a file that cannot be read.
+    fn leave(&self, segment: &mut Segment, error: std::io::Error) -> Result<()> {
+        let now = Instant::now();
+        if !segment.failures.are_enough(now, self.encoder.read_patience) {
+            segment.failures.another(now);
+            return Err(error.into());
+        }
+        let (table, name) = (&self.encoder.table, segment.path.display());
+        note!("{table}: {name} is committed and cannot be removed: {error}; the next start tries again");
+        self.journal.leave(segment);
+        Ok(())
+    }
+
+    /// The segment's data files: those of the last attempt, those made while it was written, or new ones.
+    async fn written(&self, current: &mut Current) -> Result<Replayed> {
         if let Some(written) = current.written.take().filter(|written| self.is_young(written)) {
-            return Ok(Some(written));
+            return Ok(Replayed::Files(Box::new(written)));
         }
         if let Some(following) = current.segment.following.take() {
             match following.files.await.map_err(Error::from).and_then(|files| files) {
-                Ok(written) if self.is_young(&written) => return Ok(Some(written)),
+                Ok(written) if self.is_young(&written) => return Ok(Replayed::Files(Box::new(written))),
                 Ok(_) => {}
                 Err(error) => note!("{}: encoded again from the journal: {error}", self.encoder.table),
             }
@@ -267,11 +308,57 @@ pub(super) mod tests {
             assert!(unreadable.exists());
         }
         assert_eq!(committer.commit_all().await.unwrap(), 1);
-        let left: Vec<_> = std::fs::read_dir(own)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert_eq!(left, [unreadable.with_extension("damaged")]);
+        assert_eq!(files(&own), [unreadable.with_extension("damaged")]);
+    }
+
+    fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_that_cannot_be_opened_is_set_aside_and_one_that_is_gone_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, encoder) = encoder(folder.path()).await;
+        let own = folder.path().join("own/journal");
+        std::fs::create_dir_all(&own).unwrap();
+        let unopened = own.join("0000000000001-sync_v1-a.journal");
+        std::os::unix::fs::symlink("nowhere", &unopened).unwrap();
+        let gone = own.join("0000000000002-sync_v1-b.journal");
+        std::fs::write(&gone, Frame::new(1, ROW.to_vec()).unwrap().to_bytes()).unwrap();
+        let backlog = Arc::new(Backlog::new(1 << 20));
+        let mut committer = committer(encoder, &own, &backlog).await;
+        std::fs::remove_file(&gone).unwrap();
+        for _ in 0..9 {
+            assert!(committer.commit_all().await.is_err());
+            assert!(unopened.is_symlink());
+        }
+        assert_eq!(committer.commit_all().await.unwrap(), 1);
+        assert_eq!(files(&own), [unopened.with_extension("damaged")]);
+        assert_eq!(backlog.bytes()["sync_v1"], 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_that_is_committed_and_cannot_be_removed_holds_up_no_row_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, encoder) = encoder(folder.path()).await;
+        let own = folder.path().join("own/journal");
+        std::fs::create_dir_all(&own).unwrap();
+        let stuck = own.join("0000000000001-sync_v1-a.journal");
+        std::fs::write(&stuck, Frame::new(1, ROW.to_vec()).unwrap().to_bytes()).unwrap();
+        let backlog = Arc::new(Backlog::new(1 << 20));
+        let mut first = committer(encoder.clone(), &own, &backlog).await;
+        assert_eq!(first.commit_all().await.unwrap(), 2);
+        drop(first);
+        // A folder is not removed as a file is.
+        std::fs::create_dir(&stuck).unwrap();
+        let mut second = committer(encoder, &own, &backlog).await;
+        for _ in 0..9 {
+            assert!(second.commit_all().await.is_err());
+        }
+        assert_eq!(second.commit_all().await.unwrap(), 1);
+        assert_eq!(files(&own), [stuck]);
+        assert_eq!(backlog.bytes()["sync_v1"], 0);
     }
 
     /// Commits a row whose files may be `files_age` old; how many files were written for it.

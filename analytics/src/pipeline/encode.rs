@@ -28,6 +28,17 @@ const STROKE_ROWS: usize = 1_024;
 /// Rows of which it is asked at once whether the table has them: each time its files are read.
 const ASKED_ROWS: usize = 500_000;
 
+/// What came of a sealed segment's file.
+#[derive(Debug)]
+pub(super) enum Replayed {
+    /// Data files with its rows.
+    Files(Box<Written>),
+    /// Nothing to do: the table has them.
+    Known,
+    /// It cannot be opened, and is given up.
+    Unopened(std::io::Error),
+}
+
 /// Encodes the rows of one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Encoder {
@@ -71,38 +82,44 @@ impl Encoder {
         Err(Error::Internal("the journal has stopped".into()))
     }
 
-    /// Encodes a sealed segment from its file: after a crash, or when following it failed. None if it was committed already.
-    pub(super) async fn replay(&self, segment: &mut Segment) -> Result<Option<Written>> {
+    /// Encodes a sealed segment from its file: after a crash, or when following it failed.
+    pub(super) async fn replay(&self, segment: &mut Segment) -> Result<Replayed> {
         let commit_id = segment.commit_id();
         let history = self
             .lake
             .history_of(&self.table, &commit_id, segment.begun_ms())
             .await?;
         if history == History::Has {
-            return Ok(None);
+            return Ok(Replayed::Known);
         }
         let is_last_attempt = segment.failures.are_enough(Instant::now(), self.read_patience);
+        let mut frames = match segment.frames() {
+            Ok(frames) => frames,
+            Err(error) if segment.is_given_up(is_last_attempt) => return Ok(Replayed::Unopened(error)),
+            Err(error) => return Err(refused(segment, &error.to_string())),
+        };
         if history == History::Forgot {
-            if let Some(found) = self.known(segment.frames()?).await? {
+            if let Some(found) = self.known(frames).await? {
                 if found.has_disk_failed && !is_last_attempt {
-                    return Err(refused(segment));
+                    return Err(refused(segment, UNREADABLE));
                 }
                 note!(
                     "{}: has all events of {commit_id}, whose commit has expired",
                     self.table
                 );
                 self.tell(&segment.path, &found)?;
-                return Ok(None);
+                return Ok(Replayed::Known);
             }
+            frames = segment.frames()?;
         }
-        let encoded = self.clone().encode(segment.frames()?, is_last_attempt);
+        let encoded = self.clone().encode(frames, is_last_attempt);
         let runtime = Handle::current();
         let encoding = tokio::task::spawn_blocking(move || runtime.block_on(encoded));
         let Some((written, found)) = encoding.await?? else {
-            return Err(refused(segment));
+            return Err(refused(segment, UNREADABLE));
         };
         self.tell(&segment.path, &found)?;
-        Ok(Some(written))
+        Ok(Replayed::Files(Box::new(written)))
     }
 
     /// What was found of a segment of which the table has each event that can be read, whoever brought it: twice is never needed.
@@ -223,13 +240,12 @@ impl Found {
     }
 }
 
-/// Of a segment that is read again later.
-fn refused(segment: &mut Segment) -> Error {
+const UNREADABLE: &str = "something of it cannot be read";
+
+/// Of a segment that is tried again later.
+fn refused(segment: &mut Segment, why: &str) -> Error {
     segment.failures.another(Instant::now());
-    Error::Busy(format!(
-        "the disk refuses to read something of {}",
-        segment.path.display()
-    ))
+    Error::Busy(format!("the disk refuses {}: {why}", segment.path.display()))
 }
 
 /// Data files, and rows that do not make a stroke yet: requests may be as small as one row.

@@ -9,7 +9,8 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ impl Journal {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "journal") {
-                let bytes = fs::metadata(&path)?.len();
+                // One that the disk does not even tell of is left to the committer, which gives it up at last.
+                let bytes = fs::metadata(&path).map_or(0, |told| told.len());
                 backlog.adopt(bytes);
                 found.push(Segment::left_behind(path, bytes));
             }
@@ -126,15 +128,43 @@ impl Journal {
     /// If the file cannot be deleted.
     pub fn discard(&self, segment: &Segment) -> std::io::Result<()> {
         let mark = segment::mark(&segment.path);
-        if mark.try_exists()? {
-            fs::rename(&segment.path, segment::damaged(&segment.path))?;
+        let is_to_be_kept = mark.try_exists()?;
+        let discarded = if is_to_be_kept {
+            fs::rename(&segment.path, segment::damaged(&segment.path))
+        } else {
+            fs::remove_file(&segment.path)
+        };
+        match discarded {
+            // Somebody has done it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other?,
+        }
+        if is_to_be_kept {
             // Without its segment it means nothing.
             let _ = fs::remove_file(mark);
-        } else {
-            fs::remove_file(&segment.path)?;
         }
-        self.backlog.release(segment.bytes);
+        self.leave(segment);
         Ok(())
+    }
+
+    /// Leaves a segment to the next start, where it is.
+    pub fn leave(&self, segment: &Segment) {
+        self.backlog.release(segment.bytes);
+    }
+
+    /// Gives up a segment whose file cannot be opened. It gets the name of a damaged one, which no start looks at.
+    ///
+    /// # Errors
+    /// If it cannot get that name: the next start finds it, if it is still there ([`ErrorKind::NotFound`]).
+    pub fn set_aside(&self, segment: &Segment) -> std::io::Result<PathBuf> {
+        self.leave(segment);
+        let aside = segment::damaged(&segment.path);
+        if !segment::is_absent(&aside) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(&segment.path, &aside)?;
+        let _ = fs::remove_file(segment::mark(&segment.path));
+        Ok(aside)
     }
 
     /// Bytes in the open segment, and the time since its first row.
@@ -213,6 +243,28 @@ mod tests {
         journal.seal().await.unwrap();
         journal.discard(&segment).unwrap();
         assert!(journal.take_sealed().is_none());
+        assert_eq!(bytes(&backlog), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_somebody_has_removed_needs_no_removal_and_one_set_aside_takes_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let backlog = Arc::new(Backlog::new(1_000_000));
+        let journal = journal(folder.path(), 1 << 20, &backlog);
+        for _ in 0..3 {
+            journal.append(frame("{}\n"), None).await.unwrap();
+            journal.seal().await.unwrap();
+        }
+        let [removed, free, taken] = [(); 3].map(|()| journal.take_sealed().unwrap());
+        fs::remove_file(&removed.path).unwrap();
+        journal.discard(&removed).unwrap();
+        let aside = journal.set_aside(&free).unwrap();
+        assert_eq!(aside, free.path.with_extension("damaged"));
+        let other = taken.path.with_extension("damaged");
+        fs::write(&other, "other").unwrap();
+        assert!(journal.set_aside(&taken).is_err());
+        assert_eq!(fs::read(other).unwrap(), b"other");
+        assert!(!free.path.exists() && taken.path.exists());
         assert_eq!(bytes(&backlog), 0);
     }
 

@@ -1,6 +1,7 @@
 //! A segment: a file of the journal, and what is done with its rows while it is still being written.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,19 +73,21 @@ pub struct Segment {
     pub path: PathBuf,
     /// Bytes it counts for in the backlog.
     pub bytes: u64,
+    /// Where what was acknowledged ends in the file; that of an earlier run may not have told its length.
+    pub(super) end: u64,
     /// Work on its rows that began while it was written; none for a segment of an earlier run, or one whose end had to
     /// be cut off.
     pub following: Option<Following>,
-    /// What came of reading it from a disk that fails.
+    /// What came of a disk that fails.
     pub(in crate::pipeline) failures: Failures,
 }
 
-/// So often, and for so long, a segment of which the disk refuses to read something is read again before that counts as lost: a
+/// So often, and for so long, a segment of which the disk refuses something is tried again before that is given up: a
 /// disk that was away may be back. Attempts alone are over at once where somebody asks for commits.
 const READ_ATTEMPTS: u32 = 10;
 pub(in crate::pipeline) const READ_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Attempts at reading a segment in which the disk refused something.
+/// Attempts at a segment of which the disk refused something.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::pipeline) struct Failures {
     count: u32,
@@ -98,7 +101,7 @@ impl Failures {
         self.since.get_or_insert(now);
     }
 
-    /// Whether what the next one cannot read is given up.
+    /// Whether what the next one fails at is given up.
     pub fn are_enough(&self, now: Instant, patience: Duration) -> bool {
         let lasted = self.since.map_or(Duration::ZERO, |since| now - since);
         self.count + 1 >= READ_ATTEMPTS && lasted >= patience
@@ -108,6 +111,11 @@ impl Failures {
 /// The name under which a segment is kept of which something cannot be read.
 pub(in crate::pipeline) fn damaged(path: &Path) -> PathBuf {
     path.with_extension("damaged")
+}
+
+/// Whether there is nothing of this name, not even a link that leads nowhere.
+pub(super) fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// An empty file that says of a segment that it is to be kept as [`damaged`] when its rows are committed.
@@ -121,6 +129,7 @@ impl Segment {
         Self {
             path,
             bytes,
+            end: u64::MAX,
             following: None,
             failures: Failures::default(),
         }
@@ -160,7 +169,14 @@ impl Segment {
     /// # Errors
     /// If the file cannot be read.
     pub fn frames(&self) -> std::io::Result<Frames> {
-        Frames::open(&self.path, self.bytes)
+        Frames::open(&self.path, self.end)
+    }
+
+    /// Whether its file, which could not be opened, is given up: at once if somebody has taken it away, else at the last attempt.
+    /// Where its folder cannot be opened either, it is not the file: the disk is away, or this process has too many files open.
+    pub(in crate::pipeline) fn is_given_up(&self, is_last_attempt: bool) -> bool {
+        let is_folder_there = self.path.parent().is_some_and(|folder| File::open(folder).is_ok());
+        is_folder_there && (is_last_attempt || is_absent(&self.path))
     }
 }
 

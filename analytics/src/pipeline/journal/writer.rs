@@ -225,6 +225,7 @@ impl Writer {
             self.shared.sealed().push_back(Segment {
                 path: open.path,
                 bytes: open.bytes,
+                end: open.bytes,
                 following: open.following,
                 failures: Failures::default(),
             });
