@@ -453,10 +453,11 @@ impl OrderState {
     }
 
     /// Advances the revision: what is told of the order from here on is newer than what was told before. A deletion may be all
-    /// that is known of the order, in a database that was restored or made anew, and is later than any body of it.
-    pub fn advance(&mut self) {
+    /// that is known of the order, in a database that was restored or made anew, and is later than any body of it. `since` as in
+    /// [`Self::change_since`].
+    pub fn advance(&mut self, since: i64) {
         let updated_at = self.header.as_ref().map_or(0, |header| header.updated_at);
-        let newest = self.deleted_at.unwrap_or(0).max(updated_at);
+        let newest = self.deleted_at.unwrap_or(0).max(updated_at).max(since);
         self.revision = self.revision.saturating_add(1).max(newest);
     }
 
@@ -472,7 +473,7 @@ impl OrderState {
                 Applied::Unchanged
             };
         }
-        self.advance();
+        self.advance(0);
         if before.deleted_at.is_some() {
             Applied::Stale
         } else {

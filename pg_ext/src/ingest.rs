@@ -370,7 +370,7 @@ impl State {
             ledgers.is_old = false;
             // What was only told later makes no revision, but the new ledger needs one.
             if state.revision == before.revision {
-                state.advance();
+                state.advance(known.since);
             }
         }
         let ledger = if ledgers.is_old {
@@ -399,14 +399,14 @@ impl State {
     }
 
     /// Has the ledgers that other rules have written written anew, of orders that this call has not changed too: all will be
-    /// told, and what is told is what is stored.
-    pub fn renew_ledgers(&mut self) {
+    /// told, and what is told is what is stored. They are of one shop, which was registered anew at `since`, 0 where it was not.
+    pub fn renew_ledgers(&mut self, since: i64) {
         for key in self.old_ledgers.keys() {
             let (Some(before), Some(order)) = (self.orders_before.get(key), self.orders.get_mut(key)) else {
                 continue;
             };
             if order.revision == before.revision {
-                order.advance();
+                order.advance(since);
             }
         }
     }

@@ -252,7 +252,7 @@ fn apply(client: &mut SpiClient<'_>, shop: &KnownShop, operations: &[i64], piece
             order.change_since(shop.since, |order| order.apply(&fact));
         }
     }
-    state.renew_ledgers();
+    state.renew_ledgers(shop.since);
     state.write(client, &[(shop.shop_id, &shop.shop)].into());
     state
 }

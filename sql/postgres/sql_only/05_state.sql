@@ -415,7 +415,7 @@ begin
     -- body of it. What was told before the shop was registered anew (`since`) counted changes that nobody knows any more.
     state := jsonb_set(state, '{revision}', to_jsonb(greatest(
         (before ->> 'revision')::bigint + 1, (state -> 'header' ->> 'updated_at')::bigint, (state ->> 'deleted_at')::bigint,
-        case when not is_same then (fact ->> 'since')::bigint end)));
+        (fact ->> 'since')::bigint)));
     return row(state, case when is_stale then 'stale' else 'changed' end, raw_from, raws)::weir_sql.order_step;
 end
 $$;

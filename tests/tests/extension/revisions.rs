@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use super::bulk::{at, run_bulk, told};
+use super::bulk::{at, bulk_events, run_bulk, told};
 use super::privacy::call;
 use super::publication::interaction;
 use super::{delivery, ingest, order, refund, shop, verdicts, SHOP};
@@ -90,4 +90,35 @@ async fn what_a_shop_tells_that_was_registered_anew_is_newer_than_what_it_told_b
     let updated = ingest(&edge, &[updated, delivery("c", "refunds/create", &refund(8))]).await;
     assert_eq!(verdicts(&updated), ["accepted"; 2]);
     assert!(greatest(&updated["events"]) > greatest(&eight["events"]));
+}
+
+/// Read under an earlier version, whose revisions began at `updated_at` there too, and renewed under this one.
+#[tokio::test]
+async fn a_ledger_that_is_renewed_in_a_shop_registered_anew_is_newer_than_the_registration() {
+    let (database, edge) = shop().await;
+    let admin = database.admin().await.unwrap();
+    call(&admin, "redact_shop", &json!({ "shop_domain": SHOP })).await;
+    let shop = json!({"shop_id": 1, "shop_domain": SHOP, "iana_time_zone": "UTC", "currency": "USD"});
+    call(&admin, "register_shop", &shop).await;
+    let read = told(&[("orders/create", order(7, 1, "")), ("orders/create", order(8, 1, ""))]);
+    run_bulk(&edge, &read, &at("2026-11-22T00:00:00Z")).await;
+    ingest(&edge, &[delivery("8", "orders/updated", &order(8, 1, ""))]).await;
+    let earlier = "update commerce.shop set registered_at = '2030-01-01T00:00:00Z';
+        update commerce.sales_ledger set product_id = 'unknown';
+        update commerce.order_header set ledger_version = null, revision = extract(epoch from updated_at) * 1000000";
+    admin.batch_execute(earlier).await.unwrap();
+
+    // A body that only was fired later renews a ledger and says nothing else new.
+    let mut later = delivery("a", "orders/updated", &order(8, 1, ""));
+    later["triggered_at"] = json!("2026-11-24T10:00:02.000Z");
+    later["received_at"] = json!("2026-11-24T10:00:03.000Z");
+    let since = 1_893_456_000_000_000_i64;
+    assert_eq!(greatest(&ingest(&edge, &[later]).await["events"]), since);
+    // A backfill renews the other.
+    let events = bulk_events(&edge, SHOP, &[1, 2, 3], 37).await;
+    for order_id in ["7", "8"] {
+        let mut of_order = events.clone();
+        of_order.retain(|event| event["order_id"] == order_id);
+        assert_eq!(greatest(&of_order.into()), since, "order {order_id}");
+    }
 }
