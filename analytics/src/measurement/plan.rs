@@ -67,12 +67,11 @@ impl Plan {
                 [(base::ENDED, None), (base::VISIBLE, visible.map(text))]
             }
             How::Incremental | How::Full | How::Since(_) => {
-                let ended = Base::seen(&self.pinned.performance)?.and_then(|base| {
-                    match AsOf::ended(self.request.now, &base.shops).ended_shops().is_empty() {
-                        true => base.ended,
-                        false => Some(base.performance),
-                    }
-                });
+                // What the pass before this one has said, or has found said already.
+                let ended = match Base::ended(&self.pinned.performance, self.request.now)? {
+                    Some((base, _)) => Some(base.performance),
+                    None => Base::seen(&self.pinned.performance)?.and_then(|base| base.ended),
+                };
                 [(base::ENDED, ended.map(text)), (base::VISIBLE, None)]
             }
         })

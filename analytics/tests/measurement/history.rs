@@ -127,6 +127,33 @@ async fn between_the_passes_of_a_refresh_readers_see_what_they_saw_before() {
 }
 
 #[tokio::test]
+async fn a_day_takes_in_what_is_late_also_when_another_shops_day_is_over_meanwhile() {
+    let served = Served::start().await;
+    let abroad = "abroad.myshopify.com";
+    let at = "2026-03-20T00:00:00.000Z";
+    let theirs = order(abroad, "Asia/Kathmandu", "a", 1, at, &[sale("9", "2026-03-30", 1)]);
+    served
+        .ingest(&[demo_order("a", 1, &[sale("1", "2026-03-30", 1)]), theirs])
+        .await;
+    // Midnight in Tokyo is at 15:00, in Kathmandu at 18:15.
+    for now in ["2026-03-30T14:30:00Z", "2026-03-30T15:10:00Z", "2026-03-30T18:20:00Z"] {
+        served.refresh(now).await;
+    }
+    let day_before = json!(["2026-03-30", "none", 0, 1, 1]);
+    assert_eq!(told(&served).await[0], day_before);
+    served
+        .ingest(&[demo_order("b", 1, &[sale("1", "2026-03-30", 1)])])
+        .await;
+    served.refresh("2026-03-30T18:50:00Z").await;
+    let both = [
+        json!(["2026-03-30", "none", 0, 2, 2]),
+        json!(["2026-03-31", "none", 0, 2, 2]),
+    ];
+    assert_eq!(told(&served).await, both);
+    served.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_shop_that_has_the_same_day_again_in_another_zone_is_seen_as_it_is_then() {
     let served = Served::start().await;
     served
