@@ -34,8 +34,21 @@ impl AsOf {
     /// Shops whose last day of computation is over at `now` as of the end of that day, the others as of `now`.
     #[must_use]
     pub fn ended(now: Timestamp, shops: &[ShopBefore]) -> Self {
+        Self::over_for(now, shops, SignedDuration::MAX)
+    }
+
+    /// As [`Self::ended`], but only of days that have not been over for long: what is late is told of them still.
+    #[must_use]
+    pub fn ended_lately(now: Timestamp, shops: &[ShopBefore]) -> Self {
+        Self::over_for(now, shops, LATELY)
+    }
+
+    /// Of days that have been over for less than `most`.
+    fn over_for(now: Timestamp, shops: &[ShopBefore], most: SignedDuration) -> Self {
         let is_over = |shop: &&ShopBefore| {
-            time_zone::named(&shop.shop_time_zone).is_some_and(|zone| shop.computed_on < zone.to_datetime(now).date())
+            let zone = time_zone::named(&shop.shop_time_zone);
+            let end = zone.and_then(|zone| end_of(shop.computed_on, &zone).ok());
+            end.is_some_and(|end| now > end && now.duration_since(end) < most)
         };
         Self {
             now,
@@ -45,21 +58,6 @@ impl AsOf {
                 .map(|shop| (shop.shop_domain.clone(), shop.computed_on))
                 .collect(),
         }
-    }
-
-    /// As [`Self::ended`], but only of days that have not been over for long: what is late is told of them still.
-    #[must_use]
-    pub fn ended_lately(now: Timestamp, shops: &[ShopBefore]) -> Self {
-        let mut as_of = Self::ended(now, shops);
-        let zones: BTreeMap<_, _> = shops
-            .iter()
-            .filter_map(|shop| Some((shop.shop_domain.as_str(), time_zone::named(&shop.shop_time_zone)?)))
-            .collect();
-        as_of.ended.retain(|shop, day| {
-            let end = zones.get(shop.as_str()).and_then(|zone| end_of(*day, zone).ok());
-            end.is_some_and(|end| now.duration_since(end) < LATELY)
-        });
-        as_of
     }
 
     /// The shops that are computed as of the end of a day, with it.

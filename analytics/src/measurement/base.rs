@@ -113,7 +113,7 @@ impl Base {
             let are_all_over_there = over
                 .ended_shops()
                 .iter()
-                .all(|one| again.ended_shops().get_key_value(one.0) == Some(one));
+                .all(|(shop, day)| again.ended_shops().get(shop) == Some(day));
             if !again.ended_shops().is_empty() && are_all_over_there {
                 return Ok(Some((earlier, again)));
             }

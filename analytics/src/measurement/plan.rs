@@ -88,7 +88,8 @@ impl Plan {
     /// # Errors
     /// From the lake.
     pub async fn anew(self, lake: &Lake, reason: String) -> Result<Self> {
-        self.pinned.full(lake, self.request, Some(reason)).await
+        let Inputs { as_of, .. } = self.inputs;
+        self.pinned.full(lake, self.request, as_of, Some(reason)).await
     }
 }
 
@@ -113,13 +114,15 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
         commerce: lake.state(&stream_table(&telemetry::commerce())?).await?,
         publication: lake.state(&stream_table(&telemetry::publication())?).await?,
     };
-    let base = match request.how {
-        How::Incremental => Base::seen(&pinned.performance)?,
-        How::EndedDays => match Base::ended(&pinned.performance, request.now)? {
-            Some((base, _)) => Some(base),
-            None => Base::seen(&pinned.performance)?,
-        },
-        How::Full | How::Since(_) => return pinned.full(lake, request, None).await,
+    let now = AsOf::moment(request.now);
+    let ended = match request.how {
+        How::Incremental => None,
+        How::EndedDays => Base::ended(&pinned.performance, request.now)?,
+        How::Full | How::Since(_) => return pinned.full(lake, request, now, None).await,
+    };
+    let (base, as_of) = match ended {
+        Some((base, as_of)) => (Some(base), as_of),
+        None => (Base::seen(&pinned.performance)?, now),
     };
     let Some(base) = base else {
         // What it read stood in the summary of its commit, which upkeep removes when it is old.
@@ -127,26 +130,25 @@ pub async fn plan(lake: &Lake, request: Request) -> Result<Plan> {
             Some(_) => "the last refresh is not to be told from measurement.performance: its snapshot has expired, or another writer came after it",
             None => "there is no earlier refresh to build on",
         };
-        return pinned.full(lake, request, Some(reason.to_owned())).await;
+        return pinned.full(lake, request, as_of, Some(reason.to_owned())).await;
     };
     let is_last = pinned
         .performance
         .newest_change()
         .is_some_and(|last| last.snapshot_id == base.performance);
-    match pinned.clone().since(lake, request, base).await? {
+    match pinned.clone().since(lake, request, base, as_of.clone()).await? {
         Ok(plan) => Ok(plan),
         // What is late of a day that is over is worth no refresh of everything.
         Err(_) if !is_last => {
             let how = How::Incremental;
             Box::pin(plan(lake, Request { how, ..request })).await
         }
-        Err(reason) => pinned.full(lake, request, Some(reason)).await,
+        Err(reason) => pinned.full(lake, request, as_of, Some(reason)).await,
     }
 }
 
 impl Pinned {
-    async fn full(self, lake: &Lake, request: Request, reason: Option<String>) -> Result<Plan> {
-        let as_of = self.as_of(request)?;
+    async fn full(self, lake: &Lake, request: Request, as_of: AsOf, reason: Option<String>) -> Result<Plan> {
         let (commerce, publication, performance, sales, specifications) = tokio::try_join!(
             self.commerce.files(self.commerce.current_snapshot(), "order_id"),
             self.publication.relation(None),
@@ -184,7 +186,7 @@ impl Pinned {
     }
 
     /// The plan that builds on `base`, or why there is none.
-    async fn since(self, lake: &Lake, request: Request, base: Base) -> Result<Result<Plan, String>> {
+    async fn since(self, lake: &Lake, request: Request, base: Base, as_of: AsOf) -> Result<Result<Plan, String>> {
         if base.computation != computation_id() {
             return Ok(Err("the last refresh was computed by another version".to_owned()));
         }
@@ -216,7 +218,6 @@ impl Pinned {
             return Ok(Err("the last refresh knew no shop".to_owned()));
         };
         let first_day = Datum::date(super::write::days_since_1970(first_day)?);
-        let as_of = self.as_of(request)?;
         let (commerce, publication, recent_publication, products, performance, specifications) = tokio::try_join!(
             self.commerce.files(Some(base.commerce), "order_id"),
             self.publication
@@ -250,17 +251,6 @@ impl Pinned {
             repeats: (request.how == How::EndedDays).then_some(base.refresh_id),
             pinned: self,
         }))
-    }
-
-    /// As of when a request computes; days that have ended are those of the last refresh.
-    fn as_of(&self, request: Request) -> Result<AsOf> {
-        Ok(match request.how {
-            How::EndedDays => match Base::ended(&self.performance, request.now)? {
-                Some((_, as_of)) => as_of,
-                None => AsOf::moment(request.now),
-            },
-            How::Incremental | How::Full | How::Since(_) => AsOf::moment(request.now),
-        })
     }
 
     /// The files of `measurement.sales` with their days.
