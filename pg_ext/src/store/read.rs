@@ -11,7 +11,11 @@ use super::{cell, key_arrays, run_kept, Key};
 use crate::report;
 
 const SHOPS: &str = include_str!("../../../sql/postgres/ingest/shops_read.sql");
-const SHOPS_LOCK: &str = include_str!("../../../sql/postgres/ingest/shops_lock.sql");
+/// With the lock that a reference to a shop takes: nobody deletes them before the transaction ends.
+const SHOPS_LOCK: &str = concat!(
+    include_str!("../../../sql/postgres/ingest/shops_read.sql"),
+    "order by shop_id for key share"
+);
 const FORMER_SHOPS: &str = include_str!("../../../sql/postgres/ingest/former_shops_read.sql");
 const DELIVERIES: &str = include_str!("../../../sql/postgres/ingest/deliveries_read.sql");
 const REMEMBER: &str = include_str!("../../../sql/postgres/ingest/webhook_delivery_write.sql");

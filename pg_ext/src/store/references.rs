@@ -3,7 +3,7 @@
 //!
 //! An order's parts are written after the order's row was inserted or locked against deletion by the same transaction
 //! (`order_header_create.sql`, `order_header_lock.sql`), under the same key; orders and customers after their shop's row was
-//! locked so (`shops_lock.sql`), once and not once a row. So it is there, and stays until the commit. The
+//! locked so ([`super::read::lock_shops`]), once and not once a row. So it is there, and stays until the commit. The
 //! constraint itself is as it was: for everybody else's statements, for a deletion's cascade, in a dump.
 
 use std::ffi::CStr;

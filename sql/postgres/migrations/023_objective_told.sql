@@ -1,4 +1,5 @@
--- Who ends a specification is told so: a deleted row stays, so DELETE counts none, as it does for a name that there is not.
+-- Who ends a specification is told so: a deleted row stays, so DELETE counts none, as it does for a name that there is not. Names are
+-- a shop's own, and most are `default`: what tells how to end one, and that it is ended, names the shop too.
 create or replace function configuration.objective_keep() returns trigger language plpgsql set search_path = '' as $$
 begin
     if tg_op = 'DELETE' then
@@ -6,7 +7,7 @@ begin
         where artifact.artifact_id = old.artifact_id and artifact.revision = old.revision
             and artifact.ended_at is null;
         if found then
-            raise notice 'revision % of specification "%" is ended', old.revision, old.artifact_id
+            raise notice 'revision % of specification "%" of % is ended', old.revision, old.artifact_id, old.shop_domain
                 using detail = 'Its history stays, so the row is not counted as deleted.';
         end if;
         return null;
@@ -54,7 +55,8 @@ begin
             case when other.is_replaced then other.artifact_id else new.artifact_id end
             using detail = 'Both are for ' || about || ': the one with the later valid_from holds.',
             hint = 'End the one that is not meant: delete from configuration.macrodata_artifact where artifact_id = '
-                || pg_catalog.quote_literal(case when other.is_replaced then other.artifact_id else new.artifact_id end) || '.';
+                || pg_catalog.quote_literal(case when other.is_replaced then other.artifact_id else new.artifact_id end)
+                || ' and shop_domain = ' || pg_catalog.quote_literal(new.shop_domain) || '.';
     end if;
     return null;
 end
